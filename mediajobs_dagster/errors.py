@@ -1,0 +1,280 @@
+"""Every fault mediajobs can name, as one tree.
+
+Each class carries a stable `code` (for machines), a `blame` (whose fault it is) and whether a further attempt can help
+(`retryable`). The docstring of a class is its message when none is given; a message says what happened, to what, and
+what to do about it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Blame(StrEnum):
+    """Whose fault a failure is."""
+
+    INPUT = "input"
+    """The file or the request is at fault; nobody is woken and nothing is tried again."""
+    SYSTEM = "system"
+    """Our machine, our configuration or our code is at fault."""
+    EXTERNAL = "external"
+    """A service that we call is at fault."""
+    CANCELLED = "cancelled"
+    """Somebody asked for the work to stop."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the operators of mediajobs have to care: these failures open the breaker and turn a run red."""
+        return self in (Blame.SYSTEM, Blame.EXTERNAL)
+
+
+class MediaJobsError(Exception):
+    """Something went wrong in mediajobs."""
+
+    code: ClassVar[str] = "INTERNAL"
+    blame: ClassVar[Blame] = Blame.SYSTEM
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """What happened, to what, and what to do."""
+        return str(self)
+
+
+def error_class(code: str) -> type[MediaJobsError]:
+    """The class that carries `code`; the root of the tree for a code that no class carries."""
+    pending = [MediaJobsError]
+    while pending:
+        candidate = pending.pop()
+        if candidate.code == code:
+            return candidate
+        pending.extend(candidate.__subclasses__())
+    return MediaJobsError
+
+
+# --- asked for something that cannot be ------------------------------------------------------------------------------
+
+
+class RequestError(MediaJobsError):
+    """The request cannot be carried out as it stands."""
+
+    code = "REQUEST_INVALID"
+    blame = Blame.INPUT
+    retryable = False
+
+
+class NotFoundError(RequestError):
+    """There is nothing with that id."""
+
+    code = "NOT_FOUND"
+
+
+class SettingsError(RequestError):
+    """A setting is missing or has a value that cannot be used."""
+
+    code = "SETTINGS_INVALID"
+    blame = Blame.SYSTEM
+
+
+class IllegalTransitionError(RequestError):
+    """A job cannot go from its present status to the one asked for."""
+
+    code = "ILLEGAL_TRANSITION"
+
+
+class ParametersError(RequestError):
+    """The parameters do not fit the job type."""
+
+    code = "PARAMETERS_INVALID"
+
+
+# --- the file is at fault --------------------------------------------------------------------------------------------
+
+
+class InputError(MediaJobsError):
+    """The input file cannot be used."""
+
+    code = "INPUT_INVALID"
+    blame = Blame.INPUT
+    retryable = False
+
+
+class InputEmptyError(InputError):
+    """The input file has no bytes. Upload it again."""
+
+    code = "INPUT_EMPTY"
+
+
+class InputNotMediaError(InputError):
+    """The input is not a media file in any container that is accepted here."""
+
+    code = "INPUT_NOT_MEDIA"
+
+
+class InputRefusedError(InputError):
+    """The input is a playlist or a script that refers to other files; only self-contained media files are accepted."""
+
+    code = "INPUT_REFUSED"
+
+
+class InputTruncatedError(InputError):
+    """The input file ends before its media does: its upload was cut off. Upload it again."""
+
+    code = "INPUT_TRUNCATED"
+
+
+class InputCorruptError(InputError):
+    """The input file's media data cannot be decoded."""
+
+    code = "INPUT_CORRUPT"
+
+
+class InputNoVideoError(InputError):
+    """The input has no moving picture; cover art does not count."""
+
+    code = "INPUT_NO_VIDEO"
+
+
+class InputTooLargeError(InputError):
+    """The input declares a picture larger than the limit."""
+
+    code = "INPUT_TOO_LARGE"
+
+
+class InputUnsupportedError(InputError):
+    """The input uses a codec that this ffmpeg cannot decode."""
+
+    code = "INPUT_UNSUPPORTED"
+
+
+# --- the machine, or the code, is at fault ---------------------------------------------------------------------------
+
+
+class FfmpegMissingError(MediaJobsError):
+    """ffmpeg or ffprobe was not found. Set MEDIAJOBS_FFMPEG_PATH and MEDIAJOBS_FFPROBE_PATH, or install ffmpeg."""
+
+    code = "FFMPEG_MISSING"
+
+
+class FfmpegFailedError(MediaJobsError):
+    """ffmpeg failed in a way that is not understood; its last lines are in the attempt's manifest."""
+
+    code = "FFMPEG_FAILED"
+
+
+class FfmpegKilledError(MediaJobsError):
+    """ffmpeg was killed by a signal that mediajobs did not send."""
+
+    code = "FFMPEG_KILLED"
+
+
+class OutOfMemoryError(MediaJobsError):
+    """The process ran out of memory. Give the worker more, or lower its concurrency."""
+
+    code = "OUT_OF_MEMORY"
+
+
+class DiskFullError(MediaJobsError):
+    """The scratch disk is full. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."""
+
+    code = "DISK_FULL"
+
+
+class StalledError(MediaJobsError):
+    """ffmpeg made no progress for longer than the stall limit and was stopped."""
+
+    code = "STALLED"
+
+
+class DeadlineError(MediaJobsError):
+    """The work took longer than its time limit and was stopped."""
+
+    code = "TIMEOUT"
+
+
+class OutputInvalidError(MediaJobsError):
+    """What was made did not pass verification, so it was not published."""
+
+    code = "OUTPUT_INVALID"
+
+
+class WorkerLostError(MediaJobsError):
+    """The worker died, or lost touch with the database, while it made the attempt."""
+
+    code = "WORKER_LOST"
+
+
+class DatabaseBusyError(MediaJobsError):
+    """The history database did not answer within its time limit."""
+
+    code = "DATABASE_BUSY"
+
+
+class DatabaseUnavailableError(MediaJobsError):
+    """The history database cannot be reached. Check MEDIAJOBS_DATABASE_URL and that the server runs."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class InternalError(MediaJobsError):
+    """An exception that nobody foresaw; its traceback is in the attempt's log."""
+
+    code = "INTERNAL_ERROR"
+
+
+class JobLogError(MediaJobsError):
+    """The job log file is not one of ours, or is damaged beyond its last entry; it was left as it is."""
+
+    code = "JOB_LOG_FOREIGN"
+    retryable = False
+
+
+# --- storage ---------------------------------------------------------------------------------------------------------
+
+
+class StorageError(MediaJobsError):
+    """The object storage refused an operation."""
+
+    code = "STORAGE_FAILED"
+
+
+class StorageMissingError(StorageError):
+    """The object does not exist."""
+
+    code = "STORAGE_MISSING"
+
+
+class StorageDeniedError(StorageError):
+    """The object storage denied access. Check the credentials and the bucket's policy."""
+
+    code = "STORAGE_DENIED"
+
+
+class StorageUnavailableError(StorageError):
+    """The object storage did not answer, or answered that it is out of service."""
+
+    code = "STORAGE_UNAVAILABLE"
+    blame = Blame.EXTERNAL
+
+
+class KeyRefusedError(StorageError):
+    """The key is not one that an object may have: it is empty, absolute, or leads out of its root."""
+
+    code = "KEY_REFUSED"
+    blame = Blame.INPUT
+    retryable = False
+
+
+# --- not carried out -------------------------------------------------------------------------------------------------
+
+
+class CancelledError(MediaJobsError):
+    """The attempt was cancelled."""
+
+    code = "CANCELLED"
+    blame = Blame.CANCELLED
+    retryable = False

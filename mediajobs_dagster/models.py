@@ -1,0 +1,303 @@
+"""The nouns of mediajobs as frozen values. No I/O.
+
+Python names are snake_case; the JSON form (manifests, the API) is camelCase. Times are timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from uuid6 import uuid7
+
+from mediajobs_dagster.errors import Blame
+
+JsonObject = dict[str, Any]
+"""Decoded JSON."""
+
+
+def new_id() -> str:
+    """A fresh id: a UUIDv7, so that ids sort by the time they were made."""
+    return str(uuid7())
+
+
+def new_trace_id() -> str:
+    """A fresh W3C trace id: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def utc_now() -> datetime:
+    """The present moment, timezone-aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Value(BaseModel):
+    """A frozen value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """Waits for its next attempt."""
+    DEAD = "dead"
+    """Its attempts are used up, or the fault is permanent."""
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job rests here until somebody asks for it again."""
+        return self in (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.SKIPPED, JobStatus.CANCELLED)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the job waits to be claimed."""
+        return self in (JobStatus.QUEUED, JobStatus.FAILED)
+
+    def may_become(self, other: JobStatus) -> bool:
+        """Whether the transition from this status to `other` is legal."""
+        return other in _TRANSITIONS[self]
+
+
+_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.PROCESSING, JobStatus.SKIPPED, JobStatus.CANCELLED}),
+    JobStatus.PROCESSING: frozenset(JobStatus) - {JobStatus.PROCESSING},
+    JobStatus.FAILED: frozenset({JobStatus.PROCESSING, JobStatus.QUEUED, JobStatus.CANCELLED}),
+    # A final job can be asked for again: it goes back to the queue.
+    JobStatus.COMPLETED: frozenset({JobStatus.QUEUED}),
+    JobStatus.DEAD: frozenset({JobStatus.QUEUED}),
+    JobStatus.SKIPPED: frozenset({JobStatus.QUEUED}),
+    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
+}
+
+
+class AttemptStatus(StrEnum):
+    """Where an attempt stands."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Its worker died."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the attempt is over."""
+        return self is not AttemptStatus.RUNNING
+
+
+# --- media -----------------------------------------------------------------------------------------------------------
+
+
+class VideoStream(Value):
+    """One track of moving picture, as ffprobe describes it."""
+
+    index: int
+    codec: str
+    profile: str | None = None
+    pixel_format: str | None = None
+    width: int = Field(description="Coded width, pixels, before rotation and pixel aspect.")
+    height: int = Field(description="Coded height, pixels.")
+    rotation: Literal[0, 90, 180, 270] = Field(0, description="Clockwise degrees to turn the picture for display.")
+    sample_aspect: tuple[int, int] = Field((1, 1), description="Width to height of one pixel.")
+    fps: float | None = Field(None, description="Average frames a second.")
+    variable_frame_rate: bool = False
+    frames: int | None = Field(None, description="Number of frames, where the container tells.")
+    duration_seconds: float | None = None
+    bitrate_kbps: float | None = None
+    transfer: str | None = Field(None, description="Transfer characteristics, such as bt709 or smpte2084.")
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether the transfer is one of the HDR ones (PQ or HLG, ITU-R BT.2100)."""
+        return self.transfer in ("smpte2084", "arib-std-b67")
+
+    @property
+    def display_size(self) -> tuple[float, float]:
+        """Width and height as a person sees them, in square pixels: pixel aspect and rotation applied."""
+        width = self.width * self.sample_aspect[0] / self.sample_aspect[1]
+        return (self.height, width) if self.rotation in (90, 270) else (width, self.height)
+
+
+class AudioStream(Value):
+    """One track of sound, as ffprobe describes it."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int = Field(description="Samples a second of one channel.")
+    language: str | None = None
+    duration_seconds: float | None = None
+    bitrate_kbps: float | None = None
+
+
+class MediaInfo(Value):
+    """What a media file holds. Attached pictures (cover art) are counted, never listed as video."""
+
+    container: str = Field(description="ffprobe's name of the container, such as mov,mp4,m4a,3gp,3g2,mj2.")
+    duration_seconds: float
+    bytes: int
+    bitrate_kbps: float | None = None
+    video: tuple[VideoStream, ...] = ()
+    audio: tuple[AudioStream, ...] = ()
+    attached_pictures: int = 0
+
+    @property
+    def main_video(self) -> VideoStream | None:
+        """The picture to work on: the first video track."""
+        return self.video[0] if self.video else None
+
+    @property
+    def main_audio(self) -> AudioStream | None:
+        """The sound to work on: the first audio track."""
+        return self.audio[0] if self.audio else None
+
+
+# --- records of what was done ----------------------------------------------------------------------------------------
+
+
+class StorageOp(Value):
+    """One operation on the object storage."""
+
+    op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
+    bucket: str
+    key: str
+    bytes: int = Field(0, description="Bytes of object data moved.")
+    duration_ms: int
+    status: str = Field(description="ok, or the code of the error.")
+
+
+class Sample(Value):
+    """What a running process used, at one moment."""
+
+    seconds: float = Field(description="Since the process started.")
+    cpu_pct: float = Field(description="Of one core, since the sample before.")
+    rss_mb: float = Field(description="Resident memory, MiB.")
+
+
+class FfmpegCommand(Value):
+    """One process run by an attempt, as it ended."""
+
+    argv: tuple[str, ...] = Field(description="The command, signed addresses redacted; paths are relative to scratch.")
+    started_at: datetime
+    duration_ms: int
+    exit_code: int | None = Field(description="Negative: the signal that ended it. None: it never started.")
+    status: str = Field(description="ok, or the code of the error.")
+    cpu_seconds: float = 0.0
+    max_rss_mb: float = Field(0.0, description="Peak resident memory by the kernel's account, MiB.")
+    speed: float | None = Field(None, description="Media seconds made per wall second.")
+    stderr_tail: str = ""
+    samples: tuple[Sample, ...] = ()
+
+
+class HostFacts(Value):
+    """The machine an attempt ran on."""
+
+    instance_type: str | None
+    cpu_cores: float = Field(description="Cores granted to us: affinity and cgroup quota applied.")
+    mem_gb: float = Field(description="Memory granted to us, GiB.")
+    hostname: str
+
+
+# --- uploads and jobs ------------------------------------------------------------------------------------------------
+
+
+class UploadRole(StrEnum):
+    """How an upload came to be."""
+
+    SOURCE = "source"
+    EXPORT = "export"
+
+
+class Upload(Value):
+    """A media file the system knows."""
+
+    id: str
+    role: UploadRole
+    storage_key: str
+    filename: str = Field(description="The name its owner gave it; shown, never used in a path or a key.")
+    bytes: int
+    etag: str
+    origin: str | None = Field(None, description="What it was registered from; the same origin is the same upload.")
+    media_info: MediaInfo | None = None
+    created_at: datetime
+    trace_id: str
+
+
+class NewJob(Value):
+    """A request to do one job type on one subject."""
+
+    job_type: str
+    subject_id: str
+    subject_day: date = Field(description="UTC day the subject was created: the job's partition.")
+    trace_id: str
+    params: JsonObject = Field(default_factory=dict)
+    priority: int = Field(0, description="Higher goes first.")
+    parent_job_id: str | None = None
+    max_attempts: int = 3
+    idempotency_key: str = Field(description="A second request with the same key is the same job.")
+    force: bool = Field(False, description="Make the output again even if it is up to date.")
+
+
+class Job(NewJob):
+    """A job as it stands in the queue."""
+
+    id: str
+    status: JobStatus
+    attempts: int
+    not_before: datetime = Field(description="The next attempt starts no earlier than this.")
+    dispatch_id: str | None = Field(
+        None, description="The run, or the dispatch for a run, that the job is assigned to."
+    )
+    lease_expires_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    error_code: str | None = None
+
+
+class Attempt(Value):
+    """One row of the job history: one try at a job, or one skipped dispatch of a job type."""
+
+    id: str
+    job_id: str | None
+    job_name: str
+    attempt: int
+    run_id: str | None
+    trace_id: str | None
+    status: AttemptStatus
+    started_at: datetime
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    queue_ms: int | None = None
+    rtf: float | None = None
+    ffmpeg_ms: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    cpu_seconds: float | None = None
+    max_rss_mb: float | None = None
+    host: str | None = None
+    error_code: str | None = None
+    blame: Blame | None = None
+    error: str | None = None
+    result: JsonObject | None = None
+    manifest: JsonObject | None = None
+    created_at: datetime
