@@ -5,10 +5,12 @@ Python names are snake_case; the JSON form (manifests, the API) is camelCase. Ti
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -23,6 +25,15 @@ JsonObject = dict[str, Any]
 def new_id() -> str:
     """A fresh id: a UUIDv7, so that ids sort by the time they were made."""
     return str(uuid7())
+
+
+def derived_id(moment: datetime, basis: str) -> str:
+    """A UUIDv7 that is always the same for the same moment (to the millisecond) and basis."""
+    milliseconds = int(moment.timestamp() * 1000).to_bytes(6, "big")
+    raw = bytearray(milliseconds + hashlib.sha256(basis.encode()).digest()[:10])
+    raw[6] = 0x70 | raw[6] & 0x0F  # version 7
+    raw[8] = 0x80 | raw[8] & 0x3F  # the variant of RFC 9562
+    return str(UUID(bytes=bytes(raw)))
 
 
 def new_trace_id() -> str:
@@ -117,14 +128,16 @@ class VideoStream(Value):
     pixel_format: str | None = None
     width: int = Field(description="Coded width, pixels, before rotation and pixel aspect.")
     height: int = Field(description="Coded height, pixels.")
-    rotation: Literal[0, 90, 180, 270] = Field(0, description="Clockwise degrees to turn the picture for display.")
-    sample_aspect: tuple[int, int] = Field((1, 1), description="Width to height of one pixel.")
-    fps: float | None = Field(None, description="Average frames a second.")
+    rotation: Literal[0, 90, 180, 270] = Field(
+        default=0, description="Clockwise degrees to turn the picture for display."
+    )
+    sample_aspect: tuple[int, int] = Field(default=(1, 1), description="Width to height of one pixel.")
+    fps: float | None = Field(default=None, description="Average frames a second.")
     variable_frame_rate: bool = False
-    frames: int | None = Field(None, description="Number of frames, where the container tells.")
+    frames: int | None = Field(default=None, description="Number of frames, where the container tells.")
     duration_seconds: float | None = None
     bitrate_kbps: float | None = None
-    transfer: str | None = Field(None, description="Transfer characteristics, such as bt709 or smpte2084.")
+    transfer: str | None = Field(default=None, description="Transfer characteristics, such as bt709 or smpte2084.")
 
     @property
     def is_hdr(self) -> bool:
@@ -181,7 +194,7 @@ class StorageOp(Value):
     op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
     bucket: str
     key: str
-    bytes: int = Field(0, description="Bytes of object data moved.")
+    bytes: int = Field(default=0, description="Bytes of object data moved.")
     duration_ms: int
     status: str = Field(description="ok, or the code of the error.")
 
@@ -203,18 +216,19 @@ class FfmpegCommand(Value):
     exit_code: int | None = Field(description="Negative: the signal that ended it. None: it never started.")
     status: str = Field(description="ok, or the code of the error.")
     cpu_seconds: float = 0.0
-    max_rss_mb: float = Field(0.0, description="Peak resident memory by the kernel's account, MiB.")
-    speed: float | None = Field(None, description="Media seconds made per wall second.")
+    max_rss_mb: float = Field(default=0.0, description="Peak resident memory by the kernel's account, MiB.")
+    speed: float | None = Field(default=None, description="Media seconds made per wall second.")
+    remote_bytes: int = Field(default=0, description="Bytes it read by range, straight from the object storage.")
     stderr_tail: str = ""
     samples: tuple[Sample, ...] = ()
 
 
 class HostFacts(Value):
-    """The machine an attempt ran on."""
+    """The machine an attempt ran on. Only its name is known of a worker that died."""
 
-    instance_type: str | None
-    cpu_cores: float = Field(description="Cores granted to us: affinity and cgroup quota applied.")
-    mem_gb: float = Field(description="Memory granted to us, GiB.")
+    instance_type: str | None = None
+    cpu_cores: float | None = Field(default=None, description="Cores granted to us: affinity and cgroup quota applied.")
+    mem_gb: float | None = Field(default=None, description="Memory granted to us, GiB.")
     hostname: str
 
 
@@ -237,7 +251,9 @@ class Upload(Value):
     filename: str = Field(description="The name its owner gave it; shown, never used in a path or a key.")
     bytes: int
     etag: str
-    origin: str | None = Field(None, description="What it was registered from; the same origin is the same upload.")
+    origin: str | None = Field(
+        default=None, description="What it was registered from; the same origin is the same upload."
+    )
     media_info: MediaInfo | None = None
     created_at: datetime
     trace_id: str
@@ -251,11 +267,11 @@ class NewJob(Value):
     subject_day: date = Field(description="UTC day the subject was created: the job's partition.")
     trace_id: str
     params: JsonObject = Field(default_factory=dict)
-    priority: int = Field(0, description="Higher goes first.")
+    priority: int = Field(default=0, description="Higher goes first.")
     parent_job_id: str | None = None
     max_attempts: int = 3
     idempotency_key: str = Field(description="A second request with the same key is the same job.")
-    force: bool = Field(False, description="Make the output again even if it is up to date.")
+    force: bool = Field(default=False, description="Make the output again even if it is up to date.")
 
 
 class Job(NewJob):

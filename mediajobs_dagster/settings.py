@@ -15,55 +15,83 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MEDIAJOBS_", env_file=".env", extra="ignore", frozen=True)
 
-    home: Path = Field(Path(".mediajobs"), description="Folder for everything that the embedded default writes.")
+    home: Path = Field(
+        default=Path(".mediajobs"), description="Folder for everything that the embedded default writes."
+    )
 
     database_url: str = Field(
-        "", description="SQLAlchemy URL of the history database; default: SQLite in MEDIAJOBS_HOME."
+        default="", description="SQLAlchemy URL of the history database; default: SQLite in MEDIAJOBS_HOME."
     )
-    database_timeout_s: float = Field(10.0, gt=0, description="How long to wait for a lock or a connection, seconds.")
+    database_timeout_s: float = Field(
+        default=10.0, gt=0, description="How long to wait for a lock or a connection, seconds."
+    )
 
     storage_url: str = Field(
-        "", description="file:///folder or s3://bucket/prefix; default: a folder in MEDIAJOBS_HOME."
+        default="", description="file:///folder or s3://bucket/prefix; default: a folder in MEDIAJOBS_HOME."
     )
-    s3_endpoint_url: str | None = Field(None, description="Address of an S3 server other than AWS.")
-    s3_region: str = Field("us-east-1", description="Region of the bucket.")
-    s3_path_style: bool = Field(False, description="Address the bucket in the path rather than in the host name.")
-    s3_access_key_id: str | None = Field(None, description="Access key; without it the SDK's usual sources are asked.")
-    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key that belongs to the access key.")
-    s3_max_attempts: int = Field(5, ge=1, description="Tries the SDK makes at one S3 request (adaptive mode).")
-    s3_timeout_s: float = Field(20.0, gt=0, description="Connect and read timeout of one S3 request, seconds.")
+    s3_endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than AWS.")
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_path_style: bool = Field(
+        default=False, description="Address the bucket in the path rather than in the host name."
+    )
+    s3_access_key_id: str | None = Field(
+        default=None, description="Access key; without it the SDK's usual sources are asked."
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="Secret key that belongs to the access key."
+    )
+    s3_max_attempts: int = Field(default=5, ge=1, description="Tries the SDK makes at one S3 request (adaptive mode).")
+    s3_timeout_s: float = Field(default=20.0, gt=0, description="Connect and read timeout of one S3 request, seconds.")
 
-    ffmpeg_path: Path | None = Field(None, description="ffmpeg to use; default: the one on PATH, else the bundled one.")
-    ffprobe_path: Path | None = Field(None, description="ffprobe to use; default as for ffmpeg.")
-    ffmpeg_threads: int = Field(0, ge=0, description="Threads one ffmpeg may use; 0: as many as the machine grants us.")
-    ffmpeg_memory_mb: int = Field(0, ge=0, description="Address space one ffmpeg may use, MiB; 0: no limit.")
+    ffmpeg_path: Path | None = Field(
+        default=None, description="ffmpeg to use; default: the one on PATH, else the bundled one."
+    )
+    ffprobe_path: Path | None = Field(default=None, description="ffprobe to use; default as for ffmpeg.")
+    ffmpeg_threads: int = Field(
+        default=0, ge=0, description="Threads one ffmpeg may use; 0: as many as the machine grants us."
+    )
+    ffmpeg_memory_mb: int = Field(default=0, ge=0, description="Address space one ffmpeg may use, MiB; 0: no limit.")
     stall_timeout_s: float = Field(
         60.0, gt=0, description="Stop an ffmpeg that made no progress for this long, seconds."
     )
-    job_timeout_s: float = Field(6 * 3600.0, gt=0, description="Stop an ffmpeg that runs longer than this, seconds.")
-    max_pixels: int = Field(8192 * 8192, gt=0, description="Largest declared picture (width × height) to decode.")
+    job_timeout_s: float = Field(
+        default=6 * 3600.0, gt=0, description="Stop an ffmpeg that runs longer than this, seconds."
+    )
+    max_pixels: int = Field(
+        default=8192 * 8192, gt=0, description="Largest declared picture (width × height) to decode."
+    )
 
-    scratch_dir: Path | None = Field(None, description="Folder for working files; default: in MEDIAJOBS_HOME.")
-    scratch_reserve_mb: int = Field(512, ge=0, description="Disk space to leave free beside a job's own need, MiB.")
+    scratch_dir: Path | None = Field(default=None, description="Folder for working files; default: in MEDIAJOBS_HOME.")
+    scratch_reserve_mb: int = Field(
+        default=512, ge=0, description="Disk space to leave free beside a job's own need, MiB."
+    )
 
-    lease_s: float = Field(60.0, gt=0, description="A worker silent for this long has lost its jobs, seconds.")
-    max_attempts: int = Field(3, ge=1, description="Attempts a job gets before it is dead.")
+    lease_s: float = Field(default=60.0, gt=0, description="A worker silent for this long has lost its jobs, seconds.")
+    max_attempts: int = Field(default=3, ge=1, description="Attempts a job gets before it is dead.")
     retry_base_s: float = Field(
         5.0, ge=0, description="First retry waits between 0 and this, seconds; doubles each time."
     )
-    retry_cap_s: float = Field(300.0, ge=0, description="No retry waits longer than this, seconds.")
-    breaker_failures: int = Field(3, ge=1, description="Jobs failed by system faults that open a job type's breaker.")
-    breaker_window_s: float = Field(3600.0, gt=0, description="How far back the breaker looks, seconds.")
+    retry_cap_s: float = Field(default=300.0, ge=0, description="No retry waits longer than this, seconds.")
+    breaker_failures: int = Field(
+        default=3, ge=1, description="Jobs failed by system faults that open a job type's breaker."
+    )
+    breaker_window_s: float = Field(default=3600.0, gt=0, description="How far back the breaker looks, seconds.")
     breaker_cooldown_s: float = Field(
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
-    instance_type: str | None = Field(None, description="Machine type to put on record; default: asked of the machine.")
+    instance_type: str | None = Field(
+        default=None, description="Machine type to put on record; default: asked of the machine."
+    )
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
-    sample_interval_s: float = Field(2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled.")
-    console_url: str | None = Field(None, description="Address of the console, for links from Dagster to an attempt.")
+    sample_interval_s: float = Field(
+        default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
+    )
+    console_url: str | None = Field(
+        default=None, description="Address of the console, for links from Dagster to an attempt."
+    )
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

@@ -1,0 +1,84 @@
+"""Keeps the leases of a run's jobs while it works, and notices when a job was cancelled or taken away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import TracebackType
+
+from mediajobs_dagster.errors import (
+    CancelledError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    MediaJobsError,
+    WorkerLostError,
+)
+from mediajobs_dagster.history import History
+from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.models import JobStatus
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """A context in which the leases of one dispatch are renewed, three times a lease."""
+
+    def __init__(self, history: History, dispatch_id: str, *, lease_s: float) -> None:
+        self._history, self._dispatch_id, self._lease_s = history, dispatch_id, lease_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="mediajobs-heartbeat", daemon=True)
+        self._lock = threading.Lock()
+        self._watched: dict[str, Cancellation] = {}
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @contextmanager
+    def watching(self, job_id: str) -> Generator[Cancellation]:
+        """A token that is cancelled when the job is cancelled, or is no longer ours."""
+        token = Cancellation()
+        with self._lock:
+            self._watched[job_id] = token
+        try:
+            yield token
+        finally:
+            with self._lock:
+                del self._watched[job_id]
+
+    def _beat(self) -> None:
+        renewed = time.monotonic()
+        while not self._stop.wait(self._lease_s / 3):
+            try:
+                statuses = self._history.jobs.renew(self._dispatch_id, lease_s=self._lease_s)
+            except (DatabaseBusyError, DatabaseUnavailableError) as error:
+                _log.warning("The leases of dispatch %s could not be renewed: %s", self._dispatch_id, error)
+                if time.monotonic() - renewed > self._lease_s:
+                    self._cancel_all(WorkerLostError("The database was out of reach for longer than the lease."))
+                continue
+            renewed = time.monotonic()
+            for job_id, token in self._tokens():
+                if statuses.get(job_id) is not JobStatus.PROCESSING:
+                    token.cancel(self._why(job_id))
+
+    def _why(self, job_id: str) -> MediaJobsError:
+        if self._history.jobs.get(job_id).status is JobStatus.CANCELLED:
+            return CancelledError("The job was cancelled while this attempt was under way.")
+        return WorkerLostError("The job was taken away: its lease had run out.")
+
+    def _cancel_all(self, error: MediaJobsError) -> None:
+        for _, token in self._tokens():
+            token.cancel(error)
+
+    def _tokens(self) -> list[tuple[str, Cancellation]]:
+        with self._lock:
+            return list(self._watched.items())

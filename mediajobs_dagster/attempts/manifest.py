@@ -1,0 +1,165 @@
+"""The attempt's full record, as one JSON document with a published schema.
+
+A manifest is enough to run the same ffmpeg command again: argv is relative to a scratch folder, and `files` says which
+object stands behind each name in it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from pydantic import Field
+
+from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.models import (
+    AttemptStatus,
+    FfmpegCommand,
+    HostFacts,
+    JsonObject,
+    MediaInfo,
+    StorageOp,
+    Value,
+)
+
+SCHEMA_VERSION: Final = 1
+MAX_COMMANDS: Final = 20
+MAX_STORAGE_OPS: Final = 200
+MAX_ERRORS: Final = 20
+
+
+class Stage(Value):
+    """One part of an attempt."""
+
+    name: str
+    started_at: datetime
+    duration_ms: int
+    status: str = Field(description="ok, or the code of the error that ended it.")
+
+
+class ErrorRecord(Value):
+    """One thing that went wrong."""
+
+    code: str
+    message: str
+    blame: Blame
+    retryable: bool
+    stage: str | None = None
+
+
+class OutputRecord(Value):
+    """One published object."""
+
+    key: str
+    bytes: int
+    sha256: str
+    media_info: MediaInfo | None = None
+
+
+class InputMetrics(Value):
+    """The source, in the few figures that cost depends on."""
+
+    duration_seconds: float
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    bitrate_kbps: float | None = None
+
+    @classmethod
+    def of(cls, info: MediaInfo) -> InputMetrics:
+        """The figures of that media info."""
+        video, audio = info.main_video, info.main_audio
+        return cls(
+            duration_seconds=info.duration_seconds,
+            video_codec=video.codec if video else None,
+            audio_codec=audio.codec if audio else None,
+            width=video.width if video else None,
+            height=video.height if video else None,
+            fps=video.fps if video else None,
+            bitrate_kbps=info.bitrate_kbps,
+        )
+
+
+class Metrics(Value):
+    """What the attempt took, in numbers."""
+
+    rtf: float | None = Field(default=None, description="Input seconds / processing seconds; 2.0 is twice real time.")
+    ffmpeg_ms: int = 0
+    s3_bytes_in: int = 0
+    s3_bytes_out: int = 0
+    cpu_pct_avg: float = Field(default=0.0, description="CPU time of ffmpeg over its wall time, percent of one core.")
+    mem_rss_mb_max: float = Field(default=0.0, description="Peak resident memory of the largest ffmpeg, MiB.")
+    input: InputMetrics | None = None
+    host: HostFacts
+
+
+class TimeLedger(Value):
+    """Where the time went, milliseconds. The parts after `queue_ms` add up to the attempt's `duration_ms`."""
+
+    queue_ms: int
+    download_ms: int = 0
+    probe_ms: int = 0
+    ffmpeg_ms: int = 0
+    verify_ms: int = 0
+    upload_ms: int = 0
+    other_ms: int = 0
+
+
+class Versions(Value):
+    """What made the attempt; empty where the worker died before it could tell."""
+
+    mediajobs: str | None = None
+    ffmpeg: str | None = None
+
+
+class Truncated(Value):
+    """How many entries a cap cut off each list."""
+
+    ffmpeg_commands: int = 0
+    s3_ops: int = 0
+    errors: int = 0
+
+
+class Manifest(Value):
+    """Everything that is known about one attempt."""
+
+    schema_version: int = SCHEMA_VERSION
+    job_id: str
+    job_type: str
+    attempt: int
+    trace_id: str
+    run_id: str | None
+    status: AttemptStatus
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    queue_ms: int
+    input_summary: JsonObject
+    stages: tuple[Stage, ...] = ()
+    ffmpeg_commands: tuple[FfmpegCommand, ...] = Field(default=(), max_length=MAX_COMMANDS)
+    s3_ops: tuple[StorageOp, ...] = Field(
+        default=(), max_length=MAX_STORAGE_OPS, description="Operations on any storage."
+    )
+    outputs: tuple[OutputRecord, ...] = ()
+    errors: tuple[ErrorRecord, ...] = Field(default=(), max_length=MAX_ERRORS)
+    metrics: Metrics
+    time_ledger: TimeLedger
+    versions: Versions
+    files: dict[str, str] = Field(default_factory=dict, description="Name in argv → key of the object it stands for.")
+    notes: tuple[str, ...] = Field(default=(), description="What a person should know although it is no error.")
+    truncated: Truncated = Truncated()
+
+
+def manifest_schema() -> JsonObject:
+    """The JSON Schema that every manifest keeps to."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"mediajobs attempt manifest, version {SCHEMA_VERSION}",
+        **{
+            name: value
+            for name, value in Manifest.model_json_schema(by_alias=True, mode="serialization").items()
+            if name != "title"
+        },
+    }

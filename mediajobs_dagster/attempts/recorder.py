@@ -1,0 +1,250 @@
+"""Collects what happens during one attempt, and makes the manifest of it at any moment.
+
+The code that does the work tells the recorder; it does not know who reads the record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from mediajobs_dagster import __version__
+from mediajobs_dagster.attempts.manifest import (
+    MAX_COMMANDS,
+    MAX_ERRORS,
+    MAX_STORAGE_OPS,
+    ErrorRecord,
+    InputMetrics,
+    Manifest,
+    Metrics,
+    OutputRecord,
+    Stage,
+    TimeLedger,
+    Truncated,
+    Versions,
+)
+from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.history import Claim
+from mediajobs_dagster.models import (
+    AttemptStatus,
+    FfmpegCommand,
+    HostFacts,
+    JsonObject,
+    MediaInfo,
+    StorageOp,
+    Upload,
+    utc_now,
+)
+from mediajobs_dagster.storage.redaction import redact
+
+CHECK, FETCH, PROBE, PLAN = "check", "fetch", "probe", "plan"
+FFMPEG, VERIFY, PUBLISH = "ffmpeg", "verify", "publish"
+
+_LEDGER = {
+    CHECK: "download_ms",
+    FETCH: "download_ms",
+    PROBE: "probe_ms",
+    FFMPEG: "ffmpeg_ms",
+    VERIFY: "verify_ms",
+    PUBLISH: "upload_ms",
+}
+RANGE_READ = "range_read"
+_READING = ("get", RANGE_READ)
+_WRITING = ("put",)
+
+Entry = TypeVar("Entry")
+
+
+@dataclass
+class Recorder:
+    """The record of one attempt while it grows."""
+
+    claim: Claim
+    host: HostFacts
+    bucket: str
+    ffmpeg_version: str
+    on_stage: Callable[[str], None] = lambda _: None
+    started_at: datetime = field(default_factory=utc_now)
+    stage: str | None = None
+    """The stage that is under way, or the one in which it failed."""
+    info: MediaInfo | None = None
+    """The source, once it is probed."""
+    processed_seconds: float | None = None
+    """Seconds of media that the real-time factor is reckoned from; default: the length of the source."""
+    input_summary: JsonObject = field(default_factory=dict[str, object])
+    outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
+    notes: list[str] = field(default_factory=list[str])
+    _files: dict[str, str] = field(default_factory=dict[str, str])
+    _start: int = field(default_factory=time.monotonic_ns)
+    _stages: list[Stage] = field(default_factory=list[Stage])
+    _commands: list[tuple[str | None, FfmpegCommand]] = field(default_factory=list[tuple[str | None, FfmpegCommand]])
+    _storage_ops: list[StorageOp] = field(default_factory=list[StorageOp])
+    _errors: list[ErrorRecord] = field(default_factory=list[ErrorRecord])
+
+    @contextmanager
+    def timed(self, name: str) -> Generator[None]:
+        """Time one stage; a stage that fails is on record with the code of its error."""
+        self.stage, started_at, start = name, utc_now(), time.monotonic_ns()
+        self.on_stage(name)
+        status = "INTERRUPTED"
+        try:
+            yield
+            status = "ok"
+        except MediaJobsError as error:
+            status = error.code
+            raise
+        except Exception:
+            status = "INTERNAL_ERROR"
+            raise
+        finally:
+            self._stages.append(
+                Stage(name=name, started_at=started_at, duration_ms=_milliseconds(start), status=status)
+            )
+        self.stage = None
+
+    def describe_input(self, upload: Upload) -> None:
+        """Say what the attempt works on."""
+        self.input_summary = {
+            "uploadId": upload.id,
+            "role": upload.role,
+            "key": upload.storage_key,
+            "bytes": upload.bytes,
+            "filename": upload.filename,
+        }
+
+    def stands_for(self, name: str, key: str) -> None:
+        """`name` in a command stands for the object `key`."""
+        self._files[redact(name)] = key
+
+    def add_command(self, command: FfmpegCommand) -> None:
+        """A command has ended. What it read straight from the storage is an operation of its own."""
+        self._commands.append((self.stage, command))
+        if command.remote_bytes:
+            key = next((self._files[argument] for argument in command.argv if argument in self._files), "")
+            self.add_storage_op(
+                StorageOp(
+                    op=RANGE_READ,
+                    bucket=self.bucket,
+                    key=key,
+                    bytes=command.remote_bytes,
+                    duration_ms=command.duration_ms,
+                    status=command.status,
+                )
+            )
+
+    def add_storage_op(self, op: StorageOp) -> None:
+        """A storage operation has ended."""
+        self._storage_ops.append(op)
+
+    def add_error(self, error: MediaJobsError) -> None:
+        """Something went wrong in the present stage."""
+        self._errors.append(_error_record(error, self.stage))
+
+    def manifest(self, status: AttemptStatus) -> Manifest:
+        """The record as it stands, closed with `status`."""
+        duration_ms = _milliseconds(self._start)
+        job = self.claim.job
+        return Manifest(
+            job_id=job.id,
+            job_type=job.job_type,
+            attempt=self.claim.attempt.attempt,
+            trace_id=job.trace_id,
+            run_id=self.claim.attempt.run_id,
+            status=status,
+            started_at=self.started_at,
+            finished_at=utc_now(),
+            duration_ms=duration_ms,
+            queue_ms=self.claim.attempt.queue_ms or 0,
+            input_summary={"subjectId": job.subject_id, "params": job.params, **self.input_summary},
+            stages=tuple(self._stages),
+            ffmpeg_commands=tuple(command for _, command in self._commands[:MAX_COMMANDS]),
+            s3_ops=tuple(self._storage_ops[:MAX_STORAGE_OPS]),
+            outputs=tuple(self.outputs),
+            errors=tuple(self._errors[:MAX_ERRORS]),
+            metrics=self._metrics(duration_ms),
+            time_ledger=self._ledger(duration_ms),
+            versions=Versions(mediajobs=__version__, ffmpeg=self.ffmpeg_version),
+            files=self._files,
+            notes=tuple(self.notes),
+            truncated=Truncated(
+                ffmpeg_commands=_over(self._commands, MAX_COMMANDS),
+                s3_ops=_over(self._storage_ops, MAX_STORAGE_OPS),
+                errors=_over(self._errors, MAX_ERRORS),
+            ),
+        )
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all commands, probes included, by the kernel's account."""
+        return sum(command.cpu_seconds for _, command in self._commands)
+
+    def _metrics(self, duration_ms: int) -> Metrics:
+        making = [command for stage, command in self._commands if stage == FFMPEG]
+        making_ms = sum(command.duration_ms for command in making)
+        seconds = self.processed_seconds or (self.info.duration_seconds if self.info else None)
+        return Metrics(
+            rtf=round(seconds / (duration_ms / 1000), 3) if seconds and duration_ms else None,
+            ffmpeg_ms=making_ms,
+            s3_bytes_in=_bytes(self._storage_ops, _READING),
+            s3_bytes_out=_bytes(self._storage_ops, _WRITING),
+            cpu_pct_avg=round(sum(each.cpu_seconds for each in making) * 100_000 / making_ms, 1) if making_ms else 0.0,
+            mem_rss_mb_max=max((command.max_rss_mb for _, command in self._commands), default=0.0),
+            input=InputMetrics.of(self.info) if self.info else None,
+            host=self.host,
+        )
+
+    def _ledger(self, duration_ms: int) -> TimeLedger:
+        parts = dict.fromkeys(_LEDGER.values(), 0)
+        for stage in self._stages:
+            if stage.name in _LEDGER:
+                parts[_LEDGER[stage.name]] += stage.duration_ms
+        # Stages never overlap and each is rounded down, so what is left is never negative.
+        return TimeLedger(
+            queue_ms=self.claim.attempt.queue_ms or 0, **parts, other_ms=duration_ms - sum(parts.values())
+        )
+
+
+def manifest_of_lost(claim: Claim, error: MediaJobsError, now: datetime) -> Manifest:
+    """The manifest of an attempt whose worker died with its record: what the history row still tells."""
+    started_at = claim.attempt.started_at
+    duration_ms = round((now - started_at).total_seconds() * 1000)
+    queue_ms = claim.attempt.queue_ms or 0
+    return Manifest(
+        job_id=claim.job.id,
+        job_type=claim.job.job_type,
+        attempt=claim.attempt.attempt,
+        trace_id=claim.job.trace_id,
+        run_id=claim.attempt.run_id,
+        status=AttemptStatus.LOST,
+        started_at=started_at,
+        finished_at=now,
+        duration_ms=duration_ms,
+        queue_ms=queue_ms,
+        input_summary={"subjectId": claim.job.subject_id, "params": claim.job.params},
+        errors=(_error_record(error, stage=None),),
+        metrics=Metrics(host=HostFacts(hostname=claim.attempt.host or "unknown")),
+        time_ledger=TimeLedger(queue_ms=queue_ms, other_ms=duration_ms),
+        versions=Versions(),
+    )
+
+
+def _error_record(error: MediaJobsError, stage: str | None) -> ErrorRecord:
+    return ErrorRecord(
+        code=error.code, message=redact(error.message), blame=error.blame, retryable=error.retryable, stage=stage
+    )
+
+
+def _milliseconds(start: int) -> int:
+    return (time.monotonic_ns() - start) // 1_000_000
+
+
+def _over(entries: list[Entry], cap: int) -> int:
+    return max(0, len(entries) - cap)
+
+
+def _bytes(ops: Iterable[StorageOp], kinds: tuple[str, ...]) -> int:
+    return sum(op.bytes for op in ops if op.op in kinds)

@@ -1,0 +1,89 @@
+"""Working files: one folder a worker, one folder an attempt, removed on every exit.
+
+A worker's folder is held by a lock that the kernel drops when the process ends, however it ends. So a folder whose lock
+can be taken is an orphan, and the next worker to start sweeps it, here or on a machine that shares the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.models import new_id
+
+_LOCK = ".lock"
+_MIB = 1024 * 1024
+
+
+class Scratch:
+    """A worker's folder for working files, from `open` to `close`."""
+
+    def __init__(self, folder: Path, lock: int, reserve_mb: int) -> None:
+        self._folder, self._lock, self._reserve = folder, lock, reserve_mb * _MIB
+
+    @classmethod
+    def open(cls, root: Path, *, reserve_mb: int) -> Scratch:
+        """Sweep the orphans below `root`, then make and hold a folder of our own."""
+        root.mkdir(parents=True, exist_ok=True)
+        sweep(root)
+        name = f"worker-{new_id()}"
+        unborn = root / f".{name}"  # no sweeper looks at it before it is locked
+        unborn.mkdir()
+        lock = os.open(unborn / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return cls(unborn.rename(root / name), lock, reserve_mb)
+
+    def close(self) -> None:
+        """Remove the folder and all in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
+
+    @contextmanager
+    def attempt_folder(self, attempt_id: str) -> Generator[Path]:
+        """A folder for one attempt, gone afterwards."""
+        folder = self._folder / f"attempt-{attempt_id}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def path_for_source(self, name: str) -> Path:
+        """Where a fetched source lies for as long as the worker lives."""
+        sources = self._folder / "sources"
+        sources.mkdir(exist_ok=True)
+        return sources / name
+
+    def require(self, size: int, purpose: str) -> None:
+        """Raise DiskFullError unless `size` bytes fit on the disk with the reserve left over."""
+        free = shutil.disk_usage(self._folder).free
+        if free < size + self._reserve:
+            raise DiskFullError(
+                f"The scratch disk has {free // _MIB} MiB free, and {purpose} needs {size // _MIB} MiB with "
+                f"{self._reserve // _MIB} MiB to be left over. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a "
+                "larger disk."
+            )
+
+
+def sweep(root: Path) -> int:
+    """Remove the folders of workers that are gone; returns how many."""
+    swept = 0
+    for folder in root.glob("worker-*"):
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # being removed by its owner
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+        except BlockingIOError:
+            pass  # its worker lives
+        finally:
+            os.close(lock)
+    return swept

@@ -1,0 +1,108 @@
+"""`mediajobs attempt`: one attempt's manifest, readable."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from mediajobs_dagster.attempts.manifest import Manifest
+from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.errors import NotFoundError
+
+
+@click.command()
+@click.argument("attempt_id")
+@display.json_option
+@click.pass_obj
+def attempt(session: Session, attempt_id: str, as_json: bool) -> None:
+    """Show everything about one attempt: its time, its commands, what it read and wrote, what went wrong.
+
+    ATTEMPT_ID may also be the id of a job: then its latest attempt is shown.
+    """
+    manifest = _manifest(session, attempt_id)
+    if as_json:
+        display.print_json(manifest.to_json())
+        return
+    console = display.console()
+    console.print(display.table(("Field", "Value"), _summary(manifest), title=f"Attempt {attempt_id}"))
+    _print_time(console, manifest)
+    _print_commands(console, manifest)
+    if manifest.s3_ops:
+        rows = [(op.op, op.key, display.size(op.bytes), f"{op.duration_ms} ms", op.status) for op in manifest.s3_ops]
+        console.print(display.table(("Operation", "Key", "Bytes", "Time", "Status"), rows, title="Storage"))
+    if manifest.outputs:
+        outputs = [(output.key, display.size(output.bytes), output.sha256) for output in manifest.outputs]
+        console.print(display.table(("Output", "Bytes", "SHA-256"), outputs))
+    for note in manifest.notes:
+        console.print(Text(f"Note: {note}"))
+    for error in manifest.errors:
+        where = f" in stage {error.stage}" if error.stage else ""
+        console.print(Text(f"{error.code}{where} (blame: {error.blame}): {error.message}", style="red"))
+
+
+def _manifest(session: Session, attempt_id: str) -> Manifest:
+    try:
+        found = session.history.attempts.get(attempt_id)
+    except NotFoundError:
+        of_job = session.history.attempts.of_job(attempt_id)
+        if not of_job:
+            raise
+        found = session.history.attempts.get(of_job[-1].id)
+    if found.manifest is None:
+        raise NotFoundError(f"Attempt {attempt_id} is {found.status} and has no manifest yet.")
+    return Manifest.model_validate(found.manifest)
+
+
+def _summary(manifest: Manifest) -> list[tuple[str, object]]:
+    metrics, source = manifest.metrics, manifest.metrics.input
+    return [
+        ("job", f"{manifest.job_type} {manifest.job_id}, attempt {manifest.attempt}"),
+        ("status", manifest.status),
+        ("trace", manifest.trace_id),
+        ("Dagster run", manifest.run_id),
+        ("started (UTC)", manifest.started_at),
+        (
+            "duration",
+            f"{display.seconds(manifest.duration_ms)}, after {display.seconds(manifest.queue_ms)} in the queue",
+        ),
+        ("real-time factor", display.rtf(metrics.rtf)),
+        ("source", _source(manifest)),
+        ("media", f"{source.duration_seconds:.2f} s, {source.width}x{source.height}" if source else None),
+        ("codecs", f"{source.video_codec or 'no video'}, {source.audio_codec or 'no audio'}" if source else None),
+        ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran"),
+        ("memory", f"{metrics.mem_rss_mb_max:.0f} MiB at the peak"),
+        ("host", f"{metrics.host.hostname} ({metrics.host.instance_type or 'type not known'})"),
+        ("versions", f"mediajobs {manifest.versions.mediajobs}, ffmpeg {manifest.versions.ffmpeg}"),
+    ]
+
+
+def _source(manifest: Manifest) -> str:
+    summary = manifest.input_summary
+    return f"{summary.get('filename', '?')} ({summary.get('key', summary.get('subjectId'))})"
+
+
+def _print_time(console: Console, manifest: Manifest) -> None:
+    ledger = manifest.time_ledger.to_json()
+    whole = max(1, manifest.duration_ms)
+    rows = [
+        (name.removesuffix("Ms"), f"{spent} ms", "" if name == "queueMs" else "█" * round(30 * spent / whole))
+        for name, spent in ledger.items()
+    ]
+    console.print(display.table(("Time", "", ""), rows))
+
+
+def _print_commands(console: Console, manifest: Manifest) -> None:
+    for command in manifest.ffmpeg_commands:
+        speed = f", {command.speed:.1f}x" if command.speed else ""
+        head = f"{command.status} (exit {command.exit_code}) in {command.duration_ms} ms{speed}, "
+        head += f"{command.cpu_seconds:.2f} s of CPU, {command.max_rss_mb:.0f} MiB"
+        console.print(display.cell(command.status).append(head.removeprefix(command.status), style="dim"))
+        console.print(Text(f"  {shlex.join(command.argv)}"))
+        if command.status != "ok" and command.stderr_tail:
+            console.print(Text(command.stderr_tail, style="dim"))
+    if manifest.ffmpeg_commands:
+        console.print()

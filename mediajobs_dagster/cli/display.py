@@ -1,0 +1,102 @@
+"""How things look on a terminal: tables, figures, and JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mediajobs_dagster.models import JobStatus
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_COLOURS = {
+    **dict.fromkeys(("completed", "success", "ok"), "green"),
+    **dict.fromkeys(("failed", "failure", "dead", "lost"), "red"),
+    **dict.fromkeys(("processing", "running"), "cyan"),
+    **dict.fromkeys(("skipped", "cancelled"), "yellow"),
+}
+
+
+def json_option(command: Command) -> Command:
+    """The option `--json`: print data for scripts."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
+
+
+def console() -> Console:
+    """Where people read. Piped output is not wrapped to a terminal's width."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def print_json(data: object) -> None:
+    """Print `data` as indented JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+    """A table of these rows; a cell that names a status is coloured, an id is never broken."""
+    made = Table(*columns, box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in made.columns:
+        column.overflow = "fold"
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def cell(value: object) -> Text:
+    """One value as text."""
+    if value is None:
+        return Text("–", style="dim")
+    if isinstance(value, datetime):
+        value = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    text = str(value)
+    # Text, not markup: a file name or a line of ffmpeg's may hold square brackets.
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def seconds(milliseconds: int | None) -> str | None:
+    """A duration for people."""
+    return None if milliseconds is None else f"{milliseconds / 1000:.2f} s"
+
+
+def rtf(value: float | None) -> str | None:
+    """A real-time factor for people: 2.0x is twice as fast as real time."""
+    return None if value is None else f"{value:.1f}x"
+
+
+def size(count: int | None) -> str | None:
+    """A number of bytes for people."""
+    if count is None:
+        return None
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+STATUSES = click.Choice([status.value for status in JobStatus])
+
+
+class Moment(click.ParamType[datetime]):
+    """A date or a time, taken as UTC unless it names a zone."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date like 2026-01-31 or a time like 2026-01-31T14:00.", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,95 @@
+"""`mediajobs history`: the attempts as data, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.history import AttemptFilter, StatisticsReport, export
+from mediajobs_dagster.models import AttemptStatus
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def filters(command: Command) -> Command:
+    """The options that say which attempts are meant."""
+    options = (
+        click.option("--type", "job_name", metavar="JOB_TYPE", help="Of this job type."),
+        click.option(
+            "--status",
+            "statuses",
+            multiple=True,
+            type=click.Choice([status.value for status in AttemptStatus]),
+            help="That ended so; can be repeated.",
+        ),
+        click.option("--trace", "trace_id", metavar="TRACE_ID", help="Of this trace."),
+        click.option("--job", "job_id", metavar="JOB_ID", help="Of this job."),
+        click.option("--run", "run_id", metavar="RUN_ID", help="Of this Dagster run."),
+        click.option("--error", "error_code", metavar="CODE", help="With this error code."),
+        click.option("--since", type=display.Moment(), help="Started at this time or later (UTC)."),
+        click.option("--until", type=display.Moment(), help="Started before this time (UTC)."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _filter(statuses: Iterable[str], conditions: dict[str, Any]) -> AttemptFilter:
+    return AttemptFilter(statuses=tuple(AttemptStatus(status) for status in statuses), **conditions)
+
+
+@click.group()
+def history() -> None:
+    """Export the attempts, and see what they add up to."""
+
+
+@history.command("export")
+@click.option("--format", "form", type=click.Choice(["json", "jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option("--manifests", is_flag=True, help="With the manifests (not in CSV).")
+@click.option("--output", type=click.File("w", atomic=True), default="-", help="File to write; default: the terminal.")
+@filters
+@click.pass_obj
+def export_history(
+    session: Session, form: Any, manifests: bool, output: TextIO, statuses: tuple[str, ...], **conditions: Any
+) -> None:
+    """Write the attempts, the newest first, one an entry: for scripts, spreadsheets and jq."""
+    attempts = session.history.attempts.iterate(_filter(statuses, conditions), with_manifest=manifests)
+    export(attempts, form, output)
+
+
+@history.command("stats")
+@filters
+@display.json_option
+@click.pass_obj
+def show_statistics(session: Session, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
+    """Totals, success rate, durations, files made, errors, stages and workers."""
+    report = session.history.statistics.of(_filter(statuses, conditions))
+    if as_json:
+        display.print_json(report.to_json())
+        return
+    console = display.console()
+    console.print(display.table(("Figure", "Value"), _figures(report), title="Attempts"))
+    if report.errors:
+        console.print(display.table(("Error", "Attempts"), report.errors.items()))
+    if report.stages:
+        rows = [(stage.name, stage.count, f"{stage.average_ms:.0f}", f"{stage.p95_ms:.0f}") for stage in report.stages]
+        console.print(display.table(("Stage", "Times", "Average ms", "p95 ms"), rows))
+    if report.workers:
+        console.print(display.table(("Worker", "Attempts"), report.workers.items()))
+
+
+def _figures(report: StatisticsReport) -> list[tuple[str, object]]:
+    return [
+        ("attempts", report.attempts),
+        *((status, count) for status, count in report.by_status.items() if count),
+        ("success rate", f"{report.success_rate:.1%}"),
+        ("average duration", display.seconds(round(report.duration_ms.average))),
+        ("median duration", display.seconds(round(report.duration_ms.p50))),
+        ("95th percentile", display.seconds(round(report.duration_ms.p95))),
+        ("files made", report.output_files),
+        ("bytes made", display.size(report.output_bytes)),
+    ]

@@ -1,0 +1,206 @@
+"""`mediajobs add` and `mediajobs jobs`: asking for work, and seeing where it stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.history import Enqueued, JobFilter
+from mediajobs_dagster.models import Attempt, Job, JobStatus, Upload
+from mediajobs_dagster.sources.intake import Intake
+
+
+@click.command()
+@click.argument("location")
+@click.option("--type", "types", multiple=True, metavar="JOB_TYPE", help="Only these job types; default: all.")
+@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
+@click.option("--force", is_flag=True, help="Make the outputs again even if they are up to date.")
+@display.json_option
+@click.pass_obj
+def add(session: Session, location: str, types: tuple[str, ...], priority: int, force: bool, as_json: bool) -> None:
+    """Register a video and enqueue its jobs. LOCATION is a path or an s3:// address.
+
+    The same file, unchanged, is the same upload: adding it again enqueues nothing twice.
+    """
+    upload, enqueued = add_upload(session, location, types, priority=priority, force=force, quiet=as_json)
+    if as_json:
+        jobs_json = [{**entry.job.to_json(), "created": entry.created} for entry in enqueued]
+        display.print_json({"upload": upload.to_json(), "jobs": jobs_json})
+        return
+    console = display.console()
+    console.print(_job_table([entry.job for entry in enqueued], title=f"Upload {upload.id}"))
+    if any(entry.created for entry in enqueued):
+        console.print("Run them with [bold]mediajobs work[/], or let the daemon of [bold]dagster dev[/] take them.")
+    else:
+        console.print("Nothing new was enqueued: these jobs exist already. Make them again with [bold]--force[/].")
+
+
+def add_upload(
+    session: Session, location: str, types: tuple[str, ...], *, priority: int, force: bool, quiet: bool
+) -> tuple[Upload, list[Enqueued]]:
+    """Register and enqueue, with a progress bar while a large file is stored."""
+    job_types = [session.registry[name] for name in types] or list(session.registry)
+    intake = Intake(session.history, session.storage)
+    columns = (TextColumn("Storing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, disable=quiet) as progress:
+        total = Path(location).stat().st_size if Path(location).is_file() else None
+        task = progress.add_task("", total=total)
+        return intake.add(
+            location,
+            job_types,
+            priority=priority,
+            max_attempts=session.settings.max_attempts,
+            force=force,
+            on_bytes=lambda count: progress.advance(task, count),
+        )
+
+
+@click.group()
+def jobs() -> None:
+    """See the jobs, and retry or cancel them."""
+
+
+@jobs.command("list")
+@click.option("--type", "job_type", metavar="JOB_TYPE", help="Of this job type.")
+@click.option("--status", "statuses", multiple=True, type=display.STATUSES, help="In this status; can be repeated.")
+@click.option("--trace", "trace_id", metavar="TRACE_ID", help="Of this trace.")
+@click.option("--upload", "subject_id", metavar="UPLOAD_ID", help="On this upload.")
+@click.option("--error", "error_code", metavar="CODE", help="With this error code.")
+@click.option("--since", type=display.Moment(), help="Created at this time or later (UTC).")
+@click.option("--until", type=display.Moment(), help="Created before this time (UTC).")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
+@click.option("--after", metavar="JOB_ID", help="The page behind this job.")
+@display.json_option
+@click.pass_obj
+def list_jobs(
+    session: Session,
+    statuses: tuple[str, ...],
+    limit: int,
+    after: str | None,
+    as_json: bool,
+    **conditions: Any,
+) -> None:
+    """List jobs, the newest first."""
+    chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
+    found = session.history.jobs.list(chosen, limit=limit, after=after)
+    if as_json:
+        display.print_json([job.to_json() for job in found])
+        return
+    console = display.console()
+    if not found:
+        console.print("No job fits. Enqueue some with [bold]mediajobs add VIDEO[/], or ask for fewer conditions.")
+        return
+    console.print(_job_table(found))
+    if len(found) == limit:
+        console.print(f"There may be more: add [bold]--after {found[-1].id}[/].")
+
+
+@jobs.command("show")
+@click.argument("job_id")
+@display.json_option
+@click.pass_obj
+def show_job(session: Session, job_id: str, as_json: bool) -> None:
+    """Show one job, its attempts and its children."""
+    job = session.history.jobs.get(job_id)
+    attempts = session.history.attempts.of_job(job_id)
+    children = session.history.jobs.list(JobFilter(parent_job_id=job_id))
+    if as_json:
+        display.print_json(
+            {
+                "job": job.to_json(),
+                "attempts": [attempt.to_json() for attempt in attempts],
+                "children": [child.to_json() for child in children],
+            }
+        )
+        return
+    console = display.console()
+    console.print(display.table(("Field", "Value"), _fields(job), title=f"Job {job.id}"))
+    console.print(_attempt_table(attempts))
+    if children:
+        console.print(_job_table(children, title="Children"))
+    if attempts:
+        console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {attempts[-1].id}[/]")
+
+
+@jobs.command("retry")
+@click.argument("job_id")
+@click.option("--force", is_flag=True, help="Make the output again even if it is up to date.")
+@display.json_option
+@click.pass_obj
+def retry_job(session: Session, job_id: str, force: bool, as_json: bool) -> None:
+    """Put a failed or finished job back into the queue."""
+    _print_job(session.history.jobs.retry(job_id, force=force), as_json)
+
+
+@jobs.command("cancel")
+@click.argument("job_id")
+@display.json_option
+@click.pass_obj
+def cancel_job(session: Session, job_id: str, as_json: bool) -> None:
+    """Call a job off; one that is being worked on is stopped within seconds."""
+    _print_job(session.history.jobs.cancel(job_id), as_json)
+
+
+def _print_job(job: Job, as_json: bool) -> None:
+    if as_json:
+        display.print_json(job.to_json())
+    else:
+        display.console().print(_job_table([job]))
+
+
+def _job_table(found: list[Job], *, title: str | None = None) -> Any:
+    columns = ("Job", "Type", "Status", "Attempts", "Created (UTC)", "Error", "Trace")
+    rows = [
+        (
+            job.id,
+            job.job_type,
+            job.status,
+            f"{job.attempts}/{job.max_attempts}",
+            job.created_at,
+            job.error_code,
+            job.trace_id,
+        )
+        for job in found
+    ]
+    return display.table(columns, rows, title=title)
+
+
+def _attempt_table(attempts: list[Attempt]) -> Any:
+    columns = ("Attempt", "No.", "Status", "Started (UTC)", "Duration", "RTF", "Error")
+    rows = [
+        (
+            attempt.id,
+            attempt.attempt,
+            attempt.status,
+            attempt.started_at,
+            display.seconds(attempt.duration_ms),
+            display.rtf(attempt.rtf),
+            f"{attempt.error_code}: {attempt.error}" if attempt.error_code else None,
+        )
+        for attempt in attempts
+    ]
+    return display.table(columns, rows, title="Attempts")
+
+
+def _fields(job: Job) -> list[tuple[str, object]]:
+    next_try: datetime | None = job.not_before if job.status.is_waiting else None
+    return [
+        ("type", job.job_type),
+        ("status", job.status),
+        ("upload", job.subject_id),
+        ("parameters", job.params),
+        ("priority", job.priority),
+        ("trace", job.trace_id),
+        ("parent", job.parent_job_id),
+        ("attempts", f"{job.attempts} of {job.max_attempts}"),
+        ("not before (UTC)", next_try),
+        ("error", job.error_code),
+        ("created (UTC)", job.created_at),
+        ("updated (UTC)", job.updated_at),
+    ]

@@ -1,0 +1,25 @@
+"""What was asked and what happened: the only folder that speaks SQL."""
+
+from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
+from mediajobs_dagster.history.enqueueing import Enqueued
+from mediajobs_dagster.history.export import ExportFormat, export
+from mediajobs_dagster.history.history import History
+from mediajobs_dagster.history.jobs import JobFilter
+from mediajobs_dagster.history.leases import Claim, Dispatch
+from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
+from mediajobs_dagster.history.uploads import DaySummary
+
+__all__ = [
+    "AttemptFilter",
+    "Claim",
+    "DaySummary",
+    "Dispatch",
+    "Enqueued",
+    "ExportFormat",
+    "FailedJob",
+    "History",
+    "JobFilter",
+    "StageFigures",
+    "StatisticsReport",
+    "export",
+]

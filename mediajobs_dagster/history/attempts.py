@@ -1,0 +1,209 @@
+"""The history: one row an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import Blame, NotFoundError
+from mediajobs_dagster.history.database import Database, insert_or_ignore
+from mediajobs_dagster.history.paging import newest_first, older_than, pages, starting_after
+from mediajobs_dagster.history.schema import job_history, jobs
+from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
+
+_PAGE = 500
+_COLUMNS = tuple(job_history.c[name] for name in Attempt.model_fields)
+_LIGHT_COLUMNS = tuple(column for column in _COLUMNS if column.name != "manifest")
+
+
+@dataclass(frozen=True)
+class AttemptFilter:
+    """Which attempts are meant; every condition that is given must hold."""
+
+    job_name: str | None = None
+    statuses: tuple[AttemptStatus, ...] = ()
+    """Empty: any."""
+    trace_id: str | None = None
+    since: datetime | None = None
+    """Created at this moment or later."""
+    until: datetime | None = None
+    """Created before this moment."""
+    error_code: str | None = None
+    job_id: str | None = None
+    run_id: str | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """The filter as conditions on the table `job_history`."""
+        columns = job_history.c
+        equal = {
+            columns.job_name: self.job_name,
+            columns.trace_id: self.trace_id,
+            columns.error_code: self.error_code,
+            columns.job_id: self.job_id,
+            columns.run_id: self.run_id,
+        }
+        found = [column == value for column, value in equal.items() if value is not None]
+        if self.statuses:
+            found.append(columns.status.in_(self.statuses))
+        if self.since is not None:
+            found.append(columns.created_at >= self.since)
+        if self.until is not None:
+            found.append(columns.created_at < self.until)
+        return found
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job that failed for a reason its operators have to care about."""
+
+    job_id: str | None
+    """None for a system job."""
+    last_at: datetime
+    error_code: str | None
+
+
+AttemptList = list[Attempt]
+FailedJobs = list[FailedJob]
+
+
+class Attempts:
+    """Reads and writes the table of attempts."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
+
+    def get(self, attempt_id: str) -> Attempt:
+        """The attempt with this id, manifest included. Raises NotFoundError."""
+        found = self._select(sa.select(*_COLUMNS).where(job_history.c.id == attempt_id))
+        if not found:
+            raise NotFoundError(f"There is no attempt {attempt_id}.")
+        return found[0]
+
+    def of_job(self, job_id: str) -> AttemptList:
+        """Every attempt at a job, the first one first, manifests included."""
+        return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
+
+    def list(
+        self, filter: AttemptFilter, *, limit: int = 50, after: str | None = None, with_manifest: bool = False
+    ) -> AttemptList:
+        """One page, the newest first; `after` is the last id of the page before.
+
+        Manifests are large: without `with_manifest` they are left in the database. Raises NotFoundError when the row
+        `after` is gone.
+        """
+        columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
+        with self._database.read() as connection:
+            behind = starting_after(connection, job_history, after)
+            statement = sa.select(*columns).where(*filter.conditions(), *behind)
+            rows = connection.execute(newest_first(job_history, statement, limit=limit)).mappings()
+            return [_attempt_of(row) for row in rows]
+
+    def iterate(self, filter: AttemptFilter, *, with_manifest: bool = False) -> Iterator[Attempt]:
+        """All of them, the newest first, a page at a time; rows added meanwhile do not show up."""
+        columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
+        selection = sa.select(*columns).where(*filter.conditions())
+
+        def fetch(last: Attempt | None) -> AttemptList:
+            behind = selection if last is None else selection.where(older_than(job_history, last.created_at, last.id))
+            return self._select(newest_first(job_history, behind, limit=_PAGE))
+
+        return pages(fetch)
+
+    def record(self, attempt: Attempt) -> bool:
+        """Insert a row that belongs to no claim: a skipped dispatch, a system job.
+
+        False, and nothing is written, when there is a row with its id, or with its job and attempt number, already.
+        """
+        with self._database.write() as connection:
+            return insert_attempt(connection, attempt)
+
+    def latest_success(self, job_type: str, subject_id: str) -> Attempt | None:
+        """The newest successful attempt of a job type on a subject, manifest included."""
+        of_subject = sa.select(jobs.c.id).where(jobs.c.subject_id == subject_id, jobs.c.job_type == job_type)
+        statement = sa.select(*_COLUMNS).where(
+            job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
+        )
+        found = self._select(newest_first(job_history, statement, limit=1))
+        return found[0] if found else None
+
+    def failures_of_ours(self, job_name: str, *, since: datetime) -> FailedJobs:
+        """The jobs that system or external faults failed since a moment, once each, the latest failure first."""
+        history = job_history.c
+        # Jobs are counted, not attempts: of each job the last failure stands for all. A system job is its own job.
+        place = sa.func.row_number().over(
+            partition_by=sa.func.coalesce(history.job_id, history.id),
+            order_by=(history.completed_at.desc(), history.id.desc()),
+        )
+        failures = (
+            sa.select(history.job_id, history.completed_at, history.error_code, place.label("place"))
+            .where(
+                history.job_name == job_name,
+                history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
+                history.completed_at >= since,
+                history.blame.in_([blame for blame in Blame if blame.is_ours]),
+            )
+            .subquery()
+        )
+        statement = sa.select(failures).where(failures.c.place == 1).order_by(failures.c.completed_at.desc())
+        with self._database.read() as connection:
+            return [FailedJob(row.job_id, row.completed_at, row.error_code) for row in connection.execute(statement)]
+
+    def last_success_at(self, job_name: str) -> datetime | None:
+        """When an attempt of this name last succeeded."""
+        statement = (
+            sa.select(job_history.c.completed_at)
+            .where(job_history.c.job_name == job_name, job_history.c.status == AttemptStatus.SUCCESS)
+            .order_by(job_history.c.completed_at.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.scalar(statement)
+
+    def _select(self, statement: sa.Select[Any]) -> AttemptList:
+        with self._database.read() as connection:
+            return [_attempt_of(row) for row in connection.execute(statement).mappings()]
+
+
+def insert_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
+    """Insert a row within a transaction; False when its id, or its job and attempt number, is there already."""
+    return connection.execute(insert_or_ignore(connection, job_history), _row_of(attempt)).rowcount == 1
+
+
+def complete_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
+    """Write the end of a running attempt; False when its row is final already, or does not exist."""
+    statement = (
+        sa.update(job_history)
+        .where(job_history.c.id == attempt.id, job_history.c.status == AttemptStatus.RUNNING)
+        .values(_row_of(attempt))
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def running_attempts(connection: sa.Connection, job_ids: Sequence[str]) -> dict[tuple[str, int], Attempt]:
+    """The attempts at these jobs that have not ended, by job id and attempt number."""
+    statement = sa.select(*_COLUMNS).where(
+        job_history.c.job_id.in_(job_ids), job_history.c.status == AttemptStatus.RUNNING
+    )
+    found = [_attempt_of(row) for row in connection.execute(statement).mappings()]
+    return {(attempt.job_id or "", attempt.attempt): attempt for attempt in found}
+
+
+def _attempt_of(row: sa.RowMapping) -> Attempt:
+    return Attempt.model_validate(dict(row))
+
+
+def _row_of(attempt: Attempt) -> dict[str, Any]:
+    outputs = _outputs_of(attempt.result)
+    return attempt.model_dump() | {
+        "output_files": len(outputs),
+        "output_bytes": sum(int(output.get("bytes") or 0) for output in outputs),
+    }
+
+
+def _outputs_of(result: JsonObject | None) -> list[JsonObject]:
+    return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]

@@ -1,0 +1,200 @@
+"""Engines, transactions and the translation of the drivers' errors. SQLite and PostgreSQL behave alike above here."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from mediajobs_dagster.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    DiskFullError,
+    MediaJobsError,
+    SettingsError,
+)
+
+_WRITES = "mediajobs_writes"
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PG_BUSY = frozenset(
+    {
+        "55P03",  # lock_not_available: lock_timeout ran out
+        "57014",  # query_canceled: statement_timeout ran out
+        "40P01",  # deadlock_detected
+        "40001",  # serialization_failure
+        "53300",  # too_many_connections
+    }
+)
+_PG_DISK_FULL = "53100"
+_PG_GONE = ("08", "57P")  # connection exceptions; operator intervention (shutdown, crash, starting up)
+_SQLITE_GONE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Database:
+    """A pool of connections to one database.
+
+    A pool must not be used on both sides of a fork: open it in the process that uses it. Threads may share it.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        """Prepare the pool; nothing is connected yet. `timeout_s` bounds each wait for a lock, statement or server."""
+        self.url = _parse(url)
+        self._timeout_s = timeout_s
+        self.engine = _sqlite_engine(self.url, timeout_s) if self.is_sqlite else _postgres_engine(self.url, timeout_s)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.database or "")
+
+    @contextmanager
+    def read(self) -> Generator[sa.Connection, None, None]:
+        """A transaction that only reads. On SQLite it never waits for a writer."""
+        with self.errors_translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[sa.Connection, None, None]:
+        """A transaction that writes: committed at the end, undone by an exception.
+
+        On SQLite it holds the one write lock from its first moment, so that it can neither be overtaken between a read
+        and a write nor fail half-way for want of the lock.
+        """
+        with self.errors_translated(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def errors_translated(self) -> Generator[None, None, None]:
+        """Turn the driver's words for busy, gone and full into errors of ours; anything else is a bug and passes."""
+        try:
+            yield
+        except PoolTimeoutError as error:
+            raise DatabaseBusyError(self._busy_message("every pooled connection is in use")) from error
+        except DBAPIError as error:
+            translated = self._translate(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def _translate(self, error: DBAPIError) -> MediaJobsError | None:
+        fault = error.orig
+        said = str(fault).strip()
+        where = self.url.render_as_string(hide_password=True)
+        if is_busy(fault):
+            return DatabaseBusyError(self._busy_message(said))
+        if _is_disk_full(fault):
+            return DiskFullError(f"The disk of the history database {where} is full ({said}). Free some space.")
+        if _is_gone(fault):
+            return DatabaseUnavailableError(
+                f"The history database {where} cannot be reached ({said}). "
+                "Check MEDIAJOBS_DATABASE_URL and that the server runs."
+            )
+        return None
+
+    def _busy_message(self, said: str) -> str:
+        where = self.url.render_as_string(hide_password=True)
+        return (
+            f"The history database {where} did not answer within {self._timeout_s:g} s ({said}). Try again, find who "
+            "holds its lock, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
+        )
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def insert_or_ignore(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that leaves out each row whose key, of any unique constraint, is there already."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def is_busy(fault: BaseException | None) -> bool:
+    """Whether the driver's error says that somebody else holds what was asked for."""
+    if isinstance(fault, sqlite3.Error):
+        return _sqlite_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(fault, psycopg2.Error) and fault.pgcode in _PG_BUSY
+
+
+def _is_disk_full(fault: BaseException | None) -> bool:
+    if isinstance(fault, sqlite3.Error):
+        return _sqlite_code(fault) == sqlite3.SQLITE_FULL
+    return isinstance(fault, psycopg2.Error) and fault.pgcode == _PG_DISK_FULL
+
+
+def _is_gone(fault: BaseException | None) -> bool:
+    if isinstance(fault, sqlite3.Error):
+        return _sqlite_code(fault) in _SQLITE_GONE
+    if isinstance(fault, psycopg2.Error) and fault.pgcode:
+        return fault.pgcode.startswith(_PG_GONE)
+    # Without a code the server never got to say one: refused, unresolved, or cut off.
+    return isinstance(fault, psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+def _sqlite_code(fault: sqlite3.Error) -> int:
+    # The low byte is the primary code, https://www.sqlite.org/rescode.html; the driver's own errors have none.
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise SettingsError(
+            "MEDIAJOBS_DATABASE_URL is not a database URL. Use sqlite:///… or postgresql://…."
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise SettingsError(f"MEDIAJOBS_DATABASE_URL names {backend}. Use sqlite:///… or postgresql://….")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingsError("MEDIAJOBS_DATABASE_URL names no file. Several processes share it: use sqlite:////path.db.")
+    return parsed.set(drivername="postgresql+psycopg2") if backend == "postgresql" else parsed
+
+
+def _sqlite_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, pool_timeout=timeout_s)
+
+    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # The driver would begin transactions late, and deferred; `on_begin` does it instead.
+        connection.isolation_level = None
+        # One statement each; the journal mode is a property of the file, set when it is made.
+        for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
+            connection.cursor().execute(f"PRAGMA {pragma}")
+
+    def on_begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _postgres_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
+    milliseconds = math.ceil(timeout_s * 1000)
+    settings: dict[str, Any] = {
+        "connect_timeout": max(2, math.ceil(timeout_s)),  # libpq takes whole seconds, and reads 1 as 2
+        "tcp_user_timeout": milliseconds,  # a server that vanished without a word is noticed
+        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds} -c timezone=UTC",
+        "application_name": "mediajobs",
+    }
+    return sa.create_engine(url, connect_args=settings, pool_pre_ping=True, pool_timeout=timeout_s)

@@ -1,0 +1,79 @@
+"""Putting jobs into the queue, within somebody's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.history.database import insert_or_ignore
+from mediajobs_dagster.history.schema import jobs
+from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
+
+JOB_COLUMNS = tuple(jobs.c[name] for name in Job.model_fields)
+
+_CHUNK = 1000
+"""Keys looked up at once, well below SQLite's limit of bound parameters."""
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """What became of a request for a job."""
+
+    job: Job
+    created: bool
+    """False: there was a job with its idempotency key already, and that one was left as it is."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A dispatch to which new jobs belong from the start."""
+
+    dispatch_id: str
+    lease_expires_at: datetime
+
+
+def insert_jobs(
+    connection: sa.Connection, new_jobs: Sequence[NewJob], *, now: datetime, assignment: Assignment | None = None
+) -> list[Enqueued]:
+    """Insert those requests whose idempotency key is new; the answers come in the order of the requests."""
+    if not new_jobs:
+        return []
+    rows = [_row_of(new_job, now, assignment) for new_job in new_jobs]
+    # Everybody inserts in the order of the keys, so that two overlapping batches cannot wait for each other in a ring.
+    by_key = sorted(rows, key=lambda row: row["idempotency_key"])
+    connection.execute(insert_or_ignore(connection, jobs), by_key)
+    known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])
+    answers = [(known[row["idempotency_key"]], row["id"]) for row in rows]
+    return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
+
+
+def job_of(row: sa.RowMapping) -> Job:
+    """The job in a row that holds all of JOB_COLUMNS."""
+    return Job.model_validate({column.name: row[column] for column in JOB_COLUMNS})
+
+
+def _row_of(new_job: NewJob, now: datetime, assignment: Assignment | None) -> dict[str, Any]:
+    return new_job.model_dump() | {
+        "id": new_id(),
+        "status": JobStatus.QUEUED,
+        "attempts": 0,
+        "allowance": new_job.max_attempts,
+        "not_before": now,
+        "dispatch_id": assignment and assignment.dispatch_id,
+        "lease_expires_at": assignment and assignment.lease_expires_at,
+        "created_at": now,
+        "updated_at": now,
+        "error_code": None,
+    }
+
+
+def _by_idempotency_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Job]:
+    found: dict[str, Job] = {}
+    for start in range(0, len(keys), _CHUNK):
+        statement = sa.select(*JOB_COLUMNS).where(jobs.c.idempotency_key.in_(keys[start : start + _CHUNK]))
+        found.update((row["idempotency_key"], job_of(row)) for row in connection.execute(statement).mappings())
+    return found

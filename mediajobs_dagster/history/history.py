@@ -1,0 +1,72 @@
+"""The history database, as one value to hand around."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import DatabaseUnavailableError
+from mediajobs_dagster.history.attempts import Attempts
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.jobs import Jobs
+from mediajobs_dagster.history.migrations import migrate, schema_version
+from mediajobs_dagster.history.schema import SCHEMA_VERSION
+from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.uploads import Uploads
+
+
+class History:
+    """What was asked and what happened. Threads may share it; a forked process opens its own."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on a database that has the schema already; see `open`."""
+        self._database = database
+        self.uploads = Uploads(database)
+        self.jobs = Jobs(database)
+        self.attempts = Attempts(database)
+        self.statistics = Statistics(database)
+
+    @classmethod
+    def open(cls, url: str, *, timeout_s: float = 10.0) -> History:
+        """Connect, and bring the database to the newest schema; a SQLite file and its folder are made when missing.
+
+        `timeout_s` bounds each wait for a lock, a statement or the server. Raises SettingsError for a URL that is
+        neither SQLite's nor PostgreSQL's, DatabaseUnavailableError, DatabaseBusyError; so may every method later.
+        """
+        database = Database(url, timeout_s=timeout_s)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def __enter__(self) -> History:
+        """Use it in a `with` statement, which closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def check(self) -> str:
+        """Which database this is, such as `SQLite 3.45.1, schema 0001`. Raises DatabaseUnavailableError."""
+        name, ask = (
+            ("SQLite", "SELECT sqlite_version()") if self._database.is_sqlite else ("PostgreSQL", "SHOW server_version")
+        )
+        with self._database.read() as connection:
+            version = connection.scalar(sa.text(ask))
+        schema = schema_version(self._database)
+        if schema != SCHEMA_VERSION:
+            raise DatabaseUnavailableError(
+                f"The history database has schema {schema}, this mediajobs works with {SCHEMA_VERSION}. "
+                "Start mediajobs once to migrate it, or install the version that made it."
+            )
+        return f"{name} {version}, schema {schema}"

@@ -1,0 +1,164 @@
+"""The queue: what was asked for, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
+from mediajobs_dagster.history.leases import NO_LEASE, Leases, check_transition, lock_job, set_job
+from mediajobs_dagster.history.paging import newest_first, starting_after
+from mediajobs_dagster.history.schema import IS_FREE, jobs
+from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are meant; every condition that is given must hold."""
+
+    job_type: str | None = None
+    statuses: tuple[JobStatus, ...] = ()
+    """Empty: any."""
+    trace_id: str | None = None
+    since: datetime | None = None
+    """Created at this moment or later."""
+    until: datetime | None = None
+    """Created before this moment."""
+    subject_id: str | None = None
+    error_code: str | None = None
+    parent_job_id: str | None = None
+    ids: tuple[str, ...] | None = None
+    """None: any."""
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """The filter as conditions on the table `jobs`."""
+        equal = {
+            jobs.c.job_type: self.job_type,
+            jobs.c.trace_id: self.trace_id,
+            jobs.c.subject_id: self.subject_id,
+            jobs.c.error_code: self.error_code,
+            jobs.c.parent_job_id: self.parent_job_id,
+        }
+        found = [column == value for column, value in equal.items() if value is not None]
+        if self.statuses:
+            found.append(jobs.c.status.in_(self.statuses))
+        if self.since is not None:
+            found.append(jobs.c.created_at >= self.since)
+        if self.until is not None:
+            found.append(jobs.c.created_at < self.until)
+        if self.ids is not None:
+            found.append(jobs.c.id.in_(self.ids))
+        return found
+
+
+JobList = list[Job]
+EnqueuedList = list[Enqueued]
+
+
+class Jobs(Leases):
+    """Reads and writes the table of jobs."""
+
+    def enqueue(
+        self,
+        new_jobs: Sequence[NewJob],
+        *,
+        dispatch_id: str | None = None,
+        lease_s: float | None = None,
+        now: datetime | None = None,
+    ) -> EnqueuedList:
+        """Ask for jobs, all or none; one whose idempotency key is known is answered with the job that has it.
+
+        With `dispatch_id` and `lease_s` the new ones belong to that dispatch at once: a run that was started by hand
+        works on its own. Those that were there already stay where they are.
+        """
+        now = now or utc_now()
+        assignment = None
+        if dispatch_id is not None:
+            if lease_s is None:
+                raise ValueError("Jobs of a dispatch are under a lease: give lease_s too.")
+            assignment = Assignment(dispatch_id, now + timedelta(seconds=lease_s))
+        with self._database.write() as connection:
+            return insert_jobs(connection, new_jobs, now=now, assignment=assignment)
+
+    def get(self, job_id: str) -> Job:
+        """The job with this id. Raises NotFoundError."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*JOB_COLUMNS).where(jobs.c.id == job_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return job_of(row)
+
+    def list(self, filter: JobFilter, *, limit: int = 50, after: str | None = None) -> JobList:
+        """One page, the newest first; `after` is the last id of the page before.
+
+        Raises NotFoundError when the job `after` is gone.
+        """
+        with self._database.read() as connection:
+            behind = starting_after(connection, jobs, after)
+            statement = sa.select(*JOB_COLUMNS).where(*filter.conditions(), *behind)
+            rows = connection.execute(newest_first(jobs, statement, limit=limit)).mappings()
+            return [job_of(row) for row in rows]
+
+    def cancel(self, job_id: str) -> Job:
+        """Call a job off. Raises NotFoundError, and IllegalTransitionError when it is final already.
+
+        Where it is being worked on, the worker notices at its next heartbeat and ends its attempt. The lease stays
+        until then, so that the attempt of a worker that died meanwhile is found by `lost`.
+        """
+        with self._database.write() as connection:
+            job = lock_job(connection, job_id)
+            check_transition(job, JobStatus.CANCELLED)
+            lease = job.lease_expires_at if job.status is JobStatus.PROCESSING else None
+            change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
+            return set_job(connection, job_id, change, now=utc_now())
+
+    def retry(self, job_id: str, *, force: bool = False) -> Job:
+        """Put a failed or final job back into the queue, due now, with as many further attempts as it had at first.
+
+        `force` makes its output again even if it is up to date. Raises NotFoundError, and IllegalTransitionError for a
+        job that is queued or processing.
+        """
+        now = utc_now()
+        with self._database.write() as connection:
+            job = lock_job(connection, job_id)
+            if job.status is JobStatus.PROCESSING:
+                raise IllegalTransitionError(f"Job {job_id} is processing. Cancel it before it is tried again.")
+            check_transition(job, JobStatus.QUEUED)
+            change: dict[str, Any] = {
+                "status": JobStatus.QUEUED,
+                "max_attempts": jobs.c.attempts + jobs.c.allowance,
+                "not_before": now,
+                "error_code": None,
+                "force": job.force or force,
+            }
+            return set_job(connection, job_id, change | NO_LEASE, now=now)
+
+    def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
+        """How many jobs there are, by job type and status; every status is named, a type without jobs is not."""
+        statement = sa.select(jobs.c.job_type, jobs.c.status, sa.func.count()).group_by(jobs.c.job_type, jobs.c.status)
+        if job_type is not None:
+            statement = statement.where(jobs.c.job_type == job_type)
+        found: dict[str, dict[JobStatus, int]] = {}
+        with self._database.read() as connection:
+            for name, status, count in connection.execute(statement):
+                found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = count
+        return found
+
+    def next_due(self, job_types: Sequence[str] | None = None) -> datetime | None:
+        """When the next unassigned job may start, which can lie in the past; None when none waits."""
+        statement = sa.select(sa.func.min(jobs.c.not_before)).where(IS_FREE)
+        if job_types is not None:
+            statement = statement.where(jobs.c.job_type.in_(job_types))
+        with self._database.read() as connection:
+            return connection.scalar(statement)
+
+    def active(self, job_type: str) -> int:
+        """How many jobs of a type are assigned to a run or processing."""
+        statement = sa.select(sa.func.count()).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
+        with self._database.read() as connection:
+            return connection.scalar(statement) or 0

@@ -1,0 +1,275 @@
+"""Who works on which job, and until when.
+
+A dispatch is a batch of jobs for one run. `assign` takes jobs out of the queue for it, `claim` starts them one at a
+time, `renew` keeps them, `finish` ends them. Whoever falls silent loses its jobs when the lease runs out.
+A job has a dispatch id exactly while it is assigned (and waiting) or processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.history.attempts import complete_attempt, insert_attempt, running_attempts
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, insert_jobs, job_of
+from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_history, jobs
+from mediajobs_dagster.history.uploads import add_upload
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """A batch of jobs of one type, one trace and one day, taken out of the queue for one run."""
+
+    id: str
+    job_type: str
+    trace_id: str
+    subject_day: date
+    priority: int
+    """The highest of its jobs."""
+    jobs: tuple[Job, ...]
+    """In the order in which they will be claimed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that is being worked on, and the attempt that does it."""
+
+    job: Job
+    attempt: Attempt
+
+
+DispatchIds = list[str]
+
+
+class Leases:
+    """The part of `Jobs` that hands jobs to workers and takes them back."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
+
+    def assign(self, job_type: str, *, limit: int, lease_s: float, now: datetime | None = None) -> Dispatch | None:
+        """Take the foremost waiting job of a type, and up to `limit` in all of its trace and day, for a new run.
+
+        The foremost job has the highest priority, then the greatest age. None when no job of the type is due.
+        """
+        now = now or utc_now()
+        dispatch_id = new_id()
+        statement = _assignment(job_type, limit, now).values(
+            dispatch_id=dispatch_id, lease_expires_at=now + timedelta(seconds=lease_s), updated_at=now
+        )
+        with self._database.write() as connection:
+            taken = [job_of(row) for row in connection.execute(statement.returning(*JOB_COLUMNS)).mappings()]
+        if not taken:
+            return None
+        taken.sort(key=lambda job: (-job.priority, job.id))
+        first = taken[0]
+        return Dispatch(dispatch_id, job_type, first.trace_id, first.subject_day, first.priority, tuple(taken))
+
+    def claim(
+        self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float, now: datetime | None = None
+    ) -> Claim | None:
+        """Start the next waiting job of a dispatch; None when there is none. Two workers never win the same job.
+
+        The attempt's `running` row is written in the same transaction, so no start goes unrecorded.
+        """
+        now = now or utc_now()
+        with self._database.write() as connection:
+            row = connection.execute(_claiming(dispatch_id, lease_s, now)).mappings().one_or_none()
+            if row is None:
+                return None
+            job = job_of(row)
+            attempt = _first_entry(job, run_id=run_id, host=host, now=now)
+            insert_attempt(connection, attempt)
+        return Claim(job, attempt)
+
+    def renew(self, dispatch_id: str, *, lease_s: float, now: datetime | None = None) -> dict[str, JobStatus]:
+        """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each that is still its own.
+
+        A claimed job that is missing, or not `processing`, has been cancelled or given up for lost: stop working on it.
+        """
+        now = now or utc_now()
+        statement = (
+            sa.update(jobs)
+            .where(jobs.c.dispatch_id == dispatch_id)
+            .values(lease_expires_at=now + timedelta(seconds=lease_s))
+            .returning(jobs.c.id, jobs.c.status)
+        )
+        with self._database.write() as connection:
+            return {row.id: JobStatus(row.status) for row in connection.execute(statement)}
+
+    def finish(
+        self,
+        attempt: Attempt,
+        *,
+        job_status: JobStatus,
+        not_before: datetime | None = None,
+        children: Sequence[NewJob] = (),
+        uploads: Sequence[Upload] = (),
+    ) -> bool:
+        """End an attempt and its job, and hand on what came of it, all in one transaction.
+
+        False when the job is no longer this attempt's (cancelled, or given up for lost): then only the attempt's own
+        row is completed, unless it is final already. `not_before` is for a job that waits for a further attempt.
+        Raises NotFoundError, IllegalTransitionError.
+        """
+        if not attempt.status.is_final:
+            raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
+        now = utc_now()
+        with self._database.write() as connection:
+            job = lock_job(connection, attempt.job_id)
+            complete_attempt(connection, attempt)
+            is_ours = job.status is JobStatus.PROCESSING and job.attempts == attempt.attempt
+            if not is_ours:
+                _forget_lease(connection, job, attempt)
+                return False
+            check_transition(job, job_status)
+            change = {
+                "status": job_status,
+                "error_code": attempt.error_code,
+                "not_before": not_before or job.not_before,
+            }
+            set_job(connection, job.id, change | NO_LEASE, now=now)
+            for upload in uploads:
+                add_upload(connection, upload)
+            insert_jobs(connection, children, now=now)
+        return True
+
+    def release(self, dispatch_id: str) -> int:
+        """Give the jobs of a dispatch that were never started back to the queue; how many there were."""
+        return self._give_back(jobs.c.dispatch_id == dispatch_id, utc_now())
+
+    def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
+        """Dispatches whose lease ran out before their run started all of their jobs."""
+        expired = (jobs.c.dispatch_id.is_not(None), jobs.c.lease_expires_at < (now or utc_now()), IS_WAITING)
+        with self._database.read() as connection:
+            found = connection.scalars(sa.select(jobs.c.dispatch_id).where(*expired).distinct())
+            return [dispatch_id for dispatch_id in found if dispatch_id is not None]
+
+    def _give_back(self, condition: sa.ColumnElement[bool], now: datetime) -> int:
+        statement = sa.update(jobs).where(condition, IS_WAITING).values(**NO_LEASE, updated_at=now)
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
+    def lost(self, now: datetime | None = None, limit: int = 100) -> list[Claim]:
+        """Jobs whose worker fell silent: the lease has run out and the attempt has not ended. The longest lost first.
+
+        Cancelled jobs are among them, when their worker died before it could record the cancellation.
+        `finish` each attempt as `lost`.
+        """
+        statement = (
+            sa.select(*JOB_COLUMNS)
+            .join(job_history, sa.and_(job_history.c.job_id == jobs.c.id, job_history.c.attempt == jobs.c.attempts))
+            .where(jobs.c.lease_expires_at < (now or utc_now()), job_history.c.status == AttemptStatus.RUNNING)
+            .where(jobs.c.status.in_((JobStatus.PROCESSING, JobStatus.CANCELLED)))
+            .order_by(jobs.c.lease_expires_at)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            found = [job_of(row) for row in connection.execute(statement).mappings()]
+            running = running_attempts(connection, [job.id for job in found])
+        pairs = [(job, running.get((job.id, job.attempts))) for job in found]
+        return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
+
+
+NO_LEASE: dict[str, Any] = {"dispatch_id": None, "lease_expires_at": None}
+
+
+def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
+    """Read a job so that it stays as it is until the transaction ends. Raises NotFoundError."""
+    statement = sa.select(*JOB_COLUMNS).where(jobs.c.id == job_id).with_for_update()
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return job_of(row)
+
+
+def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any], *, now: datetime) -> Job:
+    """Change some columns of a job."""
+    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now).returning(*JOB_COLUMNS)
+    return job_of(connection.execute(statement).mappings().one())
+
+
+def check_transition(job: Job, to: JobStatus) -> None:
+    """Raise IllegalTransitionError unless the job may become `to`."""
+    if not job.status.may_become(to):
+        raise IllegalTransitionError(f"Job {job.id} is {job.status} and cannot become {to}.")
+
+
+def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
+    # Common table expressions, because PostgreSQL runs one that locks rows exactly once; an IN (SELECT … LIMIT) it may
+    # run again for every row of the outer query, and so take more rows than the limit.
+    is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= now, IS_FREE)
+    foremost = (jobs.c.priority.desc(), jobs.c.id)
+    head = (
+        sa.select(jobs.c.trace_id, jobs.c.subject_day)
+        .where(is_due)
+        .order_by(*foremost)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("head")
+    )
+    batch = (
+        sa.select(jobs.c.id)
+        .join(head, sa.and_(jobs.c.trace_id == head.c.trace_id, jobs.c.subject_day == head.c.subject_day))
+        .where(is_due)
+        .order_by(*foremost)
+        .limit(limit)
+        .with_for_update(of=jobs, skip_locked=True)
+        .cte("batch")
+    )
+    return sa.update(jobs).where(jobs.c.id.in_(sa.select(batch.c.id)))
+
+
+def _claiming(dispatch_id: str, lease_s: float, now: datetime) -> ReturningUpdate[Any]:
+    foremost = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.dispatch_id == dispatch_id, IS_WAITING)
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("foremost")
+    )
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(sa.select(foremost.c.id)))
+        .values(
+            status=JobStatus.PROCESSING,
+            attempts=jobs.c.attempts + 1,
+            lease_expires_at=now + timedelta(seconds=lease_s),
+            updated_at=now,
+        )
+        .returning(*JOB_COLUMNS)
+    )
+
+
+def _first_entry(job: Job, *, run_id: str | None, host: str, now: datetime) -> Attempt:
+    waited = now - max(job.created_at, job.not_before)
+    return Attempt(
+        id=new_id(),
+        job_id=job.id,
+        job_name=job.job_type,
+        attempt=job.attempts,
+        run_id=run_id,
+        trace_id=job.trace_id,
+        status=AttemptStatus.RUNNING,
+        started_at=now,
+        queue_ms=max(0, round(waited.total_seconds() * 1000)),
+        host=host,
+        created_at=now,
+    )
+
+
+def _forget_lease(connection: sa.Connection, job: Job, attempt: Attempt) -> None:
+    # A cancelled job keeps its lease until its worker has had its say, see `Jobs.cancel`.
+    if job.status is JobStatus.CANCELLED and job.attempts == attempt.attempt:
+        statement = sa.update(jobs).where(jobs.c.id == job.id).values(lease_expires_at=None)
+        connection.execute(statement)

@@ -1,0 +1,77 @@
+"""Brings a database to the schema of this code. Safe to run from many processes at once."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import DatabaseUnavailableError
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.schema import SCHEMA_VERSION
+
+_ADVISORY_LOCK = 0x6D656469616A6F62  # "mediajob" in ASCII; only has to differ from other programs' locks
+_PATIENCE = "300s"
+
+
+def migrate(database: Database) -> None:
+    """Bring the database to the newest schema, from whatever older one it has, or from nothing.
+
+    Raises DatabaseUnavailableError when its schema is newer than this code.
+    """
+    if database.is_sqlite:
+        database.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+    if schema_version(database) == SCHEMA_VERSION:
+        return
+    with _alone(database) as connection:
+        _upgrade(connection)
+
+
+def schema_version(database: Database) -> str | None:
+    """The schema the database has; None when it is empty."""
+    with database.read() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+
+
+@contextmanager
+def _alone(database: Database) -> Generator[sa.Connection, None, None]:
+    if not database.is_sqlite:
+        with database.write() as connection:
+            connection.execute(sa.text(f"SET LOCAL statement_timeout = '{_PATIENCE}'"))
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            yield connection
+        return
+    # A lock of its own beside the file: the change to WAL cannot be part of a transaction, and SQLite does not wait
+    # when two connections try it at once.
+    with Path(f"{database.sqlite_path}.migrate-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with database.errors_translated(), database.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None  # a fresh connection has one
+            driver.execute("PRAGMA journal_mode = WAL")
+        with database.write() as connection:
+            yield connection
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    # Imported here: most processes find the schema in place and need no Alembic.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise DatabaseUnavailableError(
+            f"The history database has a schema that this mediajobs, which knows {SCHEMA_VERSION}, does not: {error}. "
+            "Install the mediajobs that made it, or a newer one."
+        ) from error

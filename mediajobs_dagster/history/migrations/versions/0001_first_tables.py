@@ -1,0 +1,149 @@
+"""Uploads, jobs and the history of attempts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_FREE = "status IN ('queued', 'failed') AND dispatch_id IS NULL"
+_ASSIGNED = "dispatch_id IS NOT NULL"
+_LEASED = "lease_expires_at IS NOT NULL"
+_OF_A_JOB = "job_id IS NOT NULL"
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+def upgrade() -> None:
+    """Create all tables."""
+    _create_uploads()
+    _create_jobs()
+    _create_job_history()
+
+
+def downgrade() -> None:
+    """Drop all tables."""
+    op.drop_table("job_history")
+    op.drop_table("jobs")
+    op.drop_table("uploads")
+
+
+def _create_uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("storage_key", sa.String(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("etag", sa.String(), nullable=False),
+        sa.Column("origin", sa.Text()),
+        sa.Column("media_info", sa.JSON()),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("trace_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="uploads_pkey"),
+        sa.UniqueConstraint("origin", name="uploads_origin_key"),
+    )
+    op.create_index("uploads_by_time", "uploads", ["created_at", "id"])
+    op.create_index("uploads_of_trace", "uploads", ["trace_id"])
+
+
+def _create_jobs() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("job_type", sa.String(), nullable=False),
+        sa.Column("subject_id", sa.String(), nullable=False),
+        sa.Column("subject_day", sa.Date(), nullable=False),
+        sa.Column("params", sa.JSON()),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("trace_id", sa.String(), nullable=False),
+        sa.Column("parent_job_id", sa.String()),
+        sa.Column("force", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("allowance", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("idempotency_key", sa.String(), nullable=False),
+        sa.Column("dispatch_id", sa.String()),
+        sa.Column("lease_expires_at", sa.DateTime(timezone=True)),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("error_code", sa.String()),
+        sa.ForeignKeyConstraint(["parent_job_id"], ["jobs.id"], name="jobs_parent_job_id_fkey", ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name="jobs_pkey"),
+        sa.UniqueConstraint("idempotency_key", name="jobs_idempotency_key_key"),
+    )
+    op.create_index("jobs_active", "jobs", ["job_type"], **_where(_ASSIGNED))
+    op.create_index("jobs_by_time", "jobs", ["created_at", "id"])
+    op.create_index("jobs_due", "jobs", ["job_type", "not_before"], **_where(_FREE))
+    op.create_index("jobs_leased", "jobs", ["lease_expires_at"], **_where(_LEASED))
+    op.create_index("jobs_of_dispatch", "jobs", ["dispatch_id"], **_where(_ASSIGNED))
+    op.create_index("jobs_of_error", "jobs", ["error_code", "created_at", "id"])
+    op.create_index("jobs_of_parent", "jobs", ["parent_job_id", "created_at", "id"])
+    op.create_index("jobs_of_status", "jobs", ["status", "created_at", "id"])
+    op.create_index("jobs_of_subject", "jobs", ["subject_id", "job_type", "created_at", "id"])
+    op.create_index("jobs_of_trace", "jobs", ["trace_id", "created_at", "id"])
+    op.create_index("jobs_of_type", "jobs", ["job_type", "created_at", "id"])
+    op.create_index("jobs_of_type_and_status", "jobs", ["job_type", "status", "created_at", "id"])
+    op.create_index(
+        "jobs_to_assign", "jobs", ["job_type", sa.text("priority DESC"), "id", "not_before"], **_where(_FREE)
+    )
+    op.create_index(
+        "jobs_to_assign_of_trace",
+        "jobs",
+        ["trace_id", "job_type", "subject_day", sa.text("priority DESC"), "id"],
+        **_where(_FREE),
+    )
+
+
+def _create_job_history() -> None:
+    op.create_table(
+        "job_history",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("job_id", sa.String()),
+        sa.Column("job_name", sa.String(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String()),
+        sa.Column("trace_id", sa.String()),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("completed_at", sa.DateTime(timezone=True)),
+        sa.Column("duration_ms", sa.BigInteger()),
+        sa.Column("queue_ms", sa.BigInteger()),
+        sa.Column("rtf", sa.Double[float]()),
+        sa.Column("ffmpeg_ms", sa.BigInteger()),
+        sa.Column("bytes_in", sa.BigInteger()),
+        sa.Column("bytes_out", sa.BigInteger()),
+        sa.Column("cpu_seconds", sa.Double[float]()),
+        sa.Column("max_rss_mb", sa.Double[float]()),
+        sa.Column("host", sa.String()),
+        sa.Column("error_code", sa.String()),
+        sa.Column("blame", sa.String()),
+        sa.Column("output_files", sa.Integer(), nullable=False),
+        sa.Column("output_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("error", sa.Text()),
+        sa.Column("result", sa.JSON()),
+        sa.Column("manifest", sa.JSON()),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="job_history_job_id_fkey", ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name="job_history_pkey"),
+    )
+    op.create_index("job_history_by_time", "job_history", ["created_at", "id"])
+    op.create_index("job_history_completed", "job_history", ["job_name", "status", "completed_at"])
+    op.create_index("job_history_of_error", "job_history", ["error_code", "created_at", "id"])
+    op.create_index("job_history_of_job", "job_history", ["job_id", "attempt"], unique=True, **_where(_OF_A_JOB))
+    op.create_index("job_history_of_name", "job_history", ["job_name", "created_at", "id"])
+    op.create_index("job_history_of_name_and_status", "job_history", ["job_name", "status", "created_at", "id"])
+    op.create_index("job_history_of_run", "job_history", ["run_id", "created_at", "id"])
+    op.create_index("job_history_of_status", "job_history", ["status", "created_at", "id"])
+    op.create_index("job_history_of_trace", "job_history", ["trace_id", "created_at", "id"])

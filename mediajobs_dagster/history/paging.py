@@ -1,0 +1,67 @@
+"""Lists page by key, never by offset: a page far down costs what the first one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import NotFoundError
+
+
+class Dated(Protocol):
+    """A row that has its place in a list."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+Row = TypeVar("Row", bound=Dated)
+
+
+def newest_first(table: sa.Table, statement: sa.Select[Any], *, limit: int) -> sa.Select[Any]:
+    """At most `limit` rows, the newest first; ids break ties."""
+    return statement.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
+
+
+def starting_after(connection: sa.Connection, table: sa.Table, after: str | None) -> list[sa.ColumnElement[bool]]:
+    """The condition for rows that stand behind the one with the id `after`, newest first; none for the first page.
+
+    Raises NotFoundError when there is no such row any more.
+    """
+    if after is None:
+        return []
+    created_at = connection.scalar(sa.select(table.c.created_at).where(table.c.id == after))
+    if created_at is None:
+        raise NotFoundError(f"The row {after}, behind which the page should start, is gone. Start at the first page.")
+    return [older_than(table, created_at, after)]
+
+
+def older_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
+    """Whether a row stands behind the given place in a list that has the newest first."""
+    return sa.tuple_(table.c.created_at, table.c.id) < _place(table, created_at, row_id)
+
+
+def newer_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
+    """Whether a row stands behind the given place in a list that has the oldest first."""
+    return sa.tuple_(table.c.created_at, table.c.id) > _place(table, created_at, row_id)
+
+
+def _place(table: sa.Table, created_at: datetime, row_id: str) -> sa.Tuple:
+    return sa.tuple_(sa.literal(created_at, table.c.created_at.type), sa.literal(row_id))
+
+
+def pages(fetch: Callable[[Row | None], Sequence[Row]]) -> Iterator[Row]:
+    """Every row, where `fetch` gets the page behind a row (None: the first page); an empty page is the end.
+
+    No transaction stays open between pages, so a slow reader holds nobody up.
+    """
+    page = fetch(None)
+    while page:
+        yield from page
+        page = fetch(page[-1])

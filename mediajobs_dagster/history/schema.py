@@ -1,0 +1,196 @@
+"""The tables of the history database, as SQLAlchemy Core metadata.
+
+`migrations/` builds them; a test holds the two together. Every index serves a query of this folder and is named for it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = "0001"
+"""The newest migration: the schema that this code works with."""
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """A moment: timezone-aware UTC in Python on every dialect. A naive datetime is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy sets the signature
+        """Convert to UTC; SQLite keeps no zone, so all its rows are UTC by this."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone. Use models.utc_now(), or say which zone is meant.")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy sets the signature
+        """Hand the moment back in UTC, whatever zone the session speaks."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class ForeignText(sa.TypeDecorator[str]):
+    """Text that comes from outside (file names, a program's last words), made fit for every database.
+
+    PostgreSQL takes no NUL character, and no database takes half a surrogate pair.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy sets the signature
+        """Put a replacement character where one that cannot be stored stands."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+    }
+)
+
+
+def _json(name: str) -> sa.Column[Any]:
+    # json, not jsonb: the text is kept as it was written, and jsonb refuses \u0000, which hostile media can bring.
+    return sa.Column(name, sa.JSON(none_as_null=True))
+
+
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("storage_key", sa.String, nullable=False),
+    sa.Column("filename", ForeignText, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("etag", sa.String, nullable=False),
+    sa.Column("origin", ForeignText, unique=True),
+    _json("media_info"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("trace_id", sa.String, nullable=False),
+    sa.Index("uploads_by_time", "created_at", "id"),
+    sa.Index("uploads_of_trace", "trace_id"),
+)
+
+# Literal text, the same in the partial indexes and in the queries: SQLite uses a partial index only for a query that
+# repeats its condition word for word, which a bound parameter does not.
+IS_WAITING = sa.text("status IN ('queued', 'failed')")
+IS_FREE = sa.text("status IN ('queued', 'failed') AND dispatch_id IS NULL")
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("job_type", sa.String, nullable=False),
+    sa.Column("subject_id", sa.String, nullable=False),
+    sa.Column("subject_day", sa.Date, nullable=False),
+    _json("params"),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("trace_id", sa.String, nullable=False),
+    sa.Column("parent_job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="SET NULL")),
+    sa.Column("force", sa.Boolean, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("max_attempts", sa.Integer, nullable=False),
+    # What max_attempts was at first: each retry by hand grants that many again.
+    sa.Column("allowance", sa.Integer, nullable=False),
+    sa.Column("not_before", UtcDateTime, nullable=False),
+    sa.Column("idempotency_key", sa.String, nullable=False, unique=True),
+    sa.Column("dispatch_id", sa.String),
+    sa.Column("lease_expires_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("error_code", sa.String),
+    sa.Index("jobs_by_time", "created_at", "id"),
+    sa.Index("jobs_of_type", "job_type", "created_at", "id"),
+    sa.Index("jobs_of_status", "status", "created_at", "id"),
+    sa.Index("jobs_of_type_and_status", "job_type", "status", "created_at", "id"),
+    sa.Index("jobs_of_error", "error_code", "created_at", "id"),
+    sa.Index("jobs_of_trace", "trace_id", "created_at", "id"),
+    sa.Index("jobs_of_subject", "subject_id", "job_type", "created_at", "id"),
+    sa.Index("jobs_of_parent", "parent_job_id", "created_at", "id"),
+)
+sa.Index(
+    "jobs_to_assign",
+    jobs.c.job_type,
+    sa.text("priority DESC"),
+    jobs.c.id,
+    jobs.c.not_before,
+    sqlite_where=IS_FREE,
+    postgresql_where=IS_FREE,
+)
+sa.Index(
+    "jobs_to_assign_of_trace",
+    jobs.c.trace_id,
+    jobs.c.job_type,
+    jobs.c.subject_day,
+    sa.text("priority DESC"),
+    jobs.c.id,
+    sqlite_where=IS_FREE,
+    postgresql_where=IS_FREE,
+)
+sa.Index("jobs_due", jobs.c.job_type, jobs.c.not_before, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
+_is_assigned = sa.text("dispatch_id IS NOT NULL")
+sa.Index("jobs_of_dispatch", jobs.c.dispatch_id, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
+sa.Index("jobs_active", jobs.c.job_type, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
+_is_leased = sa.text("lease_expires_at IS NOT NULL")
+sa.Index("jobs_leased", jobs.c.lease_expires_at, sqlite_where=_is_leased, postgresql_where=_is_leased)
+
+job_history = sa.Table(
+    "job_history",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # History outlives its job.
+    sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="SET NULL")),
+    sa.Column("job_name", sa.String, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.String),
+    sa.Column("trace_id", sa.String),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("completed_at", UtcDateTime),
+    sa.Column("duration_ms", sa.BigInteger),
+    sa.Column("queue_ms", sa.BigInteger),
+    sa.Column("rtf", sa.Double[float]()),
+    sa.Column("ffmpeg_ms", sa.BigInteger),
+    sa.Column("bytes_in", sa.BigInteger),
+    sa.Column("bytes_out", sa.BigInteger),
+    sa.Column("cpu_seconds", sa.Double[float]()),
+    sa.Column("max_rss_mb", sa.Double[float]()),
+    sa.Column("host", sa.String),
+    sa.Column("error_code", sa.String),
+    sa.Column("blame", sa.String),
+    # Counted from the result when the row is written, so that statistics need not open it.
+    sa.Column("output_files", sa.Integer, nullable=False),
+    sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("error", ForeignText),
+    # The large ones last: SQLite then reads the small ones without following a row into its overflow pages.
+    _json("result"),
+    _json("manifest"),
+    sa.Index("job_history_by_time", "created_at", "id"),
+    sa.Index("job_history_of_name", "job_name", "created_at", "id"),
+    sa.Index("job_history_of_status", "status", "created_at", "id"),
+    sa.Index("job_history_of_name_and_status", "job_name", "status", "created_at", "id"),
+    sa.Index("job_history_completed", "job_name", "status", "completed_at"),
+    sa.Index("job_history_of_error", "error_code", "created_at", "id"),
+    sa.Index("job_history_of_trace", "trace_id", "created_at", "id"),
+    sa.Index("job_history_of_run", "run_id", "created_at", "id"),
+)
+_has_job = sa.text("job_id IS NOT NULL")
+sa.Index(
+    "job_history_of_job",
+    job_history.c.job_id,
+    job_history.c.attempt,
+    unique=True,
+    sqlite_where=_has_job,
+    postgresql_where=_has_job,
+)

@@ -1,0 +1,81 @@
+"""`upload_edit_proxy_v1`: a small copy of a video that an editor can scrub frame by frame."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from typing_extensions import override
+
+from mediajobs_dagster.job_types.base import Expected, JobType, Output, Params, Plan, Source, Step
+from mediajobs_dagster.job_types.geometry import fit_long_edge, picture_of
+from mediajobs_dagster.media import command as ffmpeg
+from mediajobs_dagster.models import AudioStream, VideoStream
+
+LONG_EDGE = 540
+FPS = 30
+GOP = 8
+FILENAME = "edit_proxy.mp4"
+
+
+class EditProxy(JobType):
+    """A small H.264 copy of the video with a keyframe every 8 frames, for frame-accurate scrubbing."""
+
+    name: ClassVar[str] = "upload_edit_proxy_v1"
+    asset: ClassVar[str] = "edit_proxy"
+
+    @override
+    def output_keys(self, subject_id: str) -> tuple[str, ...]:
+        return (f"proxies/uploads/{subject_id}/{FILENAME}",)
+
+    @override
+    def plan(self, source: Source, params: Params) -> Plan:
+        video = picture_of(source.info)
+        audio = source.info.main_audio
+        width, height = fit_long_edge(video, LONG_EDGE, even=True)
+        (key,) = self.output_keys(source.upload.id)
+        expected = Expected(
+            width=width,
+            height=height,
+            duration_seconds=source.info.duration_seconds,
+            # A frame of the source and one of the proxy, and what an AAC encoder pads at either end.
+            duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + 0.1,
+            fps=FPS,
+            video_codec="h264",
+            audio_codec="aac" if audio else "",
+        )
+        command = ffmpeg.Command(
+            inputs=(ffmpeg.Input("source"),),
+            outputs=(ffmpeg.Output(FILENAME, (*_picture(video, width, height), *_sound(audio), *_container())),),
+            media_seconds=source.info.duration_seconds,
+        )
+        return Plan(outputs=(Output(FILENAME, key, "video/mp4", expected),), steps=(Step(command),))
+
+
+def _picture(video: VideoStream, width: int, height: int) -> tuple[str, ...]:
+    rate, scale = f"fps={FPS}", f"scale={width}:{height}"
+    # Whichever way round leaves fewer frames to scale.
+    resize = (rate, scale) if (video.fps or 0) > FPS else (scale, rate)
+    filters = ",".join((*resize, "setsar=1", "format=yuv420p"))
+    return (
+        *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
+        *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),
+        # A keyframe every 8 frames and nowhere else: an editor jumps to any frame by decoding at most 8.
+        *("-g", str(GOP), "-keyint_min", str(GOP), "-sc_threshold", "0"),
+    )
+
+
+def _sound(audio: AudioStream | None) -> tuple[str, ...]:
+    if audio is None:
+        return ("-an",)
+    return ("-map", f"0:{audio.index}", "-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2")
+
+
+def _container() -> tuple[str, ...]:
+    return (
+        *("-map_metadata", "-1", "-map_chapters", "-1"),  # nothing of the owner's travels in a proxy
+        *("-movflags", "+faststart"),  # the index first, so that playing starts before the download ends
+        *("-f", "mp4"),
+    )
+
+
+JOB_TYPE = EditProxy()

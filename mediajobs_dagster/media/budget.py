@@ -1,0 +1,93 @@
+"""What the machine grants this process: cores and memory by affinity and cgroup, and the threads one ffmpeg gets of it.
+
+In a container the machine's own figures mislead: an ffmpeg that starts 64 threads under a quota of two cores is
+throttled, and pays memory for every thread.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_ROOT = Path("/")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Cores (a quota may grant a part of one) and memory granted to this process."""
+
+    cores: float
+    memory_bytes: int
+
+    def threads(self, configured: int = 0, concurrency: int = 1) -> int:
+        """Threads for each of `concurrency` ffmpegs at work side by side; `configured` wins unless it is 0."""
+        return configured or max(1, math.ceil(self.cores / concurrency))
+
+
+def granted_budget(root: Path = _ROOT) -> Budget:
+    """The budget of this process. `root` is where `/proc` and `/sys` are found."""
+    return Budget(
+        cores=min([float(_affinity()), *_cpu_quotas(root)]),
+        memory_bytes=min([psutil.virtual_memory().total, *_memory_limits(root)]),
+    )
+
+
+def oom_kills(root: Path = _ROOT) -> int:
+    """How many processes the kernel has killed for memory in our cgroups so far; 0 where it does not tell."""
+    counts: list[int] = []
+    for folder in _cgroups(root, "memory"):
+        # memory.events is cgroup v2, memory.oom_control is v1.
+        for name in ("memory.events", "memory.oom_control"):
+            counts += [int(count) for count in re.findall(r"^oom_kill (\d+)$", _read(folder / name), re.MULTILINE)]
+    return max(counts, default=0)
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS has no affinity
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    for folder in _cgroups(root, "cpu"):
+        # v2: "200000 100000", or "max 100000" for no quota.
+        quota, _, period = _read(folder / "cpu.max").strip().partition(" ")
+        if not quota:
+            quota, period = (_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+        if quota.isdigit() and period.isdigit() and int(quota) and int(period):
+            yield int(quota) / int(period)
+
+
+def _memory_limits(root: Path) -> Iterator[int]:
+    for folder in _cgroups(root, "memory"):
+        # v1 says "no limit" with a number near 2^63, which loses against the machine's own memory.
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            limit = _read(folder / name).strip()
+            if limit.isdigit():
+                yield int(limit)
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders that may limit us, innermost first, cgroup v2 and v1."""
+    mounts = root / "sys/fs/cgroup"
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # v1 mounts are named after a controller; in a container our path often lies outside what is mounted.
+        top = mounts / controller if controllers else mounts
+        inner = top / path.lstrip("/")
+        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top) and folder.is_dir())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # not there, or not for us to read: then it limits nothing that we could know
+        return ""

@@ -1,0 +1,206 @@
+"""What ffmpeg is asked to do, as a value. A planner makes it; the runner adds the guards and runs it.
+
+    Command(
+        inputs=(Input("source", ("-ss", "0.2")),),
+        outputs=(Output("thumb.jpg", ("-frames:v", "1", "-vf", "scale=640:360:flags=lanczos", "-q:v", "3")),),
+        media_seconds=None,
+    )
+
+Paths are relative to the scratch folder, which is the process's working folder: argv stays short, holds no path of
+the machine and can be run again. An input may also be a signed `http(s)` address of our own storage, which ffmpeg then
+reads by range. Two more doors, each for something that did not come from a user:
+
+    Command(
+        inputs=(Input("source"), Drawing("caption_0.png"), Generated("color=black:size=640x360:rate=30")),
+        graph="[0:v][1:v]overlay=10:10[v]",                                   # -filter_complex
+        outputs=(Output("video.mp4", ("-map", "[v]", "-c:v", "libx264")),),
+        media_seconds=12.5,                                                   # length of the output: feeds progress
+    )
+    Command(inputs=(Input("source"),), outputs=(Output(STDOUT, ("-map", "0:a:0", "-f", "f32le")),), media_seconds=60)
+
+A planner cannot leave out the guards: what a planner writes has no place for them, and `Command.arguments` puts them
+before every input. Media is hostile, so every input is held to the demuxers and the protocols listed here; no playlist
+can make ffmpeg open another file or host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STDOUT = "pipe:1"
+"""The target of an output whose bytes go to the caller's sink rather than into a file."""
+
+ACCEPTED_CONTAINERS: tuple[str, ...] = (
+    # Names as `ffmpeg -demuxers` prints them; a demuxer is accepted if any of its comma-separated names stands here.
+    # Only containers whose media lies inside the file. Deliberately not here: hls, dash, concat, image2, tee, lavfi,
+    # sdp, rtsp, subtitles and every text format, for they name further files or hosts.
+    *("mov", "matroska", "avi", "asf", "flv", "mpegts", "mpeg", "mxf", "ogg", "dv", "rm", "gif"),
+    *("mpegvideo", "m4v", "h264", "hevc", "obu", "ivf"),
+    *("mp3", "aac", "ac3", "eac3", "dts", "truehd", "flac", "wav", "w64", "aiff", "caf", "amr", "au", "ape", "tta"),
+    *("wv", "loas"),
+)
+"""The demuxers that a user's file may be opened with."""
+
+_LOCAL_PROTOCOLS = ("file",)
+_REMOTE_PROTOCOLS = ("http", "https", "tcp", "tls")
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The limits that every command and every probe carries."""
+
+    threads: int
+    """Threads for each decoder, each encoder and each filter graph."""
+    max_pixels: int
+    """Largest picture (width × height) that a decoder or encoder may set up."""
+    io_timeout_s: float = 20.0
+    """How long one read from a remote input may take, seconds."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A media file of a user: a path relative to scratch, or a signed `http(s)` address of our own storage."""
+
+    source: str
+    options: tuple[str, ...] = ()
+    """Options that go before its `-i`, such as `("-ss", "0.2")`."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether ffmpeg reads it over the network."""
+        return is_remote(self.source)
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """The input's part of argv."""
+        threads = ("-threads", str(guards.threads))
+        return (*source_guards(self.source, guards), *threads, *self.options, "-i", address(self.source))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A PNG that we drew ourselves (titles, captions): one frame, which `overlay` repeats."""
+
+    source: str
+    options: tuple[str, ...] = ()
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """The input's part of argv. The demuxer is forced: nothing but a PNG is looked for in the file."""
+        threads = ("-threads", str(guards.threads))
+        forced = ("-protocol_whitelist", "file", "-f", "png_pipe")
+        return (*forced, *threads, *self.options, "-i", address(self.source))
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Picture or sound made by ffmpeg's own sources. `graph` is ours, never text of a user: lavfi can open files."""
+
+    graph: str
+    options: tuple[str, ...] = ()
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """The input's part of argv."""
+        return ("-f", "lavfi", "-threads", str(guards.threads), *self.options, "-i", self.graph)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing to make: a path relative to scratch or `STDOUT`, and the options that go before it."""
+
+    target: str
+    options: tuple[str, ...] = ()
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """The output's part of argv."""
+        target = self.target if self.target == STDOUT else address(self.target)
+        return ("-threads", str(guards.threads), *self.options, target)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One run of ffmpeg."""
+
+    inputs: tuple[Input | Drawing | Generated, ...]
+    outputs: tuple[Output, ...]
+    graph: str | None = None
+    """A `-filter_complex` over all inputs."""
+    media_seconds: float | None = None
+    """Expected length of the output, seconds; None: progress has no fraction (a single frame, an unknown length)."""
+
+    def __post_init__(self) -> None:
+        if sum(output.target == STDOUT for output in self.outputs) > 1:
+            raise ValueError("Only one output can go to standard output; give the others a file.")
+        for option in (option for part in (*self.inputs, *self.outputs) for option in part.options):
+            # A later option of the same name would win over the guard.
+            if option.startswith("-") and option.lstrip("-").split(":")[0] in _GUARDED:
+                raise ValueError(f"{option} is set by the guards of every command; leave it out of the plan.")
+
+    @property
+    def stdout(self) -> bool:
+        """Whether standard output is data for a sink."""
+        return any(output.target == STDOUT for output in self.outputs)
+
+    @property
+    def has_remote_input(self) -> bool:
+        """Whether ffmpeg reads an input over the network."""
+        return any(isinstance(part, Input) and part.is_remote for part in self.inputs)
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """Everything after the program's name, ready to run in the scratch folder."""
+        return (
+            *general_guards(remote=self.has_remote_input),
+            "-nostdin",
+            "-nostats",
+            "-y",  # scratch is ours alone; without it an existing file would make ffmpeg ask
+            *("-filter_threads", str(guards.threads), "-filter_complex_threads", str(guards.threads)),
+            *(argument for part in self.inputs for argument in part.arguments(guards)),
+            *(("-filter_complex", self.graph) if self.graph else ()),
+            *(argument for part in self.outputs for argument in part.arguments(guards)),
+        )
+
+
+_GUARDED = frozenset(
+    {"protocol_whitelist", "format_whitelist", "threads", "max_pixels", "enable_drefs", "use_absolute_path"}
+)
+
+
+def is_remote(source: str) -> bool:
+    """Whether `source` is read over the network."""
+    return source.startswith(("http://", "https://"))
+
+
+def address(source: str) -> str:
+    """`source` as ffmpeg has to be told: a path gets its protocol, so that no file name can be read as another one."""
+    return source if is_remote(source) else f"file:{source}"
+
+
+def general_guards(*, remote: bool) -> tuple[str, ...]:
+    """Options at the head of every ffmpeg and ffprobe command.
+
+    Every log line carries its level, which is how faults are told from chatter. For a remote input the verbose level is
+    on too, because only there ffmpeg says how many bytes it read.
+    """
+    return ("-hide_banner", "-loglevel", "level+verbose" if remote else "level+info")
+
+
+def source_guards(source: str, guards: Guards) -> tuple[str, ...]:
+    """Options before an input that came from a user, for ffmpeg and ffprobe alike.
+
+    There is no `-max_alloc`: one allocation is already bounded by `-max_pixels` and ffmpeg's own 2 GiB, and their sum,
+    which is what hurts, by the process's address-space limit.
+    """
+    remote = is_remote(source)
+    return (
+        *("-protocol_whitelist", ",".join(_REMOTE_PROTOCOLS if remote else _LOCAL_PROTOCOLS)),
+        *("-format_whitelist", ",".join(ACCEPTED_CONTAINERS)),
+        *("-max_pixels", str(guards.max_pixels)),
+        *(_patience(guards) if remote else ()),
+    )
+
+
+def _patience(guards: Guards) -> tuple[str, ...]:
+    # A dropped connection or a 5XX is tried again a few times from the byte it stopped at; 4XX is final.
+    return (
+        *("-rw_timeout", str(round(guards.io_timeout_s * 1_000_000))),
+        *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_on_http_error", "5xx"),
+        *("-reconnect_delay_max", "4", "-reconnect_max_retries", "3"),
+    )

@@ -1,0 +1,145 @@
+"""Reads ffmpeg's and ffprobe's last words into the error tree. Pure: text and figures in, an error out.
+
+The lines come from ffmpeg's and libav's sources and are stable over versions; `tests/media/test_diagnosis.py` makes
+each of them with the real programs.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+
+from mediajobs_dagster import errors
+from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.media.stderr import Faults
+
+MAX_BAD_SHARE = 0.1
+"""A file with more than this share of frames that do not decode is corrupt …"""
+MIN_BAD_FRAMES = 5
+"""… if there are at least this many: phone clips with a bad frame or two at a cut are common, and play well."""
+MAX_MISSING_S = 0.5
+"""An output may be this much shorter than expected, seconds: tracks seldom end at the same moment."""
+
+_SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
+_CATCHABLE_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    pattern: re.Pattern[str]
+    error: type[MediaJobsError]
+
+    @classmethod
+    def of(cls, pattern: str, error: type[MediaJobsError]) -> _Rule:
+        return cls(re.compile(pattern, re.MULTILINE | re.IGNORECASE), error)
+
+
+# The first rule that matches decides, so what explains the other lines stands first.
+_RULES = (
+    _Rule.of(r"No space left on device|Disk quota exceeded", errors.DiskFullError),
+    _Rule.of(r"Cannot allocate memory|malloc of size \d+ failed|Out of memory", errors.OutOfMemoryError),
+    _Rule.of(
+        r"Format not on whitelist|Protocol '.*' not on whitelist|Not detecting m3u8/hls", errors.InputRefusedError
+    ),
+    _Rule.of(r"Picture size \d+x\d+ (is invalid|exceeds)|max_pixels", errors.InputTooLargeError),
+    # A file without any container's signature is tried as MP4, and then misses its index too.
+    _Rule.of(r"detected only with low score of 1\b", errors.InputNotMediaError),
+    _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
+    _Rule.of(r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder", errors.InputUnsupportedError),
+    _Rule.of(
+        r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Output file does not contain any stream",
+        errors.InputNoVideoError,
+    ),
+    _Rule.of(r"Decode error rate .* exceeds maximum", errors.InputCorruptError),
+    _Rule.of(r"(Error opening input|^\[error\] [^\[\]]*): (Invalid data found|End of file)", errors.InputNotMediaError),
+    _Rule.of(r"Invalid data found when processing input", errors.InputCorruptError),
+)
+
+_REMOTE_RULES = (
+    _Rule.of(r"HTTP error 40[13]|Server returned 40[13]", errors.StorageDeniedError),
+    _Rule.of(r"HTTP error (404|410)|Server returned 404", errors.StorageMissingError),
+    _Rule.of(r"HTTP error 4\d\d|Server returned 4XX", errors.StorageError),
+    _Rule.of(
+        r"HTTP error 5\d\d|Server returned 5XX|Connection (refused|reset|timed out)|Operation timed out"
+        r"|Failed to resolve hostname|Network is unreachable|No route to host|Stream ends prematurely",
+        errors.StorageUnavailableError,
+    ),
+    # Without an answer of the server, a failed read is the network's.
+    _Rule.of(r"Error opening input.*(Input/output error|Broken pipe)", errors.StorageUnavailableError),
+)
+
+
+def diagnose(
+    stderr: str, exit_code: int, *, input_is_remote: bool = False, oom_evidence: bool = False
+) -> MediaJobsError:
+    """The error that a failed run ended with.
+
+    `stderr` is its end, with levels; `exit_code` is negative for the signal that ended it; `oom_evidence` says that the
+    kernel killed a process of our cgroup for memory meanwhile.
+    """
+    killed_by = _signal(stderr, exit_code)
+    if killed_by is signal.SIGKILL and oom_evidence:
+        return errors.OutOfMemoryError("ffmpeg was killed because the worker's cgroup ran out of memory. " + _GIVE_MORE)
+    rules = (*_REMOTE_RULES, *_RULES) if input_is_remote else _RULES
+    for rule in rules if killed_by in (None, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) else ():
+        match = rule.pattern.search(stderr)
+        if match:
+            return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
+    if killed_by is not None:
+        return errors.FfmpegKilledError(
+            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, the "
+            "container's limits, or (SIGSEGV, SIGABRT, SIGILL) a fault in this ffmpeg."
+        )
+    return errors.FfmpegFailedError(f"ffmpeg ended with exit code {exit_code}. It said: {last_words(stderr)}")
+
+
+def diagnose_success(
+    faults: Faults, *, out_seconds: float | None, expected_seconds: float | None, frames: int
+) -> MediaJobsError | None:
+    """What is wrong with the input though ffmpeg ended well, or None.
+
+    ffmpeg ends with code 0 on a file that is cut off or full of faults, and has then made a shorter or a broken output.
+    Cut off means: it complained of missing bytes, and the output is shorter than expected by more than `MAX_MISSING_S`.
+    A shorter output without such a complaint is not judged here.
+    """
+    if faults.cut_off and out_seconds is not None and expected_seconds is not None:
+        missing = expected_seconds - out_seconds
+        if missing > MAX_MISSING_S:
+            return errors.InputTruncatedError(
+                f"The input declares {expected_seconds:.1f} s of media but ends after {out_seconds:.1f} s: its upload "
+                "was cut off. Upload it again."
+            )
+    sounds = (out_seconds or 0.0) * _SOUND_PACKETS_PER_SECOND
+    for bad, good, noun in ((faults.bad_pictures, frames, "frames"), (faults.bad_sounds, sounds, "packets of sound")):
+        if bad >= MIN_BAD_FRAMES and bad > MAX_BAD_SHARE * good:
+            return errors.InputCorruptError(
+                f"{bad} {noun} of the input cannot be decoded properly (about {good:.0f} were made). Export it again "
+                "from where it came, or upload another copy."
+            )
+    return None
+
+
+def last_words(stderr: str) -> str:
+    """The last line that says why: an error if there is one, and not one of those that only say that there was one."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not _HOLLOW.search(line)]
+    faults = [line for line in lines if "[error]" in line or "[fatal]" in line]
+    chosen = (faults or lines or ["nothing"])[-1]
+    return _PREFIXES.sub("", chosen).strip()
+
+
+_GIVE_MORE = "Give the worker more, or lower its concurrency."
+_HOLLOW = re.compile(
+    r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
+)
+_PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
+
+
+def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
+    if exit_code < 0:
+        return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
+    # ffmpeg catches the polite signals itself and then ends with code 255.
+    polite = re.search(r"received signal (\d+)", stderr)
+    if polite and int(polite[1]) in _CATCHABLE_ENDS:
+        return signal.Signals(int(polite[1]))
+    return None

@@ -1,0 +1,163 @@
+"""What a media file holds, as ffprobe tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from mediajobs_dagster.errors import InputEmptyError, InputNotMediaError, InputTooLargeError, InputTruncatedError
+from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.media.command import is_remote
+from mediajobs_dagster.media.mp4_boxes import missing_bytes
+from mediajobs_dagster.media.run import Report, Runner
+from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
+
+_UNEVEN = 0.01
+"""Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
+
+
+def probe(
+    runner: Runner,
+    source: str,
+    *,
+    cwd: Path | None = None,
+    size: int | None = None,
+    report: Report | None = None,
+    cancel: Cancellation | None = None,
+) -> MediaInfo:
+    """What `source` holds: a path (relative to `cwd`, if given) or a signed address of our own storage.
+
+    `size` is the length in bytes of what stands at an address, where the caller knows it. Raises the input errors of
+    `errors` (InputEmptyError without starting a process), storage errors for an address, DeadlineError,
+    FfmpegMissingError.
+    """
+    local = None if is_remote(source) else (cwd or Path()) / source
+    if local:
+        size = local.stat().st_size
+    if size == 0:
+        raise InputEmptyError
+    info = parse_probe(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
+    missing = missing_bytes(local) if local else 0
+    if missing > 0:
+        raise InputTruncatedError(
+            f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
+        )
+    limit = runner.guards.max_pixels
+    for picture in info.video:
+        if picture.width * picture.height > limit:
+            raise InputTooLargeError(
+                f"The input declares a picture of {picture.width}x{picture.height} pixels; the limit is {limit} in "
+                "all. Upload a smaller one, or raise MEDIAJOBS_MAX_PIXELS."
+            )
+    return info
+
+
+def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:
+    """The answer of ffprobe (JSON, `format` and `streams`) as a value. `size`, in bytes, wins over what ffprobe says.
+
+    Raises InputNotMediaError when there is neither picture nor sound.
+    """
+    streams = cast("list[JsonObject]", answer.get("streams", []))
+    container = cast(JsonObject, answer.get("format", {}))
+    # A track without a codec name is one that ffprobe could not make out, or a picture track of no size.
+    pictures = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_cover(stream)]
+    sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
+    covers = sum(_is_cover(stream) for stream in streams)
+    if not pictures and not sounds:
+        raise InputNotMediaError("The input has neither a video nor an audio track.")
+    return MediaInfo(
+        container=container.get("format_name", "unknown"),
+        duration_seconds=_duration(container, [*pictures, *sounds]),
+        bytes=size if size is not None else int(container.get("size", 0)),
+        bitrate_kbps=_kbps(container),
+        video=tuple(_video(stream) for stream in pictures),
+        audio=tuple(_audio(stream) for stream in sounds),
+        attached_pictures=covers,
+    )
+
+
+def _video(stream: JsonObject) -> VideoStream:
+    average, base = _rate(stream.get("avg_frame_rate")), _rate(stream.get("r_frame_rate"))
+    return VideoStream(
+        index=stream["index"],
+        codec=stream.get("codec_name", "unknown"),
+        profile=stream.get("profile"),
+        pixel_format=stream.get("pix_fmt"),
+        width=stream.get("width", 0),
+        height=stream.get("height", 0),
+        rotation=_rotation(stream),
+        sample_aspect=_aspect(stream.get("sample_aspect_ratio")),
+        fps=average or base,
+        variable_frame_rate=bool(average and base and abs(average - base) > _UNEVEN * base),
+        frames=int(stream["nb_frames"]) if "nb_frames" in stream else None,
+        duration_seconds=_stream_duration(stream),
+        bitrate_kbps=_kbps(stream),
+        transfer=stream.get("color_transfer"),
+    )
+
+
+def _audio(stream: JsonObject) -> AudioStream:
+    return AudioStream(
+        index=stream["index"],
+        codec=stream.get("codec_name", "unknown"),
+        channels=stream.get("channels", 0),
+        sample_rate=int(stream.get("sample_rate", 0)),
+        language=stream.get("tags", {}).get("language"),
+        duration_seconds=_stream_duration(stream),
+        bitrate_kbps=_kbps(stream),
+    )
+
+
+def _is_cover(stream: JsonObject) -> bool:
+    return stream.get("codec_type") == "video" and bool(stream.get("disposition", {}).get("attached_pic"))
+
+
+def _rotation(stream: JsonObject) -> Literal[0, 90, 180, 270]:
+    # The display matrix counts anticlockwise; the tag `rotate`, which ffmpeg before 5 wrote, counts clockwise.
+    turns = [-float(data["rotation"]) for data in stream.get("side_data_list", []) if "rotation" in data]
+    turns += [float(stream["tags"]["rotate"])] if "rotate" in stream.get("tags", {}) else []
+    quarters = round(turns[0] / 90) % 4 if turns else 0
+    return (0, 90, 180, 270)[quarters]
+
+
+def _aspect(text: str | None) -> tuple[int, int]:
+    width, _, height = (text or "").partition(":")
+    # 0:1 is ffprobe's way to say that it is not known: pixels are square then.
+    return (int(width), int(height)) if width.isdigit() and height.isdigit() and int(width) and int(height) else (1, 1)
+
+
+def _rate(text: str | None) -> float | None:
+    """Frames a second from `30000/1001`; None from `0/0`."""
+    numerator, _, denominator = (text or "").partition("/")
+    if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
+        return None
+    return int(numerator) / int(denominator)
+
+
+def _duration(container: JsonObject, streams: Sequence[JsonObject]) -> float:
+    return _seconds(container.get("duration")) or max(
+        (_stream_duration(stream) or 0.0 for stream in streams), default=0.0
+    )
+
+
+def _stream_duration(stream: JsonObject) -> float | None:
+    # Matroska tells it in a tag: 00:00:03.000000000.
+    return _seconds(stream.get("duration")) or _seconds(stream.get("tags", {}).get("DURATION"))
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds from `3.5` or `00:00:03.5`; None from anything else."""
+    if not text or text == "N/A":
+        return None
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        return None
+    seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    return seconds if seconds > 0 else None
+
+
+def _kbps(part: JsonObject) -> float | None:
+    text = str(part.get("bit_rate", ""))
+    return int(text) / 1000 if text.isdigit() else None

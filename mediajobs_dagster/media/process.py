@@ -1,0 +1,229 @@
+"""One program in a process group of its own: watched, limited, measured, and gone when the call returns.
+
+A single selectors loop reads all of its pipes, so a running command costs no thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediajobs_dagster.errors import DeadlineError, FfmpegMissingError, OutOfMemoryError, StalledError
+from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.media.pipe import Pipe
+from mediajobs_dagster.media.usage import Usage
+from mediajobs_dagster.models import Sample
+
+_TICK_S = 0.1
+"""How often cancellation and the limits are looked at."""
+_GRACE_S = 0.5
+"""How long a process may take to end politely. What it makes is thrown away, so there is no reason to wait longer."""
+
+# A hostile file that takes ffmpeg over must not find our credentials in its environment.
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "FONTCONFIG_FILE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take."""
+
+    stall_s: float = 60.0
+    """Without any movement for this long it is stopped, seconds."""
+    total_s: float = 6 * 3600.0
+    """After this long it is stopped in any case, seconds."""
+    memory_mb: int = 0
+    """Address space, MiB; 0: no limit. Held on Linux only: macOS does not honour the limit."""
+    sample_interval_s: float = 2.0
+    """How often CPU and memory are put on record, seconds."""
+
+
+class Child:
+    """One run of a program. Its figures can be read when `run` has returned or raised; then the group is gone too."""
+
+    def __init__(self, program: Path, name: str, limits: Limits, cancel: Cancellation) -> None:
+        self.exit_code: int | None = None
+        """Negative: the signal that ended it. None: it never started."""
+        self._program = program
+        self._name = name
+        self._limits = limits
+        self._cancel = cancel
+        self._process: subprocess.Popen[bytes] | None = None
+        self._usage: Usage | None = None
+        self._started = self._moved_at = time.monotonic()
+        self._bytes_read = 0
+        self._reading_due = self._started + limits.stall_s / 4
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time by the kernel's account."""
+        return self._usage.cpu_seconds if self._usage else 0.0
+
+    @property
+    def max_rss_mb(self) -> float:
+        """Peak resident memory, MiB."""
+        return self._usage.max_rss_mb if self._usage else 0.0
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The curve of CPU and memory."""
+        return tuple(self._usage.samples) if self._usage else ()
+
+    def moved(self) -> None:
+        """Say that the process got further: the stall limit counts from here."""
+        self._moved_at = time.monotonic()
+
+    def look_at_peak(self) -> None:
+        """Note the peak of memory now; worth it when the process is about to end."""
+        if self._usage:
+            self._usage.look_at_peak()
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path | None,
+        stderr: Pipe,
+        stdout: Pipe | None = None,
+        progress: Pipe | None = None,
+    ) -> int:
+        """Run it to its end and return the exit code.
+
+        Raises FfmpegMissingError or OutOfMemoryError when it cannot be started, StalledError or DeadlineError when a
+        limit stopped it, the error of the cancellation, and whatever the sink of a pipe raises.
+        """
+        pipes = [pipe for pipe in (stderr, stdout, progress) if pipe]
+        try:
+            self._process = self._start(arguments, cwd, stderr, stdout, progress)
+            for pipe in pipes:
+                pipe.close_write_end()
+            self._usage = Usage(self._process.pid, self._limits.sample_interval_s)
+            self._limit_memory(self._process.pid)
+            self._watch(pipes)
+            return self._wait()
+        finally:
+            # Whatever ended the call, a KeyboardInterrupt included: no process and no descriptor is left.
+            self._kill()
+            for pipe in pipes:
+                pipe.close()
+
+    def _start(
+        self, arguments: Sequence[str], cwd: Path | None, stderr: Pipe, stdout: Pipe | None, progress: Pipe | None
+    ) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [self._program, *arguments],
+                cwd=cwd,
+                env={name: value for name, value in os.environ.items() if name in _PASSED_ON},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout.write_end if stdout else subprocess.DEVNULL,
+                stderr=stderr.write_end,
+                pass_fds=[progress.write_end] if progress else [],
+                start_new_session=True,
+            )
+        except OSError as error:
+            if error.errno in (errno.ENOMEM, errno.EAGAIN):
+                raise OutOfMemoryError(
+                    f"{self._name} could not be started: {error.strerror}. Give the worker more memory or processes, "
+                    "or lower its concurrency."
+                ) from error
+            raise FfmpegMissingError(f"{self._name} could not be started: {error}. Check its path and mode.") from error
+
+    def _limit_memory(self, pid: int) -> None:
+        if sys.platform == "linux" and self._limits.memory_mb:
+            limit = self._limits.memory_mb * 2**20
+            # Set from outside: code between fork and exec is not safe in a process with threads.
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+
+    def _watch(self, pipes: Sequence[Pipe]) -> None:
+        assert self._usage  # set by run
+        with selectors.DefaultSelector() as selector:
+            for pipe in pipes:
+                selector.register(pipe, selectors.EVENT_READ, pipe)
+            while selector.get_map():
+                for key, _ in selector.select(_TICK_S):
+                    pipe: Pipe = key.data
+                    if not pipe.pump():
+                        selector.unregister(pipe)
+                self._usage.look()
+                self._check()
+
+    def _check(self) -> None:
+        self._cancel.check()
+        now = time.monotonic()
+        if now - self._started > self._limits.total_s:
+            raise DeadlineError(
+                f"{self._name} took longer than its limit of {self._limits.total_s:g} s and was stopped. "
+                "Raise MEDIAJOBS_JOB_TIMEOUT_S if such jobs are meant to be."
+            )
+        if now >= self._reading_due:
+            self._reading_due = now + self._limits.stall_s / 4
+            self._look_at_reading()
+        if now - self._moved_at > self._limits.stall_s:
+            raise StalledError(
+                f"{self._name} made no progress for {self._limits.stall_s:g} s and was stopped. The input or the disk "
+                "may hang; MEDIAJOBS_STALL_TIMEOUT_S is the limit."
+            )
+
+    def _look_at_reading(self) -> None:
+        # Moving the index to the front of a large MP4, or seeking in a file without one, takes long and shows in no
+        # figure that ffmpeg reports; but it reads meanwhile.
+        read = self._usage.bytes_read() if self._usage else None
+        if read is not None and read > self._bytes_read:
+            self._bytes_read = read
+            self.moved()
+
+    def _wait(self) -> int:
+        # All pipes are closed, so it is about to end; one that closed them and lives on is still held to the limits.
+        pause = 0.0005
+        while not self._reap(os.WNOHANG):
+            self._check()
+            time.sleep(pause)
+            pause = min(2 * pause, _TICK_S)
+        assert self.exit_code is not None  # it was reaped
+        return self.exit_code
+
+    def _kill(self) -> None:
+        if self._process is None or self.exit_code is not None:
+            return
+        self.look_at_peak()
+        deadline = time.monotonic() + _GRACE_S
+        try:
+            self._signal(signal.SIGTERM)
+            while time.monotonic() < deadline and not self._reap(os.WNOHANG):
+                time.sleep(0.005)
+        finally:
+            # The group's number stays taken while any member lives, so this meets the rest of the group or nobody.
+            self._signal(signal.SIGKILL)
+            if self.exit_code is None:
+                self._reap(0)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process  # only called once it has started
+        # macOS answers EPERM for a group of zombies.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _reap(self, flags: int) -> bool:
+        assert self._process  # only called once it has started
+        pid, status, total = os.wait4(self._process.pid, flags)
+        if not pid:
+            return False
+        # Popen would wait for the process itself and lose the kernel's account of it; this tells it that it is done.
+        self.exit_code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        if self._usage:
+            self._usage.close(total)
+        return True

@@ -1,0 +1,226 @@
+"""Runs ffmpeg and ffprobe under limits, and puts every command on record, however it ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from mediajobs_dagster.errors import CancelledError, InputNotMediaError, InternalError, MediaJobsError
+from mediajobs_dagster.media.budget import granted_budget, oom_kills
+from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
+from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success
+from mediajobs_dagster.media.pipe import Pipe
+from mediajobs_dagster.media.process import Child, Limits
+from mediajobs_dagster.media.progress import Progress, ProgressReader
+from mediajobs_dagster.media.stderr import Faults, StderrReader
+from mediajobs_dagster.media.tools import Tools, find_tools
+from mediajobs_dagster.models import FfmpegCommand, JsonObject, utc_now
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage.redaction import redact
+
+PROBE_LIMIT_S = 60.0
+"""A probe reads a few headers: after this long it hangs, or the file means it to."""
+
+_MAX_ANSWER_BYTES = 4 << 20
+# Only what is used, and no free-form tags: a hostile file can hold megabytes of them.
+_PROBED = (
+    "format=format_name,duration,size,bit_rate:stream=index,codec_type,codec_name,profile,pix_fmt,width,height"
+    ",sample_aspect_ratio,r_frame_rate,avg_frame_rate,nb_frames,duration,bit_rate,color_transfer,channels,sample_rate"
+    ":stream_disposition=attached_pic:stream_tags=rotate,language,DURATION:stream_side_data=rotation"
+)
+
+Report = Callable[[FfmpegCommand], None]
+"""Called exactly once for every command that was started or could not be, before any exception leaves."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a command that ended well has to say."""
+
+    out_seconds: float | None
+    """Media seconds made; None when ffmpeg told none."""
+    frames: int
+    """Frames made."""
+    faults: Faults
+    """Complaints about the input, too few to refuse it."""
+    remote_bytes: int
+    """Bytes read from remote inputs."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs commands. Holds no state: one runner may be used from many threads."""
+
+    tools: Tools
+    guards: Guards
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, concurrency: int = 1) -> Runner:
+        """The runner for this machine, its cores shared by `concurrency` commands at work side by side.
+
+        Raises FfmpegMissingError.
+        """
+        return cls(
+            tools=find_tools(settings.ffmpeg_path, settings.ffprobe_path),
+            guards=Guards(
+                threads=granted_budget().threads(settings.ffmpeg_threads, concurrency), max_pixels=settings.max_pixels
+            ),
+            limits=Limits(
+                stall_s=settings.stall_timeout_s,
+                total_s=settings.job_timeout_s,
+                memory_mb=settings.ffmpeg_memory_mb,
+                sample_interval_s=settings.sample_interval_s,
+            ),
+        )
+
+    def run(
+        self,
+        command: Command,
+        *,
+        cwd: Path,
+        report: Report,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
+        cancel: Cancellation | None = None,
+    ) -> Made:
+        """Run `command` in the scratch folder `cwd`.
+
+        `on_progress` is called about twice a second. `on_data` gets what goes to standard output, in pieces of up to
+        1 MiB. Raises what `diagnosis` reads from a failure, InputTruncatedError or InputCorruptError also when ffmpeg
+        itself saw no failure, StalledError, DeadlineError, FfmpegMissingError, the error `cancel` was given, and
+        whatever a callback raises. When it returns or raises, no process is left.
+        """
+        if command.stdout and on_data is None:
+            raise ValueError("The command writes to standard output; give on_data to take it.")
+        stderr, progress = StderrReader(), ProgressReader(command.media_seconds, on_progress)
+        run = _Recorded("ffmpeg", command.arguments(self.guards), stderr, progress, report)
+        with run.child(self.tools.ffmpeg, self.limits, cancel) as child:
+
+            def take_progress(data: bytes) -> None:
+                if progress.feed(data):
+                    child.moved()
+                if progress.ended:
+                    child.look_at_peak()
+
+            def take_data(data: bytes) -> None:
+                assert on_data  # checked above
+                on_data(data)
+                child.moved()  # only now: a slow sink is not ffmpeg's stall
+
+            pipe = Pipe(take_progress)
+            oom_before = oom_kills()
+            exit_code = child.run(
+                ("-progress", f"pipe:{pipe.write_end}", *run.arguments),
+                cwd=cwd,
+                stderr=Pipe(stderr.feed),
+                stdout=Pipe(take_data, bulk=True) if command.stdout else None,
+                progress=pipe,
+            )
+            stderr.close()
+            if exit_code:
+                remote = command.has_remote_input
+                raise diagnose(stderr.text, exit_code, input_is_remote=remote, oom_evidence=oom_kills() > oom_before)
+            refusal = diagnose_success(
+                stderr.faults,
+                out_seconds=progress.out_seconds,
+                expected_seconds=command.media_seconds,
+                frames=progress.frames,
+            )
+            if refusal:
+                raise refusal
+            progress.finish()
+        return Made(progress.out_seconds, progress.frames, stderr.faults, stderr.bytes_read)
+
+    def probe_json(
+        self, source: str, *, cwd: Path | None = None, report: Report | None = None, cancel: Cancellation | None = None
+    ) -> JsonObject:
+        """What ffprobe says of `source`, a path (relative to `cwd`, if given) or a signed address.
+
+        Raises as `run` does.
+        """
+        stderr, answer = StderrReader(), bytearray()
+        arguments = (
+            *general_guards(remote=is_remote(source)),
+            *source_guards(source, self.guards),
+            *("-of", "json", "-show_entries", _PROBED, "-i", address(source)),
+        )
+        run = _Recorded("ffprobe", arguments, stderr, None, report)
+        limits = replace(self.limits, stall_s=PROBE_LIMIT_S, total_s=PROBE_LIMIT_S)
+        with run.child(self.tools.ffprobe, limits, cancel) as child:
+
+            def take(data: bytes) -> None:
+                answer.extend(data)
+                if len(answer) > _MAX_ANSWER_BYTES:
+                    raise InputNotMediaError("The input declares more tracks than any media file has.")
+
+            oom_before = oom_kills()
+            exit_code = child.run(arguments, cwd=cwd, stderr=Pipe(stderr.feed), stdout=Pipe(take))
+            stderr.close()
+            if exit_code:
+                remote = is_remote(source)
+                raise diagnose(stderr.text, exit_code, input_is_remote=remote, oom_evidence=oom_kills() > oom_before)
+        return json.loads(answer.decode(errors="replace"))
+
+
+class _Recorded:
+    """One command's way onto the record."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        stderr: StderrReader,
+        progress: ProgressReader | None,
+        report: Report | None,
+    ) -> None:
+        self.arguments = arguments
+        self._name = name
+        self._stderr = stderr
+        self._progress = progress
+        self._report = report
+
+    @contextmanager
+    def child(self, program: Path, limits: Limits, cancel: Cancellation | None) -> Generator[Child]:
+        """A child to run inside the block; the block's end is reported."""
+        cancel = cancel or Cancellation()
+        cancel.check()
+        child = Child(program, self._name, limits, cancel)
+        started_at, clock, status = utc_now(), time.monotonic(), "ok"
+        try:
+            yield child
+        except BaseException as error:
+            status = _status(error)
+            raise
+        finally:
+            if self._report:
+                self._report(self._record(child, started_at, time.monotonic() - clock, status))
+
+    def _record(self, child: Child, started_at: datetime, seconds: float, status: str) -> FfmpegCommand:
+        made = self._progress.out_seconds if self._progress else None
+        return FfmpegCommand(
+            argv=tuple(redact(argument) for argument in (self._name, *self.arguments)),
+            started_at=started_at,
+            duration_ms=round(seconds * 1000),
+            exit_code=child.exit_code,
+            status=status,
+            cpu_seconds=round(child.cpu_seconds, 3),
+            max_rss_mb=round(child.max_rss_mb, 1),
+            speed=round(made / seconds, 3) if made and seconds else None,
+            remote_bytes=self._stderr.bytes_read,
+            stderr_tail=self._stderr.tail,
+            samples=child.samples,
+        )
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, MediaJobsError):
+        return error.code
+    # KeyboardInterrupt, and the like that a supervisor raises to make a worker stop.
+    return InternalError.code if isinstance(error, Exception) else CancelledError.code

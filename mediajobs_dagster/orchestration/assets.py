@@ -1,0 +1,139 @@
+"""The assets: the uploads, and one asset a job type, derived from the registry."""
+
+# Dagster's decorators are typed in part:
+# pyright: reportUnknownMemberType=false
+# No `from __future__ import annotations` here: Dagster reads the annotations of asset functions at run time.
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from mediajobs_dagster.attempts.batch import enqueue_stale, work_off
+from mediajobs_dagster.attempts.observer import Observer
+from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import JobStatus, new_trace_id
+from mediajobs_dagster.orchestration import metadata, tags
+from mediajobs_dagster.orchestration.observer import RunLog
+from mediajobs_dagster.orchestration.parts import Parts
+
+UPLOADS = "uploads"
+OUTPUT_CHECK = "every_upload_has_its_output"
+WORKER = "worker"
+
+# The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
+DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", end_offset=1)
+
+
+class HandRun(dg.Config):
+    """Options of a run that is started by hand or by a backfill."""
+
+    force: bool = False
+    """Make every output of the day again, not only those that are missing or stale."""
+
+
+def uploads_asset() -> dg.AssetSpec:
+    """The uploads of a day: made outside of Dagster, and observed by a sensor."""
+    return dg.AssetSpec(
+        UPLOADS,
+        partitions_def=DAYS,
+        group_name="media",
+        description="The media files the system knows, by the UTC day they were added.",
+    )
+
+
+def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
+    """The asset that a job type makes."""
+
+    @dg.asset(
+        name=job_type.asset,
+        deps=[UPLOADS],
+        partitions_def=DAYS,
+        group_name="media",
+        kinds={"ffmpeg"},
+        description=job_type.summary,
+        code_version=str(job_type.version),
+        op_tags=tags.of_job_type(job_type),
+        required_resource_keys={WORKER},
+        check_specs=[
+            dg.AssetCheckSpec(
+                OUTPUT_CHECK,
+                asset=job_type.asset,
+                description="Warns of the uploads that the latest run could not make an output for, and why.",
+            )
+        ],
+    )
+    def make(context: dg.AssetExecutionContext, config: HandRun) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]  # Dagster knows only the bare class here
+        worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
+        observer = RunLog(context.log, parts.observer)
+        outcomes = _work(context, worker, job_type, observer, force=config.force)
+        fault = _fault_of_run(outcomes)
+        if fault:
+            raise dg.Failure(fault, metadata=metadata.of_outcomes(outcomes, worker), allow_retries=False)
+        check = dg.AssetCheckResult(
+            check_name=OUTPUT_CHECK,
+            passed=not metadata.failures(outcomes),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=metadata.of_check(outcomes),
+        )
+        return dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker), check_results=[check])
+
+    return make
+
+
+def job_of(job_type: JobType) -> UnresolvedAssetJobDefinition:
+    """The Dagster job that materializes the asset of a job type, named as the job type."""
+    return dg.define_asset_job(
+        job_type.name,
+        selection=[job_type.asset],
+        description=job_type.summary,
+        tags=tags.of_job_type(job_type),
+        # An attempt is one process group already; a process a step would only add seconds.
+        executor_def=dg.in_process_executor,
+        partitions_def=DAYS,
+    )
+
+
+def worker_resource(parts: Parts) -> dg.ResourceDefinition:
+    """The worker of a run: opened when the run starts, given back when it ends."""
+
+    @contextmanager
+    def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
+        with Worker.open(parts.settings, parts.registry) as worker:
+            yield worker
+
+    return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")
+
+
+def _work(
+    context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
+) -> list[Outcome]:
+    dispatch_id = context.run.tags.get(tags.DISPATCH)
+    if dispatch_id is None:
+        dispatch_id, trace_id = context.run_id, context.run.tags.get(tags.TRACE_ID) or new_trace_id()
+        context.instance.add_run_tags(context.run_id, {tags.TRACE_ID: trace_id})
+        day = date.fromisoformat(context.partition_key)
+        count = enqueue_stale(worker, job_type, day, dispatch_id=dispatch_id, trace_id=trace_id, force=force)
+        context.log.info(f"{count} uploads of {day} have no fresh {job_type.asset}; trace {trace_id}.")
+    return work_off(worker, dispatch_id, run_id=context.run_id, observer=observer)
+
+
+def _fault_of_run(outcomes: list[Outcome]) -> str | None:
+    """Why the run has to be red, if it has to be: a fault of ours, or not one job that succeeded."""
+    ours = [outcome for outcome in outcomes if outcome.error and outcome.error.blame.is_ours]
+    if ours:
+        return f"{len(ours)} of {len(outcomes)} jobs failed by a fault of the system. First: {ours[0].error}"
+    if outcomes and not any(outcome.succeeded for outcome in outcomes):
+        return f"None of the {len(outcomes)} jobs succeeded. First: {outcomes[0].error}"
+    return None
+
+
+def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:
+    # A person who terminates a run wants its job gone; a machine that shuts down wants it done elsewhere.
+    run = context.instance.get_run_by_id(context.run_id)
+    terminated = run is not None and run.status is dg.DagsterRunStatus.CANCELING
+    return JobStatus.CANCELLED if terminated else JobStatus.QUEUED

@@ -1,0 +1,24 @@
+"""Everything Dagster has to know, from one registry of job types."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from mediajobs_dagster.orchestration.assets import WORKER, asset_of, job_of, uploads_asset, worker_resource
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.sensors import dispatch_sensor_of, recovery_sensor, uploads_sensor
+
+
+def build_definitions(parts: Parts) -> dg.Definitions:
+    """One asset, one job and one dispatch sensor a job type of `parts.registry`."""
+    registry = parts.registry
+    return dg.Definitions(
+        assets=[uploads_asset(), *(asset_of(job_type, parts) for job_type in registry)],
+        jobs=[job_of(job_type) for job_type in registry],
+        sensors=[
+            *(dispatch_sensor_of(job_type, parts) for job_type in registry),
+            recovery_sensor(parts),
+            uploads_sensor(parts),
+        ],
+        resources={WORKER: worker_resource(parts)},
+    )

@@ -1,0 +1,77 @@
+"""Runs queued jobs in this process, as real Dagster runs, until none is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import dagster as dg
+
+from mediajobs_dagster.history import Dispatch
+from mediajobs_dagster.job_types.base import JobType, Lane
+from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.resilience.dispatch import Held
+
+
+# Dagster would print every event of every run over our progress bars; they are in its event log all the same.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class WorkedOff:
+    """What a pass over the queue did."""
+
+    runs: int = 0
+    failed_runs: int = 0
+    held: dict[str, Held] = field(default_factory=dict[str, Held])
+    """Job types that an open breaker keeps back."""
+
+
+@dataclass(frozen=True)
+class LocalRuns:
+    """The dispatch of `mediajobs work`: the same decisions as the sensors make, carried out here and now."""
+
+    parts: Parts
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def work_off(self, *, on_wait: Callable[[datetime], None] = lambda _: None) -> WorkedOff:
+        """Run every job that waits or comes to wait, retries included; `on_wait` is told when the next one is due."""
+        done = WorkedOff()
+        types = sorted(self.parts.registry, key=lambda each: (each.lane is Lane.HEAVY, each.name))
+        while True:
+            started = [self._run_next(job_type, done) for job_type in types if job_type.name not in done.held]
+            if any(started):
+                continue
+            due = self._next_due([job_type for job_type in types if job_type.name not in done.held])
+            if due is None:
+                return done
+            on_wait(due)
+            time.sleep(max(0.05, min(1.0, (due - utc_now()).total_seconds())))
+
+    def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
+        batch = self.parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+        if isinstance(batch, Held):
+            done.held[job_type.name] = batch
+        if not isinstance(batch, Dispatch):
+            return False
+        done.runs += 1
+        done.failed_runs += not self._execute(job_type, batch)
+        return True
+
+    def _execute(self, job_type: JobType, batch: Dispatch) -> bool:
+        result = self.definitions.resolve_job_def(job_type.name).execute_in_process(
+            instance=self.instance,
+            tags=tags.of_dispatch(batch, job_type),
+            partition_key=batch.subject_day.isoformat(),
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        return result.success
+
+    def _next_due(self, types: Sequence[JobType]) -> datetime | None:
+        return self.parts.history.jobs.next_due([job_type.name for job_type in types]) if types else None

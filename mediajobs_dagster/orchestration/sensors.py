@@ -1,0 +1,108 @@
+"""The sensors: one dispatcher a job type, and the recovery of jobs whose worker died."""
+
+# Dagster's decorators are typed in part:
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.assets import UPLOADS
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.resilience.dispatch import Held
+
+# Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
+_QUEUED_RUNS = 5
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_WAITING = _UNFINISHED[:2]
+
+
+def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
+    """Starts runs for the jobs of that type that wait in the queue, unless its breaker is open."""
+
+    @dg.sensor(
+        name=f"dispatch_{job_type.name}",
+        job_name=job_type.name,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts runs for queued {job_type.name} jobs; skips while the breaker is open.",
+    )
+    def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        waiting = context.instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
+        if waiting >= _QUEUED_RUNS:
+            yield dg.SkipReason(f"{waiting} runs of {job_type.name} wait to be started already.")
+            return
+        dispatched = 0
+        while dispatched < _QUEUED_RUNS - waiting:
+            batch = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+            if isinstance(batch, Held) and not dispatched:
+                yield dg.SkipReason(batch.reason)
+            if batch is None and not dispatched:
+                yield dg.SkipReason(f"No {job_type.name} job is due.")
+            if batch is None or isinstance(batch, Held):
+                return
+            dispatched += 1
+            yield dg.RunRequest(
+                run_key=batch.id,
+                tags=tags.of_dispatch(batch, job_type),
+                partition_key=batch.subject_day.isoformat(),
+            )
+
+    return dispatch
+
+
+def recovery_sensor(parts: Parts) -> dg.SensorDefinition:
+    """Puts the jobs of dead workers back into the queue."""
+
+    @dg.sensor(
+        name="lease_recovery",
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Records the attempts of workers that died as lost, and puts their jobs back into the queue.",
+    )
+    def lease_recovery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        def is_alive(dispatch_id: str) -> bool:
+            runs = dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}, statuses=_UNFINISHED)
+            return context.instance.get_runs_count(runs) > 0
+
+        recovered = recover(parts.history, parts.settings, is_alive=is_alive)
+        return dg.SkipReason(recovered.summary)
+
+    return lease_recovery
+
+
+def uploads_sensor(parts: Parts) -> dg.SensorDefinition:
+    """Observes the asset of the uploads: how many, how large and how long today's are."""
+
+    @dg.sensor(
+        name="observe_uploads",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Records count, bytes and seconds of media of the day's uploads whenever they change.",
+    )
+    def observe_uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        today = utc_now().date()
+        summary = parts.history.uploads.day_summary(today)
+        seen = f"{today} {summary.count} {summary.bytes} {summary.seconds}"
+        if seen == context.cursor:
+            return dg.SkipReason("No upload since the last observation.")
+        observation = dg.AssetObservation(
+            asset_key=UPLOADS,
+            partition=today.isoformat(),
+            metadata={"count": summary.count, "bytes": summary.bytes, "seconds": summary.seconds},
+        )
+        return dg.SensorResult(asset_events=[observation], cursor=seen)
+
+    return observe_uploads

@@ -1,0 +1,1 @@
+"""What happens after a failure: retry policy, breaker, dispatch and lease recovery."""

@@ -1,0 +1,106 @@
+"""The breaker of a job type: stop starting runs while the system itself keeps failing them.
+
+It has no state of its own. Everything follows from the job history: which jobs failed by our fault since the last
+success, and when. So it survives restarts, and every process that asks sees the same breaker.
+
+    closed     fewer than `failures` such jobs in the window: dispatch as usual
+    open       enough of them, and the latest failed less than the cool-down ago: dispatch nothing
+    half-open  enough of them, the cool-down is over: let one probe job through; its success closes the breaker, its
+               failure opens it for another cool-down
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from mediajobs_dagster.history import FailedJob, History
+from mediajobs_dagster.models import Attempt, AttemptStatus, derived_id
+from mediajobs_dagster.settings import Settings
+
+BREAKER_OPEN = "BREAKER_OPEN"
+_NAMED_JOBS = 5
+
+
+class BreakerState(StrEnum):
+    """Whether the breaker lets jobs through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The breaker of one job type, as read from the history at one moment."""
+
+    job_type: str
+    state: BreakerState
+    failures: tuple[FailedJob, ...] = ()
+    """The jobs that failed by our fault since the last success, newest first."""
+    retry_at: datetime | None = None
+    """When an open breaker lets the next job try."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is open, in a sentence: the jobs, their faults, and when it tries again."""
+        named = ", ".join(f"{failed.job_id} ({failed.error_code})" for failed in self.failures[:_NAMED_JOBS])
+        more = f" and {len(self.failures) - _NAMED_JOBS} more" if len(self.failures) > _NAMED_JOBS else ""
+        again = f"{self.retry_at:%H:%M:%S} UTC" if self.retry_at else "the cool-down"
+        return (
+            f"The breaker of {self.job_type} is open: {len(self.failures)} jobs failed by system faults: "
+            f"{named}{more}. One job will be tried after {again}."
+        )
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """The rule that opens and closes breakers."""
+
+    failures: int = 3
+    window_s: float = 3600.0
+    cooldown_s: float = 300.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Breaker:
+        """The rule that the settings ask for."""
+        return cls(settings.breaker_failures, settings.breaker_window_s, settings.breaker_cooldown_s)
+
+    def read(self, history: History, job_type: str, *, now: datetime) -> Reading:
+        """The state of the breaker of `job_type`."""
+        since = now - timedelta(seconds=self.window_s)
+        last_success = history.attempts.last_success_at(job_type)
+        if last_success and last_success > since:
+            since = last_success
+        failures = tuple(history.attempts.failures_of_ours(job_type, since=since))
+        if len(failures) < self.failures:
+            return Reading(job_type, BreakerState.CLOSED, failures)
+        retry_at = max(failed.last_at for failed in failures) + timedelta(seconds=self.cooldown_s)
+        state = BreakerState.OPEN if now < retry_at else BreakerState.HALF_OPEN
+        return Reading(job_type, state, failures, retry_at)
+
+
+def skip_row(reading: Reading, *, now: datetime) -> Attempt:
+    """The history row that says dispatch was skipped. It has the same id for the same opening of the breaker."""
+    opened_at = max((failed.last_at for failed in reading.failures), default=now)
+    return Attempt(
+        id=derived_id(opened_at, reading.job_type),
+        job_id=None,
+        job_name=reading.job_type,
+        attempt=0,
+        run_id=None,
+        trace_id=None,
+        status=AttemptStatus.SKIPPED,
+        started_at=now,
+        completed_at=now,
+        duration_ms=0,
+        error_code=BREAKER_OPEN,
+        error=reading.reason,
+        result={
+            "skipped": "breaker_open",
+            "jobs": [failed.job_id for failed in reading.failures],
+            "retryAt": reading.retry_at.isoformat() if reading.retry_at else None,
+        },
+        created_at=now,
+    )

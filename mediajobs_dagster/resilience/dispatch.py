@@ -1,0 +1,50 @@
+"""Which jobs go into the next run of a job type, or why none do. The one way from the queue into a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mediajobs_dagster.history import Dispatch, History
+from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.resilience.breaker import Breaker, BreakerState, Reading, skip_row
+
+
+@dataclass(frozen=True)
+class Held:
+    """Jobs may be waiting, but none is started now."""
+
+    reason: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """Takes the next batch of a job type from the queue, with the breaker in between."""
+
+    history: History
+    breaker: Breaker
+    lease_s: float
+
+    def next(self, job_type: str, *, batch_size: int, now: datetime | None = None) -> Dispatch | Held | None:
+        """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
+
+        An open breaker holds everything back and leaves one history row that says so; a half-open one lets a single
+        job through, and no second one while that is under way.
+        """
+        now = now or utc_now()
+        reading = self.breaker.read(self.history, job_type, now=now)
+        if reading.state is BreakerState.OPEN:
+            return self._hold(reading, now)
+        if reading.state is BreakerState.HALF_OPEN:
+            if self.history.jobs.active(job_type):
+                return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
+            batch_size = 1
+        return self.history.jobs.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+
+    def _hold(self, reading: Reading, now: datetime) -> Held | None:
+        waiting = self.history.jobs.next_due([reading.job_type])
+        if waiting is None or waiting > now:
+            return None
+        self.history.attempts.record(skip_row(reading, now=now))
+        return Held(reading.reason, reading.retry_at)

@@ -1,0 +1,49 @@
+"""When a failed job is tried again: capped exponential backoff with full jitter.
+
+The formula is the "full jitter" of Amazon's Builders' Library ("Timeouts, retries, and backoff with jitter"): a delay
+drawn evenly between 0 and min(cap, base · 2^(attempt - 1)). Jobs that failed together do not come back together.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mediajobs_dagster.errors import Blame, MediaJobsError
+from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.settings import Settings
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a job after an attempt that failed."""
+
+    status: JobStatus
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often, and after how long, a failed job is tried again."""
+
+    base_s: float = 5.0
+    cap_s: float = 300.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> RetryPolicy:
+        """The policy that the settings ask for."""
+        return cls(settings.retry_base_s, settings.retry_cap_s)
+
+    def longest_delay_s(self, attempt: int) -> float:
+        """Upper end of the delay after that attempt (1, 2, …), seconds."""
+        return min(self.cap_s, self.base_s * 2.0 ** (attempt - 1))
+
+    def judge(self, job: Job, error: MediaJobsError, *, now: datetime, chance: random.Random) -> Verdict:
+        """Where `job` goes after `error`; `job.attempts` counts the attempt that failed."""
+        if error.blame is Blame.CANCELLED:
+            return Verdict(JobStatus.CANCELLED)
+        if not error.retryable or job.attempts >= job.max_attempts:
+            return Verdict(JobStatus.DEAD)
+        delay = chance.uniform(0.0, self.longest_delay_s(job.attempts))
+        return Verdict(JobStatus.FAILED, now + timedelta(seconds=delay))

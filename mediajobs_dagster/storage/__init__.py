@@ -1,0 +1,17 @@
+"""Objects: the only folder that touches them. `open_storage` gives the storage that the settings name."""
+
+from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Storage
+from mediajobs_dagster.storage.keys import check_key, upload_source_key
+from mediajobs_dagster.storage.opening import open_storage
+from mediajobs_dagster.storage.redaction import redact
+
+__all__ = [
+    "ObjectStat",
+    "OnBytes",
+    "OnOperation",
+    "Storage",
+    "check_key",
+    "open_storage",
+    "redact",
+    "upload_source_key",
+]

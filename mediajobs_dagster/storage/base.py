@@ -1,0 +1,242 @@
+"""What an object storage does, whatever it is made of, and the record of each operation on it."""
+
+from __future__ import annotations
+
+import copy
+import io
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from mediajobs_dagster.errors import (
+    InternalError,
+    MediaJobsError,
+    StorageError,
+    StorageMissingError,
+    StorageUnavailableError,
+)
+from mediajobs_dagster.models import StorageOp, new_id
+from mediajobs_dagster.storage.keys import check_key, check_prefix
+from mediajobs_dagster.storage.whole_file import whole_file
+
+MiB = 1024 * 1024
+
+OnBytes = Callable[[int], None]
+"""Told of each further lot of bytes; a negative number takes back what a retry will send again. It is called from the
+threads that move them, one at a time. What it raises stops the transfer and reaches the caller."""
+
+OnOperation = Callable[[StorageOp], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """What is known of an object without reading it."""
+
+    key: str
+    bytes: int
+    etag: str
+    """Changes whenever the content does; compared for equality only."""
+    modified: datetime
+    """UTC."""
+
+
+class Storage(ABC):
+    """Objects under keys, below one root.
+
+    Every method raises KeyRefusedError for a key no object may have, and else StorageMissingError, StorageDeniedError,
+    StorageUnavailableError or a plain StorageError; the messages name the object and never a signature or a secret.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        self._listeners: tuple[OnOperation, ...] = ()
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Address of the root, for people."""
+
+    def observed(self, listener: OnOperation) -> Self:
+        """A view of the same storage that also reports each operation to `listener`, those that fail included.
+
+        Keys are reported as they are used here, below the storage's own prefix. The listing of a page is an operation.
+        """
+        view = copy.copy(self)
+        view._listeners = (*self._listeners, listener)
+        return view
+
+    # --- operations --------------------------------------------------------------------------------------------------
+
+    def stat(self, key: str) -> ObjectStat:
+        """What is known of the object. Raises StorageMissingError."""
+        with self._operation("head", check_key(key)):
+            return self._head(key)
+
+    def find(self, key: str) -> ObjectStat | None:
+        """What is known of the object; None, which is reported as `ok`, when there is none."""
+        with self._operation("head", check_key(key)):
+            try:
+                return self._head(key)
+            except StorageMissingError:
+                return None
+
+    def get(self, key: str, path: Path, on_bytes: OnBytes | None = None) -> ObjectStat:
+        """Stream the object to the file `path`, which appears only when it is whole; its folder must exist.
+
+        Raises DiskFullError; whatever is raised, nothing is left behind.
+        """
+        with self._operation("get", check_key(key), on_bytes) as moved, whole_file(path) as partial:
+            with partial.open("xb") as file:
+                stat = self._fetch(key, file, moved, limit=None)
+            self._check_size(stat, partial.stat().st_size)
+            return stat
+
+    def read(self, key: str, *, limit: int = 16 * MiB) -> bytes:
+        """The object's bytes. Raises StorageError when there are more than `limit`."""
+        buffer = io.BytesIO()
+        with self._operation("get", check_key(key)) as moved:
+            stat = self._fetch(key, buffer, moved, limit=limit)
+            self._check_size(stat, buffer.tell())
+        return buffer.getvalue()
+
+    def put(self, path: Path, key: str, *, content_type: str, on_bytes: OnBytes | None = None) -> ObjectStat:
+        """Store the file `path` under `key`. Nothing half-written is ever seen there; what stood there is replaced."""
+        with self._operation("put", check_key(key), on_bytes) as moved:
+            return self._store(path, key, content_type, moved)
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """The objects whose keys begin with `prefix`, in the order of the keys' UTF-8 bytes."""
+        check_prefix(prefix)
+        page: str | None = ""
+        while page is not None:
+            with self._operation("list", prefix):
+                stats, page = self._list_page(prefix, page)
+            yield from stats
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        with self._operation("delete", check_key(key)):
+            self._remove(key)
+
+    def copy(self, source_key: str, key: str) -> ObjectStat:
+        """Store the same content under `key`, without it passing through this machine where that can be."""
+        check_key(source_key)
+        with self._operation("copy", check_key(key)) as moved:
+            stat = self._copy(source_key, key)
+            moved(stat.bytes)
+            return stat
+
+    def import_object(self, url: str, key: str) -> ObjectStat:
+        """Store under `key` a copy of the object at `url`, which lies outside of this storage.
+
+        Raises RequestError when this storage cannot reach such addresses.
+        """
+        with self._operation("copy", check_key(key)) as moved:
+            stat = self._import(url, key)
+            moved(stat.bytes)
+            return stat
+
+    def check(self) -> str:
+        """Write, read, list and remove a small object, and say so. Raises as the operations do, saying what to do."""
+        key = f".doctor/{new_id()}"
+        content = key.encode()
+        with tempfile.NamedTemporaryFile() as probe:
+            probe.write(content)
+            probe.flush()
+            self.put(Path(probe.name), key, content_type="text/plain")
+        try:
+            if self.read(key) != content or [stat.key for stat in self.list(key)] != [key]:
+                raise StorageError(f"{self.url} does not give back what was stored. Do not use it for objects.")
+        finally:
+            self.delete(key)
+        return f"{self.url}: wrote, read, listed and removed an object"
+
+    # --- addresses ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def local_path(self, key: str) -> Path | None:
+        """The storage's own file of the object, never to be written to, so that nothing need be fetched.
+
+        None where objects are not files. Raises StorageMissingError.
+        """
+
+    @abstractmethod
+    def reader_url(self, key: str, *, expires_s: int = 3600) -> str | None:
+        """An address that lets whoever has it read the object by range for `expires_s` seconds; None on a local folder.
+
+        It is signed: redact it wherever it is stored or shown. Whether the object exists is not asked.
+        """
+
+    @abstractmethod
+    def key_of(self, url: str) -> str | None:
+        """The key of the object at `url` if it lies in this storage, else None.
+
+        Raises RequestError when this storage cannot reach such addresses at all.
+        """
+
+    # --- what a storage has to bring ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _head(self, key: str) -> ObjectStat: ...
+
+    @abstractmethod
+    def _fetch(self, key: str, file: BinaryIO, moved: OnBytes, *, limit: int | None) -> ObjectStat:
+        """Write the object to `file`; what is returned belongs to the very content that was written."""
+
+    @abstractmethod
+    def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat: ...
+
+    @abstractmethod
+    def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], str | None]:
+        """One page, and the name of the next one or None; the first page is the empty name."""
+
+    @abstractmethod
+    def _remove(self, key: str) -> None: ...
+
+    @abstractmethod
+    def _copy(self, source_key: str, key: str) -> ObjectStat: ...
+
+    @abstractmethod
+    def _import(self, url: str, key: str) -> ObjectStat: ...
+
+    # --- shared by all -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _operation(self, op: str, key: str, on_bytes: OnBytes | None = None) -> Generator[OnBytes]:
+        started = time.monotonic()
+        moved = 0
+        status = InternalError.code
+
+        def count(size: int) -> None:
+            nonlocal moved
+            moved += size
+            if on_bytes:
+                on_bytes(size)
+
+        try:
+            yield count
+            status = "ok"
+        except MediaJobsError as error:
+            status = error.code
+            raise
+        finally:
+            duration_ms = round((time.monotonic() - started) * 1000)
+            record = StorageOp(op=op, bucket=self.bucket, key=key, bytes=moved, duration_ms=duration_ms, status=status)
+            for listener in self._listeners:
+                listener(record)
+
+    def _check_limit(self, stat: ObjectStat, limit: int | None) -> None:
+        if limit is not None and stat.bytes > limit:
+            raise StorageError(f"{stat.key} in {self.url} has {stat.bytes} bytes; at most {limit} are read at once.")
+
+    def _check_size(self, stat: ObjectStat, size: int) -> None:
+        if size != stat.bytes:
+            raise StorageUnavailableError(
+                f"{self.url} delivered {size} of the {stat.bytes} bytes of {stat.key}. Try again."
+            )

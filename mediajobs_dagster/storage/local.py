@@ -1,0 +1,189 @@
+"""Objects as files of a local folder: the embedded default."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from typing_extensions import override
+
+from mediajobs_dagster.errors import (
+    KeyRefusedError,
+    RequestError,
+    StorageDeniedError,
+    StorageError,
+    StorageMissingError,
+)
+from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes, Storage
+from mediajobs_dagster.storage.whole_file import DISK_FULL_ERRNOS, is_partial, whole_file
+
+_CHUNK_BYTES = 1 * MiB
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
+
+
+class LocalStorage(Storage):
+    """Each object is the file of its key below `root`, which is made when the first object is stored.
+
+    A stored file is synced before it gets its name, its folder is not: after a power cut an object may be missing, but
+    never empty or cut. Files take their modes from the umask. Content types are not kept. Folders stay when their last
+    object goes, because another writer may be about to use them.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__("local")
+        self.root = root.absolute()
+
+    @property
+    @override
+    def url(self) -> str:
+        return self.root.as_uri()
+
+    @override
+    def local_path(self, key: str) -> Path:
+        self.stat(key)
+        return self._path(key)
+
+    @override
+    def reader_url(self, key: str, *, expires_s: int = 3600) -> None:
+        return None
+
+    @override
+    def key_of(self, url: str) -> NoReturn:
+        raise RequestError(
+            f"{url} cannot be reached: objects are kept in the folder {self.root}. Set MEDIAJOBS_STORAGE_URL to an "
+            "s3:// address, and the MEDIAJOBS_S3_… settings, to work with objects on S3."
+        )
+
+    @override
+    def _import(self, url: str, key: str) -> NoReturn:
+        self.key_of(url)
+
+    @override
+    def _head(self, key: str) -> ObjectStat:
+        with self._faults("read", key):
+            return _stat_of(key, self._path(key).stat())
+
+    @override
+    def _fetch(self, key: str, file: BinaryIO, moved: OnBytes, *, limit: int | None) -> ObjectStat:
+        with self._faults("read", key), self._path(key).open("rb") as source:
+            stat = _stat_of(key, os.fstat(source.fileno()))
+            self._check_limit(stat, limit)
+            _pour(source, file, moved)
+        return stat
+
+    @override
+    def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat:
+        with path.open("rb") as source:
+            return self._write(source, key, moved)
+
+    @override
+    def _copy(self, source_key: str, key: str) -> ObjectStat:
+        with self._faults("read", source_key):
+            source = self._path(source_key).open("rb")
+        with source:
+            return self._write(source, key, lambda _size: None)
+
+    def _write(self, source: BinaryIO, key: str, moved: OnBytes) -> ObjectStat:
+        path = self._path(key)
+        with self._faults("write", key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial, partial.open("xb") as file:
+                _pour(source, file, moved)
+                file.flush()
+                # The kernel's own stamps are some milliseconds coarse, and the etag has to tell two versions apart.
+                now = time.time_ns()
+                os.utime(file.fileno(), ns=(now, now))
+                os.fsync(file.fileno())
+                return _stat_of(key, os.fstat(file.fileno()))
+
+    @override
+    def _remove(self, key: str) -> None:
+        path = self._path(key)
+        with self._faults("remove", key):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
+    @override
+    def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], None]:
+        folder = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
+        with self._faults("list", prefix):
+            stats = [stat for stat in self._walk(folder) if stat.key.startswith(prefix)]
+        return sorted(stats, key=lambda stat: stat.key.encode()), None
+
+    def _walk(self, folder: Path) -> Iterator[ObjectStat]:
+        """The objects below `folder`; links and files that are not whole are passed over."""
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False) and not is_partial(entry.name):
+                key = Path(entry.path).relative_to(self.root).as_posix()
+                try:
+                    yield _stat_of(key, entry.stat(follow_symlinks=False))
+                except FileNotFoundError:  # removed since the folder was read
+                    continue
+
+    def _path(self, key: str) -> Path:
+        """The object's file. The key is a checked one; links are followed, to see that they stay below the root."""
+        path = self.root / key
+        if is_partial(path.name):
+            raise KeyRefusedError(f"The key {key} is refused: its name is that of a file being written.")
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError) as error:  # a loop of links, in Python up to 3.12 a RuntimeError
+            raise KeyRefusedError(f"The key {key} is refused: it leads into a loop of links in {self.root}.") from error
+        if not resolved.is_relative_to(self.root.resolve()):
+            raise KeyRefusedError(
+                f"The key {key} is refused: a link leads it out of {self.root}. Mount the other folder instead of "
+                "linking it."
+            )
+        return path
+
+    @contextmanager
+    def _faults(self, verb: str, key: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in DISK_FULL_ERRNOS:
+                raise  # `whole_file` knows which disk it was
+            raise self._fault(verb, key, error) from error
+
+    def _fault(self, verb: str, key: str, error: OSError) -> StorageError:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in _DENIED:
+            return StorageDeniedError(
+                f"Not allowed to {verb} {key} in {self.root}: {reason}. Give this user access to the folder."
+            )
+        if error.errno in _NO_SUCH_FILE and verb == "write":
+            return KeyRefusedError(f"The folder {self.root} cannot hold an object {key}: {reason}.")
+        if error.errno in _NO_SUCH_FILE:
+            return StorageMissingError(f"There is no object {key} in {self.root}: {reason}.")
+        return StorageError(f"Could not {verb} {key} in {self.root}: {reason}. Check the disk.")
+
+
+def _stat_of(key: str, status: os.stat_result) -> ObjectStat:
+    if not modes.S_ISREG(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
+    return ObjectStat(
+        key=key,
+        bytes=status.st_size,
+        etag=f"{status.st_size:x}-{status.st_mtime_ns:x}",
+        modified=datetime.fromtimestamp(status.st_mtime, UTC),
+    )
+
+
+def _pour(source: BinaryIO, target: BinaryIO, moved: OnBytes) -> None:
+    while chunk := source.read(_CHUNK_BYTES):
+        target.write(chunk)
+        moved(len(chunk))

@@ -1,0 +1,72 @@
+"""Opens the storage that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from mediajobs_dagster.errors import KeyRefusedError, SettingsError
+from mediajobs_dagster.storage.base import Storage
+from mediajobs_dagster.storage.keys import check_key
+from mediajobs_dagster.storage.local import LocalStorage
+
+
+class StorageSettings(Protocol):
+    """The settings that concern storage."""
+
+    @property
+    def storage_url(self) -> str: ...
+    @property
+    def s3_endpoint_url(self) -> str | None: ...
+    @property
+    def s3_region(self) -> str: ...
+    @property
+    def s3_path_style(self) -> bool: ...
+    @property
+    def s3_access_key_id(self) -> str | None: ...
+    @property
+    def s3_secret_access_key(self) -> SecretStr | None: ...
+    @property
+    def s3_max_attempts(self) -> int: ...
+    @property
+    def s3_timeout_s(self) -> float: ...
+
+
+def open_storage(settings: StorageSettings) -> Storage:
+    """The storage at `storage_url`, `file:///folder` or `s3://bucket/prefix`. Nothing is asked of it yet.
+
+    Raises SettingsError when the address is neither.
+    """
+    address = urlsplit(settings.storage_url)
+    if address.scheme == "file" and address.netloc in ("", "localhost") and address.path.strip("/"):
+        return LocalStorage(Path(unquote(address.path)))
+    if address.scheme == "s3" and address.netloc and not (address.query or address.fragment):
+        return _open_s3(address.netloc, address.path.strip("/"), settings)
+    raise SettingsError(
+        f"MEDIAJOBS_STORAGE_URL is {settings.storage_url!r}. Set it to file:///folder or s3://bucket/prefix."
+    )
+
+
+def _open_s3(bucket: str, folder: str, settings: StorageSettings) -> Storage:
+    # Imported here, because the SDK takes time that users of a local folder need not spend.
+    from mediajobs_dagster.storage.s3 import S3Storage
+    from mediajobs_dagster.storage.s3_client import S3Access
+
+    try:
+        prefix = f"{check_key(folder)}/" if folder else ""
+    except KeyRefusedError as error:
+        raise SettingsError(f"The prefix in MEDIAJOBS_STORAGE_URL cannot be used. {error.message}") from error
+    secret = settings.s3_secret_access_key
+    access = S3Access(
+        region=settings.s3_region,
+        endpoint_url=settings.s3_endpoint_url,
+        path_style=settings.s3_path_style,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        max_attempts=settings.s3_max_attempts,
+        timeout_s=settings.s3_timeout_s,
+    )
+    return S3Storage(bucket, prefix, access)

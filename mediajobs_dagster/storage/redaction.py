@@ -1,0 +1,77 @@
+"""Takes secrets out of text before anything is stored, logged, labelled or shown.
+
+Host and path stay, so that a person still sees which object it was: `https://host/bucket/key?<redacted>`.
+Redact before cutting: a text that was cut inside a signature no longer shows that it holds one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+REDACTED = "<redacted>"
+
+_MIN_SECRET_CHARS = 4
+"""A shorter secret would shred ordinary words, and protects nothing."""
+
+# Patterns have no open-ended prefix such as `\w*secret`: on a long word that would take quadratic time.
+_SECRET_NAME = (
+    r"(?:secret[\w-]{0,40}|passw(?:or)?d|passwd|(?:session|access|refresh|auth|security)[_-]?token"
+    r"|api[_-]?key|access[_-]?key(?:[_-]?id)?)"
+)
+_PARAMETER_NAME = rf"(?:x-(?:amz|goog)-[\w-]{{1,40}}|signature|credential|token|(?<![a-z])sig|{_SECRET_NAME})"
+_QUOTED = r"""b?"(?:\\.|[^"\\\r\n])*"?|b?'(?:\\.|[^'\\\r\n])*'?"""
+
+_QUERY = re.compile(r"""\?(?:[^\s"'<>\\]|\\(?!["']))+""")
+_SIGNED = re.compile(rf"{_PARAMETER_NAME}(?:=|%3D)|[?&]key=", re.IGNORECASE)
+_USERINFO = re.compile(
+    # The second form is for passwords with a raw `/`, `?` or `#`, which database addresses may have; `host:port/` is
+    # not one.
+    rf"""(?<=://)(?!{REDACTED}@)(?:[^\s/?#"']+@|[^\s/:@"']*:(?!\d{{1,5}}(?:[/?#]|$))[^\s@"']+@)"""
+)
+_HEADER = re.compile(
+    r"""((?:authorization|x-amz-security-token|x-api-key|cookie)["']?[ \t]*[:=][ \t]*)"""
+    rf"""({_QUOTED}|[^\r\n]+)""",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"""(\bbearer[ \t]+)[^\s"'<>,]+""", re.IGNORECASE)
+_ASSIGNMENT = re.compile(
+    rf"""((?:{_PARAMETER_NAME}["']?[ \t]*(?:=|%3D)|{_SECRET_NAME}["']?[ \t]*:)[ \t]*)"""
+    rf"""({_QUOTED}|(?!{REDACTED})[^\s"']+)""",
+    re.IGNORECASE,
+)
+_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` without signed query strings, credentials in addresses, authorisation headers, access keys and passwords.
+
+    `secrets` are further strings to take out wherever they stand, as they are or percent-encoded; those of fewer than
+    four characters are passed over. Redacting twice changes nothing more.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _MIN_SECRET_CHARS and secret not in REDACTED:
+            text = text.replace(secret, REDACTED).replace(quote(secret, safe=""), REDACTED)
+    text = _QUERY.sub(_redact_query, text)
+    text = _USERINFO.sub(f"{REDACTED}@", text)
+    text = _HEADER.sub(_redact_value, text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    text = _ASSIGNMENT.sub(_redact_value, text)
+    return _KEY_ID.sub(REDACTED, text)
+
+
+def _redact_query(match: re.Match[str]) -> str:
+    query = match.group()
+    if not _SIGNED.search(query):
+        return query
+    # What follows an address in a sentence stays: `…?<redacted>: 403 Forbidden`.
+    punctuation = query[len(query.rstrip(":.,;)]")) :]
+    return f"?{REDACTED}{punctuation}"
+
+
+def _redact_value(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    # A quoted value keeps its quotes, so that JSON stays JSON.
+    quotation = value.removeprefix("b")[:1]
+    return f"{name}{quotation}{REDACTED}{quotation}" if quotation in ("'", '"') else f"{name}{REDACTED}"

@@ -1,0 +1,93 @@
+"""The S3 client: how it is set up, and one for each process. The SDK has no types, so its calls are typed here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import boto3.session  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
+
+from mediajobs_dagster.errors import SettingsError
+
+Response = dict[str, Any]
+"""An answer of the SDK, decoded."""
+
+CONCURRENCY = 4
+"""Parts of one object on their way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """Where the S3 server is and who we are there."""
+
+    region: str
+    endpoint_url: str | None = None
+    """None: Amazon's own for the region."""
+    path_style: bool = False
+    access_key_id: str | None = None
+    """None: the SDK asks its usual sources (environment, profile, machine role)."""
+    secret_access_key: str | None = field(default=None, repr=False)
+    max_attempts: int = 5
+    timeout_s: float = 20.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(secret for secret in (self.access_key_id, self.secret_access_key) if secret)
+
+
+class S3Client(Protocol):
+    """What is used of boto3's S3 client; arguments and answers are those of the S3 API."""
+
+    def head_object(self, *, Bucket: str, Key: str) -> Response: ...
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, **page: str) -> Response: ...
+    def delete_object(self, *, Bucket: str, Key: str) -> Response: ...
+    def generate_presigned_url(self, ClientMethod: str, *, Params: Response, ExpiresIn: int) -> str: ...
+
+
+class ClientPerProcess:
+    """Gives a process its own client: connections made before a fork would be shared with the parent's."""
+
+    def __init__(self, make: Callable[[], S3Client]) -> None:
+        self._make = make
+        self._made: tuple[int, S3Client] | None = None
+
+    def __call__(self) -> S3Client:
+        """The client of this process, made at the first call. Clients may be used by several threads at once."""
+        process = os.getpid()
+        if self._made is None or self._made[0] != process:
+            self._made = (process, self._make())
+        return self._made[1]
+
+
+def make_client(access: S3Access) -> S3Client:
+    """A new client. Raises SettingsError when the settings cannot make one."""
+    if (access.access_key_id is None) != (access.secret_access_key is None):
+        raise SettingsError("Set both MEDIAJOBS_S3_ACCESS_KEY_ID and MEDIAJOBS_S3_SECRET_ACCESS_KEY, or neither.")
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if access.path_style else "virtual"},
+        retries={"mode": "adaptive", "total_max_attempts": access.max_attempts},
+        connect_timeout=access.timeout_s,
+        read_timeout=access.timeout_s,
+        max_pool_connections=2 * CONCURRENCY,
+        # Amazon's newer trailing checksums are unknown to many other S3 servers.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        # A session of its own, because the SDK's default one is not safe among threads.
+        client = cast(Any, boto3.session.Session()).client(
+            "s3",
+            region_name=access.region,
+            endpoint_url=access.endpoint_url,
+            aws_access_key_id=access.access_key_id,
+            aws_secret_access_key=access.secret_access_key,
+            config=config,
+        )
+    except ValueError as error:
+        raise SettingsError(f"{error}. Correct MEDIAJOBS_S3_ENDPOINT_URL.") from error
+    return cast(S3Client, client)

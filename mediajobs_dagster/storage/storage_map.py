@@ -1,0 +1,107 @@
+"""The storage map: which prefixes exist, what lies below each, who makes it and how long it is kept.
+
+The map itself is the file `storage_map.json` at the top of the repository.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from mediajobs_dagster.errors import KeyRefusedError, SettingsError
+from mediajobs_dagster.models import Value
+from mediajobs_dagster.storage.keys import check_key
+
+_PLACEHOLDERS = {
+    "{id}": r"[A-Za-z0-9_-]{1,64}",
+    "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "{yyyy-mm}": r"\d{4}-(?:0[1-9]|1[0-2])",
+    "{dd}": r"(?:0[1-9]|[12]\d|3[01])",
+}
+
+
+class Entry(Value):
+    """All objects below one prefix."""
+
+    prefix: str = Field(description="Ends with a slash; never lies inside the prefix of another entry.")
+    purpose: str = Field(min_length=1)
+    job_type: str | None = Field(
+        description="The job type that makes these objects; null: people, or mediajobs itself."
+    )
+    patterns: tuple[str, ...] = Field(
+        min_length=1, description="What the keys look like: {id}, {uuid}, {yyyy-mm} and {dd} stand for what they say."
+    )
+    examples: tuple[str, ...] = Field(min_length=1, description="Whole keys that fit a pattern.")
+    retention_days: int | None = Field(ge=0, description="Days after which an object may go; null: it is kept.")
+    retention: str = Field(min_length=1, description="What happens to the objects, for people.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Entry:
+        if not self.prefix.endswith("/"):
+            raise ValueError(f"prefix: {self.prefix} does not end with a slash")
+        for pattern in self.patterns:
+            if not pattern.startswith(self.prefix):
+                raise ValueError(f"patterns: {pattern} does not lie below {self.prefix}")
+            unknown = set(re.findall(r"\{.*?\}", pattern)) - _PLACEHOLDERS.keys()
+            if unknown:
+                raise ValueError(f"patterns: {pattern} has the unknown placeholder {min(unknown)}")
+        for example in self.examples:
+            try:
+                check_key(example)
+            except KeyRefusedError as error:
+                raise ValueError(f"examples: {error.message}") from error
+            if not self.fits(example):
+                raise ValueError(f"examples: {example} fits none of the patterns")
+        return self
+
+    def fits(self, key: str) -> bool:
+        """Whether `key` looks like one of the patterns."""
+        return any(re.fullmatch(_expression(pattern), key) for pattern in self.patterns)
+
+
+class StorageMap(Value):
+    """Every prefix that mediajobs knows."""
+
+    version: Literal[1]
+    entries: tuple[Entry, ...]
+
+    @model_validator(mode="after")
+    def _prefixes_lie_apart(self) -> StorageMap:
+        # In the order of the strings, a prefix stands right before the first one that lies inside of it.
+        prefixes = sorted(entry.prefix for entry in self.entries)
+        for outer, inner in itertools.pairwise(prefixes):
+            if inner.startswith(outer):
+                raise ValueError(f"entries: the prefix {inner} lies inside {outer}")
+        return self
+
+    def entry_for(self, key: str) -> Entry | None:
+        """The entry below whose prefix `key` lies."""
+        return next((entry for entry in self.entries if key.startswith(entry.prefix)), None)
+
+    def matches(self, entry: Entry, key: str) -> bool:
+        """Whether `key` belongs to `entry` and looks as the keys there should."""
+        return self.entry_for(key) == entry and entry.fits(key)
+
+
+def load_storage_map(path: Path) -> StorageMap:
+    """Read and check a storage map. Raises SettingsError, saying where in the file the fault is."""
+    try:
+        return StorageMap.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"The storage map {path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{_json_path(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise SettingsError(f"The storage map {path} is at fault. {faults}. Correct the file.") from error
+
+
+def _expression(pattern: str) -> str:
+    parts = re.split(r"(\{.*?\})", pattern)
+    return "".join(_PLACEHOLDERS[part] if part in _PLACEHOLDERS else re.escape(part) for part in parts)
+
+
+def _json_path(location: tuple[int | str, ...]) -> str:
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)

@@ -1,0 +1,282 @@
+"""The queue, as workers see it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, utc_now
+from tests.history.factories import DAY, NOON, THUMB, TRACE, a_new_job, an_upload, claimed, ended, some_new_jobs
+
+
+def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: History) -> None:
+    """Priority goes before age; jobs of another trace, day or type stay in the queue."""
+    history.jobs.enqueue([a_new_job(trace_id="b" * 32)], now=NOON)
+    history.jobs.enqueue(
+        [
+            a_new_job(priority=1, subject_id="second"),
+            a_new_job(priority=5, subject_id="first"),
+            a_new_job(priority=9, job_type="other"),
+            a_new_job(priority=1, subject_id="third"),
+            a_new_job(priority=1, subject_day=DAY + timedelta(days=1)),
+            a_new_job(priority=0, subject_id="too many"),
+        ],
+        now=NOON,
+    )
+    dispatch = history.jobs.assign(THUMB, limit=3, lease_s=60, now=NOON)
+    assert dispatch is not None
+    assert (dispatch.job_type, dispatch.trace_id, dispatch.subject_day, dispatch.priority) == (THUMB, TRACE, DAY, 5)
+    assert [job.subject_id for job in dispatch.jobs] == ["first", "second", "third"]
+    for job in dispatch.jobs:
+        assert job.dispatch_id == dispatch.id
+        assert job.lease_expires_at == NOON + timedelta(seconds=60)
+        assert job.status is JobStatus.QUEUED
+        assert job == history.jobs.get(job.id)
+
+
+def test_jobs_that_are_not_due_are_left_alone(history: History) -> None:
+    history.jobs.enqueue([a_new_job()], now=NOON + timedelta(seconds=1))
+    assert history.jobs.assign(THUMB, limit=5, lease_s=60, now=NOON) is None
+    assert history.jobs.assign(THUMB, limit=5, lease_s=60, now=NOON + timedelta(seconds=1)) is not None
+
+
+def test_a_claim_starts_the_job_and_opens_its_record(history: History) -> None:
+    history.jobs.enqueue([a_new_job()], now=NOON)
+    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60, now=NOON)
+    assert dispatch is not None
+    claim = history.jobs.claim(
+        dispatch.id, run_id="run-7", host="worker-3", lease_s=30, now=NOON + timedelta(milliseconds=1500)
+    )
+    assert claim is not None
+    assert claim.job == history.jobs.get(claim.job.id)
+    assert claim.job.status is JobStatus.PROCESSING
+    assert claim.job.attempts == 1
+    assert claim.job.lease_expires_at == NOON + timedelta(seconds=31.5)
+    assert claim.attempt == history.attempts.get(claim.attempt.id)
+    assert claim.attempt.status is AttemptStatus.RUNNING
+    assert (claim.attempt.job_id, claim.attempt.attempt, claim.attempt.job_name) == (claim.job.id, 1, THUMB)
+    assert (claim.attempt.run_id, claim.attempt.host, claim.attempt.queue_ms) == ("run-7", "worker-3", 1500)
+    assert history.jobs.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30) is None
+
+
+def test_a_retried_jobs_time_in_the_queue_starts_when_it_was_due(history: History) -> None:
+    """Backing off is not queueing."""
+    claim = claimed(history)
+    due = utc_now() + timedelta(minutes=5)
+    history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=due)
+    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60, now=due)
+    assert dispatch is not None
+    again = history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=due + timedelta(seconds=2))
+    assert again is not None
+    assert again.job.attempts == again.attempt.attempt == 2
+    assert again.attempt.queue_ms == 2000
+
+
+def test_a_heartbeat_extends_the_lease_and_tells_of_cancellation(history: History) -> None:
+    enqueued = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=10, now=NOON)
+    first, second, third = (answer.job for answer in enqueued)
+    history.jobs.claim("d", run_id=None, host="h", lease_s=10, now=NOON)
+    later = NOON + timedelta(seconds=5)
+    assert history.jobs.renew("d", lease_s=10, now=later) == {
+        first.id: JobStatus.PROCESSING,
+        second.id: JobStatus.QUEUED,
+        third.id: JobStatus.QUEUED,
+    }
+    assert history.jobs.get(third.id).lease_expires_at == later + timedelta(seconds=10)
+    history.jobs.cancel(first.id)
+    assert first.id not in history.jobs.renew("d", lease_s=10)
+    assert history.jobs.renew("unknown", lease_s=10) == {}
+
+
+def test_finishing_writes_everything_at_once(history: History) -> None:
+    """The record, the job, its uploads and its children."""
+    claim = claimed(history)
+    export = an_upload(origin=f"job:{claim.job.id}")
+    child = a_new_job(job_type="child", parent_job_id=claim.job.id, subject_id=export.id)
+    done = ended(
+        claim,
+        rtf=2.5,
+        cpu_seconds=1.25,
+        result={"outputs": [{"key": "a", "bytes": 5}]},
+        manifest={"schemaVersion": 1, "stages": []},
+    )
+    assert history.jobs.finish(done, job_status=JobStatus.COMPLETED, children=[child, child], uploads=[export])
+    job = history.jobs.get(claim.job.id)
+    assert (job.status, job.dispatch_id, job.lease_expires_at, job.error_code) == (
+        JobStatus.COMPLETED,
+        None,
+        None,
+        None,
+    )
+    assert history.attempts.get(claim.attempt.id) == done
+    assert history.uploads.get(export.id) == export
+    [enqueued] = history.jobs.list(JobFilter(parent_job_id=job.id))
+    assert enqueued.idempotency_key == child.idempotency_key
+
+
+def test_a_finish_that_fails_half_way_leaves_nothing(history: History) -> None:
+    """A child with an unknown parent undoes the record, the job's status and the upload too."""
+    claim = claimed(history)
+    upload = an_upload()
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
+        history.jobs.finish(
+            ended(claim),
+            job_status=JobStatus.COMPLETED,
+            uploads=[upload],
+            children=[a_new_job(parent_job_id=new_id())],
+        )
+    assert history.jobs.get(claim.job.id).status is JobStatus.PROCESSING
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.RUNNING
+    with pytest.raises(NotFoundError):
+        history.uploads.get(upload.id)
+
+
+def test_finishing_after_a_cancel_completes_only_the_record(history: History) -> None:
+    claim = claimed(history)
+    history.jobs.cancel(claim.job.id)
+    done = ended(claim, AttemptStatus.CANCELLED)
+    assert not history.jobs.finish(done, job_status=JobStatus.COMPLETED, children=[a_new_job(job_type="child")])
+    job = history.jobs.get(claim.job.id)
+    assert job.status is JobStatus.CANCELLED
+    assert job.lease_expires_at is None
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.CANCELLED
+    assert history.jobs.list(JobFilter(job_type="child")) == []
+
+
+def test_the_worker_of_a_lost_attempt_cannot_finish_the_next_one(history: History) -> None:
+    """A worker thought dead comes back while its job is in its second attempt: it changes nothing."""
+    slow = claimed(history)
+    history.jobs.finish(ended(slow, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    second = history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert second is not None
+    assert not history.jobs.finish(ended(slow), job_status=JobStatus.COMPLETED)
+    assert history.jobs.get(slow.job.id) == second.job
+    assert [a.status for a in history.attempts.of_job(slow.job.id)] == [AttemptStatus.LOST, AttemptStatus.RUNNING]
+
+
+def test_finishing_twice_counts_once(history: History) -> None:
+    claim = claimed(history)
+    assert history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    assert not history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    assert history.jobs.get(claim.job.id).status is JobStatus.COMPLETED
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.SUCCESS
+
+
+def test_illegal_ends_are_refused(history: History) -> None:
+    claim = claimed(history)
+    with pytest.raises(IllegalTransitionError, match="processing"):
+        history.jobs.finish(ended(claim), job_status=JobStatus.PROCESSING)
+    with pytest.raises(IllegalTransitionError, match="running"):
+        history.jobs.finish(claim.attempt, job_status=JobStatus.COMPLETED)
+    assert history.attempts.get(claim.attempt.id) == claim.attempt
+    with pytest.raises(NotFoundError):
+        history.jobs.finish(ended(claim, job_id=new_id()), job_status=JobStatus.COMPLETED)
+
+
+def test_release_gives_back_what_was_not_started(history: History) -> None:
+    history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=60)
+    claim = history.jobs.claim("d", run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert history.jobs.release("d") == 2
+    assert history.jobs.renew("d", lease_s=60) == {claim.job.id: JobStatus.PROCESSING}
+    dispatch = history.jobs.assign(THUMB, limit=5, lease_s=60)
+    assert dispatch is not None
+    assert len(dispatch.jobs) == 2
+
+
+def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
+    history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
+    assert history.jobs.release_expired(NOON + timedelta(seconds=60)) == 0
+    assert history.jobs.release_expired(NOON + timedelta(seconds=61)) == 2
+    assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is None
+
+
+def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> None:
+    silent = claimed(history, now=NOON)
+    living = claimed(history, now=NOON)
+    assert living.job.dispatch_id is not None
+    history.jobs.renew(living.job.dispatch_id, lease_s=3600, now=NOON)
+    later = NOON + timedelta(seconds=61)
+    assert history.jobs.lost(later) == [silent]
+    assert history.jobs.release_expired(later) == 0  # it is processing, not waiting
+    assert history.jobs.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    assert history.jobs.lost(later) == []
+
+
+def test_lost_has_a_limit_and_the_longest_lost_first(history: History) -> None:
+    claims = [claimed(history, now=NOON + timedelta(seconds=number)) for number in range(3)]
+    found = history.jobs.lost(NOON + timedelta(hours=1), limit=2)
+    assert [claim.job.id for claim in found] == [claim.job.id for claim in claims[:2]]
+
+
+def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:
+    """No attempt stays `running` for ever."""
+    claim = claimed(history, now=NOON)
+    history.jobs.cancel(claim.job.id)
+    later = NOON + timedelta(seconds=61)
+    [found] = history.jobs.lost(later)
+    assert found.attempt == claim.attempt
+    assert not history.jobs.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    assert history.jobs.get(claim.job.id).status is JobStatus.CANCELLED
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
+    assert history.jobs.lost(later) == []
+
+
+def work_off(history: History, host: str) -> list[str]:
+    """Assign, claim and finish until the queue is empty; the ids of the jobs that were won."""
+    won: list[str] = []
+    while dispatch := history.jobs.assign(THUMB, limit=7, lease_s=60):
+        while claim := history.jobs.claim(dispatch.id, run_id=None, host=host, lease_s=60):
+            won.append(claim.job.id)
+            assert history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    return won
+
+
+def work_off_in_a_process(url: str, host: str) -> list[str]:
+    with History.open(url, timeout_s=30) as history:
+        return work_off(history, host)
+
+
+def assert_each_was_done_once(history: History, won: list[str], expected: set[str]) -> None:
+    assert len(won) == len(set(won))
+    assert set(won) == expected
+    assert history.jobs.counts()[THUMB][JobStatus.COMPLETED] == len(expected)
+    assert sum(1 for _ in history.attempts.iterate(AttemptFilter())) == len(expected)
+
+
+def test_threads_share_a_queue_without_doing_a_job_twice(history: History) -> None:
+    expected = {answer.job.id for answer in history.jobs.enqueue(some_new_jobs(120))}
+    with ThreadPoolExecutor(6) as pool:
+        won = [job_id for part in pool.map(lambda n: work_off(history, f"host-{n}"), range(6)) for job_id in part]
+    assert_each_was_done_once(history, won, expected)
+
+
+def test_processes_share_a_queue_without_doing_a_job_twice(history: History, history_url: str) -> None:
+    expected = {answer.job.id for answer in history.jobs.enqueue(some_new_jobs(120))}
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = pool.map(work_off_in_a_process, [history_url] * 3, ["a", "b", "c"])
+        won = [job_id for part in parts for job_id in part]
+    assert_each_was_done_once(history, won, expected)
+
+
+def test_many_workers_on_one_dispatch_win_each_job_once(history: History) -> None:
+    """The claim alone, without the assignment before it, is exclusive too."""
+    expected = {answer.job.id for answer in history.jobs.enqueue(some_new_jobs(60), dispatch_id="d", lease_s=60)}
+
+    def claim_all(number: int) -> list[str]:
+        won: list[str] = []
+        while claim := history.jobs.claim("d", run_id=None, host=f"host-{number}", lease_s=60):
+            won.append(claim.job.id)
+        return won
+
+    with ThreadPoolExecutor(6) as pool:
+        won = [job_id for part in pool.map(claim_all, range(6)) for job_id in part]
+    assert len(won) == 60
+    assert set(won) == expected

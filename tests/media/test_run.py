@@ -1,0 +1,342 @@
+"""Commands run, end and are put on record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mediajobs_dagster import errors
+from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.media.command import STDOUT, Command, Generated, Input, Output
+from mediajobs_dagster.media.process import Limits
+from mediajobs_dagster.media.progress import Progress
+from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.usage import Usage
+from mediajobs_dagster.settings import Settings
+from tests.clips import Clips
+from tests.media.conftest import Records, endless
+
+
+def child() -> psutil.Process:
+    """The one process that is at work for us."""
+    (process,) = psutil.Process().children()
+    return process
+
+
+def once(action: Callable[[], object]) -> Callable[[Progress], None]:
+    """A listener to progress that acts at its first call: the command is then surely at work."""
+    done: list[bool] = []
+
+    def act(_: Progress) -> None:
+        if not done:
+            done.append(True)
+            action()
+
+    return act
+
+
+PCM = Output(STDOUT, ("-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "f32le"))
+
+
+# --- ends well -------------------------------------------------------------------------------------------------------
+
+
+def test_a_command_makes_its_output_and_is_on_record(
+    runner: Runner, clips: Clips, records: Records, tmp_path: Path
+) -> None:
+    """The record has the kernel's figures, and its argv makes the same bytes again in the same folder."""
+    (tmp_path / "source").symlink_to(clips.landscape())
+    encode = Output("out.mkv", ("-c:v", "mpeg4", "-fflags", "+bitexact", "-flags", "+bitexact", "-an"))
+    made = runner.run(Command((Input("source"),), (encode,), media_seconds=3), cwd=tmp_path, report=records)
+    record = records.only
+    assert (record.status, record.exit_code, made.frames) == ("ok", 0, 90)
+    assert record.cpu_seconds > 0.02
+    assert 5 < record.max_rss_mb < 1000
+    assert record.speed is not None
+    assert record.speed == pytest.approx(3 / (record.duration_ms / 1000), rel=0.1)
+    first = (tmp_path / "out.mkv").read_bytes()
+    assert record.argv[0] == "ffmpeg"
+    again = [runner.tools.ffmpeg, *record.argv[1:]]
+    subprocess.run(again, cwd=tmp_path, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    assert (tmp_path / "out.mkv").read_bytes() == first
+    assert str(tmp_path) not in " ".join(record.argv)
+
+
+def test_progress_never_falls_and_reaches_one(runner: Runner, clips: Clips, records: Records, tmp_path: Path) -> None:
+    """A listener sees fractions that only grow, and 1.0 once the command has ended well."""
+    seen: list[Progress] = []
+    encode = Output("out.mp4", ("-c:v", "libx264", "-preset", "medium"))
+    source = Input(str(clips.detailed(4)))
+    runner.run(Command((source,), (encode,), media_seconds=4), cwd=tmp_path, report=records, on_progress=seen.append)
+    fractions = [step.fraction for step in seen if step.fraction is not None]
+    assert len(fractions) == len(seen) > 2
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert max(fractions[:-1]) < 1.0
+    assert seen[-1].out_seconds == pytest.approx(4, abs=0.1)
+    assert seen[-1].eta_s == 0
+    assert records.only.samples, "a run of a second is sampled every 0.05 s"
+    assert all(sample.rss_mb > 1 for sample in records.only.samples)
+    assert max(sample.cpu_pct for sample in records.only.samples) > 20
+
+
+def test_standard_output_arrives_whole_and_in_large_pieces(runner: Runner, clips: Clips, records: Records) -> None:
+    """The sink gets the bytes that a shell's pipe would get, in pieces of up to 1 MiB."""
+    command = Command((Input(str(clips.long_audio(120))),), (PCM,), media_seconds=120)
+    pieces: list[bytes] = []
+    runner.run(command, cwd=clips.folder, report=records, on_data=pieces.append)
+    bare = [runner.tools.ffmpeg, *command.arguments(runner.guards)]
+    expected = subprocess.run(bare, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
+    assert b"".join(pieces) == expected
+    assert len(expected) == 120 * 48_000 * 4
+    assert {len(piece) for piece in pieces[:-1]} == {1 << 20}
+
+
+def test_reading_standard_output_costs_little(runner: Runner, clips: Clips, records: Records) -> None:
+    """115 MB of PCM through the sink cost this process less than 4 ns of CPU a byte."""
+    command = Command((Input(str(clips.long_audio(600))),), (PCM,), media_seconds=600)
+    count = 0
+
+    def take(data: bytes) -> None:
+        nonlocal count
+        count += len(data)
+
+    before = time.process_time()
+    runner.run(command, cwd=clips.folder, report=records, on_data=take)
+    assert count == 600 * 48_000 * 4
+    assert time.process_time() - before < 4e-9 * count
+
+
+def test_a_command_for_a_sink_needs_one(runner: Runner, clips: Clips, records: Records) -> None:
+    """Data that nobody takes is a fault of the caller, found before anything starts."""
+    with pytest.raises(ValueError, match="on_data"):
+        runner.run(Command((Input(str(clips.audio_only())),), (PCM,)), cwd=clips.folder, report=records)
+    assert records.commands == []
+
+
+def test_the_settings_make_a_runner(tmp_path: Path) -> None:
+    """Limits, threads and pixels come from the settings."""
+    settings = Settings.load(home=tmp_path, ffmpeg_threads=3, max_pixels=7, stall_timeout_s=5, ffmpeg_memory_mb=9)
+    made = Runner.from_settings(settings)
+    assert (made.guards.threads, made.guards.max_pixels) == (3, 7)
+    assert (made.limits.stall_s, made.limits.memory_mb) == (5, 9)
+
+
+# --- does not end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_process_is_a_stall(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """A process that hangs is killed soon after the stall limit, though it would ignore a polite signal."""
+    limited = replace(runner, limits=Limits(stall_s=1))
+    stopped: list[float] = []
+
+    def stop() -> None:
+        child().suspend()
+        stopped.append(time.monotonic())
+
+    with pytest.raises(errors.StalledError, match="no progress for 1 s"):
+        limited.run(endless(), cwd=tmp_path, report=records, on_progress=once(stop))
+    assert time.monotonic() - stopped[0] < 6
+    assert (records.only.status, records.only.exit_code) == ("STALLED", -signal.SIGKILL)
+
+
+def test_an_input_that_never_comes_is_a_stall(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """A source that cannot even be opened, here a pipe that nobody writes, ends at the stall limit."""
+    os.mkfifo(tmp_path / "source")
+    limited = replace(runner, limits=Limits(stall_s=0.5))
+    with pytest.raises(errors.StalledError):
+        limited.run(Command((Input("source"),), (Output("out.mp4"),)), cwd=tmp_path, report=records)
+    assert records.only.status == "STALLED"
+
+
+def test_progress_does_not_save_from_the_total_limit(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """A command that gets on but takes too long ends as TIMEOUT."""
+    limited = replace(runner, limits=Limits(total_s=1))
+    with pytest.raises(errors.DeadlineError, match="MEDIAJOBS_JOB_TIMEOUT_S"):
+        limited.run(endless(), cwd=tmp_path, report=records)
+    assert records.only.status == "TIMEOUT"
+    assert 1000 <= records.only.duration_ms < 4000
+
+
+# --- is ended --------------------------------------------------------------------------------------------------------
+
+
+def test_a_foreign_kill_is_named_and_keeps_its_figures(
+    runner: Runner, clips: Clips, records: Records, tmp_path: Path
+) -> None:
+    """A command killed from outside is FFMPEG_KILLED, with the CPU and the peak of memory that it really used."""
+    before = b"\1" * (300 << 20)  # our own peak must not be taken for the child's
+    del before
+    peaks: list[float] = []
+    seconds: list[float] = []
+
+    def kill() -> None:
+        process = child()
+        times = process.cpu_times()
+        seconds.append(times.user + times.system)
+        peaks.append(process.memory_info().rss / 2**20)
+        process.kill()
+
+    slow = Output("out.mp4", ("-c:v", "libx264", "-preset", "veryslow"))
+    encode = Command((Input(str(clips.detailed(4))),), (slow,), media_seconds=4)
+    with pytest.raises(errors.FfmpegKilledError, match="SIGKILL"):
+        runner.run(encode, cwd=tmp_path, report=records, on_progress=once(kill))
+    record = records.only
+    assert (record.status, record.exit_code) == ("FFMPEG_KILLED", -signal.SIGKILL)
+    assert record.cpu_seconds >= seconds[0] > 0
+    if sys.platform == "linux":
+        assert 0.9 * peaks[0] <= record.max_rss_mb < 290
+
+
+def test_a_polite_foreign_signal_is_named_too(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """ffmpeg catches SIGTERM and ends with an exit code; it is a kill all the same."""
+    with pytest.raises(errors.FfmpegKilledError, match="SIGTERM"):
+        runner.run(endless(), cwd=tmp_path, report=records, on_progress=once(lambda: child().terminate()))
+    assert records.only.status == "FFMPEG_KILLED"
+
+
+def test_cancelling_ends_the_whole_process_group(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """The token's own error comes out, quickly, with one report; a helper that shuns SIGTERM dies too."""
+    script = tmp_path / "stubborn"
+    script.write_text(f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $! > helper\n{runner.tools.ffmpeg} \"$@\"\n")
+    script.chmod(0o755)
+    stubborn = replace(runner, tools=replace(runner.tools, ffmpeg=script))
+    cancel, working, cancelled_at = Cancellation(), threading.Event(), []
+
+    def cancel_soon() -> None:
+        working.wait(20)
+        cancelled_at.append(time.monotonic())
+        cancel.cancel(errors.WorkerLostError("lost"))
+
+    canceller = threading.Thread(target=cancel_soon)
+    canceller.start()
+    with pytest.raises(errors.WorkerLostError, match="lost"):
+        stubborn.run(endless(), cwd=tmp_path, report=records, on_progress=once(working.set), cancel=cancel)
+    took = time.monotonic() - cancelled_at[0]
+    canceller.join()
+    assert took < 3
+    assert records.only.status == "WORKER_LOST"
+    helper = int((tmp_path / "helper").read_text())
+    assert not _at_work(helper)
+
+
+def test_a_cancelled_token_starts_nothing(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """Work cancelled before its command has nothing to report."""
+    cancel = Cancellation()
+    cancel.cancel(errors.CancelledError())
+    with pytest.raises(errors.CancelledError):
+        runner.run(endless(), cwd=tmp_path, report=records, cancel=cancel)
+    assert records.commands == []
+
+
+def test_an_interrupt_leaves_no_process(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """Ctrl-C in the worker passes through, after the process is gone and on record."""
+    pids: list[int] = []
+
+    def interrupt() -> None:
+        pids.append(child().pid)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(endless(), cwd=tmp_path, report=records, on_progress=once(interrupt))
+    assert records.only.status == "CANCELLED"
+    assert not psutil.pid_exists(pids[0])
+
+
+def test_a_sink_that_fails_ends_the_command(runner: Runner, clips: Clips, records: Records) -> None:
+    """An exception of the sink comes out as it is, with the process gone and on record."""
+
+    def refuse(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    command = Command((Input(str(clips.long_audio(120))),), (PCM,))
+    with pytest.raises(ZeroDivisionError):
+        runner.run(command, cwd=clips.folder, report=records, on_data=refuse)
+    assert records.only.status == "INTERNAL_ERROR"
+
+
+# --- the machine is at fault -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux only")
+def test_the_memory_limit_ends_in_out_of_memory(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """An ffmpeg that wants more memory than it may have says so, and the code is OUT_OF_MEMORY."""
+    limited = replace(runner, limits=Limits(memory_mb=400))
+    source = Generated("color=size=7680x4320:rate=30:duration=10")
+    encode = Output("out.mp4", ("-c:v", "libx264", "-preset", "slow"))
+    with pytest.raises(errors.OutOfMemoryError):
+        limited.run(Command((source,), (encode,)), cwd=tmp_path, report=records)
+    assert records.only.status == "OUT_OF_MEMORY"
+    assert records.only.max_rss_mb < 400
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_named(runner: Runner, clips: Clips, records: Records) -> None:
+    """A write that finds no space is DISK_FULL, not a fault of the file."""
+    copy = Output("/dev/full", ("-c", "copy", "-f", "mpegts"))
+    with pytest.raises(errors.DiskFullError):
+        runner.run(Command((Input(str(clips.landscape())),), (copy,)), cwd=clips.folder, report=records)
+    assert records.only.status == "DISK_FULL"
+
+
+def test_a_program_that_cannot_start_is_on_record(runner: Runner, records: Records, tmp_path: Path) -> None:
+    """Even a command that never started is reported, without an exit code."""
+    gone = replace(runner, tools=replace(runner.tools, ffmpeg=tmp_path / "gone"))
+    with pytest.raises(errors.FfmpegMissingError):
+        gone.run(endless(), cwd=tmp_path, report=records)
+    assert (records.only.status, records.only.exit_code) == ("FFMPEG_MISSING", None)
+
+
+def test_a_failure_that_is_not_understood_says_ffmpegs_last_words(
+    runner: Runner, clips: Clips, records: Records, tmp_path: Path
+) -> None:
+    """The message of FFMPEG_FAILED holds the line that says why; the record holds the tail."""
+    nonsense = Output("out.mp4", ("-vf", "nonsense"))
+    with pytest.raises(errors.FfmpegFailedError, match="Filter not found"):
+        runner.run(Command((Input(str(clips.landscape())),), (nonsense,)), cwd=tmp_path, report=records)
+    assert "No such filter: 'nonsense'" in records.only.stderr_tail
+
+
+def test_credentials_do_not_reach_the_process(
+    runner: Runner, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile file that takes ffmpeg over finds no keys in its environment."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
+    seen: list[dict[str, str]] = []
+
+    def look_and_end() -> None:
+        seen.append(child().environ())
+        raise errors.CancelledError
+
+    with pytest.raises(errors.CancelledError):
+        runner.run(endless(), cwd=tmp_path, report=records, on_progress=once(look_and_end))
+    assert "PATH" in seen[0]
+    assert "AWS_SECRET_ACCESS_KEY" not in seen[0]
+
+
+def test_a_long_run_keeps_a_short_curve() -> None:
+    """However many samples are taken, about a hundred are kept, spread over the whole run."""
+    usage = Usage(os.getpid(), sample_interval_s=1e-6)
+    for _ in range(2000):
+        usage.look()
+    seconds = [sample.seconds for sample in usage.samples]
+    assert 30 <= len(seconds) <= 120
+    assert seconds == sorted(seconds)
+
+
+def _at_work(pid: int) -> bool:
+    """Whether a process lives; one that is dead but not yet collected by its new parent does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
