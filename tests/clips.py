@@ -100,8 +100,8 @@ class Clips:
 
     def ten_bit_422(self) -> Path:
         """10-bit 4:2:2 H.264 in the BT.2020 PQ transfer (HDR), 1 s, no sound."""
-        hdr = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc")
-        coded = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv422p10le", *hdr)
+        hdr = ("-vf", "format=yuv422p10le,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc")
+        coded = (*hdr, "-c:v", "libx264", "-preset", "ultrafast")
         return self._encode("ten_bit_422.mov", *_picture("320x180", seconds=1), *coded)
 
     def surround(self) -> Path:

@@ -29,7 +29,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mediajobs_dagster.errors import DiskFullError, JobLogError
 from mediajobs_dagster.history import job_log_tail as tail
@@ -52,7 +52,9 @@ class LoggedOutput(Value):
 
     key: str
     bytes: int
-    exists: bool | None = Field(None, description="Whether it was there when the entry was made; None: nobody looked.")
+    exists: bool | None = Field(
+        default=None, description="Whether it was there when the entry was made; None: nobody looked."
+    )
 
 
 class LoggedError(Value):
@@ -71,7 +73,7 @@ class JobLogEntry(Value):
     trace_id: str | None = None
     inputs: JsonObject = Field(default_factory=dict)
     worker: str | None = None
-    stage: str | None = Field(None, description="The stage that was reached.")
+    stage: str | None = Field(default=None, description="The stage that was reached.")
     stages: tuple[StageTiming, ...] = ()
     outputs: tuple[LoggedOutput, ...] = ()
     success: bool
@@ -220,8 +222,8 @@ class JobLogger:
 
     def _entry_of(self, line: bytes, number: int) -> JobLogEntry:
         try:
-            return JobLogEntry.model_validate_json(line.rstrip(b",\n"))
-        except ValidationError as error:
+            return JobLogEntry.model_validate(json.loads(line.rstrip(b",\n")))
+        except ValueError as error:  # pydantic's own is one too
             raise JobLogError(
                 f"Line {number} of {self.path} is not an entry of a job log. The file was left as it is: correct the "
                 "line, or move the file away."

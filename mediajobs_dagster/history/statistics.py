@@ -49,10 +49,12 @@ class StatisticsReport(Value):
     duration_ms: Spread = Field(
         Spread(), description=f"The average of all; percentiles of the newest {_DURATION_SAMPLE}."
     )
-    output_files: int = Field(0, description="Files that were made.")
-    output_bytes: int = Field(0, description="Their bytes.")
+    output_files: int = Field(default=0, description="Files that were made.")
+    output_bytes: int = Field(default=0, description="Their bytes.")
     errors: dict[str, int] = Field(description="Attempts by error code, the most frequent first.")
-    stages: tuple[StageFigures, ...] = Field((), description=f"Of the newest {_STAGE_SAMPLE}, in order of appearance.")
+    stages: tuple[StageFigures, ...] = Field(
+        default=(), description=f"Of the newest {_STAGE_SAMPLE}, in order of appearance."
+    )
     workers: dict[str, int] = Field(description="Attempts by host, the busiest first.")
 
 

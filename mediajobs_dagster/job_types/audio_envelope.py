@@ -1,8 +1,8 @@
 """`upload_audio_envelope_v1`: the loudness of a video over time, for drawing a waveform.
 
 Format `audio_envelope_v3`, ten points a second. A point is the root mean square of one tenth of a second (4,800 samples
-of the sound mixed down to one channel at 48 kHz), in decibels of full scale, clamped to -60…0 dB, back to linear
-amplitude, square-rooted so that quiet passages stay visible:
+at 48 kHz of the first sound track, mixed down to one channel with weights that add up to 1), in decibels of full scale,
+clamped to -60…0 dB, back to linear amplitude, square-rooted so that quiet passages stay visible:
 
     v = sqrt(10 ** (clamp(20 * log10(rms), -60, 0) / 20))
 
@@ -30,7 +30,9 @@ INTERVAL_SECONDS = WINDOW / SAMPLE_RATE
 FLOOR_DB = -60.0
 FILENAME = "audio_envelope.json"
 
-_BYTES_PER_SAMPLE = 2  # signed 16-bit: half the pipe traffic of floats, and far finer than the -60 dB floor
+# Signed 16-bit: half the pipe traffic of floats, far finer than the -60 dB floor, and what makes ffmpeg's mix to one
+# channel an average (for float samples it adds the channels up 3 dB louder).
+_BYTES_PER_SAMPLE = 2
 _WINDOW_BYTES = WINDOW * _BYTES_PER_SAMPLE
 
 

@@ -11,7 +11,7 @@ the machine and can be run again. An input may also be a signed `http(s)` addres
 reads by range. Two more doors, each for something that did not come from a user:
 
     Command(
-        inputs=(Input("source"), Drawing("caption_0.png"), Generated("color=black:size=640x360:rate=30")),
+        inputs=(Input("source"), Drawing("caption_0.pam"), Generated("color=black:size=640x360:rate=30")),
         graph="[0:v][1:v]overlay=10:10[v]",                                   # -filter_complex
         outputs=(Output("video.mp4", ("-map", "[v]", "-c:v", "libx264")),),
         media_seconds=12.5,                                                   # length of the output: feeds progress
@@ -55,6 +55,8 @@ class Guards:
     """Largest picture (width × height) that a decoder or encoder may set up."""
     io_timeout_s: float = 20.0
     """How long one read from a remote input may take, seconds."""
+    reconnect_s: int = 4
+    """Longest wait before a failed connection is tried again, seconds; waits are 0, 1, 3, 7, … up to this."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,19 @@ class Input:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A PNG that we drew ourselves (titles, captions): one frame, which `overlay` repeats."""
+    """A picture that we drew ourselves (titles, captions): one frame, which `overlay` repeats.
+
+    It is a PAM file: the header `P7 WIDTH w HEIGHT h DEPTH 4 MAXVAL 255 TUPLTYPE RGB_ALPHA ENDHDR`, a field a line, and
+    the raw RGBA bytes. Every ffmpeg reads it, while static builds often lack PNG, which needs a library.
+    """
 
     source: str
     options: tuple[str, ...] = ()
 
     def arguments(self, guards: Guards) -> tuple[str, ...]:
-        """The input's part of argv. The demuxer is forced: nothing but a PNG is looked for in the file."""
+        """The input's part of argv. The demuxer is forced: nothing else is looked for in the file."""
         threads = ("-threads", str(guards.threads))
-        forced = ("-protocol_whitelist", "file", "-f", "png_pipe")
+        forced = ("-protocol_whitelist", "file", "-f", "pam_pipe")
         return (*forced, *threads, *self.options, "-i", address(self.source))
 
 
@@ -198,9 +204,10 @@ def source_guards(source: str, guards: Guards) -> tuple[str, ...]:
 
 
 def _patience(guards: Guards) -> tuple[str, ...]:
-    # A dropped connection or a 5XX is tried again a few times from the byte it stopped at; 4XX is final.
+    # A dropped connection or a 5XX is tried again a few times from the byte it stopped at; 4XX is final. The longest
+    # wait bounds the tries too, in every version of ffmpeg.
     return (
         *("-rw_timeout", str(round(guards.io_timeout_s * 1_000_000))),
         *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_on_http_error", "5xx"),
-        *("-reconnect_delay_max", "4", "-reconnect_max_retries", "3"),
+        *("-reconnect_delay_max", str(guards.reconnect_s)),
     )

@@ -48,7 +48,8 @@ _RULES = (
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
     _Rule.of(r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder", errors.InputUnsupportedError),
     _Rule.of(
-        r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Output file does not contain any stream",
+        r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Failed to set value '\d+:v[^']*' for option 'map'"
+        r"|Output file does not contain any stream",
         errors.InputNoVideoError,
     ),
     _Rule.of(r"Decode error rate .* exceeds maximum", errors.InputCorruptError),

@@ -15,7 +15,7 @@ _MAX_BOXES = 100_000  # a fragmented file has two a fragment; a hostile one coul
 def missing_bytes(path: Path) -> int:
     """How many bytes the file lacks of the media data it declares; 0 for a whole file and for any other container."""
     size = path.stat().st_size
-    return max((end - size for name, end in _boxes(path, size) if name == b"mdat"), default=0)
+    return max([0, *(end - size for name, end in _boxes(path, size) if name == b"mdat")])
 
 
 def _boxes(path: Path, size: int) -> Iterator[tuple[bytes, int]]:

@@ -39,7 +39,7 @@ def probe(
         raise InputEmptyError
     info = parse_probe(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
     missing = missing_bytes(local) if local else 0
-    if missing > 0:
+    if missing:
         raise InputTruncatedError(
             f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
         )

@@ -152,7 +152,8 @@ class Runner:
             *("-of", "json", "-show_entries", _PROBED, "-i", address(source)),
         )
         run = _Recorded("ffprobe", arguments, stderr, None, report)
-        limits = replace(self.limits, stall_s=PROBE_LIMIT_S, total_s=PROBE_LIMIT_S)
+        patience = min(PROBE_LIMIT_S, self.limits.total_s)
+        limits = replace(self.limits, stall_s=patience, total_s=patience)
         with run.child(self.tools.ffprobe, limits, cancel) as child:
 
             def take(data: bytes) -> None:

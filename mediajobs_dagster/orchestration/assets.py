@@ -26,7 +26,7 @@ OUTPUT_CHECK = "every_upload_has_its_output"
 WORKER = "worker"
 
 # The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
-DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", end_offset=1)
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
 
 
 class HandRun(dg.Config):

@@ -116,5 +116,6 @@ class S3Storage(Storage):
 
 
 def _stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:
-    modified = cast(datetime, answer["LastModified"]).astimezone(UTC)
+    # A header has whole seconds, a listing may have fractions: the same object shall always show the same time.
+    modified = cast(datetime, answer["LastModified"]).astimezone(UTC).replace(microsecond=0)
     return ObjectStat(key=key, bytes=size, etag=cast(str, answer["ETag"]).strip('"'), modified=modified)

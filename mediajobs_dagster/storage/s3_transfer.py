@@ -18,11 +18,11 @@ from s3transfer.manager import (  # pyright: ignore[reportMissingTypeStubs]  # t
 from s3transfer.subscribers import BaseSubscriber  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
 
 from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes
-from mediajobs_dagster.storage.s3_client import CONCURRENCY, S3Client
+from mediajobs_dagster.storage.s3_client import CONCURRENCY, Response, S3Client
 
 _PART_BYTES = 8 * MiB
-_COPY_PART_BYTES = 1024 * MiB
-"""Parts of a copy do not pass through this machine, so they may be large; one request copies at most 5 GiB."""
+_COPY_PART_BYTES = 128 * MiB
+"""Parts of a copy do not pass through this machine, so they may be large, but each is done within the read timeout."""
 _IO_QUEUE_CHUNKS = 64
 """Chunks of 256 KiB that may wait for a slow disk: 16 MiB at the most."""
 
@@ -34,12 +34,36 @@ class _Future(Protocol):
     def cancel(self) -> None: ...
 
 
+class _Body(Protocol):
+    def close(self) -> None: ...
+
+
 class _Transfers(Protocol):
     def download(self, bucket: str, key: str, fileobj: BinaryIO, *, subscribers: list[Any]) -> _Future: ...
     def upload(
         self, fileobj: str, bucket: str, key: str, *, extra_args: dict[str, str], subscribers: list[Any]
     ) -> _Future: ...
     def copy(self, copy_source: dict[str, str], bucket: str, key: str) -> _Future: ...
+
+
+class _BodyClosingClient:
+    """The client, with the bodies it handed out closed at the end: a download that failed leaves its own open."""
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+        self._bodies: list[_Body] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    def get_object(self, **arguments: str) -> Response:
+        answer = self._client.get_object(**arguments)
+        self._bodies.append(answer["Body"])
+        return answer
+
+    def close_bodies(self) -> None:
+        for body in self._bodies:
+            body.close()
 
 
 class _Progress(BaseSubscriber):  # pyright: ignore[reportUntypedBaseClass]  # the SDK has no types
@@ -108,8 +132,12 @@ def _transfers(client: S3Client, part_bytes: int, *, threshold: int, attempts: i
         max_io_queue_size=_IO_QUEUE_CHUNKS,
         num_download_attempts=attempts,
     )
-    with TransferManager(client, config) as manager:
-        yield cast(_Transfers, manager)
+    closing = _BodyClosingClient(client)
+    try:
+        with TransferManager(closing, config) as manager:
+            yield cast(_Transfers, manager)
+    finally:
+        closing.close_bodies()
 
 
 def _result(future: _Future, progress: _Progress) -> None:

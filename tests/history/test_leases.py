@@ -193,8 +193,12 @@ def test_release_gives_back_what_was_not_started(history: History) -> None:
 
 def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
     history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
-    assert history.jobs.release_expired(NOON + timedelta(seconds=60)) == 0
-    assert history.jobs.release_expired(NOON + timedelta(seconds=61)) == 2
+    history.jobs.enqueue(some_new_jobs(1), dispatch_id="later", lease_s=600, now=NOON)
+    history.jobs.enqueue(some_new_jobs(1), now=NOON)
+    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=60)) == []
+    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=61)) == ["d"]
+    assert history.jobs.release("d") == 2
+    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=61)) == []
     assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is None
 
 
@@ -205,7 +209,7 @@ def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> No
     history.jobs.renew(living.job.dispatch_id, lease_s=3600, now=NOON)
     later = NOON + timedelta(seconds=61)
     assert history.jobs.lost(later) == [silent]
-    assert history.jobs.release_expired(later) == 0  # it is processing, not waiting
+    assert history.jobs.expired_dispatches(later) == []  # its job is processing, not waiting
     assert history.jobs.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
     assert history.jobs.lost(later) == []
 

@@ -21,7 +21,7 @@ from mediajobs_dagster.models import FfmpegCommand
 def runner(tools: Tools) -> Runner:
     """A runner whose limits a test can afford to run into."""
     limits = Limits(stall_s=20, total_s=60, sample_interval_s=0.05)
-    return Runner(tools, Guards(threads=2, max_pixels=8192 * 8192), limits)
+    return Runner(tools, Guards(threads=2, max_pixels=8192 * 8192, reconnect_s=1), limits)
 
 
 @dataclass

@@ -33,7 +33,7 @@ def test_every_input_of_a_user_is_guarded() -> None:
 
 def test_every_decoder_encoder_and_filter_has_the_thread_budget() -> None:
     """Threads stand before each input, before each output, and once for each kind of filter graph."""
-    command = Command((Input("a"), Drawing("b.png"), Generated("color")), (Output("c"), Output("d")), graph="overlay")
+    command = Command((Input("a"), Drawing("b.pam"), Generated("color")), (Output("c"), Output("d")), graph="overlay")
     arguments = command.arguments(GUARDS)
     assert [arguments[index + 1] for index, word in enumerate(arguments) if word == "-threads"] == ["3"] * 5
     assert arguments[arguments.index("-filter_threads") + 1] == "3"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from tests.clips import Clips
-from tests.media.conftest import Records
+from tests.media.conftest import Records, decode_all
 from tests.media.web import Web, serve
 
 SCRIPTS = {
@@ -63,8 +65,6 @@ def test_the_scripts_are_dangerous_without_the_guards(
     runner: Runner, clips: Clips, records: Records, tmp_path: Path
 ) -> None:
     """The same concat script makes an unguarded ffmpeg read another file: the tests above prove something."""
-    import subprocess
-
     shutil.copy(clips.transport_stream(), tmp_path / "secret.ts")
     shutil.copy(clips.concat_script_named_mp4("secret.ts"), tmp_path / "source")
     bare = [runner.tools.ffmpeg, "-v", "error", "-i", "source", "-c", "copy", "out.mkv"]
@@ -91,11 +91,8 @@ def test_an_absurd_picture_is_refused(runner: Runner, clips: Clips, records: Rec
 
 def test_a_picture_above_the_limit_is_refused(runner: Runner, clips: Clips, records: Records) -> None:
     """The limit is the runner's, not ffmpeg's own."""
-    from dataclasses import replace
-
     small = replace(runner, guards=replace(runner.guards, max_pixels=640 * 359))
     with pytest.raises(InputTooLargeError):
         probe(small, str(clips.landscape()), report=records)
     with pytest.raises(InputTooLargeError):
-        null = Output("null", ("-f", "null"))
-        small.run(Command((Input(str(clips.landscape())),), (null,)), cwd=clips.folder, report=records)
+        small.run(decode_all(clips.landscape().name), cwd=clips.folder, report=records)

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from mediajobs_dagster import errors
 from mediajobs_dagster.media.cancellation import Cancellation
-from mediajobs_dagster.media.command import STDOUT, Command, Generated, Input, Output
+from mediajobs_dagster.media.command import STDOUT, Command, Drawing, Generated, Input, Output
 from mediajobs_dagster.media.process import Limits
 from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Runner
@@ -130,6 +131,22 @@ def test_the_settings_make_a_runner(tmp_path: Path) -> None:
     made = Runner.from_settings(settings)
     assert (made.guards.threads, made.guards.max_pixels) == (3, 7)
     assert (made.limits.stall_s, made.limits.memory_mb) == (5, 9)
+
+
+def test_a_drawing_is_laid_over_a_picture(runner: Runner, clips: Clips, records: Records, tmp_path: Path) -> None:
+    """An opaque red square, drawn as PAM, covers the corner of every frame and nothing else."""
+    header = "P7\nWIDTH 64\nHEIGHT 64\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+    (tmp_path / "square.pam").write_bytes(header.encode() + b"\xff\x00\x00\xff" * 64 * 64)
+    command = Command(
+        (Generated("color=white:size=128x64:rate=10:duration=1"), Drawing("square.pam")),
+        (Output(STDOUT, ("-map", "[v]", "-f", "rawvideo", "-pix_fmt", "rgb24")),),
+        graph="[0:v][1:v]overlay=0:0[v]",
+    )
+    pieces: list[bytes] = []
+    runner.run(command, cwd=tmp_path, report=records, on_data=pieces.append)
+    frames = np.frombuffer(b"".join(pieces), np.uint8).reshape(10, 64, 128, 3)
+    assert np.abs(frames[:, 8:56, 8:56].astype(int) - (255, 0, 0)).max() < 12
+    assert frames[:, 8:56, 72:120].min() > 243
 
 
 # --- does not end ----------------------------------------------------------------------------------------------------
@@ -302,7 +319,7 @@ def test_a_failure_that_is_not_understood_says_ffmpegs_last_words(
 ) -> None:
     """The message of FFMPEG_FAILED holds the line that says why; the record holds the tail."""
     nonsense = Output("out.mp4", ("-vf", "nonsense"))
-    with pytest.raises(errors.FfmpegFailedError, match="Filter not found"):
+    with pytest.raises(errors.FfmpegFailedError, match="No such filter: 'nonsense'"):
         runner.run(Command((Input(str(clips.landscape())),), (nonsense,)), cwd=tmp_path, report=records)
     assert "No such filter: 'nonsense'" in records.only.stderr_tail
 

@@ -1,0 +1,198 @@
+"""Opening, migrating, and what is said when the database is busy, gone or not ours."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, SettingsError
+from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
+from mediajobs_dagster.history.schema import SCHEMA_VERSION, metadata
+from tests.history.factories import THUMB, a_new_job, an_attempt
+from tests.servers.postgres import running_postgres
+
+
+def test_an_empty_database_gets_the_schema_and_keeps_its_rows(empty_url: str) -> None:
+    with History.open(empty_url) as history:
+        history.jobs.enqueue([a_new_job()])
+    with History.open(empty_url) as history:
+        assert len(history.jobs.list(JobFilter())) == 1
+
+
+def test_check_names_the_engine_and_the_schema(history: History, history_url: str) -> None:
+    engine = "SQLite 3." if history_url.startswith("sqlite") else "PostgreSQL 1"
+    assert history.check().startswith(engine)
+    assert history.check().endswith(f", schema {SCHEMA_VERSION}")
+
+
+def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "not" / "there yet" / "history.db"
+    with History.open(f"sqlite:///{path}"):
+        assert path.exists()
+
+
+def test_sqlite_reads_beside_a_writer_and_enforces_references(tmp_path: Path) -> None:
+    """It runs in WAL mode with foreign keys on."""
+    path = tmp_path / "history.db"
+    with History.open(f"sqlite:///{path}") as history, closing(sqlite3.connect(path)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert history.jobs.list(JobFilter()) == []
+        writer.rollback()
+        with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
+            history.jobs.enqueue([a_new_job(parent_job_id="nobody")])
+
+
+def open_and_record(url: str, attempts: int) -> int:
+    with History.open(url, timeout_s=60) as history:
+        return sum(history.attempts.record(an_attempt()) for _ in range(attempts))
+
+
+def test_many_processes_may_start_on_an_empty_database_at_once(empty_url: str) -> None:
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(open_and_record, [empty_url] * 4, [3] * 4)) == [3] * 4
+    with History.open(empty_url) as history:
+        assert len(history.attempts.list(AttemptFilter())) == 12
+
+
+def schema_of(engine: sa.Engine) -> set[str]:
+    """Every table and index of a database, in its own words."""
+    statement = (
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name != 'alembic_version'"
+        if engine.dialect.name == "sqlite"
+        else "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename != 'alembic_version'"
+    )
+    with engine.connect() as connection:
+        return {" ".join(row.replace('"', "").split()) for row in connection.scalars(sa.text(statement))}
+
+
+@pytest.fixture
+def engine(history: History, history_url: str) -> Iterator[sa.Engine]:
+    """A plain engine on a migrated database."""
+    engine = sa.create_engine(history_url)
+    yield engine
+    engine.dispose()
+
+
+def test_the_migrations_build_what_the_code_believes(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize("history_url", ["sqlite"], indirect=True)
+def test_the_migrations_build_the_same_partial_and_descending_indexes(engine: sa.Engine, tmp_path: Path) -> None:
+    """Alembic does not compare conditions and directions of indexes; the databases' own words do."""
+    direct = sa.create_engine(f"sqlite:///{tmp_path / 'direct.db'}")
+    metadata.create_all(direct)
+    indexes = {sql for sql in schema_of(engine) if "INDEX" in sql}
+    assert indexes == {sql for sql in schema_of(direct) if "INDEX" in sql}
+    assert any("priority DESC" in sql and "WHERE" in sql for sql in indexes)
+    direct.dispose()
+
+
+def test_the_newest_migration_is_the_schema_the_code_names() -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert script.get_current_head() == SCHEMA_VERSION
+
+
+def test_a_newer_schema_is_refused(history: History, history_url: str) -> None:
+    engine = sa.create_engine(history_url)
+
+    def set_version(version: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+
+    set_version("9999")
+    try:
+        with pytest.raises(DatabaseUnavailableError, match="newer"):
+            History.open(history_url)
+        with pytest.raises(DatabaseUnavailableError, match="9999"):
+            history.check()
+    finally:
+        set_version(SCHEMA_VERSION)
+        engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["mysql://h/db", "not a url", "sqlite://", "sqlite:///:memory:"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="MEDIAJOBS_DATABASE_URL"):
+        History.open(url)
+
+
+def test_a_locked_sqlite_file_is_busy_within_its_timeout(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with History.open(f"sqlite:///{path}", timeout_s=0.3) as history, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        with pytest.raises(DatabaseBusyError, match=r"did not answer within 0\.3 s"):
+            history.jobs.assign(THUMB, limit=1, lease_s=60)
+        assert 0.25 < time.monotonic() - start < 3
+        other.rollback()
+        assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None
+
+
+def test_a_locked_postgres_row_is_busy_within_its_timeout(cleared_postgres: str) -> None:
+    other = sa.create_engine(cleared_postgres)
+    with History.open(cleared_postgres, timeout_s=0.3) as history:
+        [enqueued] = history.jobs.enqueue([a_new_job()])
+        with other.begin() as holder:
+            holder.execute(sa.text("SELECT id FROM jobs FOR UPDATE"))
+            start = time.monotonic()
+            with pytest.raises(DatabaseBusyError):
+                history.jobs.cancel(enqueued.job.id)
+            assert 0.25 < time.monotonic() - start < 3
+            assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None  # skipped, not waited for
+        history.jobs.cancel(enqueued.job.id)
+    other.dispose()
+
+
+def test_a_claim_does_not_pass_over_a_job_that_somebody_holds_for_a_moment(cleared_postgres: str) -> None:
+    """It would be left assigned, and wait for its lease to run out."""
+    other = sa.create_engine(cleared_postgres)
+    with History.open(cleared_postgres, timeout_s=0.3) as history:
+        history.jobs.enqueue([a_new_job()], dispatch_id="d", lease_s=60)
+        with other.begin() as holder:
+            holder.execute(sa.text("SELECT id FROM jobs FOR UPDATE"))
+            with pytest.raises(DatabaseBusyError):
+                history.jobs.claim("d", run_id=None, host="h", lease_s=60)
+        assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is not None
+    other.dispose()
+
+
+def test_a_server_that_stops_is_unavailable_and_one_that_returns_is_used_again() -> None:
+    with running_postgres() as server, History.open(server.get_uri(), timeout_s=5) as history:
+        history.jobs.enqueue([a_new_job()])
+        server.stop()
+        with pytest.raises(DatabaseUnavailableError, match="MEDIAJOBS_DATABASE_URL"):
+            history.jobs.list(JobFilter())
+        with pytest.raises(DatabaseUnavailableError):
+            History.open(server.get_uri(), timeout_s=5)
+        server.start()
+        assert len(history.jobs.list(JobFilter())) == 1
+
+
+def test_a_refused_connection_is_unavailable_and_tells_no_password() -> None:
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        History.open("postgresql://me:secret@127.0.0.1:1/db", timeout_s=2)
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but it is quite long" * 100, None])
+def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path: Path, content: bytes | None) -> None:
+    """Nor is a folder."""
+    path = tmp_path / "history.db"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(DatabaseUnavailableError):
+        History.open(f"sqlite:///{path}")
+    assert path.is_dir() if content is None else path.read_bytes() == content

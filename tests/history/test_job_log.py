@@ -1,0 +1,351 @@
+"""The job log: one JSON array that survives whatever happens to its writers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import multiprocessing
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediajobs_dagster.errors import JobLogError
+from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger, LoggedError, LoggedOutput, StageTiming
+from mediajobs_dagster.models import AttemptStatus
+from tests.history.factories import NOON, an_attempt
+
+
+def an_entry(**overrides: Any) -> JobLogEntry:
+    values = {
+        "job_id": "job-1",
+        "job_type": "upload_thumb_v1",
+        "trace_id": "a" * 32,
+        "inputs": {"filename": 'a "b"\n]\n{ä\u2028\x00.mp4'},
+        "worker": "worker-1",
+        "stage": "publish",
+        "stages": (StageTiming(name="publish", duration_ms=3, status="ok"),),
+        "outputs": (LoggedOutput(key="thumbs/1.jpg", bytes=5, exists=True),),
+        "success": True,
+        "started_at": NOON,
+        "finished_at": NOON + timedelta(seconds=1),
+        "duration_ms": 1000,
+    }
+    return JobLogEntry(**values | overrides)
+
+
+def a_failure(**overrides: Any) -> JobLogEntry:
+    error = LoggedError(code="STALLED", message="=no progress")
+    return an_entry(success=False, stage="ffmpeg", error=error, outputs=(), duration_ms=3000, **overrides)
+
+
+def job_ids(path: Path) -> list[str]:
+    return [entry["jobId"] for entry in json.loads(path.read_bytes())]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "jobs.json"
+
+
+@pytest.fixture
+def log(path: Path) -> JobLogger:
+    return JobLogger(path)
+
+
+def test_the_file_is_a_whole_array_after_every_append(log: JobLogger, path: Path) -> None:
+    for number in range(5):
+        log.log_job(an_entry(job_id=str(number)))
+        assert job_ids(path) == [str(n) for n in range(number + 1)]
+    assert path.read_bytes().count(b"\n") == 5 + 2  # one entry a line
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed here")
+def test_jq_reads_it_after_every_append(log: JobLogger, path: Path) -> None:
+    for number in range(1, 4):
+        log.log_job(an_entry())
+        asked = subprocess.run(["jq", "length", str(path)], capture_output=True, text=True, check=True)
+        assert asked.stdout.strip() == str(number)
+
+
+def test_entries_come_back_as_they_were_logged(log: JobLogger) -> None:
+    entries = [an_entry(), a_failure(), an_entry(inputs={"name": "half \udc80"})]
+    log.log_jobs_batch(entries)
+    assert log.get_all_jobs() == entries
+    assert log.get_successful_jobs() == [entries[0], entries[2]]
+    assert log.get_failed_jobs() == [entries[1]]
+    assert log.get_jobs_by_stage("ffmpeg") == [entries[1]]
+
+
+def test_a_log_that_does_not_exist_is_empty(log: JobLogger, path: Path) -> None:
+    assert log.get_all_jobs() == []
+    assert log.get_statistics().total == 0
+    log.clear_log()
+    log.log_jobs_batch([])
+    assert not path.exists()
+
+
+def test_statistics_are_totals(log: JobLogger) -> None:
+    log.log_jobs_batch([an_entry(), an_entry(job_type="other"), a_failure(), an_entry(duration_ms=None)])
+    statistics = log.get_statistics()
+    assert (statistics.total, statistics.successful, statistics.failed) == (4, 3, 1)
+    assert statistics.success_rate == 0.75
+    assert statistics.average_duration_ms == pytest.approx(5000 / 3)
+    assert statistics.by_job_type == {"upload_thumb_v1": 3, "other": 1}
+    assert statistics.by_error == {"STALLED": 1}
+
+
+def test_csv_has_a_row_an_entry(log: JobLogger, tmp_path: Path) -> None:
+    entries = [an_entry(), a_failure()]
+    log.log_jobs_batch(entries)
+    assert log.export_csv(tmp_path / "out.csv") == 2
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["jobId"] for row in rows] == ["job-1", "job-1"]
+    assert json.loads(rows[0]["inputs"]) == entries[0].inputs
+    assert json.loads(rows[1]["error"]) == {"code": "STALLED", "message": "=no progress"}
+
+
+def test_clearing_leaves_an_empty_array_with_the_same_mode(log: JobLogger, path: Path) -> None:
+    log.log_job(an_entry())
+    path.chmod(0o640)
+    log.clear_log()
+    assert json.loads(path.read_bytes()) == []
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    log.log_job(an_entry())
+    assert job_ids(path) == ["job-1"]
+
+
+def test_clearing_through_a_link_keeps_the_link(path: Path, tmp_path: Path) -> None:
+    JobLogger(path).log_job(an_entry())
+    (tmp_path / "link").symlink_to(path)
+    JobLogger(tmp_path / "link").clear_log()
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads(path.read_bytes()) == []
+
+
+OURS = b'[\n{"format":"mediajobs.job_log/1","jobId":"1"}'
+FOREIGN = {
+    "another program's array": b'[\n{"a": 1}\n]\n',
+    "an empty array of another shape": b"[]",
+    "an object": b'{"jobs": []}',
+    "text": b"hello\n",
+    "binary": bytes(range(256)),
+    "ours with something behind it": OURS + b"\n]\nhello\n",
+    "ours with another array behind it": OURS + b"\n]\n[]\n",
+    "ours with a damaged last line": OURS + b",\nnonsense\n]\n",
+    "ours, reformatted": b'[\n  {\n    "format": "mediajobs.job_log/1"\n  }\n]\n',
+    "a bracket and nonsense": b"[\nx",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_or_damaged_file_is_refused_and_left_as_it_is(log: JobLogger, path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    for act in (lambda: log.log_job(an_entry()), log.clear_log, log.get_all_jobs, log.get_statistics):
+        with pytest.raises(JobLogError, match="it was left as it is"):
+            act()
+        assert path.read_bytes() == content
+
+
+def test_damage_in_the_middle_is_told_with_its_line(log: JobLogger, path: Path) -> None:
+    log.log_jobs_batch([an_entry(job_id=str(number)) for number in range(3)])
+    damaged = path.read_bytes().replace(b'"jobId":"1"', b'"jobId":#1#')
+    path.write_bytes(damaged)
+    with pytest.raises(JobLogError, match="Line 3 "):
+        log.get_all_jobs()
+    assert path.read_bytes() == damaged
+
+
+def torn_states(before: bytes, after: bytes) -> list[bytes]:
+    """What the file can hold when the append that turned `before` into `after` was cut short, at each of its bytes."""
+    start = next(i for i in range(len(after)) if i >= len(before) or before[i] != after[i])
+    overwritten = [after[:cut] + before[cut:] for cut in range(start, len(before))]
+    cut_off = [after[:cut] for cut in range(start, len(after))]
+    return overwritten + cut_off
+
+
+@pytest.mark.parametrize("entries_before", [0, 1, 2])
+def test_an_append_cut_short_at_any_byte_is_mended_by_the_next(
+    log: JobLogger, path: Path, entries_before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing but the torn entry is lost; readers see the whole ones even before it is mended."""
+    log.log_job(an_entry())
+    log.clear_log()
+    for number in range(entries_before):
+        log.log_job(an_entry(job_id=str(number)))
+    before = path.read_bytes()
+    log.log_job(an_entry(job_id="torn"))
+    after = path.read_bytes()
+    kept = [str(number) for number in range(entries_before)]
+    for state in torn_states(before, after):
+        path.write_bytes(state)
+        seen = [entry.job_id for entry in log.get_all_jobs()]
+        assert seen in (kept, [*kept, "torn"]), state
+        log.log_job(an_entry(job_id="next"))
+        assert job_ids(path) == [*seen, "next"], state
+    assert any("cut short" in record.getMessage() for record in caplog.records)
+
+
+def test_the_warning_says_what_was_cut(log: JobLogger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log.log_jobs_batch([an_entry(job_id="whole"), an_entry(job_id="torn")])
+    path.write_bytes(path.read_bytes()[:-40])
+    with caplog.at_level(logging.WARNING):
+        log.log_job(an_entry(job_id="next"))
+    assert str(path) in caplog.text
+    assert "torn" in caplog.text
+    assert job_ids(path) == ["whole", "next"]
+
+
+def test_a_torn_entry_larger_than_the_first_look_is_mended(log: JobLogger, path: Path) -> None:
+    big = {"text": "x" * 300_000}
+    log.log_jobs_batch([an_entry(job_id="whole", inputs=big), an_entry(job_id="torn", inputs=big)])
+    path.write_bytes(path.read_bytes()[:-100_000])
+    log.log_job(an_entry(job_id="next"))
+    assert job_ids(path) == ["whole", "next"]
+
+
+def test_zeros_that_a_loss_of_power_left_are_cut(log: JobLogger, path: Path) -> None:
+    log.log_job(an_entry(job_id="whole"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3] + b",\n" + bytes(500))
+    log.log_job(an_entry(job_id="next"))
+    assert job_ids(path) == ["whole", "next"]
+
+
+def log_many(path: Path, name: str, count: int) -> None:
+    log = JobLogger(path)
+    for number in range(count):
+        log.log_job(an_entry(job_id=f"{name}-{number}"))
+
+
+def test_threads_and_processes_append_without_loss(path: Path) -> None:
+    """Each writer's entries are all there, in its order."""
+    with (
+        ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as processes,
+        ThreadPoolExecutor(3) as threads,
+    ):
+        work = [processes.submit(log_many, path, f"p{n}", 100) for n in range(3)]
+        work += [threads.submit(log_many, path, f"t{n}", 100) for n in range(3)]
+        for done in work:
+            done.result()
+    ids = job_ids(path)
+    assert len(ids) == 600
+    for writer in ("p0", "p1", "p2", "t0", "t1", "t2"):
+        assert [i for i in ids if i.startswith(writer)] == [f"{writer}-{number}" for number in range(100)]
+
+
+def test_clearing_beside_writers_loses_nothing_that_came_later(path: Path) -> None:
+    """A writer that waited for the lock of the old file finds the new one."""
+    log, stop = JobLogger(path), threading.Event()
+
+    def keep_clearing() -> None:
+        while not stop.is_set():
+            log.clear_log()
+
+    with ThreadPoolExecutor(3) as pool:
+        clearing = pool.submit(keep_clearing)
+        writing = [pool.submit(log_many, path, name, 200) for name in ("a", "b")]
+        for done in writing:
+            done.result()
+        stop.set()
+        clearing.result()
+    log.log_job(an_entry(job_id="last"))
+    assert job_ids(path)[-1] == "last"
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from tests.history.test_job_log import an_entry
+from mediajobs_dagster.history.job_log import JobLogger
+log = JobLogger(sys.argv[1])
+print("started", flush=True)
+number = 0
+while True:
+    log.log_job(an_entry(job_id=str(number), inputs={"text": "x" * 200_000}))
+    number += 1
+"""
+
+
+def test_killed_in_the_middle_of_appending_it_loses_at_most_the_last_entry(log: JobLogger, path: Path) -> None:
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            while not path.exists() or path.stat().st_size < 2_000_000:
+                assert writer.poll() is None
+            writer.send_signal(signal.SIGKILL)
+        log.log_job(an_entry(job_id="after"))
+        *before, after = job_ids(path)
+        assert after == "after"
+        assert before == [str(number) for number in range(len(before))]
+        assert len(before) >= 9
+        log.clear_log()
+
+
+LIMITED = """
+import resource, sys
+from tests.history.test_job_log import an_entry
+from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.history.job_log import JobLogger
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    JobLogger(sys.argv[1]).log_job(an_entry(job_id="too large"))
+except DiskFullError:
+    sys.exit(7)
+"""
+
+
+def test_a_disk_that_fills_up_leaves_the_log_as_it_was(log: JobLogger, path: Path) -> None:
+    """The write stops half-way (here at a limit of the file size): the closing bracket is put back."""
+    log.log_job(an_entry())
+    before = path.read_bytes()
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(path), str(len(before) + 50)], check=False)
+    assert done.returncode == 7
+    assert path.read_bytes() == before
+
+
+def test_an_entry_is_made_from_a_history_row_and_its_manifest() -> None:
+    attempt = an_attempt(
+        job_id="job-1",
+        job_name="upload_thumb_v1",
+        status=AttemptStatus.FAILURE,
+        error_code="STALLED",
+        error="no progress",
+        manifest={
+            "inputSummary": {"uploadId": "u"},
+            "stages": [
+                {"name": "fetch", "startedAt": "…", "durationMs": 5, "status": "ok"},
+                {"name": "ffmpeg", "startedAt": "…", "durationMs": 60000, "status": "STALLED"},
+            ],
+            "outputs": [{"key": "a", "bytes": 3, "sha256": "…", "mediaInfo": None}],
+        },
+    )
+    entry = JobLogEntry.of(attempt, exists=lambda key: key == "b")
+    assert (entry.job_id, entry.job_type, entry.worker, entry.stage) == (
+        "job-1",
+        "upload_thumb_v1",
+        "worker-1",
+        "ffmpeg",
+    )
+    assert entry.stages[-1] == StageTiming(name="ffmpeg", duration_ms=60000, status="STALLED")
+    assert entry.outputs == (LoggedOutput(key="a", bytes=3, exists=False),)
+    assert entry.error == LoggedError(code="STALLED", message="no progress")
+    assert not entry.success
+    assert JobLogEntry.of(attempt).outputs[0].exists is None
+
+
+def test_an_attempt_without_a_manifest_makes_an_entry_too() -> None:
+    entry = JobLogEntry.of(an_attempt(status=AttemptStatus.LOST, error_code="WORKER_LOST", manifest=None))
+    assert (entry.stage, entry.stages, entry.outputs, entry.inputs) == (None, (), (), {})

@@ -1,0 +1,132 @@
+"""Last words of ffmpeg, of this version and of others, and what they mean. The rest is made by real runs elsewhere."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success, last_words
+from mediajobs_dagster.media.stderr import TAIL_BYTES, Faults, StderrReader
+
+SAVED = [
+    # ffmpeg 4 to 6 word some things differently.
+    ("Stream map '0:v:0' matches no streams.\nTo ignore this, add a trailing '?' to the map.", 1, "INPUT_NO_VIDEO"),
+    ("[fatal] Stream specifier ':v' in filtergraph description [0:v]null[v] matches no streams.", 1, "INPUT_NO_VIDEO"),
+    ("[error] source: Invalid data found when processing input", 1, "INPUT_NOT_MEDIA"),
+    ("[hls @ 0x1] [error] Protocol 'http' not on whitelist 'file'!\n[error] source: Invalid", 1, "INPUT_REFUSED"),
+    ("[fatal] Decoding requested, but no decoder found for: vvc", 1, "INPUT_UNSUPPORTED"),
+    ("[dec:h264 @ 0x1] [fatal] Decode error rate 0.9 exceeds maximum 0.666667", 69, "INPUT_CORRUPT"),
+    ("[mov @ 0x1] [error] stream 0, offset 0x64: partial file\n[fatal] Conversion failed!", 1, "INPUT_TRUNCATED"),
+    ("[out#0/mp4 @ 0x1] [error] Error writing trailer: No space left on device", 228, "DISK_FULL"),
+    ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "OUT_OF_MEMORY"),
+    ("[error] Something new", 1, "FFMPEG_FAILED"),
+    ("", 1, "FFMPEG_FAILED"),
+    ("[info] Exiting normally, received signal 15.", 255, "FFMPEG_KILLED"),
+    ("", -signal.SIGKILL, "FFMPEG_KILLED"),
+    ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
+    ("[error] Cannot allocate memory", -signal.SIGABRT, "OUT_OF_MEMORY"),
+]
+
+
+@pytest.mark.parametrize(("stderr", "exit_code", "code"), SAVED)
+def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
+    """Each kind of failure has its code."""
+    assert diagnose(stderr, exit_code).code == code
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code"),
+    [
+        ("[https @ 0x1] [warning] HTTP error 403 Forbidden\n[error] Error opening input", "STORAGE_DENIED"),
+        ("[https @ 0x1] [warning] HTTP error 404 Not Found", "STORAGE_MISSING"),
+        ("[https @ 0x1] [warning] HTTP error 503 Slow Down", "STORAGE_UNAVAILABLE"),
+        ("[error] Server returned 5XX Server Error reply", "STORAGE_UNAVAILABLE"),
+        ("[tcp @ 0x1] [error] Failed to resolve hostname bucket.s3", "STORAGE_UNAVAILABLE"),
+        ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection timed out", "STORAGE_UNAVAILABLE"),
+        ("[mov @ 0x1] [error] moov atom not found", "INPUT_TRUNCATED"),
+    ],
+)
+def test_last_words_about_a_remote_input(stderr: str, code: str) -> None:
+    """The storage's refusals count for a remote input, and a bad object is still the object's fault."""
+    assert diagnose(stderr, 1, input_is_remote=True).code == code
+
+
+def test_a_kill_by_the_kernel_for_memory_is_out_of_memory() -> None:
+    """SIGKILL, while the cgroup counted a kill for memory, is the memory's."""
+    assert diagnose("", -signal.SIGKILL, oom_evidence=True).code == "OUT_OF_MEMORY"
+    assert diagnose("", -signal.SIGTERM, oom_evidence=True).code == "FFMPEG_KILLED"
+
+
+def test_last_words_skip_the_lines_that_say_nothing() -> None:
+    """The line that says why is found among those that only say that it failed."""
+    text = "[info] a\n[fc @ 0x1] [error] No such filter: 'x'\n[fatal] Error opening output files: no\n[info] b"
+    assert last_words(text) == "No such filter: 'x'"
+    assert last_words("") == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("faults", "out", "expected", "frames", "code"),
+    [
+        (Faults(), 1.5, 3.0, 45, None),  # shorter without a complaint: not judged here
+        (Faults(cut_off=1), 1.5, 3.0, 45, "INPUT_TRUNCATED"),
+        (Faults(cut_off=1), 2.9, 3.0, 87, None),  # next to nothing is missing
+        (Faults(cut_off=1), None, 3.0, 0, None),
+        (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
+        (Faults(bad_pictures=9), 3.0, 3.0, 90, None),
+        (Faults(bad_pictures=10), 3.0, 3.0, 90, "INPUT_CORRUPT"),
+        (Faults(bad_sounds=10), 3.0, 3.0, 0, None),
+        (Faults(bad_sounds=20), 3.0, 3.0, 0, "INPUT_CORRUPT"),
+    ],
+)
+def test_an_input_is_judged_after_a_good_end(
+    faults: Faults, out: float | None, expected: float, frames: int, code: str | None
+) -> None:
+    """What ffmpeg shrugged off refuses a file only if it is much."""
+    refusal = diagnose_success(faults, out_seconds=out, expected_seconds=expected, frames=frames)
+    assert (refusal and refusal.code) == code
+
+
+# --- reading standard error ------------------------------------------------------------------------------------------
+
+
+def test_lines_are_read_however_they_are_cut() -> None:
+    """A line that comes in pieces, and one without a line break at the end, count like any other."""
+    whole = b"[vist#0:0 @ 0x1] [warning] corrupt decoded frame\n    Last message repeated 3 times\n[x] partial file"
+    for step in (1, 7, len(whole)):
+        reader = StderrReader()
+        for start in range(0, len(whole), step):
+            reader.feed(whole[start : start + step])
+        reader.close()
+        assert reader.faults == Faults(cut_off=1, bad_pictures=4)
+        assert reader.tail.endswith("partial file")
+
+
+def test_the_tail_is_bounded_redacted_and_the_end() -> None:
+    """Megabytes of noise leave the last 4 KiB, and a signature that the cut would halve is gone."""
+    reader = StderrReader()
+    for number in range(20_000):
+        reader.feed(b"[error] https://host/key?X-Amz-Signature=5ec3e7%d&X-Amz-Date=1 line %d\n" % (number, number))
+    reader.close()
+    assert len(reader.tail.encode()) <= TAIL_BYTES
+    assert reader.tail.endswith("line 19999")
+    assert "5ec3e7" not in reader.tail
+    assert len(reader.text) < 10 * TAIL_BYTES
+
+
+def test_a_line_without_end_is_bounded() -> None:
+    """Binary noise without a line break does not grow without bound."""
+    reader = StderrReader()
+    for _ in range(1000):
+        reader.feed(b"\xff" * 5000)
+    reader.close()
+    assert len(reader.text) < 10 * TAIL_BYTES
+
+
+def test_bytes_read_are_summed_and_chatter_is_dropped() -> None:
+    """The verbose level is on for its statistics only."""
+    reader = StderrReader()
+    reader.feed(b"[AVIOContext @ 0x1] [verbose] Statistics: 100 bytes read, 2 seeks\n[verbose] chatter\n[info] kept\n")
+    reader.feed(b"[AVIOContext @ 0x2] [verbose] Statistics: 50 bytes read, 0 seeks\n")
+    assert reader.bytes_read == 150
+    assert reader.text == "[info] kept"

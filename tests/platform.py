@@ -1,0 +1,105 @@
+"""A whole mediajobs in a folder of its own: real ffmpeg, real storage, real history; only Dagster is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediajobs_dagster.attempts.batch import work_off
+from mediajobs_dagster.attempts.manifest import Manifest
+from mediajobs_dagster.attempts.observer import Observer
+from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.history import Dispatch, History, JobFilter
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.models import Attempt, Job, Upload
+from mediajobs_dagster.resilience.breaker import Breaker
+from mediajobs_dagster.resilience.dispatch import Dispatcher
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.sources.intake import Intake
+from mediajobs_dagster.storage import Storage, open_storage
+
+
+@dataclass
+class Platform:
+    """Settings and what they open, with the few steps that tests take over and over."""
+
+    settings: Settings
+    registry: Registry
+    history: History
+    storage: Storage
+
+    def add(self, path: Path | str, *job_types: str, **options: Any) -> Upload:
+        """Register a file and enqueue its jobs (all types if none is named)."""
+        chosen = [self.registry[name] for name in job_types] or list(self.registry)
+        upload, _ = Intake(self.history, self.storage).add(
+            str(path), chosen, max_attempts=options.pop("max_attempts", self.settings.max_attempts), **options
+        )
+        return upload
+
+    def work(self, *, observer: Observer | None = None) -> list[Outcome]:
+        """One pass over the queue: every job that is due gets one attempt."""
+        outcomes: list[Outcome] = []
+        with Worker.open(self.settings, self.registry) as worker:
+            for dispatch in list(self._dispatches()):
+                outcomes += work_off(worker, dispatch.id, run_id="run", observer=observer or Observer())
+        return outcomes
+
+    def job(self, upload: Upload, job_type: str) -> Job:
+        """The newest job of that type on that upload."""
+        return self.history.jobs.list(JobFilter(subject_id=upload.id, job_type=job_type), limit=1)[0]
+
+    def attempts(self, upload: Upload, job_type: str) -> list[Attempt]:
+        """The attempts at that job, the first one first, with their manifests."""
+        found = self.history.attempts.of_job(self.job(upload, job_type).id)
+        return [self.history.attempts.get(attempt.id) for attempt in found]
+
+    def manifest(self, upload: Upload, job_type: str) -> Manifest:
+        """The manifest of the latest attempt, checked against everything that holds of every manifest."""
+        manifest = Manifest.model_validate(self.attempts(upload, job_type)[-1].manifest)
+        ledger = manifest.time_ledger
+        parts = (ledger.download_ms, ledger.probe_ms, ledger.ffmpeg_ms, ledger.verify_ms, ledger.upload_ms)
+        assert sum(parts) + ledger.other_ms == manifest.duration_ms
+        assert ledger.other_ms >= 0
+        return manifest
+
+    def output(self, key: str) -> Path:
+        """The published file of a local storage."""
+        path = self.storage.local_path(key)
+        assert path is not None
+        return path
+
+    def leftovers(self) -> list[Path]:
+        """What lies in scratch although nothing is at work."""
+        return [path for path in self.settings.scratch.rglob("*") if path.is_file()]
+
+    def _dispatches(self) -> Iterator[Dispatch]:
+        dispatcher = Dispatcher(self.history, Breaker.of(self.settings), self.settings.lease_s)
+        for job_type in self.registry:
+            while isinstance(dispatch := dispatcher.next(job_type.name, batch_size=job_type.batch_size), Dispatch):
+                yield dispatch
+
+
+@pytest.fixture
+def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
+    """Opens a platform in the test's folder; keyword arguments are settings, `registry` is one too."""
+    with ExitStack() as stack:
+
+        def open_one(*, registry: Registry | None = None, **overrides: Any) -> Platform:
+            defaults: dict[str, Any] = {"home": tmp_path / "home", "retry_base_s": 0.0, "scratch_reserve_mb": 1}
+            settings = Settings.load(_env_file=None, **(defaults | overrides))
+            history = stack.enter_context(History.open(settings.database_url, timeout_s=settings.database_timeout_s))
+            return Platform(settings, registry or Registry.standard(), history, open_storage(settings))
+
+        yield open_one
+
+
+@pytest.fixture
+def platform(open_platform: Callable[..., Platform]) -> Platform:
+    """A platform on SQLite and a local folder."""
+    return open_platform()
