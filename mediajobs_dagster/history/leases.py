@@ -230,8 +230,8 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
 
 
 def _claiming(dispatch_id: str, lease_s: float, now: datetime) -> ReturningUpdate[Any]:
-    # Waits for a locked row rather than skip it: an `assign` that began before this dispatch was made can still hold the
-    # row for a moment, and a job that is skipped here would wait for its lease to run out.
+    # Waits for a locked row rather than skip it: an `assign` that began before this dispatch was made can still hold
+    # the row for a moment, and a job that is skipped here would wait for its lease to run out.
     foremost = (
         sa.select(jobs.c.id)
         .where(jobs.c.dispatch_id == dispatch_id, IS_WAITING)

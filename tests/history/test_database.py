@@ -59,10 +59,10 @@ def open_and_record(url: str, attempts: int) -> int:
 
 
 def test_many_processes_may_start_on_an_empty_database_at_once(empty_url: str) -> None:
-    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
-        assert list(pool.map(open_and_record, [empty_url] * 4, [3] * 4)) == [3] * 4
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(open_and_record, [empty_url] * 3, [3] * 3)) == [3] * 3
     with History.open(empty_url) as history:
-        assert len(history.attempts.list(AttemptFilter())) == 12
+        assert len(history.attempts.list(AttemptFilter())) == 9
 
 
 def schema_of(engine: sa.Engine) -> set[str]:
@@ -85,8 +85,13 @@ def engine(history: History, history_url: str) -> Iterator[sa.Engine]:
 
 
 def test_the_migrations_build_what_the_code_believes(engine: sa.Engine) -> None:
+    """But for SQLite's descending indexes, which it does not reflect as such; the next test has them."""
+
+    def is_comparable(item: object, name: str | None, kind: str, *_: object) -> bool:
+        return not (engine.dialect.name == "sqlite" and kind == "index" and str(name).startswith("jobs_to_assign"))
+
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": is_comparable})
         assert compare_metadata(context, metadata) == []
 
 

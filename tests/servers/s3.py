@@ -1,7 +1,4 @@
-"""A real S3 server (rclone over a folder) and a proxy before it that can be told to fail.
-
-boto3 is imported nowhere here: tests that need no S3 must not wait for it.
-"""
+"""A real S3 server (rclone over a folder) and a proxy before it that can be told to fail."""
 
 from __future__ import annotations
 
@@ -79,7 +76,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             # Port 0: the system picks a free one, and the log tells which.
-            [binary, "--config", "", "serve", "s3", root, "--addr", "127.0.0.1:0", "--dir-cache-time", "0", *keys],
+            [binary, "--config", "", "serve", "s3", root, "--addr", "127.0.0.1:0", *keys],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -94,8 +91,20 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def s3_bucket(s3_server: S3Server) -> str:
     """A new, empty bucket."""
+    # Imported here: the SDK takes time, and tests that need no S3 must not wait for it.
+    from mediajobs_dagster.storage.s3_client import S3Access, make_client
+
+    access = S3Access(
+        region="us-east-1",
+        endpoint_url=s3_server.endpoint,
+        path_style=True,
+        access_key_id=s3_server.access_key,
+        secret_access_key=s3_server.secret_key,
+    )
     name = f"bucket-{uuid4().hex[:12]}"
-    (s3_server.root / name).mkdir()
+    client = make_client(access)
+    client.create_bucket(Bucket=name)
+    client.close()
     return name
 
 

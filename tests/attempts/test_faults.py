@@ -1,0 +1,255 @@
+"""Faults of the system: tried again, then dead with the cause named; each attempt leaves its row and its manifest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mediajobs_dagster.attempts.observer import Observer
+from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.errors import Blame, DatabaseBusyError
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.media.progress import Progress
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Upload
+from mediajobs_dagster.settings import Settings
+from tests.clips import Clips
+from tests.platform import Platform
+from tests.servers.faulty_s3 import FaultyS3
+
+THUMB, PROXY, ENVELOPE = Thumbnail.name, EditProxy.name, AudioEnvelope.name
+OpenPlatform = Callable[..., Platform]
+
+
+def assert_dies(
+    platform: Platform, upload: Upload, job_type: str, code: str, *, observer: Observer | None = None
+) -> None:
+    """Three attempts, each with its row and manifest, then dead; nothing published, nothing left behind."""
+    for _ in range(3):
+        platform.work(observer=observer)
+    job = platform.job(upload, job_type)
+    attempts = platform.attempts(upload, job_type)
+    assert (job.status, job.error_code) == (JobStatus.DEAD, code), attempts[-1].error
+    assert [(attempt.attempt, attempt.status) for attempt in attempts] == [
+        (number, AttemptStatus.FAILURE) for number in (1, 2, 3)
+    ]
+    for attempt in attempts:
+        assert attempt.blame in (Blame.SYSTEM, Blame.EXTERNAL)
+        assert attempt.manifest is not None
+        assert attempt.manifest["errors"][0]["code"] == code
+    platform.manifest(upload, job_type)
+    assert platform.leftovers() == []
+    assert platform.work() == []
+
+
+def is_ffmpeg(process: psutil.Process) -> bool:
+    """Whether it is an ffmpeg."""
+    try:
+        return "ffmpeg" in process.name()
+    except psutil.NoSuchProcess:
+        return False
+
+
+class OnFirstProgress(Observer):
+    """Does something to the running ffmpeg when it first reports."""
+
+    def __init__(self, do: Callable[[psutil.Process], object]) -> None:
+        self._do, self._done = do, set[int]()
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        for process in psutil.Process().children():
+            if is_ffmpeg(process) and process.pid not in self._done:
+                self._done.add(process.pid)
+                self._do(process)
+
+
+def test_missing_object(platform: Platform, clips: Clips) -> None:
+    """An object that was deleted behind our back."""
+    upload = platform.add(clips.landscape(), PROXY)
+    platform.storage.delete(upload.storage_key)
+    assert_dies(platform, upload, PROXY, "STORAGE_MISSING")
+
+
+@pytest.mark.parametrize(
+    ("job_type", "fault", "code"),
+    [
+        (THUMB, lambda s3, key: s3.answer(403, key=key), "STORAGE_DENIED"),
+        (PROXY, lambda s3, key: s3.answer(403, key=key), "STORAGE_DENIED"),
+        (THUMB, lambda s3, key: s3.answer(503, key=key), "STORAGE_UNAVAILABLE"),
+        (PROXY, lambda s3, key: s3.answer(503, key=key), "STORAGE_UNAVAILABLE"),
+        (THUMB, lambda s3, key: s3.answer(503, key=key, method="GET"), "STORAGE_UNAVAILABLE"),
+        (THUMB, lambda s3, key: s3.drop(key=key), "STORAGE_UNAVAILABLE"),
+        (PROXY, lambda s3, key: s3.drop(key=key), "STORAGE_UNAVAILABLE"),
+        (PROXY, lambda s3, key: s3.drop(key=key, method="GET", after_bytes=1000), "STORAGE_UNAVAILABLE"),
+    ],
+)
+def test_s3_fails(
+    open_platform: OpenPlatform,
+    s3_settings: Settings,
+    faulty_s3: FaultyS3,
+    clips: Clips,
+    job_type: str,
+    fault: Callable[[FaultyS3, str], None],
+    code: str,
+) -> None:
+    """S3 that denies, is out of service, or drops connections: read by range (thumbnail) or fetched whole (proxy)."""
+    settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings | {"retry_base_s": 0.0, "s3_max_attempts": 1, "breaker_failures": 10})
+    upload = platform.add(clips.landscape(), job_type)
+    fault(faulty_s3, upload.storage_key)
+    assert_dies(platform, upload, job_type, code)
+    assert s3_settings.s3_secret_access_key
+    recorded = str([attempt.to_json() for attempt in platform.attempts(upload, job_type)])
+    assert "X-Amz-Signature" not in recorded
+    assert s3_settings.s3_secret_access_key.get_secret_value() not in recorded
+
+
+def test_thumbnail_survives_dropped_connections(
+    open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
+) -> None:
+    """A connection that drops in the middle of a range read is taken up again where it stopped."""
+    settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings)
+    upload = platform.add(clips.landscape(), THUMB)
+    faulty_s3.drop(key=upload.storage_key, method="GET", after_bytes=1000, times=3)
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS
+
+
+def test_full_scratch_disk_is_refused_beforehand(open_platform: OpenPlatform, clips: Clips) -> None:
+    """A disk that cannot hold the job refuses it before anything is run."""
+    platform = open_platform(scratch_reserve_mb=2**40)
+    upload = platform.add(clips.landscape(), PROXY)
+    assert_dies(platform, upload, PROXY, "DISK_FULL")
+    assert all(command.argv[0] != "ffmpeg" for command in platform.manifest(upload, PROXY).ffmpeg_commands)
+
+
+def test_ffmpeg_killed_in_mid_run(platform: Platform, clips: Clips) -> None:
+    """Somebody kills ffmpeg with SIGKILL: the record still tells its CPU time and its peak of memory."""
+    upload = platform.add(clips.detailed(), PROXY)
+    assert_dies(platform, upload, PROXY, "FFMPEG_KILLED", observer=OnFirstProgress(lambda process: process.kill()))
+    killed = platform.manifest(upload, PROXY).ffmpeg_commands[-1]
+    assert killed.exit_code == -signal.SIGKILL
+    assert killed.cpu_seconds > 0
+    assert killed.max_rss_mb > 5
+
+
+def test_ffmpeg_that_hangs(open_platform: OpenPlatform, clips: Clips) -> None:
+    """An ffmpeg that makes no progress is stopped."""
+    platform = open_platform(stall_timeout_s=1.0)
+    upload = platform.add(clips.detailed(), PROXY)
+    assert_dies(platform, upload, PROXY, "STALLED", observer=OnFirstProgress(lambda process: process.suspend()))
+
+
+def test_ffmpeg_that_takes_too_long(open_platform: OpenPlatform, clips: Clips) -> None:
+    """An ffmpeg over its time limit is stopped."""
+    platform = open_platform(job_timeout_s=0.3)
+    assert_dies(platform, platform.add(clips.detailed(), PROXY), PROXY, "TIMEOUT")
+
+
+def test_ffmpeg_without_memory(open_platform: OpenPlatform, clips: Clips) -> None:
+    """An ffmpeg over its memory limit ends as out of memory."""
+    platform = open_platform(ffmpeg_memory_mb=60)
+    assert_dies(platform, platform.add(clips.detailed(), PROXY), PROXY, "OUT_OF_MEMORY")
+
+
+class LocksDatabase(Observer):
+    """Holds the database's write lock from the first word of ffmpeg until it is let go."""
+
+    def __init__(self, path: Path, hold_s: float) -> None:
+        self._path, self._hold_s, self._connection = path, hold_s, None
+
+    def stage(self, job: Job, name: str) -> None:
+        if name == "ffmpeg" and self._connection is None:
+            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+            threading.Timer(self._hold_s, self.let_go).start()
+
+    def let_go(self) -> None:
+        """Give the lock back."""
+        assert self._connection is not None
+        self._connection.rollback()
+        self._connection.close()
+
+
+def test_database_locked_for_a_while_loses_nothing(open_platform: OpenPlatform, clips: Clips) -> None:
+    """The work is done and the database is locked: the record is written as soon as the lock is gone."""
+    platform = open_platform(database_timeout_s=0.2, lease_s=20.0)
+    upload = platform.add(clips.landscape(), ENVELOPE)
+    platform.work(observer=LocksDatabase(platform.settings.home / "mediajobs.db", 2.0))
+    assert platform.job(upload, ENVELOPE).status is JobStatus.COMPLETED
+    assert len(platform.attempts(upload, ENVELOPE)) == 1
+
+
+def test_database_locked_for_good_ends_as_lost(open_platform: OpenPlatform, clips: Clips) -> None:
+    """Locked beyond the lease, at every attempt: each is recovered as lost, the last leaves the job dead."""
+    platform = open_platform(database_timeout_s=0.2, lease_s=0.6)
+    upload = platform.add(clips.landscape(), ENVELOPE)
+    for _ in range(3):
+        lock = LocksDatabase(platform.settings.home / "mediajobs.db", 3.0)
+        with pytest.raises(DatabaseBusyError):
+            platform.work(observer=lock)
+        _until(lambda: _recover(platform) == 1)
+    job = platform.job(upload, ENVELOPE)
+    attempts = platform.attempts(upload, ENVELOPE)
+    assert (job.status, job.error_code) == (JobStatus.DEAD, "WORKER_LOST")
+    assert [attempt.status for attempt in attempts] == [AttemptStatus.LOST] * 3
+    assert all(attempt.manifest for attempt in attempts)
+    assert platform.leftovers() == []
+
+
+def _recover(platform: Platform) -> int:
+    try:
+        return recover(platform.history, platform.settings, is_alive=lambda _: False).lost
+    except DatabaseBusyError:
+        return 0
+
+
+def _until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    gone = threading.Event()
+    for _ in range(int(timeout_s / 0.1)):
+        if condition():
+            return
+        gone.wait(0.1)
+    raise AssertionError("the condition was not met in time")
+
+
+def test_job_cancelled_while_it_runs(open_platform: OpenPlatform, clips: Clips) -> None:
+    """Cancelling a job that is being worked on stops its ffmpeg and leaves a cancelled attempt."""
+    platform = open_platform(lease_s=0.6)
+    upload = platform.add(clips.detailed(), PROXY)
+    job_id = platform.job(upload, PROXY).id
+
+    def cancel(_: psutil.Process) -> None:
+        platform.history.jobs.cancel(job_id)
+
+    (outcome,) = platform.work(observer=OnFirstProgress(cancel))
+    assert outcome.status is AttemptStatus.CANCELLED
+    assert platform.job(upload, PROXY).status is JobStatus.CANCELLED
+    assert [attempt.status for attempt in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
+    assert not [child for child in psutil.Process().children() if is_ffmpeg(child)]
+    assert platform.leftovers() == []
+
+
+def test_interrupted_worker_hands_its_job_back(platform: Platform, clips: Clips) -> None:
+    """Ctrl-C in mid-ffmpeg: the attempt is on record as cancelled, and the job goes back into the queue."""
+    upload = platform.add(clips.detailed(), PROXY)
+
+    def interrupt(_: psutil.Process) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        platform.work(observer=OnFirstProgress(interrupt))
+    assert platform.job(upload, PROXY).status is JobStatus.QUEUED
+    assert [attempt.status for attempt in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
+    assert platform.leftovers() == []
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS
