@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import Attempt, Job, Upload
+from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
@@ -41,6 +42,14 @@ class Platform:
             str(path), chosen, max_attempts=options.pop("max_attempts", self.settings.max_attempts), **options
         )
         return upload
+
+    def register(self, path: Path, *, created_at: datetime | None = None) -> Upload:
+        """Make a file known without asking for anything; `created_at` is when it is said to have been."""
+        upload = Intake(self.history, self.storage).register(str(path), trace_id=new_trace_id())
+        if created_at is None:
+            return upload
+        moved = upload.model_copy(update={"id": new_id(), "origin": None, "created_at": created_at})
+        return self.history.uploads.add(moved)
 
     def work(self, *, observer: Observer | None = None) -> list[Outcome]:
         """One pass over the queue: every job that is due gets one attempt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import Blame, NotFoundError
 from mediajobs_dagster.history.database import Database, insert_or_ignore
-from mediajobs_dagster.history.paging import newest_first, older_than, pages, starting_after
+from mediajobs_dagster.history.paging import Conditions, newest_first, newest_of, older_than, pages, starting_after
 from mediajobs_dagster.history.schema import job_history, jobs
 from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
 
@@ -36,7 +36,12 @@ class AttemptFilter:
     job_id: str | None = None
     run_id: str | None = None
 
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
+    def alternatives(self) -> list[Conditions]:
+        """The filter taken apart: conditions for each status, if it names any."""
+        parts = [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
+        return [part.conditions() for part in parts or [self]]
+
+    def conditions(self) -> Conditions:
         """The filter as conditions on the table `job_history`."""
         columns = job_history.c
         equal = {
@@ -99,18 +104,20 @@ class Attempts:
         columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
         with self._database.read() as connection:
             behind = starting_after(connection, job_history, after)
-            statement = sa.select(*columns).where(*filter.conditions(), *behind)
-            rows = connection.execute(newest_first(job_history, statement, limit=limit)).mappings()
+            alternatives = [conditions + behind for conditions in filter.alternatives()]
+            rows = newest_of(connection, job_history, columns, alternatives, limit=limit)
             return [_attempt_of(row) for row in rows]
 
     def iterate(self, filter: AttemptFilter, *, with_manifest: bool = False) -> Iterator[Attempt]:
         """All of them, the newest first, a page at a time; rows added meanwhile do not show up."""
         columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
-        selection = sa.select(*columns).where(*filter.conditions())
 
         def fetch(last: Attempt | None) -> AttemptList:
-            behind = selection if last is None else selection.where(older_than(job_history, last.created_at, last.id))
-            return self._select(newest_first(job_history, behind, limit=_PAGE))
+            behind = [] if last is None else [older_than(job_history, last.created_at, last.id)]
+            alternatives = [conditions + behind for conditions in filter.alternatives()]
+            with self._database.read() as connection:
+                rows = newest_of(connection, job_history, columns, alternatives, limit=_PAGE)
+            return [_attempt_of(row) for row in rows]
 
         return pages(fetch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
 from mediajobs_dagster.history.leases import NO_LEASE, Leases, check_transition, lock_job, set_job
-from mediajobs_dagster.history.paging import newest_first, starting_after
+from mediajobs_dagster.history.paging import Conditions, newest_of, starting_after
 from mediajobs_dagster.history.schema import IS_FREE, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
@@ -35,7 +35,12 @@ class JobFilter:
     ids: tuple[str, ...] | None = None
     """None: any."""
 
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
+    def alternatives(self) -> list[Conditions]:
+        """The filter taken apart: conditions for each status, if it names any."""
+        parts = [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
+        return [part.conditions() for part in parts or [self]]
+
+    def conditions(self) -> Conditions:
         """The filter as conditions on the table `jobs`."""
         equal = {
             jobs.c.job_type: self.job_type,
@@ -100,9 +105,8 @@ class Jobs(Leases):
         """
         with self._database.read() as connection:
             behind = starting_after(connection, jobs, after)
-            statement = sa.select(*JOB_COLUMNS).where(*filter.conditions(), *behind)
-            rows = connection.execute(newest_first(jobs, statement, limit=limit)).mappings()
-            return [job_of(row) for row in rows]
+            alternatives = [conditions + behind for conditions in filter.alternatives()]
+            return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=limit)]
 
     def cancel(self, job_id: str) -> Job:
         """Call a job off. Raises NotFoundError, and IllegalTransitionError when it is final already.

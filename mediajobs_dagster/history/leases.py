@@ -219,11 +219,15 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
     )
     batch = (
         sa.select(jobs.c.id)
-        .join(head, sa.and_(jobs.c.trace_id == head.c.trace_id, jobs.c.subject_day == head.c.subject_day))
-        .where(is_due)
+        # Compared with single values rather than joined, so that every planner looks the trace up in its index.
+        .where(
+            is_due,
+            jobs.c.trace_id == sa.select(head.c.trace_id).scalar_subquery(),
+            jobs.c.subject_day == sa.select(head.c.subject_day).scalar_subquery(),
+        )
         .order_by(*foremost)
         .limit(limit)
-        .with_for_update(of=jobs, skip_locked=True)
+        .with_for_update(skip_locked=True)
         .cte("batch")
     )
     return sa.update(jobs).where(jobs.c.id.in_(sa.select(batch.c.id)))

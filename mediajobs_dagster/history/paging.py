@@ -24,12 +24,36 @@ class Dated(Protocol):
 Row = TypeVar("Row", bound=Dated)
 
 
+Conditions = list[sa.ColumnElement[bool]]
+
+
 def newest_first(table: sa.Table, statement: sa.Select[Any], *, limit: int) -> sa.Select[Any]:
     """At most `limit` rows, the newest first; ids break ties."""
     return statement.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
 
 
-def starting_after(connection: sa.Connection, table: sa.Table, after: str | None) -> list[sa.ColumnElement[bool]]:
+def newest_of(
+    connection: sa.Connection,
+    table: sa.Table,
+    columns: Sequence[sa.ColumnElement[Any]],
+    alternatives: Sequence[Conditions],
+    *,
+    limit: int,
+) -> list[sa.RowMapping]:
+    """At most `limit` rows to which one of the alternatives, which must exclude each other, applies; newest first.
+
+    Each alternative is a query of its own: an index has the rows of one status in the order of the list, but those of
+    several would have to be sorted, or searched for among all others.
+    """
+    found: list[sa.RowMapping] = []
+    for conditions in alternatives:
+        statement = newest_first(table, sa.select(*columns).where(*conditions), limit=limit)
+        found += connection.execute(statement).mappings()
+    found.sort(key=lambda row: (row[table.c.created_at], row[table.c.id]), reverse=True)
+    return found[:limit]
+
+
+def starting_after(connection: sa.Connection, table: sa.Table, after: str | None) -> Conditions:
     """The condition for rows that stand behind the one with the id `after`, newest first; none for the first page.
 
     Raises NotFoundError when there is no such row any more.

@@ -137,7 +137,7 @@ sa.Index(
     sqlite_where=IS_FREE,
     postgresql_where=IS_FREE,
 )
-sa.Index("jobs_due", jobs.c.job_type, jobs.c.not_before, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
+sa.Index("jobs_due", jobs.c.not_before, jobs.c.job_type, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
 _is_assigned = sa.text("dispatch_id IS NOT NULL")
 sa.Index("jobs_of_dispatch", jobs.c.dispatch_id, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
 sa.Index("jobs_active", jobs.c.job_type, sqlite_where=_is_assigned, postgresql_where=_is_assigned)

@@ -115,7 +115,6 @@ class Runner:
                 child.moved()  # only now: a slow sink is not ffmpeg's stall
 
             pipe = Pipe(take_progress)
-            oom_before = oom_kills()
             exit_code = child.run(
                 ("-progress", f"pipe:{pipe.write_end}", *run.arguments),
                 cwd=cwd,
@@ -123,10 +122,7 @@ class Runner:
                 stdout=Pipe(take_data, bulk=True) if command.stdout else None,
                 progress=pipe,
             )
-            stderr.close()
-            if exit_code:
-                remote = command.has_remote_input
-                raise diagnose(stderr.text, exit_code, input_is_remote=remote, oom_evidence=oom_kills() > oom_before)
+            run.raise_if_failed(exit_code, input_is_remote=command.has_remote_input)
             refusal = diagnose_success(
                 stderr.faults,
                 out_seconds=progress.out_seconds,
@@ -161,12 +157,8 @@ class Runner:
                 if len(answer) > _MAX_ANSWER_BYTES:
                     raise InputNotMediaError("The input declares more tracks than any media file has.")
 
-            oom_before = oom_kills()
             exit_code = child.run(arguments, cwd=cwd, stderr=Pipe(stderr.feed), stdout=Pipe(take))
-            stderr.close()
-            if exit_code:
-                remote = is_remote(source)
-                raise diagnose(stderr.text, exit_code, input_is_remote=remote, oom_evidence=oom_kills() > oom_before)
+            run.raise_if_failed(exit_code, input_is_remote=is_remote(source))
         return json.loads(answer.decode(errors="replace"))
 
 
@@ -186,6 +178,7 @@ class _Recorded:
         self._stderr = stderr
         self._progress = progress
         self._report = report
+        self._oom_kills = oom_kills()
 
     @contextmanager
     def child(self, program: Path, limits: Limits, cancel: Cancellation | None) -> Generator[Child]:
@@ -202,6 +195,13 @@ class _Recorded:
         finally:
             if self._report:
                 self._report(self._record(child, started_at, time.monotonic() - clock, status))
+
+    def raise_if_failed(self, exit_code: int, *, input_is_remote: bool) -> None:
+        """Raise what the program's end means, unless it ended well."""
+        self._stderr.close()
+        if exit_code:
+            oom_evidence = oom_kills() > self._oom_kills
+            raise diagnose(self._stderr.text, exit_code, input_is_remote=input_is_remote, oom_evidence=oom_evidence)
 
     def _record(self, child: Child, started_at: datetime, seconds: float, status: str) -> FfmpegCommand:
         made = self._progress.out_seconds if self._progress else None

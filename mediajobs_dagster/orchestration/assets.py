@@ -94,7 +94,6 @@ def job_of(job_type: JobType) -> UnresolvedAssetJobDefinition:
         tags=tags.of_job_type(job_type),
         # An attempt is one process group already; a process a step would only add seconds.
         executor_def=dg.in_process_executor,
-        partitions_def=DAYS,
     )
 
 
@@ -114,12 +113,12 @@ def _work(
 ) -> list[Outcome]:
     dispatch_id = context.run.tags.get(tags.DISPATCH)
     if dispatch_id is None:
-        dispatch_id, trace_id = context.run_id, context.run.tags.get(tags.TRACE_ID) or new_trace_id()
-        context.instance.add_run_tags(context.run_id, {tags.TRACE_ID: trace_id})
+        dispatch_id, trace_id = context.run.run_id, context.run.tags.get(tags.TRACE_ID) or new_trace_id()
+        context.instance.add_run_tags(context.run.run_id, {tags.TRACE_ID: trace_id})
         day = date.fromisoformat(context.partition_key)
         count = enqueue_stale(worker, job_type, day, dispatch_id=dispatch_id, trace_id=trace_id, force=force)
         context.log.info(f"{count} uploads of {day} have no fresh {job_type.asset}; trace {trace_id}.")
-    return work_off(worker, dispatch_id, run_id=context.run_id, observer=observer)
+    return work_off(worker, dispatch_id, run_id=context.run.run_id, observer=observer)
 
 
 def _fault_of_run(outcomes: list[Outcome]) -> str | None:
@@ -134,6 +133,6 @@ def _fault_of_run(outcomes: list[Outcome]) -> str | None:
 
 def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:
     # A person who terminates a run wants its job gone; a machine that shuts down wants it done elsewhere.
-    run = context.instance.get_run_by_id(context.run_id)
+    run = context.instance.get_run_by_id(context.run.run_id)
     terminated = run is not None and run.status is dg.DagsterRunStatus.CANCELING
     return JobStatus.CANCELLED if terminated else JobStatus.QUEUED

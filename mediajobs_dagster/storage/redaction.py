@@ -22,13 +22,14 @@ _SECRET_NAME = (
 )
 _PARAMETER_NAME = rf"(?:x-(?:amz|goog)-[\w-]{{1,40}}|signature|credential|token|(?<![a-z])sig|{_SECRET_NAME})"
 _QUOTED = r"""b?"(?:\\.|[^"\\\r\n])*"?|b?'(?:\\.|[^'\\\r\n])*'?"""
+_OPENING_QUOTE = re.compile(r"""b?["']""")
 
 _QUERY = re.compile(r"""\?(?:[^\s"'<>\\]|\\(?!["']))+""")
 _SIGNED = re.compile(rf"{_PARAMETER_NAME}(?:=|%3D)|[?&]key=", re.IGNORECASE)
 _USERINFO = re.compile(
     # The second form is for passwords with a raw `/`, `?` or `#`, which database addresses may have; `host:port/` is
     # not one.
-    rf"""(?<=://)(?!{REDACTED}@)(?:[^\s/?#"']+@|[^\s/:@"']*:(?!\d{{1,5}}(?:[/?#]|$))[^\s@"']+@)"""
+    rf"""(?<=://)(?!{REDACTED}@)(?:[^\s/?#"']+@|[^\s/:@"']*:(?!\d{{1,5}}(?:[/?#]|$))[^\s@"']{{1,1024}}@)"""
 )
 _HEADER = re.compile(
     r"""((?:authorization|x-amz-security-token|x-api-key|cookie)["']?[ \t]*[:=][ \t]*)"""
@@ -73,5 +74,5 @@ def _redact_query(match: re.Match[str]) -> str:
 def _redact_value(match: re.Match[str]) -> str:
     name, value = match.groups()
     # A quoted value keeps its quotes, so that JSON stays JSON.
-    quotation = value.removeprefix("b")[:1]
-    return f"{name}{quotation}{REDACTED}{quotation}" if quotation in ("'", '"') else f"{name}{REDACTED}"
+    opening = _OPENING_QUOTE.match(value)
+    return f"{name}{opening[0]}{REDACTED}{opening[0][-1]}" if opening else f"{name}{REDACTED}"

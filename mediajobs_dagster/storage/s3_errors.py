@@ -14,6 +14,8 @@ SDK_ERRORS = (
     sdk.BotoCoreError,
     sdk.ClientError,
     transfer.RetriesExceededError,
+    transfer.S3DownloadFailedError,
+    transfer.S3CopyFailedError,
     transfer.S3ValidationError,
 )
 """All that an operation of the SDK is known to raise for the server's sake."""
@@ -34,7 +36,7 @@ _NO_CREDENTIALS = (
     sdk.TokenRetrievalError,
     sdk.UnauthorizedSSOTokenError,
 )
-_UNREACHABLE = (sdk.HTTPClientError, sdk.IncompleteReadError, transfer.RetriesExceededError)
+_UNREACHABLE = (sdk.ConnectionError, sdk.HTTPClientError, sdk.IncompleteReadError, transfer.RetriesExceededError)
 
 
 def storage_error(error: Exception, doing: str, secrets: tuple[str, ...]) -> StorageError:
@@ -47,6 +49,8 @@ def storage_error(error: Exception, doing: str, secrets: tuple[str, ...]) -> Sto
             f"Could not {doing}: {reason}. Set MEDIAJOBS_S3_ACCESS_KEY_ID and MEDIAJOBS_S3_SECRET_ACCESS_KEY, or give "
             "this machine a role."
         )
+    if isinstance(error, transfer.S3DownloadFailedError):  # raised for this one reason
+        return StorageUnavailableError(f"Could not {doing}: it was replaced meanwhile. Try again.")
     if isinstance(error, _UNREACHABLE):
         return StorageUnavailableError(
             f"Could not {doing}: {reason}. Check MEDIAJOBS_S3_ENDPOINT_URL, the network and the S3 server."

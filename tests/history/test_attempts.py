@@ -69,14 +69,26 @@ def test_lists_leave_the_manifest_out_unless_asked(history: History) -> None:
 
 
 def test_lists_page_by_key_newest_first(history: History) -> None:
-    attempts = [an_attempt(created_at=NOON + timedelta(seconds=number // 3)) for number in range(10)]
+    """Of one query and of several that are put together, as there are for a filter by statuses."""
+    statuses = [AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.SUCCESS, AttemptStatus.SKIPPED]
+    attempts = [
+        an_attempt(created_at=NOON + timedelta(seconds=number // 3), status=statuses[number % 4])
+        for number in range(10)
+    ]
     for attempt in attempts:
         history.attempts.record(attempt)
     expected = [a.id for a in sorted(attempts, key=lambda a: (a.created_at, a.id), reverse=True)]
-    first = history.attempts.list(AttemptFilter(), limit=4)
-    second = history.attempts.list(AttemptFilter(), limit=4, after=first[-1].id)
-    third = history.attempts.list(AttemptFilter(), limit=4, after=second[-1].id)
-    assert [a.id for a in first + second + third] == expected
+    for filter in (AttemptFilter(), AttemptFilter(statuses=tuple(AttemptStatus))):
+        assert paged(history, filter) == expected
+
+
+def paged(history: History, filter: AttemptFilter) -> list[str]:
+    """The ids of three pages of four."""
+    first = history.attempts.list(filter, limit=4)
+    second = history.attempts.list(filter, limit=4, after=first[-1].id)
+    third = history.attempts.list(filter, limit=4, after=second[-1].id)
+    assert (len(first), len(second)) == (4, 4)
+    return [attempt.id for attempt in first + second + third]
 
 
 def test_iterating_reaches_every_page(history: History) -> None:

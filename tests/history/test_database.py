@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from alembic.script import ScriptDirectory
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, SettingsError
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
 from mediajobs_dagster.history.schema import SCHEMA_VERSION, metadata
-from tests.history.factories import THUMB, a_new_job, an_attempt
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
 from tests.servers.postgres import running_postgres
 
 
@@ -201,3 +202,64 @@ def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path: Path
     with pytest.raises(DatabaseUnavailableError):
         History.open(f"sqlite:///{path}")
     assert path.is_dir() if content is None else path.read_bytes() == content
+
+
+def test_sqlite_has_planning_figures_for_every_index(tmp_path: Path) -> None:
+    """A new index without its line in a migration would never be used, or always."""
+    path = tmp_path / "history.db"
+    History.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        indexes = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name != 'alembic_version'"
+        )
+        figures = connection.execute("SELECT idx, stat FROM sqlite_stat1").fetchall()
+        assert {name for (name,) in indexes} == {name for name, _ in figures}
+        for name, stat in figures:
+            columns = connection.execute("SELECT count(*) FROM pragma_index_info(?)", (name,)).fetchone()
+            assert len(stat.split()) == 1 + columns[0], name
+
+
+@pytest.mark.parametrize("history_url", ["sqlite"], indirect=True)
+def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -> None:
+    """Each poll, claim and freshness check finds its rows by an index that fits it, also in an empty database."""
+    plans: dict[str, str] = {}
+
+    def explain(_connection: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "WITH", "UPDATE")):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans[statement] = " | ".join(row[3] for row in cursor.fetchall())
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", explain)
+    try:
+        history.jobs.assign(THUMB, limit=5, lease_s=60)
+        history.jobs.claim("d", run_id=None, host="h", lease_s=60)
+        history.jobs.renew("d", lease_s=60)
+        history.jobs.release("d")
+        history.jobs.lost()
+        history.jobs.expired_dispatches()
+        history.jobs.active(THUMB)
+        history.jobs.next_due([THUMB])
+        history.attempts.latest_success(THUMB, "upload-1")
+        history.attempts.last_success_at(THUMB)
+        history.attempts.failures_of_ours(THUMB, since=NOON)
+        history.attempts.list(AttemptFilter(job_name=THUMB, error_code="STALLED"))
+        history.attempts.list(AttemptFilter(job_name=THUMB, trace_id="t"))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
+    assert len(plans) >= 13
+    used = " ".join(plans.values())
+    for index in (
+        "jobs_to_assign",
+        "jobs_to_assign_of_trace",
+        "jobs_of_dispatch",
+        "jobs_leased",
+        "jobs_active",
+        "jobs_due",
+        "job_history_of_job",
+        "job_history_completed",
+        "job_history_of_error",
+        "job_history_of_trace",
+    ):
+        assert f"{index} " in used, plans
+    for plan in plans.values():
+        assert not {"SCAN jobs", "SCAN job_history"} & set(plan.split(" | ")), plans

@@ -51,6 +51,8 @@ class FaultyS3:
     upstream_port: int
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path (with its query) of each request so far."""
+    heads: list[str] = field(default_factory=list)
+    """The whole head of each request so far."""
     bytes_sent: int = 0
     """Bytes of response bodies sent to clients so far."""
 
@@ -116,7 +118,7 @@ class FaultyS3:
             if not head:
                 return
             method, path = head.split(b" ", 2)[:2]
-            fault = self._begin(method.decode(), path.decode())
+            fault = self._begin(method.decode(), path.decode(), head.decode())
             if fault and fault.kind is Kind.ANSWER:
                 _answer(client, head, body, fault.status)
             elif fault and fault.kind is Kind.DROP and not fault.after_bytes:
@@ -124,9 +126,10 @@ class FaultyS3:
             else:
                 self._relay(client, head, body, fault)
 
-    def _begin(self, method: str, path: str) -> Fault | None:
+    def _begin(self, method: str, path: str, head: str) -> Fault | None:
         with self._lock:
             self.requests.append((method, path))
+            self.heads.append(head)
             fault = next((fault for fault in self._faults if fault.fits(method, path)), None)
             if fault:
                 fault.times -= 1
@@ -152,10 +155,10 @@ class FaultyS3:
         while chunk:
             if limit is not None:
                 chunk = chunk[: limit - sent]
-            client.sendall(chunk)
             sent += len(chunk)
-            with self._lock:
+            with self._lock:  # before they are sent, because whoever has read them may look at once
                 self.bytes_sent += len(chunk)
+            client.sendall(chunk)
             if sent == limit:
                 if fault and fault.kind is Kind.DROP:
                     _reset(client)
@@ -182,7 +185,9 @@ def _answer(client: socket.socket, head: bytes, body: bytes, status: int) -> Non
         missing = int(fields.get(b"content-length", b"0")) - len(body)
         while missing > 0 and (chunk := client.recv(CHUNK)):
             missing -= len(chunk)
-    code = {403: "AccessDenied", 404: "NoSuchKey", 503: "ServiceUnavailable"}.get(status, "InternalError")
+    code = {403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed", 503: "ServiceUnavailable"}.get(
+        status, "InternalError"
+    )
     text = f"<Error><Code>{code}</Code><Message>as the test asked</Message></Error>".encode()
     content = b"" if head.startswith(b"HEAD ") else text
     client.sendall(

@@ -35,6 +35,17 @@ class S3Server:
         """Address for the SDK; buckets are addressed in the path."""
         return f"http://127.0.0.1:{self.port}"
 
+    def make_bucket(self) -> str:
+        """Make a new, empty bucket; its name."""
+        # Imported here: the SDK takes time, and tests that need no S3 must not wait for it.
+        from mediajobs_dagster.storage.s3_client import S3Access, make_client
+
+        name = f"bucket-{uuid4().hex[:12]}"
+        client = make_client(S3Access("us-east-1", self.endpoint, True, self.access_key, self.secret_key))
+        client.create_bucket(Bucket=name)
+        client.close()
+        return name
+
     def settings(self, bucket: str, home: Path) -> Settings:
         """Settings that keep objects in `bucket`, below the prefix `media/`."""
         return Settings.load(
@@ -91,21 +102,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def s3_bucket(s3_server: S3Server) -> str:
     """A new, empty bucket."""
-    # Imported here: the SDK takes time, and tests that need no S3 must not wait for it.
-    from mediajobs_dagster.storage.s3_client import S3Access, make_client
-
-    access = S3Access(
-        region="us-east-1",
-        endpoint_url=s3_server.endpoint,
-        path_style=True,
-        access_key_id=s3_server.access_key,
-        secret_access_key=s3_server.secret_key,
-    )
-    name = f"bucket-{uuid4().hex[:12]}"
-    client = make_client(access)
-    client.create_bucket(Bucket=name)
-    client.close()
-    return name
+    return s3_server.make_bucket()
 
 
 @pytest.fixture

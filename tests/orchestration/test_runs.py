@@ -1,0 +1,257 @@
+"""Jobs as Dagster runs: tags, metadata, checks, children, retries, and what turns a run red."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import dagster as dg
+import pytest
+from typing_extensions import override
+
+from mediajobs_dagster.attempts.observer import Observer
+from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.job_types.base import Child, JobType, Output, Params, Plan, Source
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, UploadRole
+from mediajobs_dagster.orchestration.metadata import MAX_BYTES
+from tests.clips import Clips
+from tests.orchestration.conftest import DagsterPlatform
+
+THUMB, PROXY = Thumbnail.name, EditProxy.name
+OpenDagster = Callable[..., DagsterPlatform]
+
+
+def test_everything_is_derived_from_the_registry(dagster_platform: DagsterPlatform) -> None:
+    """One asset, one job and one dispatch sensor a job type, and nothing else but the uploads and the recovery."""
+    repository = dagster_platform.definitions.get_repository_def()
+    names = [job_type.name for job_type in dagster_platform.registry]
+    assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
+        "uploads",
+        "thumbnail",
+        "edit_proxy",
+        "audio_envelope",
+    }
+    assert {name for name in repository.job_names if not name.startswith("__")} == set(names)
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        *(f"dispatch_{name}" for name in names),
+        "lease_recovery",
+        "observe_uploads",
+    }
+
+
+def test_one_trace_over_all_runs(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Each job of an upload has a run of its own, found by the trace, tagged with type, subject, lane and priority."""
+    upload = dagster_platform.add(clips.landscape(), priority=7)
+    other = dagster_platform.add(clips.no_audio(), THUMB)
+    dagster_platform.run_queue()
+    runs = dagster_platform.runs(traceId=upload.trace_id)
+    assert {run.job_name for run in runs} == {job_type.name for job_type in dagster_platform.registry}
+    for run in runs:
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        assert run.tags["mediajobs/job_type"] == run.job_name
+        assert run.tags["mediajobs/subject"] == upload.id
+        assert run.tags["mediajobs/lane"] == dagster_platform.registry[run.job_name].lane
+        assert run.tags["dagster/priority"] == "7"
+        assert run.tags["dagster/partition"] == upload.created_at.date().isoformat()
+    assert [run.job_name for run in dagster_platform.runs(traceId=other.trace_id)] == [THUMB]
+    assert dagster_platform.attempts(upload, THUMB)[0].run_id in {run.run_id for run in runs}
+
+
+def test_materialization_tells_the_story(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Figures as numbers, commands and operations as tables, the picture itself, and all of it in 16 KB."""
+    dagster_platform.add(clips.landscape(), THUMB)
+    dagster_platform.run_queue()
+    event = dagster_platform.instance.get_latest_materialization_event(dg.AssetKey("thumbnail"))
+    assert event is not None
+    materialization = event.asset_materialization
+    assert materialization is not None
+    metadata = materialization.metadata
+    assert isinstance(metadata["rtf"].value, float)
+    assert isinstance(metadata["bytes_out"].value, int)
+    commands = metadata["ffmpeg_commands"]
+    assert isinstance(commands, dg.TableMetadataValue)
+    assert any("-frames:v 1" in str(record.data["command"]) for record in commands.records)
+    assert isinstance(metadata["storage_operations"], dg.TableMetadataValue)
+    assert "data:image/jpeg;base64," in str(metadata["preview"].value)
+    assert str(metadata["attempt"].value).startswith("mediajobs attempt ")
+    assert len(dg.serialize_value(materialization)) < MAX_BYTES
+
+
+def test_metadata_of_a_large_batch_stays_small(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """A run of many jobs of one trace says how many rows it left out."""
+    job_type, trace_id = dagster_platform.registry[THUMB], "a" * 32
+    requests = [
+        job_type.request(dagster_platform.add(path, THUMB), trace_id=trace_id, params={"atSeconds": number / 10})
+        for path in (clips.landscape(),)
+        for number in range(40)
+    ]
+    dagster_platform.history.jobs.enqueue(requests)
+    dagster_platform.run_queue()
+    (run,) = dagster_platform.runs(traceId=trace_id)
+    events = dagster_platform.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    (materialization,) = [event.asset_materialization for event in events]
+    assert materialization is not None
+    assert materialization.metadata["jobs"].value == 40
+    assert materialization.metadata["attempts_left_out"].value
+    assert len(dg.serialize_value(materialization)) < MAX_BYTES
+
+
+def test_bad_upload_fails_its_own_run_only(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """A run whose only job failed is red, although nobody but the input is to blame."""
+    upload = dagster_platform.add(clips.text_named_mp4(), THUMB)
+    dagster_platform.run_queue()
+    (run,) = dagster_platform.runs(traceId=upload.trace_id)
+    assert run.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_bad_upload_in_a_batch_is_a_warning(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """In a batch the others are not held up: the run is green, and the check warns with the list."""
+    platform = dagster_platform
+    good, bad = platform.add(clips.landscape(), PROXY), platform.add(clips.text_named_mp4(), PROXY)
+    trace_id = "b" * 32
+    platform.history.jobs.enqueue([platform.registry[THUMB].request(each, trace_id=trace_id) for each in (bad, good)])
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    result = platform.execute(THUMB, request)
+    assert result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    (row,) = check.metadata["uploads_without_output"].value
+    assert (row.data["upload"], row.data["code"]) == (bad.id, "INPUT_NOT_MEDIA")
+    assert platform.job(good, THUMB).status is JobStatus.COMPLETED
+
+
+def test_fault_of_the_system_turns_the_run_red_and_is_tried_again(
+    dagster_platform: DagsterPlatform, clips: Clips
+) -> None:
+    """Each attempt at a job is a run of its own; the run of a failed attempt is red even if others succeeded in it."""
+    platform = dagster_platform
+    lost, good = platform.add(clips.landscape(), PROXY), platform.add(clips.no_audio(), PROXY)
+    platform.storage.delete(lost.storage_key)
+    trace_id = "c" * 32
+    platform.history.jobs.enqueue([platform.registry[THUMB].request(each, trace_id=trace_id) for each in (lost, good)])
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    assert not platform.execute(THUMB, request).success
+    assert platform.job(lost, THUMB).status is JobStatus.FAILED
+    assert platform.job(good, THUMB).status is JobStatus.COMPLETED
+    for _ in range(2):
+        (retry,) = platform.requests(f"dispatch_{THUMB}")
+        platform.execute(THUMB, retry)
+    assert platform.job(lost, THUMB).status is JobStatus.DEAD
+    attempts = platform.attempts(lost, THUMB)
+    assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
+    assert len({attempt.run_id for attempt in attempts}) == 3
+    assert len(platform.runs(traceId=trace_id)) == 3
+
+
+def test_outputs_that_are_there_are_not_made_again(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """The same content, parameters and version: the attempt is skipped, unless it is forced or the output is gone."""
+    platform = dagster_platform
+    upload = platform.add(clips.landscape(), THUMB)
+    platform.run_queue()
+    job = platform.job(upload, THUMB)
+
+    platform.history.jobs.retry(job.id)
+    platform.run_queue()
+    assert platform.job(upload, THUMB).status is JobStatus.SKIPPED
+    skipped = platform.attempts(upload, THUMB)[-1]
+    assert (skipped.status, (skipped.result or {})["skipped"]) == (AttemptStatus.SKIPPED, "up_to_date")
+    assert platform.manifest(upload, THUMB).ffmpeg_commands == ()
+
+    platform.storage.delete(f"thumbs/uploads/{upload.id}/thumb.jpg")
+    platform.history.jobs.retry(job.id)
+    platform.run_queue()
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+
+    platform.history.jobs.retry(job.id, force=True)
+    platform.run_queue()
+    statuses = [attempt.status for attempt in platform.attempts(upload, THUMB)]
+    assert statuses == ["success", "skipped", "success", "success"]
+
+
+def test_adding_a_file_twice_enqueues_nothing_twice(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """The same file is the same upload with the same jobs."""
+    first = dagster_platform.add(clips.landscape())
+    again = dagster_platform.add(clips.landscape())
+    assert again == first
+    assert len(dagster_platform.history.jobs.list(JobFilter())) == len(dagster_platform.registry)
+    assert len(list(dagster_platform.storage.list("uploads/"))) == 1
+
+
+def test_run_by_hand_makes_what_is_missing(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """A run without a dispatch enqueues and makes the missing outputs of its day, all of them only with `force`."""
+    platform = dagster_platform
+    uploads = [platform.register(path) for path in (clips.landscape(), clips.no_audio())]
+    day = uploads[0].created_at.date().isoformat()
+    assert platform.execute(THUMB, partition_key=day).success
+    assert [len(platform.attempts(upload, THUMB)) for upload in uploads] == [1, 1]
+    (run,) = platform.instance.get_runs()
+    job = platform.job(uploads[0], THUMB)
+    assert run.tags["traceId"] == job.trace_id
+
+    assert platform.execute(THUMB, partition_key=day).success
+    assert len(platform.history.jobs.list(JobFilter())) == 2
+
+    forced = {"ops": {"thumbnail": {"config": {"force": True}}}}
+    assert platform.execute(THUMB, partition_key=day, run_config=forced).success
+    assert len(platform.history.jobs.list(JobFilter())) == 4
+
+
+class Title(JobType):
+    """A text about a video, which becomes an upload of its own."""
+
+    name: ClassVar[str] = "test_title_v1"
+    asset: ClassVar[str] = "title"
+
+    @override
+    def output_keys(self, subject_id: str) -> tuple[str, ...]:
+        return (f"titles/{subject_id}/title.txt",)
+
+    @override
+    def plan(self, source: Source, params: Params) -> Plan:
+        (key,) = self.output_keys(source.upload.id)
+        text = Output("title.txt", key, "text/plain", literal=b"A title", becomes=UploadRole.EXPORT)
+        return Plan(outputs=(text,), children=(Child(THUMB), Child(PROXY, on_result=True)))
+
+
+def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> None:
+    """A finished job's result is an upload of role `export`; its children run on it or on the subject, one trace."""
+    platform = open_dagster(types=(Title(),))
+    upload = platform.add(clips.landscape(), Title.name)
+    platform.run_queue()
+    parent = platform.job(upload, Title.name)
+    thumb, proxy = sorted(platform.history.jobs.list(JobFilter(parent_job_id=parent.id)), key=lambda job: job.id)
+    result = platform.history.uploads.get(proxy.subject_id)
+    assert (result.role, result.storage_key) == (UploadRole.EXPORT, f"titles/{upload.id}/title.txt")
+    assert (thumb.job_type, thumb.subject_id, thumb.status) == (THUMB, upload.id, JobStatus.COMPLETED)
+    assert (proxy.job_type, proxy.status, proxy.error_code) == (PROXY, JobStatus.DEAD, "INPUT_NOT_MEDIA")
+    assert {job.trace_id for job in (parent, thumb, proxy)} == {upload.trace_id}
+    assert {run.job_name for run in platform.runs(traceId=upload.trace_id)} == {Title.name, THUMB, PROXY}
+
+    platform.history.jobs.retry(parent.id, force=True)
+    platform.run_queue()
+    children = platform.history.jobs.list(JobFilter(parent_job_id=parent.id))
+    assert {child.id for child in children} == {thumb.id, proxy.id}
+
+
+def test_interrupt_by_dagster_hands_the_job_back(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """What interrupts a run in mid-attempt leaves a cancelled attempt, and the job in the queue."""
+    platform = dagster_platform
+    platform.parts.observer = Interrupts()
+    upload = platform.add(clips.landscape(), PROXY)
+    with pytest.raises(KeyboardInterrupt):
+        platform.run_queue()
+    assert platform.job(upload, PROXY).status is JobStatus.QUEUED
+    assert [attempt.status for attempt in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
+    assert platform.leftovers() == []
+
+
+class Interrupts(Observer):
+    """Interrupts when ffmpeg is about to start."""
+
+    @override
+    def stage(self, job: Job, name: str) -> None:
+        if name == "ffmpeg":
+            raise KeyboardInterrupt
