@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
@@ -64,14 +65,21 @@ class LocalRuns:
         return True
 
     def _execute(self, job_type: JobType, batch: Dispatch) -> bool:
-        result = self.definitions.resolve_job_def(job_type.name).execute_in_process(
-            instance=self.instance,
-            tags=tags.of_dispatch(batch, job_type),
-            partition_key=batch.subject_day.isoformat(),
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
-        return result.success
+        job = self.definitions.resolve_job_def(job_type.name)
+        try:
+            # Told not to raise, Dagster would swallow a Ctrl-C together with the errors.
+            job.execute_in_process(
+                instance=self.instance,
+                tags=tags.of_dispatch(batch, job_type),
+                partition_key=batch.subject_day.isoformat(),
+                run_config=_QUIET,
+                raise_on_error=True,
+            )
+        except dg.Failure:
+            return False  # the run is red, and the history says why
+        except DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+        return True
 
     def _next_due(self, types: Sequence[JobType]) -> datetime | None:
         return self.parts.history.jobs.next_due([job_type.name for job_type in types]) if types else None
