@@ -154,11 +154,12 @@ class Child:
             for pipe in pipes:
                 selector.register(pipe, selectors.EVENT_READ, pipe)
             while selector.get_map():
-                for key, _ in selector.select(_TICK_S):
+                ready = selector.select(_TICK_S)
+                self._usage.look()  # first: what the pipes' listeners do may end the process
+                for key, _ in ready:
                     pipe: Pipe = key.data
                     if not pipe.pump():
                         selector.unregister(pipe)
-                self._usage.look()
                 self._check()
 
     def _check(self) -> None:

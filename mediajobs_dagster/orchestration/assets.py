@@ -67,7 +67,7 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
             )
         ],
     )
-    def make(context: dg.AssetExecutionContext, config: HandRun) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]  # Dagster knows only the bare class here
+    def make(context: dg.AssetExecutionContext, config: HandRun) -> dg.MaterializeResult:  # pyright: ignore
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
         observer = RunLog(context.log, parts.observer)
         outcomes = _work(context, worker, job_type, observer, force=config.force)

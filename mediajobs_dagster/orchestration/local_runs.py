@@ -17,7 +17,6 @@ from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
 
-
 # Dagster would print every event of every run over our progress bars; they are in its event log all the same.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +19,8 @@ from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
 
 MAX_BYTES = 16 * 1024
+_DAGSTERS_OWN = 1536
+"""What Dagster itself adds to a materialization: tags, versions, its asset key."""
 _MAX_ROWS = 20
 _MAX_CELL = 600
 _PREVIEW_EDGE = 160
@@ -37,12 +38,12 @@ def of_outcomes(outcomes: Sequence[Outcome], worker: Worker) -> Metadata:
         "jobs": dg.MetadataValue.int(len(outcomes)),
         "succeeded": dg.MetadataValue.int(sum(outcome.succeeded for outcome in outcomes)),
         "failed": dg.MetadataValue.int(len(failures(outcomes))),
-        "duration_seconds": dg.MetadataValue.float(round(spent, 3)),
-        "input_seconds": dg.MetadataValue.float(round(seconds, 3)),
-        "rtf": dg.MetadataValue.float(round(seconds / spent, 3) if spent else 0.0),
-        "ffmpeg_seconds": dg.MetadataValue.float(round(sum(each.metrics.ffmpeg_ms for each in manifests) / 1000, 3)),
-        "cpu_pct_avg": dg.MetadataValue.float(max((each.metrics.cpu_pct_avg for each in manifests), default=0.0)),
-        "mem_rss_mb_max": dg.MetadataValue.float(max((each.metrics.mem_rss_mb_max for each in manifests), default=0.0)),
+        "duration_seconds": _figure(spent),
+        "input_seconds": _figure(seconds),
+        "rtf": _figure(seconds / spent if spent else 0),
+        "ffmpeg_seconds": _figure(sum(each.metrics.ffmpeg_ms for each in manifests) / 1000),
+        "cpu_pct_avg": _figure(max((each.metrics.cpu_pct_avg for each in manifests), default=0)),
+        "mem_rss_mb_max": _figure(max((each.metrics.mem_rss_mb_max for each in manifests), default=0)),
         "bytes_in": dg.MetadataValue.int(sum(each.metrics.s3_bytes_in for each in manifests)),
         "bytes_out": dg.MetadataValue.int(sum(each.metrics.s3_bytes_out for each in manifests)),
     }
@@ -71,6 +72,10 @@ def of_check(outcomes: Sequence[Outcome]) -> Metadata:
 def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The attempts after which a job is without its output."""
     return [outcome for outcome in outcomes if not outcome.succeeded]
+
+
+def _figure(value: float) -> dg.MetadataValue:
+    return dg.MetadataValue.float(round(float(value), 3))
 
 
 def _of_single(outcome: Outcome, worker: Worker) -> Metadata:
@@ -143,21 +148,30 @@ def _storage_rows(manifest: Manifest) -> list[dict[str, Cell]]:
 
 def _with_tables(found: Metadata, tables: Mapping[str, list[dict[str, Cell]]]) -> Metadata:
     """`found` with as many rows of each table as fit; what was left out is said."""
-    budget = MAX_BYTES - _size(found)
-    for name, rows in tables.items():
-        kept: list[dict[str, Cell]] = []
-        for row in rows[:_MAX_ROWS]:
-            # Dagster repeats no column names, but their JSON and the schema's come to about as much.
-            budget -= len(json.dumps(row)) + 16
-            if budget < 1024:
-                break
-            kept.append(row)
+    for number, (name, rows) in enumerate(tables.items()):
+        share = (MAX_BYTES - _DAGSTERS_OWN - _size(found)) // (len(tables) - number)
+        kept = _that_fit(rows, share)
         if kept:
-            found[name] = dg.MetadataValue.table([dg.TableRecord(row) for row in kept])
+            found[name] = _table(kept)
         if len(kept) < len(rows):
             found[f"{name}_left_out"] = dg.MetadataValue.int(len(rows) - len(kept))
     return found
 
 
+def _that_fit(rows: list[dict[str, Cell]], size: int) -> list[dict[str, Cell]]:
+    kept = rows[:_MAX_ROWS]
+    while kept and _length(_table(kept)) > size:
+        kept = kept[:-1]
+    return kept
+
+
+def _table(rows: list[dict[str, Cell]]) -> dg.MetadataValue:
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+
+
 def _size(found: Metadata) -> int:
-    return sum(len(name) + len(str(value.value)) for name, value in found.items())
+    return sum(len(name) + _length(value) for name, value in found.items())
+
+
+def _length(value: dg.MetadataValue) -> int:
+    return len(dg.serialize_value(value))  # pyright: ignore[reportArgumentType]  # metadata values are serializable

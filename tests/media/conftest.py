@@ -49,10 +49,10 @@ def records() -> Records:
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """No test leaves a process or a file descriptor, however its commands ended."""
-    before = open_descriptors()
+    descriptors, processes = open_descriptors(), set(psutil.Process().children(recursive=True))
     yield
-    assert psutil.Process().children(recursive=True) == []
-    assert open_descriptors() - before == set()
+    assert set(psutil.Process().children(recursive=True)) - processes == set()
+    assert open_descriptors() - descriptors == set()
 
 
 def open_descriptors() -> set[tuple[str, str]]:

@@ -29,8 +29,8 @@ from tests.media.conftest import Records, endless
 
 
 def child() -> psutil.Process:
-    """The one process that is at work for us."""
-    (process,) = psutil.Process().children()
+    """The one ffmpeg that is at work for us."""
+    (process,) = [each for each in psutil.Process().children() if each.name().startswith("ffmpeg")]
     return process
 
 

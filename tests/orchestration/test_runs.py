@@ -82,11 +82,8 @@ def test_materialization_tells_the_story(dagster_platform: DagsterPlatform, clip
 def test_metadata_of_a_large_batch_stays_small(dagster_platform: DagsterPlatform, clips: Clips) -> None:
     """A run of many jobs of one trace says how many rows it left out."""
     job_type, trace_id = dagster_platform.registry[THUMB], "a" * 32
-    requests = [
-        job_type.request(dagster_platform.add(path, THUMB), trace_id=trace_id, params={"atSeconds": number / 10})
-        for path in (clips.landscape(),)
-        for number in range(40)
-    ]
+    upload = dagster_platform.register(clips.landscape())
+    requests = [job_type.request(upload, trace_id=trace_id, params={"atSeconds": number / 100}) for number in range(40)]
     dagster_platform.history.jobs.enqueue(requests)
     dagster_platform.run_queue()
     (run,) = dagster_platform.runs(traceId=trace_id)
@@ -118,7 +115,9 @@ def test_bad_upload_in_a_batch_is_a_warning(dagster_platform: DagsterPlatform, c
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
-    (row,) = check.metadata["uploads_without_output"].value
+    table = check.metadata["uploads_without_output"]
+    assert isinstance(table, dg.TableMetadataValue)
+    (row,) = table.records
     assert (row.data["upload"], row.data["code"]) == (bad.id, "INPUT_NOT_MEDIA")
     assert platform.job(good, THUMB).status is JobStatus.COMPLETED
 
