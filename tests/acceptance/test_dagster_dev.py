@@ -1,0 +1,134 @@
+"""`dagster dev` in the project folder, used as any Dagster user would: by its daemon, its backfills and its GraphQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import open_storage
+from tests.clips import Clips, real_footage
+from tests.platform import Platform
+from tests.servers.dagster_dev import DagsterDev, running_dagster_dev
+
+THUMB = Thumbnail.name
+
+RUNS = """query($filter: RunsFilter!) {
+  runsOrError(filter: $filter) { ... on Runs { results { runId jobName status tags { key value } } } }
+}"""
+
+LAUNCH = """mutation($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+
+BACKFILL = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+
+CHECKS = """query($key: AssetKeyInput!, $name: String!) {
+  assetCheckExecutions(assetKey: $key, checkName: $name, limit: 20) {
+    runId status evaluation { success partition metadataEntries { label ... on IntMetadataEntry { intValue } } }
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder that the server and the tests share."""
+    return tmp_path_factory.mktemp("dagster_dev") / "home"
+
+
+@pytest.fixture(scope="module")
+def dev(home: Path) -> Iterator[DagsterDev]:
+    """The server, for all tests of this module."""
+    with running_dagster_dev(home) as server:
+        yield server
+
+
+@pytest.fixture
+def shared(home: Path) -> Iterator[Platform]:
+    """The platform on the server's data folder; the server's daemon does the work."""
+    settings = Settings.load(_env_file=None, home=home)
+    with History.open(settings.database_url) as history:
+        yield Platform(settings, Registry.standard(), history, open_storage(settings))
+
+
+def ended(shared: Platform, trace_id: str, count: int) -> list[Job] | None:
+    """The jobs of a trace, once there are so many and all are over."""
+    jobs = shared.history.jobs.list(JobFilter(trace_id=trace_id))
+    return jobs if len(jobs) == count and all(job.status.is_final for job in jobs) else None
+
+
+@pytest.mark.timeout(240)
+def test_daemon_runs_what_is_added_and_runs_are_found_by_trace(dev: DagsterDev, shared: Platform, clips: Clips) -> None:
+    """The sensors start a run for each job; filtering by `traceId` gives exactly the runs of that trace."""
+    upload = shared.add(real_footage("bigbuckbunny.mp4"))
+    other = shared.add(clips.landscape(), THUMB)
+    jobs = dev.wait_for(lambda: ended(shared, upload.trace_id, len(shared.registry)), timeout_s=120)
+    dev.wait_for(lambda: ended(shared, other.trace_id, 1), timeout_s=120)
+    assert {job.status for job in jobs} == {JobStatus.COMPLETED}
+
+    def runs_of(trace_id: str) -> list[dict[str, str]]:
+        tags = [{"key": "traceId", "value": trace_id}]
+        return dev.ask(RUNS, filter={"tags": tags})["runsOrError"]["results"]
+
+    found = runs_of(upload.trace_id)
+    recorded = {attempt.run_id for job in jobs for attempt in shared.history.attempts.of_job(job.id)}
+    assert {run["runId"] for run in found} == recorded
+    assert {run["jobName"] for run in found} == {job.job_type for job in jobs}
+    assert [run["jobName"] for run in runs_of(other.trace_id)] == [THUMB]
+    assert runs_of("f" * 32) == []
+
+
+@pytest.mark.timeout(240)
+def test_backfill_over_three_days_reports_only_the_corrupt_upload(
+    dev: DagsterDev, shared: Platform, clips: Clips
+) -> None:
+    """Three days of uploads, one of them corrupt: the backfill completes, and only the corrupt one is reported."""
+    days = [datetime(2026, 3, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+    good = [shared.register(path, created_at=day) for day in days for path in (clips.landscape(), clips.no_audio())]
+    corrupt = shared.register(clips.text_named_mp4(), created_at=days[1])
+    params = {
+        "selector": {
+            "partitionSetName": f"{THUMB}_partition_set",
+            "repositorySelector": {"repositoryLocationName": "mediajobs", "repositoryName": "__repository__"},
+        },
+        "partitionNames": [day.date().isoformat() for day in days],
+    }
+    launched = dev.ask(LAUNCH, params=params)["launchPartitionBackfill"]
+    backfill_id = launched["backfillId"]
+
+    def status() -> str | None:
+        found = dev.ask(BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"]
+        return found if found not in ("REQUESTED",) else None
+
+    assert dev.wait_for(status, timeout_s=180) in ("COMPLETED", "COMPLETED_SUCCESS")
+    tags = [{"key": "dagster/backfill", "value": backfill_id}]
+    runs = dev.wait_for(
+        lambda: [run for run in dev.ask(RUNS, filter={"tags": tags})["runsOrError"]["results"] if is_over(run)],
+        timeout_s=120,
+    )
+    assert [run["status"] for run in runs] == ["SUCCESS"] * 3
+
+    assert {shared.job(upload, THUMB).status for upload in good} == {JobStatus.COMPLETED}
+    assert shared.job(corrupt, THUMB).error_code == "INPUT_NOT_MEDIA"
+    checks = dev.ask(CHECKS, key={"path": ["thumbnail"]}, name="every_upload_has_its_output")["assetCheckExecutions"]
+    ours = {run["runId"] for run in runs}
+    evaluations = {check["evaluation"]["partition"]: check["evaluation"] for check in checks if check["runId"] in ours}
+    verdicts = {day: evaluation["success"] for day, evaluation in evaluations.items()}
+    assert verdicts == {"2026-03-01": True, "2026-03-02": False, "2026-03-03": True}
+    figures = {entry["label"]: entry.get("intValue") for entry in evaluations["2026-03-02"]["metadataEntries"]}
+    assert (figures["failed"], figures["jobs"]) == (1, 3)
+
+
+def is_over(run: dict[str, str]) -> bool:
+    """Whether the run has ended."""
+    return run["status"] in ("SUCCESS", "FAILURE", "CANCELED")

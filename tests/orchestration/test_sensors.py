@@ -1,0 +1,200 @@
+"""The sensors: dispatch with the breaker inside, recovery of lost leases, observation of the uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from mediajobs_dagster.history import AttemptFilter, JobFilter
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload, utc_now
+from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
+from tests.clips import Clips
+from tests.orchestration.conftest import DagsterPlatform
+
+THUMB = Thumbnail.name
+SENSOR = f"dispatch_{THUMB}"
+OpenDagster = Callable[..., DagsterPlatform]
+
+
+def skipped(platform: DagsterPlatform, sensor: str = SENSOR) -> str:
+    """Why the sensor started nothing."""
+    answer = platform.tick(sensor)
+    assert isinstance(answer, dg.SkipReason), answer
+    return answer.skip_message or ""
+
+
+def run_once(platform: DagsterPlatform) -> None:
+    """One tick of the sensor, and the runs it asks for."""
+    for request in platform.requests(SENSOR):
+        platform.execute(THUMB, request)
+
+
+def test_dispatch_skips_when_nothing_waits(dagster_platform: DagsterPlatform) -> None:
+    """An empty queue is a reason to skip."""
+    assert skipped(dagster_platform) == f"No {THUMB} job is due."
+
+
+def test_dispatch_groups_the_jobs_of_a_trace(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Jobs of one trace go into one run, those of another into another, and none is dispatched twice."""
+    platform = dagster_platform
+    paths = (clips.landscape(), clips.no_audio(), clips.short())
+    uploads = [platform.register(path) for path in paths]
+    job_type = platform.registry[THUMB]
+    platform.history.jobs.enqueue([job_type.request(upload, trace_id="a" * 32) for upload in uploads[:2]])
+    platform.history.jobs.enqueue([job_type.request(uploads[2], trace_id="b" * 32)])
+    requests = platform.requests(SENSOR)
+    assert [request.tags["traceId"] for request in requests] == ["a" * 32, "b" * 32]
+    assert ["mediajobs/subject" in request.tags for request in requests] == [False, True]
+    assert skipped(platform) == f"No {THUMB} job is due."
+
+
+def test_dispatch_keeps_dagsters_queue_short(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """However many traces wait, a tick asks for few runs; the backlog stays in our own table."""
+    platform = dagster_platform
+    upload = platform.register(clips.landscape())
+    for number in range(12):
+        request = platform.registry[THUMB].request(upload, trace_id=f"{number:032x}", anew=True)
+        platform.history.jobs.enqueue([request])
+    assert len(platform.requests(SENSOR)) == 5
+
+
+@pytest.fixture
+def failing(open_dagster: OpenDagster, clips: Clips) -> tuple[DagsterPlatform, list[Upload]]:
+    """Three jobs, of three traces, that will fail by a fault of the system at their first and only attempt."""
+    platform = open_dagster(max_attempts=1, breaker_cooldown_s=600.0)
+    uploads = [platform.register(path) for path in (clips.landscape(), clips.no_audio(), clips.short())]
+    for upload in uploads:
+        platform.storage.delete(upload.storage_key)
+        request = platform.registry[THUMB].request(upload, trace_id=upload.trace_id, max_attempts=1)
+        platform.history.jobs.enqueue([request])
+    return platform, uploads
+
+
+def test_breaker_opens_and_says_why(failing: tuple[DagsterPlatform, list[Upload]], clips: Clips) -> None:
+    """Three jobs failed by the system: dispatch skips, names them and the time, and leaves one history row."""
+    platform, uploads = failing
+    run_once(platform)
+    jobs = [platform.job(upload, THUMB) for upload in uploads]
+    assert [job.status for job in jobs] == [JobStatus.DEAD] * 3
+
+    assert skipped(platform) == f"No {THUMB} job is due."  # an open breaker holds nothing back while nothing waits
+    platform.add(clips.matroska(), THUMB)
+    reasons = {skipped(platform) for _ in range(3)}
+    (reason,) = reasons
+    assert all(job.id in reason for job in jobs)
+    assert "STORAGE_MISSING" in reason
+    assert "UTC" in reason
+
+    (row,) = platform.history.attempts.list(AttemptFilter(statuses=(AttemptStatus.SKIPPED,)))
+    assert (row.job_name, row.error_code, row.error) == (THUMB, "BREAKER_OPEN", reason)
+
+
+def cooled_down(platform: DagsterPlatform) -> None:
+    """Let the cool-down be over: the failures stay, the time they have to rest does not."""
+    settings = platform.settings.model_copy(update={"breaker_cooldown_s": 0.001})
+    platform.parts.settings = settings
+
+
+def test_breaker_lets_one_probe_job_through(failing: tuple[DagsterPlatform, list[Upload]], clips: Clips) -> None:
+    """After the cool-down a single job is tried; its failure opens the breaker again, a success closes it."""
+    platform, _ = failing
+    run_once(platform)
+    for path in (clips.matroska(), clips.odd_size(), clips.surround()):
+        platform.add(path, THUMB)
+    assert "is open" in skipped(platform)
+
+    cooled_down(platform)
+    (probe,) = platform.requests(SENSOR)
+    assert "probe job is under way" in skipped(platform)
+    platform.execute(THUMB, probe)
+    assert len(platform.requests(SENSOR)) == 2  # closed: the rest goes at once
+
+
+def test_failed_probe_job_opens_the_breaker_again(failing: tuple[DagsterPlatform, list[Upload]], clips: Clips) -> None:
+    """The cool-down starts anew from the probe job's failure."""
+    platform, _ = failing
+    run_once(platform)
+    broken = platform.add(clips.matroska(), THUMB)
+    platform.storage.delete(broken.storage_key)
+    platform.add(clips.odd_size(), THUMB)
+    cooled_down(platform)
+    (probe,) = platform.requests(SENSOR)
+    platform.execute(THUMB, probe)
+    platform.parts.settings = platform.settings
+    assert "4 jobs failed" in skipped(platform)
+
+
+def test_breaker_counts_jobs_and_only_faults_of_ours(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """One job that fails three times counts once, and corrupt uploads never count."""
+    platform = dagster_platform
+    lost = platform.add(clips.landscape(), THUMB)
+    platform.storage.delete(lost.storage_key)
+    for path in (clips.text_named_mp4(), clips.empty(), clips.cut_before_index(), clips.audio_only()):
+        platform.add(path, THUMB)
+    platform.run_queue()
+    assert platform.job(lost, THUMB).status is JobStatus.DEAD
+    reading = Breaker().read(platform.history, THUMB, now=utc_now())
+    assert reading.state is BreakerState.CLOSED
+    assert [failed.job_id for failed in reading.failures] == [platform.job(lost, THUMB).id]
+
+
+def test_failures_age_out_of_the_window(failing: tuple[DagsterPlatform, list[Upload]]) -> None:
+    """An hour later the breaker is closed without a probe."""
+    platform, _ = failing
+    run_once(platform)
+    assert Breaker().read(platform.history, THUMB, now=utc_now()).state is BreakerState.OPEN
+    later = utc_now() + timedelta(hours=1, seconds=1)
+    assert Breaker().read(platform.history, THUMB, now=later).state is BreakerState.CLOSED
+
+
+def test_recovery_takes_back_what_a_dead_run_held(open_dagster: OpenDagster, clips: Clips) -> None:
+    """A dispatch whose run never came gives its jobs back; one whose run waits its turn keeps them."""
+    platform = open_dagster(lease_s=0.001)
+    platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(SENSOR)
+    job = platform.definitions.resolve_job_def(THUMB)
+    waiting = platform.instance.create_run_for_job(job, tags=dict(request.tags))
+    assert "0 jobs were given back" in skipped(platform, "lease_recovery")
+
+    platform.parts.settings = platform.settings
+    platform.instance.report_run_canceled(waiting)
+    platform.history.jobs.renew(request.tags["mediajobs/dispatch"], lease_s=0.0)
+    assert "1 jobs were given back" in skipped(platform, "lease_recovery")
+    assert len(platform.requests(SENSOR)) == 1
+
+
+def test_recovery_records_the_attempt_of_a_dead_worker(open_dagster: OpenDagster, clips: Clips) -> None:
+    """A worker that died in mid-attempt: the attempt is lost, with a manifest, and the job is tried again."""
+    platform = open_dagster(lease_s=0.001)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(SENSOR)
+    platform.history.jobs.claim(request.tags["mediajobs/dispatch"], run_id="gone", host="dead-host", lease_s=0.001)
+    assert "1 attempts were lost" in skipped(platform, "lease_recovery")
+    (attempt,) = platform.attempts(upload, THUMB)
+    assert (attempt.status, attempt.error_code) == (AttemptStatus.LOST, "WORKER_LOST")
+    assert platform.manifest(upload, THUMB).metrics.host.hostname == "dead-host"
+    platform.run_queue()
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    assert [job.attempts for job in platform.history.jobs.list(JobFilter())] == [2]
+
+
+def test_uploads_are_observed_when_they_change(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """The day's uploads are an observation with count, bytes and seconds, repeated only when they change."""
+    platform = dagster_platform
+    upload = platform.add(clips.landscape(), THUMB)
+    platform.run_queue()
+    sensor = platform.definitions.resolve_sensor_def("observe_uploads")
+    answer = sensor.evaluate_tick(dg.build_sensor_context(instance=platform.instance))
+    (observation,) = answer.asset_events
+    assert isinstance(observation, dg.AssetObservation)
+    assert observation.partition == upload.created_at.date().isoformat()
+    figures = {name: value.value for name, value in observation.metadata.items()}
+    assert (figures["count"], figures["bytes"]) == (1, upload.bytes)
+    assert figures["seconds"] == pytest.approx(3, abs=0.1)
+    again = sensor.evaluate_tick(dg.build_sensor_context(instance=platform.instance, cursor=answer.cursor))
+    assert again.asset_events == []
+    assert "No upload since" in (again.skip_message or "")
