@@ -8,7 +8,7 @@ from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import Job
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.attempts.attempt import Outcome
+    from mediajobs_dagster.attempts.outcome import Outcome
 
 
 class Observer:

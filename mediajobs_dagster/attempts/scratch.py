@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.models import new_id
 
 _LOCK = ".lock"
@@ -28,12 +28,20 @@ class Scratch:
 
     @classmethod
     def open(cls, root: Path, *, reserve_mb: int) -> Scratch:
-        """Sweep the orphans below `root`, then make and hold a folder of our own."""
-        root.mkdir(parents=True, exist_ok=True)
-        sweep(root)
+        """Sweep the orphans below `root`, then make and hold a folder of our own.
+
+        Raises SettingsError when there can be no folder.
+        """
         name = f"worker-{new_id()}"
         unborn = root / f".{name}"  # no sweeper looks at it before it is locked
-        unborn.mkdir()
+        try:
+            unborn.mkdir(parents=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The scratch folder {root} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME, or "
+                "MEDIAJOBS_SCRATCH_DIR, at a folder that this user may write to."
+            ) from error
+        sweep(root)
         lock = os.open(unborn / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         return cls(unborn.rename(root / name), lock, reserve_mb)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from mediajobs_dagster.cli import display
@@ -48,7 +49,7 @@ def add_upload(
     job_types = [session.registry[name] for name in types] or list(session.registry)
     intake = Intake(session.history, session.storage)
     columns = (TextColumn("Storing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=quiet) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
         total = Path(location).stat().st_size if Path(location).is_file() else None
         task = progress.add_task("", total=total)
         return intake.add(

@@ -37,7 +37,7 @@ def commands(context: click.Context) -> None:
     Settings are environment variables that start with MEDIAJOBS_ (a .env file is read too); by default everything is
     kept below .mediajobs in the working folder. Exit codes: 0 done, 1 something failed, 2 the command was refused.
     """
-    context.obj = Session()
+    context.obj = context.with_resource(Session())
 
 
 for command in (demo, add, work, jobs, attempt, history, doctor):
@@ -47,18 +47,14 @@ for command in (demo, add, work, jobs, attempt, history, doctor):
 def main() -> None:
     """Run the command line."""
     try:
-        commands(standalone_mode=False)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
+        # Told not to end the process itself, click returns the exit code that a command ended with; None is 0.
+        sys.exit(commands(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(REFUSED)
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted. What was under way has been put on record and is back in the queue.")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has seen enough
-        sys.exit(0)
     except MediaJobsError as error:
         _complain(f"[bold red]{error.code}[/]: ", error.message)
         sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
@@ -67,4 +63,4 @@ def main() -> None:
 def _complain(head: str, message: str = "") -> None:
     console = Console(stderr=True, highlight=False)
     console.print(head, end="")
-    console.print(message, markup=False)
+    console.print(message, markup=False, soft_wrap=True)  # a script that searches it must not meet our line breaks

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cached_property
+from types import TracebackType
 
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.registry import Registry
@@ -11,7 +13,18 @@ from mediajobs_dagster.storage import Storage, open_storage
 
 
 class Session:
-    """One call of the command line."""
+    """One call of the command line: a context that closes what was opened in it."""
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
 
     @cached_property
     def settings(self) -> Settings:
@@ -26,7 +39,8 @@ class Session:
     @cached_property
     def history(self) -> History:
         """The history database."""
-        return History.open(self.settings.database_url, timeout_s=self.settings.database_timeout_s)
+        opened = History.open(self.settings.database_url, timeout_s=self.settings.database_timeout_s)
+        return self._opened.enter_context(opened)
 
     @cached_property
     def storage(self) -> Storage:

@@ -62,7 +62,7 @@ class AudioEnvelope(JobType):
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
             outputs=(ffmpeg.Output(ffmpeg.STDOUT, _samples(audio)),),
-            media_seconds=audio.duration_seconds or source.info.duration_seconds,
+            media_seconds=audio.duration_seconds or source.info.duration_seconds or None,
         )
         return Plan(
             outputs=(Output(FILENAME, key, "application/json"),),

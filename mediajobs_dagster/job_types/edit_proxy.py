@@ -32,11 +32,12 @@ class EditProxy(JobType):
         video = picture_of(source.info)
         audio = source.info.main_audio
         width, height = fit_long_edge(video, LONG_EDGE, even=True)
+        seconds = source.info.duration_seconds or None  # a recording that was streamed does not tell its length
         (key,) = self.output_keys(source.upload.id)
         expected = Expected(
             width=width,
             height=height,
-            duration_seconds=source.info.duration_seconds,
+            duration_seconds=seconds,
             # A frame of the source and one of the proxy, and what an AAC encoder pads at either end.
             duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + 0.1,
             fps=FPS,
@@ -46,7 +47,7 @@ class EditProxy(JobType):
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
             outputs=(ffmpeg.Output(FILENAME, (*_picture(video, width, height), *_sound(audio), *_container())),),
-            media_seconds=source.info.duration_seconds,
+            media_seconds=seconds,
         )
         return Plan(outputs=(Output(FILENAME, key, "video/mp4", expected),), steps=(Step(command),))
 

@@ -19,7 +19,9 @@ FILENAME = "thumb.jpg"
 class ThumbnailParams(Params):
     """Parameters of a thumbnail."""
 
-    at_seconds: float = Field(default=0.2, ge=0, description="Where to take the picture; clamped into shorter clips.")
+    at_seconds: float = Field(
+        default=0.2, ge=0, allow_inf_nan=False, description="Where to take the picture; clamped into shorter clips."
+    )
 
 
 class Thumbnail(JobType):
@@ -52,6 +54,8 @@ class Thumbnail(JobType):
 
 
 def _clamp(at: float, duration: float, video: VideoStream) -> float:
+    if not duration:
+        return at  # not known, as in a recording that was streamed; the second step is there if it is shorter
     # The last frame starts one frame before the end; half a frame more keeps rounding from seeking past it.
     last = duration - 1.5 / (video.fps or 30.0)
     return round(max(0.0, min(at, last)), 3)

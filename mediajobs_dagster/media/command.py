@@ -57,6 +57,8 @@ class Guards:
     """How long one read from a remote input may take, seconds."""
     reconnect_s: int = 4
     """Longest wait before a failed connection is tried again, seconds; waits are 0, 1, 3, 7, … up to this."""
+    request_bytes: int = 0
+    """How much of a remote input is asked for at once; 0: all from where the read begins, as older ffmpegs only can."""
 
 
 @dataclass(frozen=True)
@@ -210,4 +212,10 @@ def _patience(guards: Guards) -> tuple[str, ...]:
         *("-rw_timeout", str(round(guards.io_timeout_s * 1_000_000))),
         *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_on_http_error", "5xx"),
         *("-reconnect_delay_max", str(guards.reconnect_s)),
+        # Asked for all from a byte on, a server sends megabytes that nobody reads before the next seek cuts it off.
+        *(_in_pieces(guards.request_bytes) if guards.request_bytes else ()),
     )
+
+
+def _in_pieces(size: int) -> tuple[str, ...]:
+    return ("-request_size", str(size), "-initial_request_size", str(size), "-multiple_requests", "1")

@@ -27,6 +27,9 @@ from mediajobs_dagster.storage.redaction import redact
 PROBE_LIMIT_S = 60.0
 """A probe reads a few headers: after this long it hangs, or the file means it to."""
 
+REQUEST_BYTES = 1 << 20
+"""How much of a remote input is asked for at once: few round trips for an index, little to spare behind a frame."""
+
 _MAX_ANSWER_BYTES = 4 << 20
 # Only what is used, and no free-form tags: a hostile file can hold megabytes of them.
 _PROBED = (
@@ -100,7 +103,9 @@ class Runner:
         if command.stdout and on_data is None:
             raise ValueError("The command writes to standard output; give on_data to take it.")
         stderr, progress = StderrReader(), ProgressReader(command.media_seconds, on_progress)
-        run = _Recorded("ffmpeg", command.arguments(self.guards), stderr, progress, report)
+        run = _Recorded(
+            "ffmpeg", command.arguments(self._guards(remote=command.has_remote_input)), stderr, progress, report
+        )
         with run.child(self.tools.ffmpeg, self.limits, cancel) as child:
 
             def take_progress(data: bytes) -> None:
@@ -144,7 +149,7 @@ class Runner:
         stderr, answer = StderrReader(), bytearray()
         arguments = (
             *general_guards(remote=is_remote(source)),
-            *source_guards(source, self.guards),
+            *source_guards(source, self._guards(remote=is_remote(source))),
             *("-of", "json", "-show_entries", _PROBED, "-i", address(source)),
         )
         run = _Recorded("ffprobe", arguments, stderr, None, report)
@@ -160,6 +165,10 @@ class Runner:
             exit_code = child.run(arguments, cwd=cwd, stderr=Pipe(stderr.feed), stdout=Pipe(take))
             run.raise_if_failed(exit_code, input_is_remote=is_remote(source))
         return json.loads(answer.decode(errors="replace"))
+
+    def _guards(self, *, remote: bool) -> Guards:
+        in_pieces = remote and not self.guards.request_bytes and self.tools.reads_in_pieces
+        return replace(self.guards, request_bytes=REQUEST_BYTES) if in_pieces else self.guards
 
 
 class _Recorded:

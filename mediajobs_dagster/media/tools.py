@@ -35,6 +35,11 @@ class Tools:
         """Names of the filters in this ffmpeg, such as `overlay`. Asked once."""
         return self._names("-filters")
 
+    @cached_property
+    def reads_in_pieces(self) -> bool:
+        """Whether this ffmpeg can ask an HTTP server for a piece at a time (`-request_size`). Asked once."""
+        return "-initial_request_size" in _ask(self.ffmpeg, "-h", "protocol=http")
+
     def _names(self, listing: str) -> frozenset[str]:
         # A line is " V....D libx264  description"; the lines of the legend above the list have "=" as second word.
         rows = (line.split() for line in _ask(self.ffmpeg, listing).splitlines() if line.startswith(" "))
@@ -86,10 +91,10 @@ def _version(program: Path) -> str:
     return words[2] if words[1:2] == ["version"] and len(words) > 2 else "unknown"
 
 
-def _ask(program: Path, question: str) -> str:
+def _ask(program: Path, *question: str) -> str:
     try:
         answer = subprocess.run(
-            [program, "-hide_banner", question],
+            [program, "-hide_banner", *question],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_TIMEOUT_S,

@@ -23,11 +23,21 @@ def migrate(database: Database) -> None:
     Raises DatabaseUnavailableError when its schema is newer than this code.
     """
     if database.is_sqlite:
-        database.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(database.sqlite_path.parent)
     if schema_version(database) == SCHEMA_VERSION:
         return
     with _alone(database) as connection:
         _upgrade(connection)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailableError(
+            f"The folder {folder} of the history database cannot be made: {error.strerror}. Point MEDIAJOBS_HOME, or "
+            "MEDIAJOBS_DATABASE_URL, at a folder that this user may write to."
+        ) from error
 
 
 def schema_version(database: Database) -> str | None:

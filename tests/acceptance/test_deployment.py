@@ -1,0 +1,95 @@
+"""The deployed configuration on real servers: PostgreSQL for history and Dagster, S3 for objects and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.instance.ref import InstanceRef
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+from dagster_postgres import PostgresRunStorage
+
+from mediajobs_dagster.history import History
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.orchestration.build import build_definitions
+from mediajobs_dagster.orchestration.local_runs import LocalRuns
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import open_storage
+from tests.clips import Clips
+from tests.platform import Platform
+from tests.servers.faulty_s3 import FaultyS3
+from tests.servers.postgres import fresh_database
+from tests.servers.s3 import S3Server
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def test_jobs_run_on_postgres_and_s3(
+    postgres_server: str,
+    s3_server: S3Server,
+    s3_settings: Settings,
+    clips: Clips,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An upload's three jobs: outputs in the bucket, runs in PostgreSQL, their logs readable from any host in S3."""
+    logs = s3_server.make_bucket()
+    with ExitStack() as stack:
+        dagster_url, history_url = (stack.enter_context(fresh_database(postgres_server)) for _ in range(2))
+        environment = {
+            "DAGSTER_POSTGRES_URL": dagster_url,
+            "DAGSTER_LOGS_BUCKET": logs,
+            "AWS_ENDPOINT_URL_S3": s3_server.endpoint,
+            "AWS_ACCESS_KEY_ID": s3_server.access_key,
+            "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        settings = s3_settings.model_copy(update={"database_url": history_url})
+        history = stack.enter_context(History.open(settings.database_url))
+        reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(DEPLOY))
+        instance = stack.enter_context(dg.DagsterInstance.from_ref(reference))
+        assert isinstance(instance.run_storage, PostgresRunStorage)
+        assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
+
+        platform = Platform(settings, Registry.standard(), history, open_storage(settings))
+        upload = platform.add(clips.landscape())
+        parts = Parts(platform.registry, settings)
+        LocalRuns(parts, build_definitions(parts), instance).work_off()
+        parts.history.close()
+
+        for job_type in platform.registry:
+            assert platform.job(upload, job_type.name).status is JobStatus.COMPLETED
+            (key,) = job_type.output_keys(upload.id)
+            assert platform.storage.stat(key).bytes > 0
+            manifest = platform.manifest(upload, job_type.name)
+            assert {op.bucket for op in manifest.s3_ops} == {platform.storage.bucket}
+        runs = instance.get_runs(dg.RunsFilter(tags={"traceId": upload.trace_id}))
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 3
+        stored = s3_server.root / logs / "dagster-logs" / "storage"
+        assert {path.name for path in stored.iterdir()} == {run.run_id for run in runs}
+
+
+def test_thumbnail_reads_a_part_of_the_object(
+    open_platform: Callable[..., Platform], s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
+) -> None:
+    """From S3 a thumbnail reads by range: a small part of a large object, counted at a proxy and in the ledger."""
+    settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings)
+    upload = platform.add(clips.detailed(), Thumbnail.name)
+    before = faulty_s3.bytes_sent
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS
+    read = [op for op in outcome.manifest.s3_ops if op.op == "range_read"]
+    assert all(op.key == upload.storage_key for op in read)
+    assert 0 < sum(op.bytes for op in read) < upload.bytes / 4
+    assert faulty_s3.bytes_sent - before < upload.bytes / 4
+    assert outcome.manifest.metrics.s3_bytes_in == sum(op.bytes for op in read)
+    assert [op.op for op in outcome.manifest.s3_ops if op.op == "get"] == []
