@@ -12,6 +12,7 @@ from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import NotFoundError
+from mediajobs_dagster.media.command import without_guards
 
 
 @click.command()
@@ -101,8 +102,10 @@ def _print_commands(console: Console, manifest: Manifest) -> None:
         head = f"{command.status} (exit {command.exit_code}) in {command.duration_ms} ms{speed}, "
         head += f"{command.cpu_seconds:.2f} s of CPU, {command.max_rss_mb:.0f} MiB"
         console.print(display.cell(command.status).append(head.removeprefix(command.status), style="dim"))
-        console.print(Text(f"  {shlex.join(command.argv)}"))
+        console.print(Text(f"  {shlex.join(without_guards(command.argv))}"))
         if command.status != "ok" and command.stderr_tail:
             console.print(Text(command.stderr_tail, style="dim"))
     if manifest.ffmpeg_commands:
-        console.print()
+        console.print(
+            "The guards that every command carries are left out; --json shows each argv in full.\n", style="dim"
+        )

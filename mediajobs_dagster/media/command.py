@@ -25,6 +25,7 @@ can make ffmpeg open another file or host.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STDOUT = "pipe:1"
@@ -169,6 +170,32 @@ class Command:
 _GUARDED = frozenset(
     {"protocol_whitelist", "format_whitelist", "threads", "max_pixels", "enable_drefs", "use_absolute_path"}
 )
+
+
+_NOISE_WITH_VALUE = frozenset(
+    {
+        "-loglevel",
+        "-protocol_whitelist",
+        "-format_whitelist",
+        "-max_pixels",
+        "-filter_threads",
+        "-filter_complex_threads",
+        "-show_entries",
+    }
+)
+_NOISE = frozenset({"-hide_banner", "-nostdin", "-nostats", "-y"})
+
+
+def without_guards(argv: Sequence[str]) -> list[str]:
+    """A command as a person wants to read it: what all commands have in common left out."""
+    shown: list[str] = []
+    rest = iter(argv)
+    for argument in rest:
+        if argument in _NOISE_WITH_VALUE:
+            next(rest, None)
+        elif argument not in _NOISE:
+            shown.append(argument)
+    return shown
 
 
 def is_remote(source: str) -> bool:

@@ -17,6 +17,7 @@ from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
+from mediajobs_dagster.media.command import without_guards
 
 MAX_BYTES = 16 * 1024
 _DAGSTERS_OWN = 1536
@@ -128,7 +129,7 @@ def _attempt_row(outcome: Outcome) -> dict[str, Cell]:
 def _command_rows(manifest: Manifest) -> list[dict[str, Cell]]:
     return [
         {
-            "command": shlex.join(command.argv)[:_MAX_CELL],
+            "command": shlex.join(without_guards(command.argv))[:_MAX_CELL],
             "status": command.status,
             "seconds": round(command.duration_ms / 1000, 3),
             "cpu_seconds": round(command.cpu_seconds, 2),

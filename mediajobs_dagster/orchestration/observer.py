@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import Job
 
@@ -35,7 +36,9 @@ class RunLog(Observer):
     def ended(self, outcome: Outcome) -> None:
         job, manifest = outcome.job, outcome.manifest
         for command in manifest.ffmpeg_commands:
-            self._log.info(f"{command.status} after {command.duration_ms} ms: {shlex.join(command.argv)}")
+            self._log.info(
+                f"{command.status} after {command.duration_ms} ms: {shlex.join(without_guards(command.argv))}"
+            )
         line = f"Job {job.id}, attempt {manifest.attempt}: {outcome.status} in {manifest.duration_ms} ms"
         if outcome.error is None:
             self._log.info(f"{line}.")
