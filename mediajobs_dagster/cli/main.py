@@ -53,7 +53,7 @@ def main() -> None:
         error.show()
         sys.exit(REFUSED)
     except (click.Abort, KeyboardInterrupt):
-        _complain("Interrupted. What was under way has been put on record and is back in the queue.")
+        _complain("Interrupted. A job that was under way is back in the queue, its attempt on record.")
         sys.exit(130)
     except MediaJobsError as error:
         _complain(f"[bold red]{error.code}[/]: ", error.message)

@@ -17,7 +17,7 @@ from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.media import progress as media
-from mediajobs_dagster.models import Job
+from mediajobs_dagster.models import Job, JobStatus
 
 if TYPE_CHECKING:
     from mediajobs_dagster.orchestration.local_runs import WorkedOff
@@ -33,7 +33,7 @@ def work(session: Session, as_json: bool) -> None:
     queue.
     """
     done, outcomes = work_off(session, quiet=as_json)
-    failed = [outcome for outcome in outcomes if outcome.error]
+    dead = [outcome for outcome in outcomes if outcome.verdict.status is JobStatus.DEAD]
     if as_json:
         display.print_json(
             {
@@ -45,10 +45,10 @@ def work(session: Session, as_json: bool) -> None:
         )
     else:
         console = display.console()
-        console.print(f"{len(outcomes)} attempts in {done.runs} runs, {len(failed)} failed." if done.runs else _IDLE)
+        console.print(f"{len(outcomes)} attempts in {done.runs} runs; {len(dead)} jobs are dead." if done.runs else _IDLE)
         for held in done.held.values():
             console.print(held.reason, style="yellow")
-    if failed or done.held:
+    if dead or done.held:
         raise click.exceptions.Exit(1)
 
 
