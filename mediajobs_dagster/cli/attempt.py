@@ -39,10 +39,11 @@ def attempt(session: Session, attempt_id: str, as_json: bool) -> None:
         outputs = [(output.key, display.size(output.bytes), output.sha256) for output in manifest.outputs]
         console.print(display.table(("Output", "Bytes", "SHA-256"), outputs))
     for note in manifest.notes:
-        console.print(Text(f"Note: {note}"))
+        console.print(Text(f"Note: {note}"), soft_wrap=True)
     for error in manifest.errors:
         where = f" in stage {error.stage}" if error.stage else ""
-        console.print(Text(f"{error.code}{where} (blame: {error.blame}): {error.message}", style="red"))
+        said = f"{error.code}{where} (blame: {error.blame}): {error.message}"
+        console.print(Text(said, style="red"), soft_wrap=True)
 
 
 def _manifest(session: Session, attempt_id: str) -> Manifest:
@@ -102,9 +103,10 @@ def _print_commands(console: Console, manifest: Manifest) -> None:
         head = f"{command.status} (exit {command.exit_code}) in {command.duration_ms} ms{speed}, "
         head += f"{command.cpu_seconds:.2f} s of CPU, {command.max_rss_mb:.0f} MiB"
         console.print(display.cell(command.status).append(head.removeprefix(command.status), style="dim"))
-        console.print(Text(f"  {shlex.join(without_guards(command.argv))}"))
+        # In one piece, to be copied.
+        console.print(Text(f"  {shlex.join(without_guards(command.argv))}"), soft_wrap=True)
         if command.status != "ok" and command.stderr_tail:
-            console.print(Text(command.stderr_tail, style="dim"))
+            console.print(Text(command.stderr_tail, style="dim"), soft_wrap=True)
     if manifest.ffmpeg_commands:
         console.print(
             "The guards that every command carries are left out; --json shows each argv in full.\n", style="dim"

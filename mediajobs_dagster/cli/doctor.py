@@ -11,6 +11,7 @@ from importlib.metadata import version
 import click
 
 from mediajobs_dagster import __version__
+from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError
@@ -82,11 +83,12 @@ def _ffmpeg(session: Session) -> str:
 
 
 def _disk(session: Session) -> str:
-    folder = session.settings.scratch
-    folder.mkdir(parents=True, exist_ok=True)
-    free, reserve = shutil.disk_usage(folder).free, session.settings.scratch_reserve_mb * 1024 * 1024
+    folder, reserve_mb = session.settings.scratch, session.settings.scratch_reserve_mb
+    Scratch.open(folder, reserve_mb=reserve_mb).close()  # as a worker does: a folder of our own, locked and removed
+    free, reserve = shutil.disk_usage(folder).free, reserve_mb * 1024 * 1024
     if free < 2 * reserve:
         raise DiskFullError(
-            f"{folder} has {free / _GIB:.1f} GiB free; jobs are refused when less than the reserve is left."
+            f"{folder} has {free / _GIB:.1f} GiB free; jobs are refused when less than the reserve of {reserve_mb} MiB "
+            "is left. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."
         )
     return f"{free / _GIB:.1f} GiB free at {folder}"

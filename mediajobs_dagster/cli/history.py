@@ -48,7 +48,14 @@ def history() -> None:
 
 
 @history.command("export")
-@click.option("--format", "form", type=click.Choice(["json", "jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="One array, an object a line, or a table.",
+)
 @click.option("--manifests", is_flag=True, help="With the manifests (not in CSV).")
 @click.option("--output", type=click.File("w", atomic=True), default="-", help="File to write; default: the terminal.")
 @filters

@@ -49,7 +49,8 @@ def add_upload(
     job_types = [session.registry[name] for name in types] or list(session.registry)
     intake = Intake(session.history, session.storage)
     columns = (TextColumn("Storing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         total = Path(location).stat().st_size if Path(location).is_file() else None
         task = progress.add_task("", total=total)
         return intake.add(

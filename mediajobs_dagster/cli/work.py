@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -45,7 +47,9 @@ def work(session: Session, as_json: bool) -> None:
         )
     else:
         console = display.console()
-        console.print(f"{len(outcomes)} attempts in {done.runs} runs; {len(dead)} jobs are dead." if done.runs else _IDLE)
+        console.print(
+            f"{len(outcomes)} attempts in {done.runs} runs; {len(dead)} jobs are dead." if done.runs else _IDLE
+        )
         for held in done.held.values():
             console.print(held.reason, style="yellow")
     if dead or done.held:
@@ -83,13 +87,15 @@ class Bars(Observer):
 
     def __init__(self, *, quiet: bool) -> None:
         self.outcomes: list[Outcome] = []
+        # While a step runs, Dagster turns standard error into a log file; a descriptor of our own stays the terminal.
+        self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True, highlight=False),
+            console=Console(file=self._terminal, highlight=False),
             disable=quiet,
             transient=True,
         )
@@ -101,6 +107,7 @@ class Bars(Observer):
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        self._terminal.close()
 
     @override
     def started(self, job: Job) -> None:

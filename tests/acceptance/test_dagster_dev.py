@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import Job, JobStatus
@@ -86,6 +88,21 @@ def test_daemon_runs_what_is_added_and_runs_are_found_by_trace(dev: DagsterDev, 
     assert {run["jobName"] for run in found} == {job.job_type for job in jobs}
     assert [run["jobName"] for run in runs_of(other.trace_id)] == [THUMB]
     assert runs_of("f" * 32) == []
+
+
+@pytest.mark.timeout(240)
+def test_light_jobs_never_wait_behind_encodes(dev: DagsterDev, shared: Platform, clips: Clips) -> None:
+    """With a queue full of encodes, a thumbnail that was asked for last is done before them."""
+    upload = shared.register(clips.detailed())
+    proxy, thumb = shared.registry[EditProxy.name], shared.registry[THUMB]
+    proxies = [proxy.request(upload, trace_id=f"{number:032x}", force=True) for number in range(1, 5)]
+    shared.history.jobs.enqueue(proxies)
+    shared.history.jobs.enqueue([thumb.request(upload, trace_id="9" * 32)])
+    (light,) = dev.wait_for(lambda: ended(shared, "9" * 32, 1), timeout_s=120)
+    heavy: list[Job] = []
+    for each in proxies:
+        heavy += dev.wait_for(partial(ended, shared, each.trace_id, 1), timeout_s=120)
+    assert sum(job.updated_at < light.updated_at for job in heavy) <= 1
 
 
 @pytest.mark.timeout(240)
