@@ -78,6 +78,7 @@ class SettingsError(RequestError):
 
     code = "SETTINGS_INVALID"
     blame = Blame.SYSTEM
+    retryable = True  # an attempt that meets it may succeed on a machine that is set up right
 
 
 class IllegalTransitionError(RequestError):

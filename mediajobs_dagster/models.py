@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -14,7 +15,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from uuid6 import uuid7
 
 from mediajobs_dagster.errors import Blame
 
@@ -23,8 +23,14 @@ JsonObject = dict[str, Any]
 
 
 def new_id() -> str:
-    """A fresh id: a UUIDv7, so that ids sort by the time they were made."""
-    return str(uuid7())
+    """A fresh id: a UUIDv7, so that ids sort by the time they were made, to a quarter of a microsecond.
+
+    The twelve bits after the milliseconds are their fraction (RFC 9562, section 6.2, method 3). A counter there, or a
+    clock that is pushed ahead to keep ids apart, would date the last of 100,000 ids made at once minutes too late.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)))
 
 
 def derived_id(moment: datetime, basis: str) -> str:

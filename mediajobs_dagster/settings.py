@@ -13,7 +13,9 @@ from mediajobs_dagster.errors import SettingsError
 class Settings(BaseSettings):
     """What an operator can set. Each field is the environment variable `MEDIAJOBS_` + its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="MEDIAJOBS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MEDIAJOBS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(
         default=Path(".mediajobs"), description="Folder for everything that the embedded default writes."

@@ -8,6 +8,7 @@ a final key, and nothing left in scratch.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from mediajobs_dagster.attempts.outcome import Outcome, UpToDate, Work, settle
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.verify import sha256_of, verify
 from mediajobs_dagster.attempts.worker import Worker
-from mediajobs_dagster.errors import CancelledError, InternalError, MediaJobsError
+from mediajobs_dagster.errors import CancelledError, DiskFullError, InternalError, MediaJobsError
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import Plan, Source, Step
 from mediajobs_dagster.media.cancellation import Cancellation
@@ -46,7 +47,6 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
         claim,
         worker.host,
         worker.storage.bucket,
-        worker.runner.tools.version,
         on_stage=lambda stage: observer.stage(job, stage),
     )
     attempt = _Attempt(claim, worker, recorder, observer, cancellation)
@@ -57,6 +57,8 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
         ending = found
     except MediaJobsError as error:
         ending = error
+    except OSError as error:
+        ending = _fault_of_machine(error)
     except Exception as error:  # noqa: BLE001  # the edge: whatever it is, it becomes an outcome with a code
         _log.exception("The attempt at job %s ended in an exception that nobody foresaw", job.id)
         ending = InternalError(f"{type(error).__name__}: {error}. This is a fault of mediajobs; please report it.")
@@ -67,6 +69,13 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
     outcome = settle(claim, worker, recorder, ending)
     observer.ended(outcome)
     return outcome
+
+
+def _fault_of_machine(error: OSError) -> MediaJobsError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError()
+    _log.error("An attempt ended in an error of the operating system", exc_info=error)
+    return InternalError(f"The operating system refused something that should work: {error}.")
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class _Attempt:
     def work(self) -> Work:
         """Everything between the claim and the record; raises UpToDate when there is nothing to do."""
         job, recorder = self.claim.job, self.recorder
+        recorder.ffmpeg_version = self.worker.runner.tools.version
         job_type = self.worker.registry[job.job_type]
         params = job_type.parse(job.params)
         storage = self.worker.storage.observed(recorder.add_storage_op)

@@ -6,6 +6,8 @@ object stands behind each name in it.
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import datetime
 from typing import Final
 
@@ -115,7 +117,7 @@ class Versions(Value):
 
 
 class Truncated(Value):
-    """How many entries a cap cut off each list."""
+    """How many entries a cap cut out of the middle of each list."""
 
     ffmpeg_commands: int = 0
     s3_ops: int = 0
@@ -163,3 +165,8 @@ def manifest_schema() -> JsonObject:
             if name != "title"
         },
     }
+
+
+if __name__ == "__main__":
+    # python -m mediajobs_dagster.attempts.manifest > docs/manifest.schema.json
+    sys.stdout.write(json.dumps(manifest_schema(), indent=2) + "\n")

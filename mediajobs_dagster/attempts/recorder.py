@@ -66,9 +66,9 @@ class Recorder:
     claim: Claim
     host: HostFacts
     bucket: str
-    ffmpeg_version: str
     on_stage: Callable[[str], None] = lambda _: None
     started_at: datetime = field(default_factory=utc_now)
+    ffmpeg_version: str | None = None
     stage: str | None = None
     """The stage that is under way, or the one in which it failed."""
     info: MediaInfo | None = None
@@ -161,10 +161,10 @@ class Recorder:
             queue_ms=self.claim.attempt.queue_ms or 0,
             input_summary={"subjectId": job.subject_id, "params": job.params, **self.input_summary},
             stages=tuple(self._stages),
-            ffmpeg_commands=tuple(command for _, command in self._commands[:MAX_COMMANDS]),
-            s3_ops=tuple(self._storage_ops[:MAX_STORAGE_OPS]),
+            ffmpeg_commands=_both_ends([command for _, command in self._commands], MAX_COMMANDS),
+            s3_ops=_both_ends(self._storage_ops, MAX_STORAGE_OPS),
             outputs=tuple(self.outputs),
-            errors=tuple(self._errors[:MAX_ERRORS]),
+            errors=_both_ends(self._errors, MAX_ERRORS),
             metrics=self._metrics(duration_ms),
             time_ledger=self._ledger(duration_ms),
             versions=Versions(mediajobs=__version__, ffmpeg=self.ffmpeg_version),
@@ -240,6 +240,12 @@ def _error_record(error: MediaJobsError, stage: str | None) -> ErrorRecord:
 
 def _milliseconds(start: int) -> int:
     return (time.monotonic_ns() - start) // 1_000_000
+
+
+def _both_ends(entries: list[Entry], cap: int) -> tuple[Entry, ...]:
+    """At most `cap` entries: how it began, and how it ended, which is where a failure stands."""
+    half = cap // 2
+    return tuple(entries if len(entries) <= cap else [*entries[:half], *entries[-half:]])
 
 
 def _over(entries: list[Entry], cap: int) -> int:

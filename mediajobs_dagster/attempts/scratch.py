@@ -6,6 +6,7 @@ can be taken is an orphan, and the next worker to start sweeps it, here or on a 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -30,13 +31,15 @@ class Scratch:
     def open(cls, root: Path, *, reserve_mb: int) -> Scratch:
         """Sweep the orphans below `root`, then make and hold a folder of our own.
 
-        Raises SettingsError when there can be no folder.
+        Raises DiskFullError, and SettingsError when there can be no folder for another reason.
         """
         name = f"worker-{new_id()}"
         unborn = root / f".{name}"  # no sweeper looks at it before it is locked
         try:
             unborn.mkdir(parents=True)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFullError from error
             raise SettingsError(
                 f"The scratch folder {root} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME, or "
                 "MEDIAJOBS_SCRATCH_DIR, at a folder that this user may write to."
@@ -83,9 +86,10 @@ def sweep(root: Path) -> int:
     swept = 0
     for folder in root.glob("worker-*"):
         try:
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            # Made if need be: a folder without its lock was left by a removal that did not come to its end.
+            lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            continue  # being removed by its owner
+            continue  # its owner has just removed it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from mediajobs_dagster.attempts.fetch import SourceShelf
 from mediajobs_dagster.attempts.scratch import Scratch
@@ -27,31 +28,51 @@ class Worker:
     registry: Registry
     history: History
     storage: Storage
-    runner: Runner
     host: HostFacts
-    scratch: Scratch
-    shelf: SourceShelf
     retry: RetryPolicy
-    chance: random.Random = field(default_factory=random.Random)
-    after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED
-    """What becomes of a job whose attempt is interrupted: by default it goes back to the queue."""
+    chance: random.Random
+    after_interrupt: Callable[[], JobStatus]
+    """What becomes of a job whose attempt is interrupted."""
+    _given_back: ExitStack
 
     @classmethod
     @contextmanager
-    def open(cls, settings: Settings, registry: Registry) -> Generator[Worker]:
+    def open(
+        cls,
+        settings: Settings,
+        registry: Registry,
+        *,
+        after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED,
+    ) -> Generator[Worker]:
         """Put the parts together as the settings say; everything is given back at the end."""
         with ExitStack() as stack:
-            scratch = stack.enter_context(
-                closing(Scratch.open(settings.scratch, reserve_mb=settings.scratch_reserve_mb))
-            )
             yield cls(
                 settings=settings,
                 registry=registry,
                 history=stack.enter_context(History.open(settings.database_url, timeout_s=settings.database_timeout_s)),
                 storage=open_storage(settings),
-                runner=Runner.from_settings(settings),
                 host=host_facts(settings.instance_type, imds_enabled=settings.imds_enabled),
-                scratch=scratch,
-                shelf=SourceShelf(scratch),
                 retry=RetryPolicy.of(settings),
+                chance=random.Random(),
+                after_interrupt=after_interrupt,
+                _given_back=stack,
             )
+
+    # What may be missing on a machine is looked for by the first attempt that needs it. So its absence is the failure
+    # of an attempt: on record, tried again elsewhere, and seen by the breaker.
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runs ffmpeg. Raises FfmpegMissingError."""
+        return Runner.from_settings(self.settings)
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        """The folder for working files. Raises SettingsError or DiskFullError."""
+        scratch = Scratch.open(self.settings.scratch, reserve_mb=self.settings.scratch_reserve_mb)
+        return self._given_back.enter_context(closing(scratch))
+
+    @cached_property
+    def shelf(self) -> SourceShelf:
+        """The sources that the attempts of this worker share."""
+        return SourceShelf(self.scratch)

@@ -37,7 +37,8 @@ class RetryPolicy:
 
     def longest_delay_s(self, attempt: int) -> float:
         """Upper end of the delay after that attempt (1, 2, …), seconds."""
-        return min(self.cap_s, self.base_s * 2.0 ** (attempt - 1))
+        doublings = min(attempt - 1, 64)  # past any cap, and short of what a float can hold
+        return min(self.cap_s, self.base_s * 2.0**doublings)
 
     def judge(self, job: Job, error: MediaJobsError, *, now: datetime, chance: random.Random) -> Verdict:
         """Where `job` goes after `error`; `job.attempts` counts the attempt that failed."""

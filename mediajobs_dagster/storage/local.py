@@ -167,8 +167,8 @@ class LocalStorage(Storage):
             )
         if error.errno in _NO_SUCH_FILE and verb == "write" and not self.root.is_dir():
             return StorageError(
-                f"The folder {self.root} cannot be made: {reason}. Point MEDIAJOBS_HOME, or MEDIAJOBS_STORAGE_URL, at a "
-                "folder that this user may write to."
+                f"The folder {self.root} cannot be made: {reason}. Point MEDIAJOBS_HOME, or MEDIAJOBS_STORAGE_URL, at "
+                "a folder that this user may write to."
             )
         if error.errno in _NO_SUCH_FILE and verb == "write":
             return KeyRefusedError(f"The folder {self.root} cannot hold an object {key}: {reason}.")

@@ -133,6 +133,19 @@ def test_full_scratch_disk_is_refused_beforehand(open_platform: OpenPlatform, cl
     assert all(command.argv[0] != "ffmpeg" for command in platform.manifest(upload, PROXY).ffmpeg_commands)
 
 
+def test_machine_without_ffmpeg(open_platform: OpenPlatform, clips: Clips, tmp_path: Path) -> None:
+    """A worker that has no ffmpeg fails its attempts, on record, rather than not starting at all."""
+    platform = open_platform(ffmpeg_path=tmp_path / "no-ffmpeg", max_attempts=2)
+    assert_dies(platform, platform.add(clips.landscape(), PROXY), PROXY, "FFMPEG_MISSING")
+
+
+def test_machine_without_scratch(open_platform: OpenPlatform, clips: Clips, tmp_path: Path) -> None:
+    """A worker that has no folder for working files fails its attempts, on record."""
+    (tmp_path / "file").touch()
+    platform = open_platform(scratch_dir=tmp_path / "file", max_attempts=2)
+    assert_dies(platform, platform.add(clips.landscape(), PROXY), PROXY, "SETTINGS_INVALID")
+
+
 def test_ffmpeg_killed_in_mid_run(platform: Platform, clips: Clips) -> None:
     """Somebody kills ffmpeg with SIGKILL: the record still tells its CPU time and its peak of memory."""
     upload = platform.add(clips.detailed(), PROXY)

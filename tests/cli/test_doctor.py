@@ -1,0 +1,96 @@
+"""`mediajobs doctor`: what is fine, what is not, and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Answer, Call
+from tests.servers.s3 import S3Server
+
+CHECKS = ["versions", "machine", "ffmpeg", "database", "storage", "scratch disk"]
+
+
+def findings(answer: Answer) -> dict[str, tuple[bool, str]]:
+    """Whether it is fine, and what was found, by check."""
+    return {each["check"]: (each["fine"], each["detail"]) for each in answer.json}
+
+
+def test_everything_is_fine(mediajobs: Call) -> None:
+    """Exit code 0, and each line says what was found."""
+    answer = mediajobs("doctor", "--json")
+    assert answer.code == 0
+    found = findings(answer)
+    assert list(found) == CHECKS
+    assert all(fine for fine, _ in found.values())
+    assert "SQLite" in found["database"][1]
+    shown = mediajobs("doctor")
+    assert shown.code == 0
+    assert all(check in shown.out for check in CHECKS)
+    assert "failed" not in shown.out
+
+
+def test_nothing_is_left_behind(mediajobs: Call, tmp_path: Path) -> None:
+    """Neither its probe in the storage nor a folder in scratch."""
+    mediajobs("doctor")
+    home = tmp_path / "home"
+    assert list((home / "scratch").iterdir()) == []
+    assert [path for path in (home / "objects").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("check", "settings", "code", "mend"),
+    [
+        ("ffmpeg", {"ffmpeg_path": "/nowhere/ffmpeg"}, "FFMPEG_MISSING", "MEDIAJOBS_FFMPEG_PATH"),
+        ("ffmpeg", {"ffprobe_path": "/nowhere/ffprobe"}, "FFMPEG_MISSING", "MEDIAJOBS_FFPROBE_PATH"),
+        ("database", {"database_url": "postgresql://me:pw@127.0.0.1:1/x"}, "DATABASE_UNAVAILABLE", "the server runs"),
+        ("database", {"database_url": "sqlite:///{file}/jobs.db"}, "DATABASE_UNAVAILABLE", "MEDIAJOBS_DATABASE_URL"),
+        ("database", {"database_url": "mysql://db/x"}, "SETTINGS_INVALID", "MEDIAJOBS_DATABASE_URL"),
+        ("storage", {"storage_url": "file://{file}/objects"}, "STORAGE_FAILED", "MEDIAJOBS_STORAGE_URL"),
+        ("storage", {"storage_url": "ftp://host/x"}, "SETTINGS_INVALID", "MEDIAJOBS_STORAGE_URL"),
+        ("scratch disk", {"scratch_dir": "{file}/scratch"}, "SETTINGS_INVALID", "MEDIAJOBS_SCRATCH_DIR"),
+        ("scratch disk", {"scratch_reserve_mb": 2**40}, "DISK_FULL", "MEDIAJOBS_SCRATCH_DIR"),
+    ],
+)
+def test_one_thing_is_not(
+    mediajobs: Call, tmp_path: Path, check: str, settings: dict[str, object], code: str, mend: str
+) -> None:
+    """Exit code 1; this check alone has failed, with its code and how to mend it."""
+    file = tmp_path / "file"
+    file.touch()
+    placed = {name: str(value).replace("{file}", str(file)) for name, value in settings.items()}
+    answer = mediajobs("doctor", "--json", **placed)
+    assert answer.code == 1
+    failed = {what: detail for what, (fine, detail) in findings(answer).items() if not fine}
+    assert failed.keys() == {check}
+    assert failed[check].startswith(f"{code}: ")
+    assert mend in failed[check]
+    assert mediajobs("doctor", **placed).code == 1
+
+
+def test_a_home_that_cannot_be_fails_all_that_lie_in_it(mediajobs: Call, tmp_path: Path) -> None:
+    """Three findings, no traceback; a bad setting is a refusal of its own."""
+    (tmp_path / "file").touch()
+    failed = {
+        what for what, (fine, _) in findings(mediajobs("doctor", "--json", home=tmp_path / "file")).items() if not fine
+    }
+    assert failed == {"database", "storage", "scratch disk"}
+
+
+def test_a_wrong_secret_on_s3(mediajobs: Call, s3_server: S3Server) -> None:
+    """The storage answers, and denies; the secret is not shown."""
+    bucket = s3_server.make_bucket()
+    settings = {
+        "storage_url": f"s3://{bucket}/media",
+        "s3_endpoint_url": s3_server.endpoint,
+        "s3_path_style": "true",
+        "s3_access_key_id": s3_server.access_key,
+        "s3_max_attempts": 1,
+    }
+    assert findings(mediajobs("doctor", "--json", **settings, s3_secret_access_key=s3_server.secret_key))["storage"][0]
+    answer = mediajobs("doctor", "--json", **settings, s3_secret_access_key="wrong-secret-wrong-secret")
+    fine, detail = findings(answer)["storage"]
+    assert (answer.code, fine) == (1, False)
+    assert detail.startswith("STORAGE_DENIED: ")
+    assert "wrong-secret" not in answer.out

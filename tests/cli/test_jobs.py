@@ -1,0 +1,133 @@
+"""Adding videos, and seeing, retrying and cancelling their jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from tests.cli.conftest import Call
+from tests.clips import Clips
+from tests.platform import Platform
+
+THUMB = Thumbnail.name
+
+
+@pytest.fixture
+def video(clips: Clips, tmp_path: Path) -> Path:
+    """A video of the user's."""
+    path = tmp_path / "my [holiday].mp4"
+    path.write_bytes(clips.landscape().read_bytes())
+    return path
+
+
+def test_add_enqueues_one_job_of_each_type(mediajobs: Call, video: Path) -> None:
+    """As data: the upload and its jobs, all of one trace."""
+    added = mediajobs("add", video, "--json").json
+    assert added["upload"]["filename"] == video.name
+    assert {job["jobType"] for job in added["jobs"]} == {
+        "upload_thumb_v1",
+        "upload_edit_proxy_v1",
+        "upload_audio_envelope_v1",
+    }
+    assert {job["status"] for job in added["jobs"]} == {"queued"}
+    assert len({job["traceId"] for job in added["jobs"]}) == 1
+    assert all(job["created"] for job in added["jobs"])
+
+
+def test_add_again_adds_nothing_unless_forced(mediajobs: Call, video: Path) -> None:
+    """The same file is the same upload and the same jobs; --force asks for them anew."""
+    first = mediajobs("add", video, "--json").json
+    again = mediajobs("add", video, "--json").json
+    forced = mediajobs("add", video, "--json", "--force", "--type", THUMB, "--priority", 7).json
+    assert again["upload"] == forced["upload"] == first["upload"]
+    assert [job["created"] for job in again["jobs"]] == [False] * 3
+    assert [job["id"] for job in again["jobs"]] == [job["id"] for job in first["jobs"]]
+    (job,) = forced["jobs"]
+    assert (job["jobType"], job["priority"], job["force"], job["created"]) == (THUMB, 7, True, True)
+    assert "Nothing new was enqueued" in mediajobs("add", video).out
+
+
+def test_add_for_people(mediajobs: Call, video: Path) -> None:
+    """A table and what to do next on standard output, and nothing but them."""
+    answer = mediajobs("add", video)
+    assert answer.code == 0
+    assert answer.out.startswith("Upload ")
+    assert THUMB in answer.out
+    assert "mediajobs work" in answer.out
+
+
+def test_list_and_its_conditions(mediajobs: Call, video: Path) -> None:
+    """Newest first; each condition picks what it says."""
+    added = mediajobs("add", video, "--json").json
+    ids = [job["id"] for job in added["jobs"]]
+    trace, upload = added["jobs"][0]["traceId"], added["upload"]["id"]
+    now = datetime.now(UTC)
+
+    def listed(*conditions: object) -> list[str]:
+        return [job["id"] for job in mediajobs("jobs", "list", "--json", *conditions).json]
+
+    assert listed() == sorted(ids, reverse=True)
+    assert listed("--trace", trace) == listed("--upload", upload) == listed("--status", "queued") == listed()
+    assert listed("--status", "queued", "--status", "dead") == listed()
+    assert len(listed("--type", THUMB)) == 1
+    assert listed("--status", "dead") == listed("--error", "DISK_FULL") == listed("--trace", "0" * 32) == []
+    assert listed("--since", (now - timedelta(hours=1)).isoformat()) == listed()
+    assert listed("--since", (now + timedelta(hours=1)).isoformat()) == []
+    assert listed("--until", "2026-01-01") == []
+    first, second = listed("--limit", 1), listed("--limit", 2)[1:]
+    assert listed("--limit", 1, "--after", first[0]) == second
+
+
+def test_list_for_people(mediajobs: Call, video: Path) -> None:
+    """A hint where there is nothing, whole ids where there is something, and the way to the next page."""
+    assert "mediajobs add" in mediajobs("jobs", "list").out
+    job_ids = [job["id"] for job in mediajobs("add", video, "--json").json["jobs"]]
+    shown = mediajobs("jobs", "list").out
+    assert all(job_id in shown for job_id in job_ids)
+    assert f"--after {max(job_ids)}" in mediajobs("jobs", "list", "--limit", 1).out
+
+
+def test_show_before_and_after_the_attempt(mediajobs: Call, video: Path, platform: Platform) -> None:
+    """The job, then its attempt, and which command tells more."""
+    added = mediajobs("add", video, "--type", THUMB, "--json").json
+    job_id = added["jobs"][0]["id"]
+    assert mediajobs("jobs", "show", job_id, "--json").json == {
+        "job": {name: value for name, value in added["jobs"][0].items() if name != "created"},
+        "attempts": [],
+        "children": [],
+    }
+    assert "0 of 3" in mediajobs("jobs", "show", job_id).out
+
+    platform.work()
+    shown = mediajobs("jobs", "show", job_id, "--json").json
+    assert shown["job"]["status"] == "completed"
+    (attempt,) = shown["attempts"]
+    assert (attempt["jobId"], attempt["status"]) == (job_id, "success")
+    assert f"mediajobs attempt {attempt['id']}" in mediajobs("jobs", "show", job_id).out
+
+
+def test_a_failed_job_shows_why(mediajobs: Call, clips: Clips, platform: Platform) -> None:
+    """The code and the message, as data and for people; a table can be searched by the code."""
+    job_id = mediajobs("add", clips.text_named_mp4(), "--type", THUMB, "--json").json["jobs"][0]["id"]
+    platform.work()
+    shown = mediajobs("jobs", "show", job_id, "--json").json
+    assert (shown["job"]["status"], shown["job"]["errorCode"]) == ("dead", "INPUT_NOT_MEDIA")
+    assert "INPUT_NOT_MEDIA" in mediajobs("jobs", "show", job_id).out
+    assert [job["id"] for job in mediajobs("jobs", "list", "--json", "--error", "INPUT_NOT_MEDIA").json] == [job_id]
+
+
+def test_cancel_then_retry(mediajobs: Call, video: Path, platform: Platform) -> None:
+    """A cancelled job is not worked on; retried, it is; what is not legal is refused."""
+    job_id = mediajobs("add", video, "--type", THUMB, "--json").json["jobs"][0]["id"]
+    assert mediajobs("jobs", "cancel", job_id, "--json").json["status"] == "cancelled"
+    assert platform.work() == []
+    again = mediajobs("jobs", "cancel", job_id)
+    assert (again.code, again.err.startswith("ILLEGAL_TRANSITION: ")) == (2, True)
+
+    assert "queued" in mediajobs("jobs", "retry", job_id).out
+    assert len(platform.work()) == 1
+    retried = mediajobs("jobs", "retry", job_id, "--force", "--json").json
+    assert (retried["status"], retried["force"]) == ("queued", True)

@@ -1,0 +1,115 @@
+"""The plan of an edit proxy, from saved probes."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from mediajobs_dagster.errors import InputNoVideoError, ParametersError
+from mediajobs_dagster.job_types.base import Access, Lane, Plan
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.media.command import Input
+from mediajobs_dagster.models import MediaInfo
+from tests.job_types.sources import UPLOAD_ID, a_picture, saved, short, sixty_fps, source, streamed, variant
+
+
+def plan(info: MediaInfo) -> Plan:
+    """The plan of a proxy of that media."""
+    return EditProxy().plan(source(info), EditProxy().parse({}))
+
+
+ENCODED = " -fps_mode cfr -c:v libx264 -profile:v main -preset veryfast -crf 23 -g 8 -keyint_min 8 -sc_threshold 0"
+STEREO = " -map 0:1 -c:a aac -b:a 128k -ar 48000 -ac 2"
+SILENT = " -an"
+CONTAINER = " -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4"
+
+
+def picture(size: str, *, fast: bool = False) -> str:
+    """The picture's part of the command: frames are dropped before scaling, or made after it."""
+    resize = f"fps=30,scale={size}" if fast else f"scale={size},fps=30"
+    return f"-map 0:0 -vf {resize},setsar=1,format=yuv420p{ENCODED}"
+
+
+@pytest.mark.parametrize(
+    ("info", "options"),
+    [
+        pytest.param(saved("bigbuckbunny"), picture("540:304") + STEREO + CONTAINER, id="landscape"),
+        pytest.param(saved("rotated_portrait"), picture("304:540") + STEREO + CONTAINER, id="rotated"),
+        pytest.param(saved("anamorphic"), picture("540:304") + SILENT + CONTAINER, id="anamorphic_without_sound"),
+        pytest.param(saved("one_frame"), picture("540:304") + SILENT + CONTAINER, id="one_frame"),
+        pytest.param(saved("surround"), picture("540:304") + STEREO + CONTAINER, id="surround"),
+        pytest.param(saved("two_audio_tracks"), picture("540:304") + STEREO + CONTAINER, id="two_audio_tracks"),
+        pytest.param(saved("variable_frame_rate"), picture("540:304") + STEREO + CONTAINER, id="variable_frame_rate"),
+        pytest.param(saved("video_with_cover"), picture("540:304") + STEREO + CONTAINER, id="video_with_cover"),
+        pytest.param(sixty_fps(), picture("540:304", fast=True) + STEREO + CONTAINER, id="sixty_fps"),
+        pytest.param(short(), picture("540:304") + STEREO + CONTAINER, id="short"),
+        pytest.param(streamed(), picture("540:304") + SILENT + CONTAINER, id="length_not_known"),
+    ],
+)
+def test_the_command(info: MediaInfo, options: str) -> None:
+    """One pass over the whole source, from its first frame, with exactly these options."""
+    (step,) = plan(info).steps
+    assert step.command.inputs == (Input("source"),)
+    assert [output.target for output in step.command.outputs] == ["edit_proxy.mp4"]
+    assert shlex.join(step.command.outputs[0].options) == options
+    assert (step.sink, step.only_without) == (None, None)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 539, 540, 541, 853, 1080, 1919, 7680])
+@pytest.mark.parametrize("height", [1, 2, 481, 607, 1081])
+def test_sizes_are_even(width: int, height: int) -> None:
+    """4:2:0 video has no odd sizes."""
+    info = variant("anamorphic", video=(a_picture(width=width, height=height),))
+    expected = plan(info).outputs[0].expected
+    assert expected.width is not None
+    assert expected.height is not None
+    assert expected.width % 2 == expected.height % 2 == 0
+    assert max(expected.width, expected.height) == 540
+    assert min(expected.width, expected.height) >= 2
+
+
+def test_what_comes_out() -> None:
+    """An MP4 that has to keep to the contract: size, rate, codecs, and the length of the source within a few frames."""
+    (output,) = plan(saved("bigbuckbunny")).outputs
+    assert output.key == f"proxies/uploads/{UPLOAD_ID}/edit_proxy.mp4"
+    assert output.content_type == "video/mp4"
+    expected = output.expected
+    assert (expected.width, expected.height, expected.fps) == (540, 304, 30)
+    assert (expected.video_codec, expected.audio_codec) == ("h264", "aac")
+    assert expected.duration_seconds == 5.312
+    assert expected.duration_tolerance < 0.2
+
+
+def test_a_source_without_sound_must_give_a_proxy_without() -> None:
+    """Verification is told that there must be no sound, not that any will do."""
+    assert plan(saved("anamorphic")).outputs[0].expected.audio_codec == ""
+
+
+def test_a_length_that_is_not_known_is_not_expected() -> None:
+    """A streamed recording is neither held against a length of nothing, nor is its progress reckoned from one."""
+    made = plan(streamed())
+    assert made.outputs[0].expected.duration_seconds is None
+    assert made.steps[0].command.media_seconds is None
+
+
+def test_progress_is_reckoned_from_the_length() -> None:
+    """The command knows how many seconds of media it has to make."""
+    assert plan(saved("bigbuckbunny")).steps[0].command.media_seconds == 5.312
+
+
+def test_sound_alone_is_refused() -> None:
+    """A proxy needs a moving picture."""
+    with pytest.raises(InputNoVideoError):
+        plan(saved("cover_art"))
+
+
+def test_it_takes_no_parameters() -> None:
+    """A parameter that means nothing is refused rather than ignored."""
+    with pytest.raises(ParametersError, match=r"upload_edit_proxy_v1 .*crf"):
+        EditProxy().parse({"crf": 18})
+
+
+def test_it_is_heavy_and_reads_the_whole_source() -> None:
+    """An encode waits in the lane of encodes, alone in its run."""
+    assert (EditProxy().lane, EditProxy().access, EditProxy().batch_size) == (Lane.HEAVY, Access.WHOLE, 1)

@@ -1,0 +1,91 @@
+"""The error tree: what machines and people rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mediajobs_dagster import errors
+from mediajobs_dagster.errors import Blame, InternalError, MediaJobsError, error_class
+
+
+def tree(root: type[MediaJobsError]) -> Iterator[type[MediaJobsError]]:
+    """A class of ours and all below it."""
+    yield root
+    for child in root.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from tree(child)
+
+
+CLASSES = list(tree(MediaJobsError))
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_docstring_is_the_message(kind: type[MediaJobsError]) -> None:
+    """An error raised without words still says what happened, in a sentence, to people and in a traceback alike."""
+    error = kind()
+    assert error.message == str(error) == (kind.__doc__ or "").strip()
+    assert error.message.endswith(".")
+    assert "\n" not in error.message
+    assert kind("The disk is full.").message == "The disk is full."
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_a_code_leads_back_to_its_class(kind: type[MediaJobsError]) -> None:
+    """History keeps codes; blame and retryability are looked up by them."""
+    assert kind.code.isupper()
+    assert kind.code.isascii()
+    assert error_class(kind.code) is kind
+
+
+def test_codes_are_unique() -> None:
+    """Two faults under one code could not be told apart."""
+    codes = [kind.code for kind in CLASSES]
+    assert len(set(codes)) == len(codes)
+
+
+def test_an_unknown_code_is_some_fault_of_ours() -> None:
+    """A code of a newer version that was rolled back is nobody's input."""
+    assert error_class("FROM_THE_FUTURE") is MediaJobsError
+    assert MediaJobsError.blame is Blame.SYSTEM
+
+
+def test_what_nobody_foresaw_is_ours() -> None:
+    """A bug is never put down to a file, and may be gone at the next try."""
+    assert (InternalError.blame, InternalError.retryable) == (Blame.SYSTEM, True)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CLASSES if kind.blame is Blame.INPUT], ids=lambda kind: kind.__name__
+)
+def test_faults_of_the_input_are_never_tried_again(kind: type[MediaJobsError]) -> None:
+    """The same file fails the same way; nobody is woken for it."""
+    assert not kind.retryable
+    assert not kind.blame.is_ours
+
+
+@pytest.mark.parametrize(
+    ("code", "blame", "retryable"),
+    [
+        ("INPUT_CORRUPT", Blame.INPUT, False),
+        ("INPUT_NO_VIDEO", Blame.INPUT, False),
+        ("PARAMETERS_INVALID", Blame.INPUT, False),
+        ("SETTINGS_INVALID", Blame.SYSTEM, True),
+        ("DISK_FULL", Blame.SYSTEM, True),
+        ("OUT_OF_MEMORY", Blame.SYSTEM, True),
+        ("STORAGE_MISSING", Blame.SYSTEM, True),
+        ("STORAGE_DENIED", Blame.SYSTEM, True),
+        ("STORAGE_UNAVAILABLE", Blame.EXTERNAL, True),
+        ("WORKER_LOST", Blame.SYSTEM, True),
+        ("CANCELLED", Blame.CANCELLED, False),
+    ],
+)
+def test_who_is_to_blame(code: str, blame: Blame, retryable: bool) -> None:
+    """The breaker, the retries and the colour of a run hang on these."""
+    assert (error_class(code).blame, error_class(code).retryable) == (blame, retryable)
+
+
+def test_operators_care_for_what_is_ours_or_a_services() -> None:
+    """Neither a bad upload nor a cancelled job opens a breaker."""
+    assert {blame for blame in Blame if blame.is_ours} == {Blame.SYSTEM, Blame.EXTERNAL}
