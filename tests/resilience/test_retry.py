@@ -13,7 +13,7 @@ from mediajobs_dagster.errors import (
     InputCorruptError,
     JobLogError,
     MediaJobsError,
-    SettingsError,
+    ParametersError,
     StorageUnavailableError,
     WorkerLostError,
 )
@@ -63,7 +63,7 @@ def test_a_fault_that_may_pass_is_tried_again_until_the_attempts_are_used_up(err
     ]
 
 
-@pytest.mark.parametrize("error", [InputCorruptError(), SettingsError(), JobLogError()])
+@pytest.mark.parametrize("error", [InputCorruptError(), ParametersError(), JobLogError()])
 def test_a_fault_that_stays_is_not_tried_again(error: MediaJobsError) -> None:
     """Dead at the first attempt, with no date for another."""
     assert judge(error) == Verdict(JobStatus.DEAD)
