@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +30,10 @@ from mediajobs_dagster.job_types.base import Plan, Source, Step
 from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.probe import probe
+from mediajobs_dagster.media.run import Made
 from mediajobs_dagster.media.stderr import Faults
 from mediajobs_dagster.models import MediaInfo, Upload
-from mediajobs_dagster.storage import ObjectStat, Storage
+from mediajobs_dagster.storage import ObjectStat, Storage, redact
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +48,6 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
     recorder = Recorder(
         claim,
         worker.host,
-        worker.storage.bucket,
         on_stage=lambda stage: observer.stage(job, stage),
     )
     attempt = _Attempt(claim, worker, recorder, observer, cancellation)
@@ -60,7 +61,7 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
     except OSError as error:
         ending = _fault_of_machine(error)
     except Exception as error:  # noqa: BLE001  # the edge: whatever it is, it becomes an outcome with a code
-        _log.exception("The attempt at job %s ended in an exception that nobody foresaw", job.id)
+        _log.error("The attempt at job %s ended unforeseen:\n%s", job.id, redact(traceback.format_exc()))
         ending = InternalError(f"{type(error).__name__}: {error}. This is a fault of mediajobs; please report it.")
     except BaseException:
         interrupted = CancelledError("The worker was told to stop while it made this attempt.")
@@ -74,7 +75,7 @@ def make_attempt(claim: Claim, worker: Worker, observer: Observer, cancellation:
 def _fault_of_machine(error: OSError) -> MediaJobsError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError()
-    _log.error("An attempt ended in an error of the operating system", exc_info=error)
+    _log.error("An attempt ended in an error of the operating system:\n%s", redact(traceback.format_exc()))
     return InternalError(f"The operating system refused something that should work: {error}.")
 
 
@@ -89,7 +90,7 @@ class _Attempt:
     def work(self) -> Work:
         """Everything between the claim and the record; raises UpToDate when there is nothing to do."""
         job, recorder = self.claim.job, self.recorder
-        recorder.ffmpeg_version = self.worker.runner.tools.version
+        recorder.ffmpeg_version, recorder.bucket = self.worker.runner.tools.version, self.worker.storage.bucket
         job_type = self.worker.registry[job.job_type]
         params = job_type.parse(job.params)
         storage = self.worker.storage.observed(recorder.add_storage_op)
@@ -115,13 +116,16 @@ class _Attempt:
                 recorder.info = info = self._probe_source(fetched, upload, folder)
             with recorder.timed(stages.PLAN):
                 plan = job_type.plan(Source(upload, info), params)
-                self.worker.scratch.require(content.bytes, f"making {', '.join(job_type.output_keys(upload.id))}")
+                what = f"making {', '.join(job_type.output_keys(upload.id))}"
+                self.worker.scratch.require(content.bytes, what, keep=(folder / SOURCE).resolve())
             with recorder.timed(stages.FFMPEG):
-                self._make(plan, fetched, folder)
+                lengths = self._make(plan, fetched, folder)
             with recorder.timed(stages.VERIFY):
-                verified = self._verify(plan, folder)
+                verified = self._verify(plan, folder, lengths)
             with recorder.timed(stages.PUBLISH):
                 published = self._publish(plan, verified, folder, storage)
+        for child in plan.children:
+            self.worker.registry[child.job_type]  # an unknown one must fail the attempt, not its record
         return Work(fingerprint, plan, upload, published)
 
     def _probe_source(self, fetched: Fetched, upload: Upload, folder: Path) -> MediaInfo:
@@ -137,24 +141,28 @@ class _Attempt:
         report, cancel = self.recorder.add_command, self.cancellation
         return probe(self.worker.runner, name, cwd=folder, size=size, report=report, cancel=cancel)
 
-    def _make(self, plan: Plan, fetched: Fetched, folder: Path) -> None:
+    def _make(self, plan: Plan, fetched: Fetched, folder: Path) -> dict[str, float | None]:
+        """Make every output in `folder`; the seconds of media that ffmpeg says it wrote into each."""
+        lengths: dict[str, float | None] = {}
         for output in plan.outputs:
             self.recorder.stands_for(output.filename, output.key)
             if output.literal is not None:
                 (folder / output.filename).write_bytes(output.literal)
         for step in plan.steps:
             if step.only_without is None or not (folder / step.only_without).exists():
-                self._run_step(step, fetched, folder)
+                made = self._run_step(step, fetched, folder)
+                lengths |= {output.target: made.out_seconds for output in step.command.outputs}
+        return lengths
 
-    def _run_step(self, step: Step, fetched: Fetched, folder: Path) -> None:
+    def _run_step(self, step: Step, fetched: Fetched, folder: Path) -> Made:
         sink = step.sink(folder) if step.sink else None
         try:
-            self._run(_reading(fetched.argument, step.command), folder, sink.write if sink else None)
+            return self._run(_reading(fetched.argument, step.command), folder, sink.write if sink else None)
         finally:
             if sink:
                 sink.close()
 
-    def _run(self, command: Command, folder: Path, on_data: Callable[[bytes], None] | None = None) -> None:
+    def _run(self, command: Command, folder: Path, on_data: Callable[[bytes], None] | None = None) -> Made:
         made = self.worker.runner.run(
             command,
             cwd=folder,
@@ -165,15 +173,25 @@ class _Attempt:
         )
         if made.faults != Faults():
             self.recorder.notes.append(f"ffmpeg complained about its input, too little to refuse it: {made.faults}.")
+        return made
 
-    def _verify(self, plan: Plan, folder: Path) -> list[MediaInfo | None]:
+    def _verify(self, plan: Plan, folder: Path, lengths: dict[str, float | None]) -> list[MediaInfo | None]:
         def probe_output(name: str) -> MediaInfo:
             return self._probe(name, folder)
 
         def decode_end(name: str, duration: float) -> None:
             self._run(_decoding_end(name, duration), folder)
 
-        return [verify(output, folder, probe_output, decode_end) for output in plan.outputs]
+        verified = [
+            verify(output, folder, probe_output, decode_end, lengths.get(output.filename)) for output in plan.outputs
+        ]
+        for output, info in zip(plan.outputs, verified, strict=True):
+            declared, tolerance = output.expected.duration_seconds, output.expected.duration_tolerance
+            if info and declared and tolerance and abs(info.duration_seconds - declared) > tolerance:
+                self.recorder.notes.append(
+                    f"{output.filename} lasts {info.duration_seconds:.3f} s, its source declares {declared:.3f} s."
+                )
+        return verified
 
     def _publish(
         self, plan: Plan, verified: list[MediaInfo | None], folder: Path, storage: Storage

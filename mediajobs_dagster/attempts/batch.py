@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
 from mediajobs_dagster.attempts.attempt import make_attempt
@@ -10,14 +11,19 @@ from mediajobs_dagster.attempts.heartbeat import Heartbeat
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.errors import IllegalTransitionError
+from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import Upload
+from mediajobs_dagster.models import JobStatus, Upload
 
 _ENQUEUED_AT_ONCE = 500
 
 
 def work_off(worker: Worker, dispatch_id: str, *, run_id: str, observer: Observer) -> list[Outcome]:
-    """Claim and attempt every job of a dispatch, one after the other; what is left at an interrupt is given back."""
+    """Claim and attempt every job of a dispatch, one after the other.
+
+    What is left when it is interrupted is given back to the queue, or called off with the run.
+    """
     outcomes: list[Outcome] = []
     lease_s = worker.settings.lease_s
     try:
@@ -27,9 +33,27 @@ def work_off(worker: Worker, dispatch_id: str, *, run_id: str, observer: Observe
             ):
                 with heartbeat.watching(claim.job.id) as cancellation:
                     outcomes.append(make_attempt(claim, worker, observer, cancellation))
+    except BaseException:
+        if worker.after_interrupt() is JobStatus.CANCELLED:
+            worker.history.jobs.cancel_assigned(dispatch_id)
+        raise
     finally:
         worker.history.jobs.release(dispatch_id)
     return outcomes
+
+
+def requeue_run(worker: Worker, job_type: JobType, run_id: str, *, dispatch_id: str) -> int:
+    """Take the jobs that another run attempted up again, assigned to `dispatch_id`; returns how many.
+
+    Outputs that are there are made again: whoever executes a run again wants to see it run.
+    """
+    attempted = worker.history.attempts.iterate(AttemptFilter(run_id=run_id, job_name=job_type.name))
+    requeued = 0
+    for job_id in {attempt.job_id for attempt in attempted if attempt.job_id}:
+        with suppress(IllegalTransitionError):  # it waits or runs elsewhere by now
+            worker.history.jobs.retry(job_id, force=True, dispatch_id=dispatch_id, lease_s=worker.settings.lease_s)
+            requeued += 1
+    return requeued
 
 
 def enqueue_stale(worker: Worker, job_type: JobType, day: date, *, dispatch_id: str, trace_id: str, force: bool) -> int:

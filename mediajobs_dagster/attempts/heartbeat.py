@@ -9,13 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
 
-from mediajobs_dagster.errors import (
-    CancelledError,
-    DatabaseBusyError,
-    DatabaseUnavailableError,
-    MediaJobsError,
-    WorkerLostError,
-)
+from mediajobs_dagster.errors import CancelledError, MediaJobsError, WorkerLostError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.models import JobStatus
@@ -59,16 +53,19 @@ class Heartbeat:
         renewed = time.monotonic()
         while not self._stop.wait(self._lease_s / 3):
             try:
-                statuses = self._history.jobs.renew(self._dispatch_id, lease_s=self._lease_s)
-            except (DatabaseBusyError, DatabaseUnavailableError) as error:
+                self._renew()
+                renewed = time.monotonic()
+            except Exception as error:  # noqa: BLE001  # whatever it is, a missed beat must not be the last one
                 _log.warning("The leases of dispatch %s could not be renewed: %s", self._dispatch_id, error)
                 if time.monotonic() - renewed > self._lease_s:
                     self._cancel_all(WorkerLostError("The database was out of reach for longer than the lease."))
-                continue
-            renewed = time.monotonic()
-            for job_id, token in self._tokens():
-                if statuses.get(job_id) is not JobStatus.PROCESSING:
-                    token.cancel(self._why(job_id))
+
+    def _renew(self) -> None:
+        watched = self._tokens()  # first: a job that is claimed after the renewal is not among its answers
+        statuses = self._history.jobs.renew(self._dispatch_id, lease_s=self._lease_s)
+        for job_id, token in watched:
+            if statuses.get(job_id) is not JobStatus.PROCESSING:
+                token.cancel(self._why(job_id))
 
     def _why(self, job_id: str) -> MediaJobsError:
         if self._history.jobs.get(job_id).status is JobStatus.CANCELLED:

@@ -69,7 +69,7 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         """Whether the job's outputs are there."""
-        return self.status is AttemptStatus.SUCCESS or self.verdict.status is JobStatus.SKIPPED
+        return self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
 def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending, *, interrupted: bool = False) -> Outcome:
@@ -81,8 +81,12 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending, *, 
     verdict = _verdict(claim, worker, ending, interrupted=interrupted)
     uploads = _result_uploads(claim, worker, manifest, ending) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
-    error = ending if isinstance(ending, MediaJobsError) else None
-    _write(worker, _row(claim, recorder, manifest, ending, children), verdict, children, list(uploads.values()))
+    # As it is on record: redacted, for listeners print it.
+    error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
+    row = _row(claim, recorder, manifest, ending, children)
+    if not _write(worker, row, verdict, children, list(uploads.values())):
+        # It was cancelled, or given to somebody else, while this attempt was at its end.
+        verdict = Verdict(worker.history.jobs.get(claim.job.id).status)
     return Outcome(claim.job, claim.attempt.id, status, verdict, manifest, error)
 
 
@@ -183,17 +187,16 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
     ]
 
 
-def _write(worker: Worker, row: Attempt, verdict: Verdict, children: list[NewJob], uploads: list[Upload]) -> None:
+def _write(worker: Worker, row: Attempt, verdict: Verdict, children: list[NewJob], uploads: list[Upload]) -> bool:
     # The work is done: a database that is locked or restarting is waited for as long as the lease lasts, because after
     # that somebody else has the job anyway.
     give_up = time.monotonic() + worker.settings.lease_s
     pause = 0.1
     while True:
         try:
-            worker.history.jobs.finish(
+            return worker.history.jobs.finish(
                 row, job_status=verdict.status, not_before=verdict.not_before, children=children, uploads=uploads
             )
-            return
         except (DatabaseBusyError, DatabaseUnavailableError):
             if time.monotonic() + pause > give_up:
                 raise

@@ -29,6 +29,7 @@ from mediajobs_dagster.attempts.manifest import (
 )
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Claim
+from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
@@ -65,16 +66,14 @@ class Recorder:
 
     claim: Claim
     host: HostFacts
-    bucket: str
     on_stage: Callable[[str], None] = lambda _: None
     started_at: datetime = field(default_factory=utc_now)
     ffmpeg_version: str | None = None
+    bucket: str = ""
     stage: str | None = None
     """The stage that is under way, or the one in which it failed."""
     info: MediaInfo | None = None
     """The source, once it is probed."""
-    processed_seconds: float | None = None
-    """Seconds of media that the real-time factor is reckoned from; default: the length of the source."""
     input_summary: JsonObject = field(default_factory=dict[str, object])
     outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
     notes: list[str] = field(default_factory=list[str])
@@ -123,13 +122,13 @@ class Recorder:
     def add_command(self, command: FfmpegCommand) -> None:
         """A command has ended. What it read straight from the storage is an operation of its own."""
         self._commands.append((self.stage, command))
-        if command.remote_bytes:
-            key = next((self._files[argument] for argument in command.argv if argument in self._files), "")
+        remote = [argument for argument in command.argv if argument in self._files and is_remote(argument)]
+        if remote:
             self.add_storage_op(
                 StorageOp(
                     op=RANGE_READ,
                     bucket=self.bucket,
-                    key=key,
+                    key=self._files[remote[0]],
                     bytes=command.remote_bytes,
                     duration_ms=command.duration_ms,
                     status=command.status,
@@ -165,7 +164,7 @@ class Recorder:
             s3_ops=_both_ends(self._storage_ops, MAX_STORAGE_OPS),
             outputs=tuple(self.outputs),
             errors=_both_ends(self._errors, MAX_ERRORS),
-            metrics=self._metrics(duration_ms),
+            metrics=self._metrics(duration_ms, made=status is AttemptStatus.SUCCESS),
             time_ledger=self._ledger(duration_ms),
             versions=Versions(mediajobs=__version__, ffmpeg=self.ffmpeg_version),
             files=self._files,
@@ -182,10 +181,10 @@ class Recorder:
         """CPU time of all commands, probes included, by the kernel's account."""
         return sum(command.cpu_seconds for _, command in self._commands)
 
-    def _metrics(self, duration_ms: int) -> Metrics:
+    def _metrics(self, duration_ms: int, *, made: bool) -> Metrics:
         making = [command for stage, command in self._commands if stage == FFMPEG]
         making_ms = sum(command.duration_ms for command in making)
-        seconds = self.processed_seconds or (self.info.duration_seconds if self.info else None)
+        seconds = self.info.duration_seconds if self.info and made else None
         return Metrics(
             rtf=round(seconds / (duration_ms / 1000), 3) if seconds and duration_ms else None,
             ffmpeg_ms=making_ms,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from mediajobs_dagster.attempts.recorder import manifest_of_lost
 from mediajobs_dagster.errors import WorkerLostError
@@ -15,36 +16,52 @@ from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
 
 
+class Fate(StrEnum):
+    """What became of the run of a dispatch."""
+
+    ALIVE = "alive"
+    """It waits its turn or works, and may still come to its jobs."""
+    GONE = "gone"
+    """It will not come to them any more."""
+    CANCELLED = "cancelled"
+    """Somebody called it off."""
+
+
 @dataclass(frozen=True)
 class Recovered:
     """What a recovery found."""
 
-    lost: int
+    lost: tuple[Claim, ...]
     """Attempts whose worker died."""
     released: int
-    """Jobs that were assigned to a run which never came to them."""
+    """Jobs that were assigned to a run which never came to them, and are back in the queue."""
+    cancelled: int
+    """Jobs that were called off with their run."""
 
     @property
     def summary(self) -> str:
         """In a sentence."""
-        return f"{self.lost} attempts were lost with their worker, {self.released} jobs were given back unstarted."
+        return (
+            f"{len(self.lost)} attempts were lost with their worker, {self.released} jobs were given back unstarted, "
+            f"{self.cancelled} were called off with their run."
+        )
 
 
-def recover(history: History, settings: Settings, *, is_alive: Callable[[str], bool]) -> Recovered:
-    """Recover every job whose lease has run out.
-
-    `is_alive` tells of a dispatch whether its run may still come to it: a run that waits its turn keeps its jobs.
-    """
+def recover(history: History, settings: Settings, fate: Callable[[str], Fate]) -> Recovered:
+    """Recover every job whose lease has run out; `fate` tells what became of the run of a dispatch."""
     now = utc_now()
     policy, chance = RetryPolicy.of(settings), random.Random()
     lost = [claim for claim in history.jobs.lost(now) if _record_loss(history, claim, policy, chance, now)]
-    released = 0
+    released = cancelled = 0
     for dispatch_id in history.jobs.expired_dispatches(now):
-        if is_alive(dispatch_id):
-            history.jobs.renew(dispatch_id, lease_s=settings.lease_s, now=now)
-        else:
-            released += history.jobs.release(dispatch_id)
-    return Recovered(len(lost), released)
+        match fate(dispatch_id):
+            case Fate.ALIVE:
+                history.jobs.renew(dispatch_id, lease_s=settings.lease_s, now=now)
+            case Fate.GONE:
+                released += history.jobs.release(dispatch_id)
+            case Fate.CANCELLED:
+                cancelled += history.jobs.cancel_assigned(dispatch_id)
+    return Recovered(tuple(lost), released, cancelled)
 
 
 def _record_loss(history: History, claim: Claim, policy: RetryPolicy, chance: random.Random, now: datetime) -> bool:

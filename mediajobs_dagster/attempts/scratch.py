@@ -44,10 +44,11 @@ class Scratch:
                 f"The scratch folder {root} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME, or "
                 "MEDIAJOBS_SCRATCH_DIR, at a folder that this user may write to."
             ) from error
-        sweep(root)
         lock = os.open(unborn / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return cls(unborn.rename(root / name), lock, reserve_mb)
+        scratch = cls(unborn.rename(root / name), lock, reserve_mb)
+        sweep(root)
+        return scratch
 
     def close(self) -> None:
         """Remove the folder and all in it."""
@@ -70,8 +71,15 @@ class Scratch:
         sources.mkdir(exist_ok=True)
         return sources / name
 
-    def require(self, size: int, purpose: str) -> None:
-        """Raise DiskFullError unless `size` bytes fit on the disk with the reserve left over."""
+    def require(self, size: int, purpose: str, *, keep: Path | None = None) -> None:
+        """Raise DiskFullError unless `size` bytes fit on the disk with the reserve left over.
+
+        Sources that were fetched earlier, but for `keep`, make room for it.
+        """
+        if shutil.disk_usage(self._folder).free < size + self._reserve:
+            for source in (self._folder / "sources").glob("*"):
+                if source != keep:
+                    source.unlink()
         free = shutil.disk_usage(self._folder).free
         if free < size + self._reserve:
             raise DiskFullError(
@@ -88,8 +96,8 @@ def sweep(root: Path) -> int:
         try:
             # Made if need be: a folder without its lock was left by a removal that did not come to its end.
             lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # its owner has just removed it
+        except OSError:
+            continue  # its owner has just removed it, or it is another user's
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

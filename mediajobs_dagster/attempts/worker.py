@@ -27,7 +27,6 @@ class Worker:
     settings: Settings
     registry: Registry
     history: History
-    storage: Storage
     host: HostFacts
     retry: RetryPolicy
     chance: random.Random
@@ -50,7 +49,6 @@ class Worker:
                 settings=settings,
                 registry=registry,
                 history=stack.enter_context(History.open(settings.database_url, timeout_s=settings.database_timeout_s)),
-                storage=open_storage(settings),
                 host=host_facts(settings.instance_type, imds_enabled=settings.imds_enabled),
                 retry=RetryPolicy.of(settings),
                 chance=random.Random(),
@@ -65,6 +63,11 @@ class Worker:
     def runner(self) -> Runner:
         """Runs ffmpeg. Raises FfmpegMissingError."""
         return Runner.from_settings(self.settings)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The objects. Raises SettingsError."""
+        return open_storage(self.settings)
 
     @cached_property
     def scratch(self) -> Scratch:

@@ -26,13 +26,15 @@ def demo(session: Session, video: str | None, as_json: bool) -> None:
     location = video or _own_clip(session)
     _, enqueued = add_upload(session, location, (), priority=0, force=True, quiet=as_json)
     trace_id = enqueued[0].job.trace_id
-    work_off(session, quiet=as_json)
+    done, _ = work_off(session, quiet=as_json)
     found = session.history.jobs.list(JobFilter(trace_id=trace_id))
     rows = [_row(session, job) for job in sorted(found, key=lambda job: job.id)]
     if as_json:
         display.print_json({"traceId": trace_id, "jobs": rows})
     else:
         _print(trace_id, rows)
+        for held in done.held.values():
+            display.console().print(held.reason, style="yellow")
     if any(job.status is not JobStatus.COMPLETED for job in found):
         raise click.exceptions.Exit(1)
 

@@ -145,7 +145,7 @@ def retry_job(session: Session, job_id: str, force: bool, as_json: bool) -> None
 @display.json_option
 @click.pass_obj
 def cancel_job(session: Session, job_id: str, as_json: bool) -> None:
-    """Call a job off; one that is being worked on is stopped within seconds."""
+    """Call a job off; one that is being worked on is stopped at its worker's next heartbeat."""
     _print_job(session.history.jobs.cancel(job_id), as_json)
 
 

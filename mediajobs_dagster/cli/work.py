@@ -50,6 +50,9 @@ def work(session: Session, as_json: bool) -> None:
         console.print(
             f"{len(outcomes)} attempts in {done.runs} runs; {len(dead)} jobs are dead." if done.runs else _IDLE
         )
+        elsewhere = sum(each[JobStatus.PROCESSING] for each in session.history.jobs.counts().values())
+        if elsewhere:
+            console.print(f"{elsewhere} jobs are being worked on elsewhere, or wait for a dead worker's lease to end.")
         for held in done.held.values():
             console.print(held.reason, style="yellow")
     if dead or done.held:
@@ -62,18 +65,17 @@ _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].
 def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, list[Outcome]]:
     """Work off the queue with progress bars (on standard error, so that output can be piped)."""
     # Dagster takes more than a second to import; only this command needs it.
-    from mediajobs_dagster.attempts.recovery import recover
     from mediajobs_dagster.orchestration.build import build_definitions
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.local_runs import LocalRuns
     from mediajobs_dagster.orchestration.parts import Parts
+    from mediajobs_dagster.orchestration.recovery import recover_runs
 
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(quiet=quiet)
     parts = Parts(session.registry, session.settings, bars)
     with bars, open_instance(session.settings) as instance:
-        # Other workers may be alive: only leases that have run out are taken, never a run that waits.
-        recover(parts.history, parts.settings, is_alive=lambda _: False)
+        recover_runs(parts, instance)
         done = LocalRuns(parts, build_definitions(parts), instance).work_off(on_wait=bars.wait)
     return done, bars.outcomes
 

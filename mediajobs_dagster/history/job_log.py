@@ -104,7 +104,8 @@ class JobLogEntry(Value):
             stage=stages[-1].name if stages else None,
             stages=stages,
             outputs=outputs,
-            success=attempt.status is AttemptStatus.SUCCESS,
+            # A skipped attempt found its outputs there already: nothing failed.
+            success=attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED),
             error=error,
             started_at=attempt.started_at,
             finished_at=attempt.completed_at,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
-from mediajobs_dagster.history.leases import NO_LEASE, Leases, check_transition, lock_job, set_job
+from mediajobs_dagster.history.leases import Leases, check_transition, lock_job, set_job
 from mediajobs_dagster.history.paging import Conditions, newest_of, starting_after
 from mediajobs_dagster.history.schema import IS_FREE, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
@@ -121,10 +121,11 @@ class Jobs(Leases):
             change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
             return set_job(connection, job_id, change, now=utc_now())
 
-    def retry(self, job_id: str, *, force: bool = False) -> Job:
+    def retry(self, job_id: str, *, force: bool = False, dispatch_id: str | None = None, lease_s: float = 0.0) -> Job:
         """Put a failed or final job back into the queue, due now, with as many further attempts as it had at first.
 
-        `force` makes its output again even if it is up to date. Raises NotFoundError, and IllegalTransitionError for a
+        `force` makes its output again even if it is up to date. With `dispatch_id` and `lease_s` it belongs to that
+        dispatch at once, and no other run takes it. Raises NotFoundError, and IllegalTransitionError for a
         job that is queued or processing.
         """
         now = utc_now()
@@ -140,7 +141,9 @@ class Jobs(Leases):
                 "error_code": None,
                 "force": job.force or force,
             }
-            return set_job(connection, job_id, change | NO_LEASE, now=now)
+            lease = now + timedelta(seconds=lease_s) if dispatch_id else None
+            assignment = {"dispatch_id": dispatch_id, "lease_expires_at": lease}
+            return set_job(connection, job_id, change | assignment, now=now)
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status; every status is named, a type without jobs is not."""

@@ -147,6 +147,15 @@ class Leases:
         """Give the jobs of a dispatch that were never started back to the queue; how many there were."""
         return self._give_back(jobs.c.dispatch_id == dispatch_id, utc_now())
 
+    def cancel_assigned(self, dispatch_id: str) -> int:
+        """Call off the jobs of a dispatch that were never started; how many there were."""
+        called_off = {"status": JobStatus.CANCELLED, "updated_at": utc_now()}
+        statement = (
+            sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**called_off, **NO_LEASE)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
     def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
         """Dispatches whose lease ran out before their run started all of their jobs."""
         expired = (jobs.c.dispatch_id.is_not(None), jobs.c.lease_expires_at < (now or utc_now()), IS_WAITING)

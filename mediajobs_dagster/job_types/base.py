@@ -71,7 +71,9 @@ class Expected:
     width: int | None = None
     height: int | None = None
     duration_seconds: float | None = None
-    duration_tolerance: float = 0.0
+    """What the source declares; an output that differs is no fault, but worth a note."""
+    duration_tolerance: float | None = None
+    """How far the output's length may be off, seconds."""
     fps: float | None = None
     video_codec: str | None = None
     audio_codec: str | None = None

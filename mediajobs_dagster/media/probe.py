@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -13,6 +14,9 @@ from mediajobs_dagster.media.mp4_boxes import missing_bytes
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
 
+_LONGEST_S = 10 * 365 * 86_400.0
+"""A declared length beyond this many seconds is no length."""
+_CLOCK_PARTS = 3
 _UNEVEN = 0.01
 """Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
 
@@ -115,8 +119,10 @@ def _is_cover(stream: JsonObject) -> bool:
 
 def _rotation(stream: JsonObject) -> Literal[0, 90, 180, 270]:
     # The display matrix counts anticlockwise; the tag `rotate`, which ffmpeg before 5 wrote, counts clockwise.
-    turns = [-float(data["rotation"]) for data in stream.get("side_data_list", []) if "rotation" in data]
-    turns += [float(stream["tags"]["rotate"])] if "rotate" in stream.get("tags", {}) else []
+    matrices = (_number(data.get("rotation")) for data in stream.get("side_data_list", []))
+    turns = [-degrees for degrees in matrices if degrees is not None]
+    tag = _number(stream.get("tags", {}).get("rotate"))
+    turns += [] if tag is None else [tag]
     quarters = round(turns[0] / 90) % 4 if turns else 0
     return (0, 90, 180, 270)[quarters]
 
@@ -150,12 +156,20 @@ def _seconds(text: str | None) -> float | None:
     """Seconds from `3.5` or `00:00:03.5`; None from anything else."""
     if not text or text == "N/A":
         return None
+    parts = [_number(part) for part in text.split(":")]
+    if None in parts or len(parts) > _CLOCK_PARTS:
+        return None
+    seconds = sum((part or 0.0) * 60**power for power, part in enumerate(reversed(parts)))
+    return seconds if 0 < seconds <= _LONGEST_S else None
+
+
+def _number(value: object) -> float | None:
+    """A finite number; tags hold whatever their writer put there."""
     try:
-        parts = [float(part) for part in text.split(":")]
+        number = float(str(value))
     except ValueError:
         return None
-    seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
-    return seconds if seconds > 0 else None
+    return number if math.isfinite(number) else None
 
 
 def _kbps(part: JsonObject) -> float | None:

@@ -4,21 +4,22 @@
 # pyright: reportUnknownMemberType=false
 # No `from __future__ import annotations` here: Dagster reads the annotations of asset functions at run time.
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster_shared.utils.warnings import PreviewWarning
 
-from mediajobs_dagster.attempts.batch import enqueue_stale, work_off
+from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import JobStatus, new_trace_id
+from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.observer import RunLog
 from mediajobs_dagster.orchestration.parts import Parts
@@ -62,12 +63,14 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         op_tags=tags.of_job_type(job_type),
         required_resource_keys={WORKER},
         check_specs=[_output_check_of(job_type)],
+        output_required=False,  # a run that came too late for its jobs has made nothing, and yields nothing
     )
-    # Dagster reads the annotation, and knows MaterializeResult there only without its type argument.
-    def make(context: dg.AssetExecutionContext, config: HandRun) -> dg.MaterializeResult:  # pyright: ignore
+    def make(context: dg.AssetExecutionContext, config: HandRun) -> Iterator[dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        observer = RunLog(context.log, parts.observer)
-        outcomes = _work(context, worker, job_type, observer, force=config.force)
+        outcomes = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
+        if not outcomes and tags.DISPATCH in context.run.tags:
+            context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
+            return
         fault = _fault_of_run(outcomes)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_outcomes(outcomes, worker), allow_retries=False)
@@ -77,7 +80,7 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             metadata=metadata.of_check(outcomes),
         )
-        return dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker), check_results=[check])
+        yield dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker), check_results=[check])
 
     return make
 
@@ -121,14 +124,22 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
 ) -> list[Outcome]:
-    dispatch_id = context.run.tags.get(tags.DISPATCH)
-    if dispatch_id is None:
-        dispatch_id, trace_id = context.run.run_id, context.run.tags.get(tags.TRACE_ID) or new_trace_id()
-        context.instance.add_run_tags(context.run.run_id, {tags.TRACE_ID: trace_id})
+    run, own_dispatch = context.run, f"{context.run.run_id}/{job_type.name}"
+    if run.parent_run_id:
+        # Executed again: its tags are those of the run before, whose dispatch is over.
+        dispatch_id = own_dispatch
+        count = requeue_run(worker, job_type, run.parent_run_id, dispatch_id=dispatch_id)
+        context.log.info(f"{count} jobs of run {run.parent_run_id} are taken up again.")
+    elif tags.DISPATCH in run.tags:
+        dispatch_id = run.tags[tags.DISPATCH]
+    else:
+        dispatch_id = own_dispatch
+        trace_id = run.tags.get(tags.TRACE_ID) or run.run_id.replace("-", "")  # one trace, however many assets
+        context.instance.add_run_tags(run.run_id, {tags.TRACE_ID: trace_id})
         day = date.fromisoformat(context.partition_key)
         count = enqueue_stale(worker, job_type, day, dispatch_id=dispatch_id, trace_id=trace_id, force=force)
         context.log.info(f"{count} uploads of {day} have no fresh {job_type.asset}; trace {trace_id}.")
-    return work_off(worker, dispatch_id, run_id=context.run.run_id, observer=observer)
+    return work_off(worker, dispatch_id, run_id=run.run_id, observer=observer)
 
 
 def _fault_of_run(outcomes: list[Outcome]) -> str | None:

@@ -21,4 +21,6 @@ def build_definitions(parts: Parts) -> dg.Definitions:
             uploads_sensor(parts),
         ],
         resources={WORKER: worker_resource(parts)},
+        # Also for runs over several assets at once: parallel step processes would share one scratch and one lane.
+        executor=dg.in_process_executor,
     )

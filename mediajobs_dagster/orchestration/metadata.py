@@ -33,7 +33,9 @@ Metadata = dict[str, dg.MetadataValue]
 def of_outcomes(outcomes: Sequence[Outcome], worker: Worker) -> Metadata:
     """The metadata of a run that made these attempts."""
     manifests = [outcome.manifest for outcome in outcomes]
-    seconds = sum(each.metrics.input.duration_seconds for each in manifests if each.metrics.input)
+    made = [each for each in manifests if each.metrics.rtf is not None]
+    seconds = sum(each.metrics.input.duration_seconds for each in made if each.metrics.input)
+    making = sum(each.duration_ms for each in made) / 1000
     spent = sum(each.duration_ms for each in manifests) / 1000
     found: Metadata = {
         "jobs": dg.MetadataValue.int(len(outcomes)),
@@ -41,7 +43,7 @@ def of_outcomes(outcomes: Sequence[Outcome], worker: Worker) -> Metadata:
         "failed": dg.MetadataValue.int(len(failures(outcomes))),
         "duration_seconds": _figure(spent),
         "input_seconds": _figure(seconds),
-        "rtf": _figure(seconds / spent if spent else 0),
+        "rtf": _figure(seconds / making if making else 0),
         "ffmpeg_seconds": _figure(sum(each.metrics.ffmpeg_ms for each in manifests) / 1000),
         "cpu_pct_avg": _figure(max((each.metrics.cpu_pct_avg for each in manifests), default=0)),
         "mem_rss_mb_max": _figure(max((each.metrics.mem_rss_mb_max for each in manifests), default=0)),

@@ -4,29 +4,24 @@
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
-from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.assets import UPLOADS
 from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.recovery import recover_runs
 from mediajobs_dagster.resilience.dispatch import Held
 
 # Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
 _QUEUED_RUNS = 5
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-_WAITING = _UNFINISHED[:2]
+_WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
 
 def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
@@ -73,18 +68,13 @@ def recovery_sensor(parts: Parts) -> dg.SensorDefinition:
         description="Records the attempts of workers that died as lost, and puts their jobs back into the queue.",
     )
     def lease_recovery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        def is_alive(dispatch_id: str) -> bool:
-            runs = dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}, statuses=_UNFINISHED)
-            return context.instance.get_runs_count(runs) > 0
-
-        recovered = recover(parts.history, parts.settings, is_alive=is_alive)
-        return dg.SkipReason(recovered.summary)
+        return dg.SkipReason(recover_runs(parts, context.instance).summary)
 
     return lease_recovery
 
 
 def uploads_sensor(parts: Parts) -> dg.SensorDefinition:
-    """Observes the asset of the uploads: how many, how large and how long today's are."""
+    """Observes the asset of the uploads: how many a day, how large and how long."""
 
     @dg.sensor(
         name="observe_uploads",
@@ -94,15 +84,21 @@ def uploads_sensor(parts: Parts) -> dg.SensorDefinition:
     )
     def observe_uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         today = utc_now().date()
-        summary = parts.history.uploads.day_summary(today)
-        seen = f"{today} {summary.count} {summary.bytes} {summary.seconds}"
-        if seen == context.cursor:
+        seen: dict[str, list[float]] = json.loads(context.cursor or "{}")
+        # Yesterday too: what came just before midnight is counted, and probed, after it.
+        found = {day.isoformat(): parts.history.uploads.day_summary(day) for day in (today - timedelta(days=1), today)}
+        figures = {day: [each.count, each.bytes, each.seconds] for day, each in found.items()}
+        changed = [day for day, each in figures.items() if each != seen.get(day, [0, 0, 0.0])]
+        if not changed:
             return dg.SkipReason("No upload since the last observation.")
-        observation = dg.AssetObservation(
-            asset_key=UPLOADS,
-            partition=today.isoformat(),
-            metadata={"count": summary.count, "bytes": summary.bytes, "seconds": summary.seconds},
-        )
-        return dg.SensorResult(asset_events=[observation], cursor=seen)
+        observations = [
+            dg.AssetObservation(
+                asset_key=UPLOADS,
+                partition=day,
+                metadata={"count": found[day].count, "bytes": found[day].bytes, "seconds": found[day].seconds},
+            )
+            for day in changed
+        ]
+        return dg.SensorResult(asset_events=observations, cursor=json.dumps(figures))
 
     return observe_uploads

@@ -73,9 +73,12 @@ class Intake:
         else:
             stat = self.storage.import_object(url, upload_source_key(upload_id))
         origin = _origin("s3", url, stat.bytes, stat.etag)
-        return self._record(upload_id, stat, url.rsplit("/", 1)[-1], origin, trace_id)
+        filename = url.rsplit("/", 1)[-1]
+        return self._record(upload_id, stat, filename, origin, trace_id, is_copy=own_key is None)
 
-    def _record(self, upload_id: str, stat: ObjectStat, filename: str, origin: str, trace_id: str) -> Upload:
+    def _record(
+        self, upload_id: str, stat: ObjectStat, filename: str, origin: str, trace_id: str, *, is_copy: bool = True
+    ) -> Upload:
         upload = Upload(
             id=upload_id,
             role=UploadRole.SOURCE,
@@ -88,8 +91,8 @@ class Intake:
             trace_id=trace_id,
         )
         known = self.history.uploads.add(upload)
-        if known.storage_key != stat.key:
-            self.storage.delete(stat.key)  # the same file was registered before: one copy is enough
+        if is_copy and known.storage_key != stat.key:
+            self.storage.delete(stat.key)  # the same file was registered before: one copy of ours is enough
         return known
 
 

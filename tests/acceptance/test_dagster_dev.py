@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,8 @@ from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.media.tools import Tools
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import open_storage
 from tests.clips import Clips, real_footage
@@ -32,6 +34,8 @@ LAUNCH = """mutation($params: LaunchBackfillParams!) {
     ... on PythonError { message }
   }
 }"""
+
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 
 BACKFILL = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 
@@ -103,6 +107,35 @@ def test_light_jobs_never_wait_behind_encodes(dev: DagsterDev, shared: Platform,
     for each in proxies:
         heavy += dev.wait_for(partial(ended, shared, each.trace_id, 1), timeout_s=120)
     assert sum(job.updated_at < light.updated_at for job in heavy) <= 1
+
+
+@pytest.mark.timeout(240)
+def test_terminating_a_run_stops_its_work(dev: DagsterDev, shared: Platform, tools: Tools, tmp_path: Path) -> None:
+    """Terminated from the UI in mid-ffmpeg: the attempt and the job are cancelled, and the run is CANCELED."""
+    long = tmp_path / "long.mp4"
+    graph = "testsrc2=size=1920x1080:rate=30:d=120"
+    encode = ["-f", "lavfi", "-i", graph, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(long)]
+    subprocess.run([tools.ffmpeg, "-v", "error", *encode], check=True)
+    upload = shared.add(long, EditProxy.name)
+    job_id = shared.job(upload, EditProxy.name).id
+
+    def at_work() -> str | None:
+        running = [attempt.run_id for attempt in shared.history.attempts.of_job(job_id)]
+        return running[0] if running else None
+
+    run_id = dev.wait_for(at_work, timeout_s=60)
+    dev.wait_for(lambda: list(shared.settings.scratch.glob("worker-*/attempt-*/edit_proxy.mp4")), timeout_s=30)
+    dev.ask(TERMINATE, id=run_id)
+    (job,) = dev.wait_for(lambda: ended(shared, upload.trace_id, 1), timeout_s=60)
+    assert job.status is JobStatus.CANCELLED
+    (attempt,) = shared.history.attempts.of_job(job_id)
+    assert attempt.status is AttemptStatus.CANCELLED
+    query = {"runIds": [run_id]}
+    (run,) = dev.wait_for(
+        lambda: [run for run in dev.ask(RUNS, filter=query)["runsOrError"]["results"] if is_over(run)], timeout_s=60
+    )
+    assert run["status"] == "CANCELED"
+    assert shared.leftovers() == []
 
 
 @pytest.mark.timeout(240)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.attempts.recovery import Fate, recover
 from mediajobs_dagster.errors import Blame, DatabaseBusyError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
@@ -216,7 +216,7 @@ def test_database_locked_for_good_ends_as_lost(open_platform: OpenPlatform, clip
 
 def _recover(platform: Platform) -> int:
     try:
-        return recover(platform.history, platform.settings, is_alive=lambda _: False).lost
+        return len(recover(platform.history, platform.settings, lambda _: Fate.GONE).lost)
     except DatabaseBusyError:
         return 0
 

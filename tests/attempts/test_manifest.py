@@ -17,7 +17,7 @@ from mediajobs_dagster.attempts import recorder as stages
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.recorder import Recorder
-from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.attempts.recovery import Fate, recover
 from mediajobs_dagster.attempts.verify import sha256_of
 from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.history import Claim
@@ -109,7 +109,7 @@ def lose(platform: Platform, clips: Clips) -> Upload:
     dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
     assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=1e-3)
-    assert recover(platform.history, platform.settings, is_alive=lambda _: False).lost == 1
+    assert len(recover(platform.history, platform.settings, lambda _: Fate.GONE).lost) == 1
     return upload
 
 

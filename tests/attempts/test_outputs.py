@@ -202,3 +202,20 @@ def test_file_names_are_never_used_in_keys_or_paths(platform: Platform, clips: C
     assert upload.filename == name
     assert name not in json.dumps([obj.key for obj in platform.storage.list("")], ensure_ascii=False)
     assert platform.leftovers() == []
+
+
+def test_proxy_is_as_long_as_the_tracks_it_shows(platform: Platform, tools: Tools, tmp_path: Path) -> None:
+    """A second sound track that is longer than the film is not used, and no reason to refuse the proxy."""
+    film = tmp_path / "long_commentary.mp4"
+    tracks = ("testsrc2=size=320x240:rate=30:d=2", "sine=440:d=2", "sine=220:d=6")
+    inputs = [argument for track in tracks for argument in ("-f", "lavfi", "-i", track)]
+    maps = [argument for number in range(3) for argument in ("-map", str(number))]
+    encode = [tools.ffmpeg, "-v", "error", *inputs, *maps, "-c:v", "libx264", "-pix_fmt", "yuv420p", film]
+    subprocess.run(encode, check=True)
+    upload = platform.add(film, EditProxy.name)
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    info = platform.manifest(upload, EditProxy.name).outputs[0].media_info
+    assert info is not None
+    assert info.duration_seconds == pytest.approx(2, abs=0.1)
+    assert any("its source declares 6" in note for note in outcome.manifest.notes)

@@ -172,3 +172,13 @@ def test_a_missing_file_is_a_fault_of_the_caller(runner: Runner, tmp_path: Path)
     """No process is started for a path that does not exist."""
     with pytest.raises(FileNotFoundError):
         probe(runner, "gone", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "-inf", "1e400", "1:2:3:4", ""])
+def test_tags_that_make_no_sense_are_passed_over(text: str) -> None:
+    """What a writer put into its tags may be anything: no length and no turn, but no failure either."""
+    stream = {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 64, "height": 64}
+    tags = {"rotate": text, "DURATION": text}
+    info = parse_probe({"format": {"duration": text}, "streams": [{**stream, "tags": tags}]}, 1)
+    assert info.duration_seconds == 0
+    assert info.video[0].rotation == 0

@@ -198,6 +198,53 @@ def test_run_by_hand_makes_what_is_missing(dagster_platform: DagsterPlatform, cl
     assert len(platform.history.jobs.list(JobFilter())) == 4
 
 
+def test_one_run_over_several_assets_is_one_trace(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Materializing all assets of a day in one run: each asset works on its own jobs, all under the run's one trace."""
+    platform = dagster_platform
+    upload = platform.register(clips.landscape())
+    day = upload.created_at.date().isoformat()
+    everything = platform.definitions.get_implicit_global_asset_job_def()
+    result = everything.execute_in_process(instance=platform.instance, partition_key=day)
+    assert result.success
+    jobs = platform.history.jobs.list(JobFilter())
+    assert {job.job_type for job in jobs} == {job_type.name for job_type in platform.registry}
+    assert {job.status for job in jobs} == {JobStatus.COMPLETED}
+    (run,) = platform.instance.get_runs()
+    assert {job.trace_id for job in jobs} == {run.tags["traceId"]}
+    for event in result.get_asset_materialization_events():
+        assert event.materialization.metadata["jobs"].value == 1
+
+
+def test_a_run_that_is_executed_again_takes_its_jobs_up_again(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Re-executing a failed run in the UI, tags and all, makes a further attempt at the very same jobs."""
+    platform = dagster_platform
+    upload = platform.add(clips.text_named_mp4(), THUMB)
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    first = platform.execute(THUMB, request)
+    assert not first.success
+    job = platform.job(upload, THUMB)
+    assert job.status is JobStatus.DEAD
+    platform.output(upload.storage_key).write_bytes(clips.landscape().read_bytes())  # somebody mends the object
+
+    inherited = {**request.tags, "dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id}
+    again = platform.execute(THUMB, tags=inherited, partition_key=request.partition_key)
+    assert again.success
+    assert platform.job(upload, THUMB).id == job.id
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    assert len(platform.runs(traceId=job.trace_id)) == 2
+
+
+def test_a_run_that_comes_too_late_makes_nothing(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """A run whose job was cancelled while it waited is no materialization."""
+    platform = dagster_platform
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    platform.history.jobs.cancel(platform.job(upload, THUMB).id)
+    assert platform.execute(THUMB, request).success
+    assert platform.instance.get_latest_materialization_event(dg.AssetKey("thumbnail")) is None
+    assert platform.attempts(upload, THUMB) == []
+
+
 class Title(JobType):
     """A text about a video, which becomes an upload of its own."""
 

@@ -160,11 +160,37 @@ def test_recovery_takes_back_what_a_dead_run_held(open_dagster: OpenDagster, cli
     waiting = platform.instance.create_run_for_job(job, tags=dict(request.tags))
     assert "0 jobs were given back" in skipped(platform, "lease_recovery")
 
-    platform.parts.settings = platform.settings
-    platform.instance.report_run_canceled(waiting)
+    platform.instance.report_run_failed(waiting)
     platform.history.jobs.renew(request.tags["mediajobs/dispatch"], lease_s=0.0)
     assert "1 jobs were given back" in skipped(platform, "lease_recovery")
     assert len(platform.requests(SENSOR)) == 1
+
+
+def test_a_run_that_was_called_off_takes_its_jobs_with_it(open_dagster: OpenDagster, clips: Clips) -> None:
+    """Whoever cancels a run while it waits its turn wants its jobs gone, not started again."""
+    platform = open_dagster(lease_s=0.001)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(SENSOR)
+    waiting = platform.instance.create_run_for_job(platform.definitions.resolve_job_def(THUMB), tags=dict(request.tags))
+    platform.instance.report_run_canceled(waiting)
+    assert "1 were called off" in skipped(platform, "lease_recovery")
+    assert platform.job(upload, THUMB).status is JobStatus.CANCELLED
+
+
+def test_the_run_of_a_dead_worker_is_closed(open_dagster: OpenDagster, clips: Clips) -> None:
+    """A run that stays STARTED after its worker died would hold its lane for ever: recovery reports it failed."""
+    platform = open_dagster(lease_s=0.001)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(SENSOR)
+    job = platform.definitions.resolve_job_def(THUMB)
+    run = platform.instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
+    dispatch_id = request.tags["mediajobs/dispatch"]
+    platform.history.jobs.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=0.001)
+    assert "1 attempts were lost" in skipped(platform, "lease_recovery")
+    closed = platform.instance.get_run_by_id(run.run_id)
+    assert closed is not None
+    assert closed.status is dg.DagsterRunStatus.FAILURE
+    assert platform.job(upload, THUMB).status is JobStatus.FAILED
 
 
 def test_recovery_records_the_attempt_of_a_dead_worker(open_dagster: OpenDagster, clips: Clips) -> None:

@@ -1,0 +1,46 @@
+"""`mediajobs work` as a process: told to stop, it puts everything on record and back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.clips import Clips
+from tests.platform import Platform
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_hands_its_job_back(platform: Platform, clips: Clips, number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C in mid-ffmpeg: attempt on record as cancelled, job in the queue, no process, no scratch."""
+    upload = platform.add(clips.detailed(), EditProxy.name)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()", "work"],
+        cwd=PROJECT,
+        env={**os.environ, "MEDIAJOBS_HOME": str(platform.settings.home)},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(platform.settings.scratch.glob("worker-*/attempt-*/edit_proxy.mp4")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        process.wait(10)
+    assert platform.job(upload, EditProxy.name).status is JobStatus.QUEUED
+    assert [each.status for each in platform.attempts(upload, EditProxy.name)] == [AttemptStatus.CANCELLED]
+    assert platform.leftovers() == []
