@@ -63,14 +63,13 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         op_tags=tags.of_job_type(job_type),
         required_resource_keys={WORKER},
         check_specs=[_output_check_of(job_type)],
-        output_required=False,  # a run that came too late for its jobs has made nothing, and yields nothing
+        output_required=False,  # a run that came too late for its jobs has made nothing
     )
-    def make(context: dg.AssetExecutionContext, config: HandRun) -> Iterator[dg.MaterializeResult[Any]]:
+    def make(
+        context: dg.AssetExecutionContext, config: HandRun
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
         outcomes = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
-        if not outcomes and tags.DISPATCH in context.run.tags:
-            context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
-            return
         fault = _fault_of_run(outcomes)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_outcomes(outcomes, worker), allow_retries=False)
@@ -80,7 +79,11 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             metadata=metadata.of_check(outcomes),
         )
-        yield dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker), check_results=[check])
+        yield check
+        if outcomes or tags.DISPATCH not in context.run.tags:
+            yield dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker))
+        else:
+            context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
 
     return make
 
@@ -125,11 +128,11 @@ def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
 ) -> list[Outcome]:
     run, own_dispatch = context.run, f"{context.run.run_id}/{job_type.name}"
-    if run.parent_run_id:
-        # Executed again: its tags are those of the run before, whose dispatch is over.
+    if parent := run.tags.get(tags.PARENT_RUN):
+        # Its other tags are those of the run before too, whose dispatch is over.
         dispatch_id = own_dispatch
-        count = requeue_run(worker, job_type, run.parent_run_id, dispatch_id=dispatch_id)
-        context.log.info(f"{count} jobs of run {run.parent_run_id} are taken up again.")
+        count = requeue_run(worker, job_type, parent, dispatch_id=dispatch_id)
+        context.log.info(f"{count} jobs of run {parent} are taken up again.")
     elif tags.DISPATCH in run.tags:
         dispatch_id = run.tags[tags.DISPATCH]
     else:

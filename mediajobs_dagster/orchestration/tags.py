@@ -12,6 +12,8 @@ LANE = "mediajobs/lane"
 DISPATCH = "mediajobs/dispatch"
 """The batch of jobs that a run was started for; a run without it was started by hand or by a backfill."""
 PRIORITY = "dagster/priority"
+PARENT_RUN = "dagster/parent_run_id"
+"""Set by Dagster on a run that executes an earlier one again."""
 
 
 def of_job_type(job_type: JobType) -> dict[str, str]:

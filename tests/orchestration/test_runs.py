@@ -203,7 +203,7 @@ def test_one_run_over_several_assets_is_one_trace(dagster_platform: DagsterPlatf
     platform = dagster_platform
     upload = platform.register(clips.landscape())
     day = upload.created_at.date().isoformat()
-    everything = platform.definitions.get_implicit_global_asset_job_def()
+    everything = platform.definitions.resolve_implicit_global_asset_job_def()
     result = everything.execute_in_process(instance=platform.instance, partition_key=day)
     assert result.success
     jobs = platform.history.jobs.list(JobFilter())
