@@ -53,32 +53,34 @@ def make_source(tools: Tools, path: Path, seconds: int) -> None:
 
 
 class Bench:
-    """A worker on a folder of its own, and the bare ffmpeg."""
+    """An upload to work on, over and over, and the bare ffmpeg."""
 
-    def __init__(self, settings: Settings, worker: Worker, upload: Upload, job_type: str) -> None:
-        self._settings, self._worker, self._upload = settings, worker, upload
-        self._job_type = worker.registry[job_type]
+    def __init__(self, settings: Settings, history: History, upload: Upload, job_type: str) -> None:
+        self._settings, self._history, self._upload = settings, history, upload
+        self._registry = Registry.standard()
+        self._job_type = self._registry[job_type]
 
     def round(self, folder: Path) -> Round:
-        """One attempt, then its own command again without us."""
+        """One attempt of a new worker, as every run has one, then its own command again without us."""
         request = self._job_type.request(self._upload, trace_id=new_trace_id(), force=True)
-        self._worker.history.jobs.enqueue([request])
-        dispatch = self._worker.history.jobs.assign(self._job_type.name, limit=1, lease_s=60)
+        self._history.jobs.enqueue([request])
+        dispatch = self._history.jobs.assign(self._job_type.name, limit=1, lease_s=60)
         assert dispatch is not None
-        start = time.perf_counter()
-        (outcome,) = work_off(self._worker, dispatch.id, run_id="benchmark", observer=Observer())
-        attempt_s = time.perf_counter() - start
-        assert outcome.status is AttemptStatus.SUCCESS, outcome.error
-        return Round(attempt_s, self._bare(outcome.manifest, folder), outcome.manifest)
+        with Worker.open(self._settings, self._registry) as worker:
+            start = time.perf_counter()
+            (outcome,) = work_off(worker, dispatch.id, run_id="benchmark", observer=Observer())
+            attempt_s = time.perf_counter() - start
+            assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+            return Round(attempt_s, self._bare(worker, outcome.manifest, folder), outcome.manifest)
 
-    def _bare(self, manifest: Manifest, folder: Path) -> float:
+    def _bare(self, worker: Worker, manifest: Manifest, folder: Path) -> float:
         # The stage's own command: the first ffmpeg; probes and the decoding of the end are what an attempt adds.
         command = next(command for command in manifest.ffmpeg_commands if command.argv[0] == "ffmpeg")
-        source = self._worker.storage.local_path(self._upload.storage_key)
+        source = worker.storage.local_path(self._upload.storage_key)
         assert source is not None
         (folder / "source").unlink(missing_ok=True)
         (folder / "source").symlink_to(source)
-        argv = [str(self._worker.runner.tools.ffmpeg), *command.argv[1:]]
+        argv = [str(worker.runner.tools.ffmpeg), *command.argv[1:]]
         start = time.perf_counter()
         done = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(argv, cwd=folder, check=True, **done)
@@ -93,8 +95,7 @@ def measure(job_type: str, seconds: int, rounds: int) -> dict[str, object]:
         make_source(find_tools(), folder / "clip.mp4", seconds)
         history = stack.enter_context(History.open(settings.database_url))
         upload = Intake(history, open_storage(settings)).register(str(folder / "clip.mp4"), trace_id=new_trace_id())
-        worker = stack.enter_context(Worker.open(settings, Registry.standard()))
-        bench = Bench(settings, worker, upload, job_type)
+        bench = Bench(settings, history, upload, job_type)
         bench.round(folder)  # warms the caches
         results = [bench.round(folder) for _ in range(rounds)]
     attempt_s = statistics.median(each.attempt_s for each in results)

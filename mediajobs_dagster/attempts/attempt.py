@@ -114,6 +114,8 @@ class _Attempt:
                 recorder.stands_for(fetched.argument, upload.storage_key)
             with recorder.timed(stages.PROBE):
                 recorder.info = info = self._probe_source(fetched, upload, folder)
+                if info.main_video and info.main_video.is_hdr:
+                    recorder.notes.append(f"The source is HDR ({info.main_video.transfer}) and is not tone-mapped.")
             with recorder.timed(stages.PLAN):
                 plan = job_type.plan(Source(upload, info), params)
                 what = f"making {', '.join(job_type.output_keys(upload.id))}"

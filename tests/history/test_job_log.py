@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import multiprocessing
-import shutil
 import signal
 import subprocess
 import sys
@@ -66,14 +65,6 @@ def test_the_file_is_a_whole_array_after_every_append(log: JobLogger, path: Path
         log.log_job(an_entry(job_id=str(number)))
         assert job_ids(path) == [str(n) for n in range(number + 1)]
     assert path.read_bytes().count(b"\n") == 5 + 2  # one entry a line
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed here")
-def test_jq_reads_it_after_every_append(log: JobLogger, path: Path) -> None:
-    for number in range(1, 4):
-        log.log_job(an_entry())
-        asked = subprocess.run(["jq", "length", str(path)], capture_output=True, text=True, check=True)
-        assert asked.stdout.strip() == str(number)
 
 
 def test_entries_come_back_as_they_were_logged(log: JobLogger) -> None:
