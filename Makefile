@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two processes; tests that share a server stay in one of them.
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
@@ -24,13 +26,13 @@ demo: $(STAMP) ## Make a thumbnail, an edit proxy and an audio envelope of one v
 	@$(BIN)/mediajobs demo $(if $(VIDEO),"$(VIDEO)")
 
 test: $(STAMP) ## Run the tests, PostgreSQL and S3 included
-	@$(BIN)/pytest -n 2
+	@$(PYTEST)
 
 check: $(STAMP) ## What CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
-	@$(BIN)/pytest -n 2
+	@$(PYTEST)
 
 format: $(STAMP) ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix .

@@ -24,6 +24,8 @@ from tests.servers.dagster_dev import DagsterDev, running_dagster_dev
 
 THUMB = Thumbnail.name
 
+pytestmark = pytest.mark.xdist_group("dagster_dev")  # one server for all of them
+
 RUNS = """query($filter: RunsFilter!) {
   runsOrError(filter: $filter) { ... on Runs { results { runId jobName status tags { key value } } } }
 }"""
@@ -99,7 +101,7 @@ def test_light_jobs_never_wait_behind_encodes(dev: DagsterDev, shared: Platform,
     """With a queue full of encodes, a thumbnail that was asked for last is done before them."""
     upload = shared.register(clips.detailed())
     proxy, thumb = shared.registry[EditProxy.name], shared.registry[THUMB]
-    proxies = [proxy.request(upload, trace_id=f"{number:032x}", force=True) for number in range(1, 5)]
+    proxies = [proxy.request(upload, trace_id=f"{number:032x}", force=True) for number in range(1, 4)]
     shared.history.jobs.enqueue(proxies)
     shared.history.jobs.enqueue([thumb.request(upload, trace_id="9" * 32)])
     (light,) = dev.wait_for(lambda: ended(shared, "9" * 32, 1), timeout_s=120)
