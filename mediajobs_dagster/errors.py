@@ -45,17 +45,6 @@ class MediaJobsError(Exception):
         return str(self)
 
 
-def error_class(code: str) -> type[MediaJobsError]:
-    """The class that carries `code`; the root of the tree for a code that no class carries."""
-    pending = [MediaJobsError]
-    while pending:
-        candidate = pending.pop()
-        if candidate.code == code:
-            return candidate
-        pending.extend(candidate.__subclasses__())
-    return MediaJobsError
-
-
 # --- asked for something that cannot be ------------------------------------------------------------------------------
 
 
@@ -117,7 +106,7 @@ class InputNotMediaError(InputError):
 
 
 class InputRefusedError(InputError):
-    """The input is a playlist or a script that refers to other files; only self-contained media files are accepted."""
+    """The input is a picture, a playlist or a script; only video and sound in one self-contained file are accepted."""
 
     code = "INPUT_REFUSED"
 

@@ -52,8 +52,6 @@ class Made:
     """Frames made."""
     faults: Faults
     """Complaints about the input, too few to refuse it."""
-    remote_bytes: int
-    """Bytes read from remote inputs."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class Runner:
             if refusal:
                 raise refusal
             progress.finish()
-        return Made(progress.out_seconds, progress.frames, stderr.faults, stderr.bytes_read)
+        return Made(progress.out_seconds, progress.frames, stderr.faults)
 
     def probe_json(
         self, source: str, *, cwd: Path | None = None, report: Report | None = None, cancel: Cancellation | None = None

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -63,6 +65,16 @@ def test_envelope_needs_no_picture(platform: Platform, clips: Clips, clip: str) 
     platform.add(getattr(clips, clip)(), ENVELOPE)
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_is_called_a_picture(platform: Platform, tmp_path: Path, form: str) -> None:
+    """A photo under a video's name is refused, and the message does not call it a playlist only."""
+    photo = tmp_path / "photo.mp4"
+    Image.new("RGB", (64, 64), "red").save(photo, form)
+    assert_refused(platform, photo, "INPUT_REFUSED")
+    (job,) = platform.history.jobs.list(JobFilter(job_type=THUMB))
+    assert "picture" in (platform.history.attempts.of_job(job.id)[0].error or "")
 
 
 @contextmanager
