@@ -70,6 +70,25 @@ class SettingsError(RequestError):
     retryable = True  # an attempt that meets it may succeed on a machine that is set up right
 
 
+class AlreadyRunningError(RequestError):
+    """mediajobs is up on this data folder already."""
+
+    code = "ALREADY_RUNNING"
+
+
+class PortTakenError(RequestError):
+    """The port is taken by another process."""
+
+    code = "PORT_TAKEN"
+
+
+class StartError(MediaJobsError):
+    """A part of mediajobs did not start."""
+
+    code = "START_FAILED"
+    retryable = False
+
+
 class IllegalTransitionError(RequestError):
     """A job cannot go from its present status to the one asked for."""
 
@@ -80,6 +99,14 @@ class ParametersError(RequestError):
     """The parameters do not fit the job type."""
 
     code = "PARAMETERS_INVALID"
+
+
+class TimelineError(RequestError):
+    """The timeline has faults."""
+
+    code = "TIMELINE_INVALID"
+    faults: tuple[dict[str, str], ...] = ()
+    """Each with its JSON `path` and a `message`."""
 
 
 # --- the file is at fault --------------------------------------------------------------------------------------------
@@ -97,6 +124,12 @@ class InputEmptyError(InputError):
     """The input file has no bytes. Upload it again."""
 
     code = "INPUT_EMPTY"
+
+
+class InputUnreadableError(InputError):
+    """The input file cannot be read: it is gone, access to it is denied, or its disk fails."""
+
+    code = "INPUT_UNREADABLE"
 
 
 class InputNotMediaError(InputError):
@@ -127,6 +160,12 @@ class InputNoVideoError(InputError):
     """The input has no moving picture; cover art does not count."""
 
     code = "INPUT_NO_VIDEO"
+
+
+class HdrUnsupportedError(InputError):
+    """The input is HDR, and this ffmpeg cannot tone-map it."""
+
+    code = "HDR_UNSUPPORTED"
 
 
 class InputTooLargeError(InputError):

@@ -146,6 +146,7 @@ class VideoStream(Value):
     duration_seconds: float | None = None
     bitrate_kbps: float | None = None
     transfer: str | None = Field(default=None, description="Transfer characteristics, such as bt709 or smpte2084.")
+    matrix: str | None = Field(default=None, description="Colour matrix, such as bt709 or smpte170m.")
 
     @property
     def is_hdr(self) -> bool:
@@ -171,6 +172,10 @@ class AudioStream(Value):
     bitrate_kbps: float | None = None
 
 
+IMAGE = "image"
+"""The container of a picture that is no video."""
+
+
 class MediaInfo(Value):
     """What a media file holds. Attached pictures (cover art) are counted, never listed as video."""
 
@@ -181,6 +186,11 @@ class MediaInfo(Value):
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
     attached_pictures: int = 0
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is one picture and no video."""
+        return self.container == IMAGE
 
     @property
     def main_video(self) -> VideoStream | None:
@@ -224,9 +234,14 @@ class FfmpegCommand(Value):
     exit_code: int | None = Field(description="Negative: the signal that ended it. None: it never started.")
     status: str = Field(description="ok, or the code of the error.")
     cpu_seconds: float = 0.0
-    max_rss_mb: float = Field(default=0.0, description="Peak resident memory by the kernel's account, MiB.")
+    max_rss_mb: float | None = Field(
+        default=None,
+        description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be looked at.",
+    )
     speed: float | None = Field(default=None, description="Media seconds made per wall second.")
-    remote_bytes: int = Field(default=0, description="Bytes it read by range, straight from the object storage.")
+    remote_bytes: int = Field(
+        default=0, description="Bytes it read over HTTP; what was fetched for that is among the storage operations."
+    )
     stderr_tail: str = ""
     samples: tuple[Sample, ...] = ()
 
@@ -265,6 +280,20 @@ class Upload(Value):
     media_info: MediaInfo | None = None
     created_at: datetime
     trace_id: str
+
+
+class Timeline(Value):
+    """An edit that somebody wants rendered, as it was when they asked."""
+
+    id: str
+    document: JsonObject = Field(description="The timeline, references resolved to upload ids.")
+    etag: str = Field(description="Digest of the document and of the content of every upload it refers to.")
+    created_at: datetime
+    trace_id: str
+
+
+Subject = Upload | Timeline
+"""What a job can be about."""
 
 
 class NewJob(Value):

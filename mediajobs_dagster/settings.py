@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     ffmpeg_threads: int = Field(
         default=0, ge=0, description="Threads one ffmpeg may use; 0: as many as the machine grants us."
     )
+    concurrency: int = Field(
+        default=0, ge=0, description="Light jobs that one run works on side by side; 0: as many as the machine bears."
+    )
     ffmpeg_memory_mb: int = Field(default=0, ge=0, description="Address space one ffmpeg may use, MiB; 0: no limit.")
     stall_timeout_s: float = Field(
         60.0, gt=0, description="Stop an ffmpeg that made no progress for this long, seconds."
@@ -82,6 +85,14 @@ class Settings(BaseSettings):
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
+    celery_url: str = Field(
+        default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."
+    )
+    shutdown_grace_s: float = Field(
+        default=20.0, gt=0, description="How long a stopping worker may take to hand its jobs back, seconds."
+    )
+
+    hostname: str | None = Field(default=None, description="Name of this machine on record; default: its own.")
     instance_type: str | None = Field(
         default=None, description="Machine type to put on record; default: asked of the machine."
     )
