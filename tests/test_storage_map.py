@@ -6,14 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.base import JobType, UploadJobType
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import StorageOp, derived_id, new_id, utc_now
+from mediajobs_dagster.job_types.video_export.export import output_key
+from mediajobs_dagster.models import Job, JobStatus, StorageOp, Timeline, derived_id, new_id, utc_now
 from mediajobs_dagster.storage import upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
 from mediajobs_dagster.storage.storage_map import StorageMap, load_storage_map
 
 IDS = (new_id(), derived_id(utc_now(), "an export"))
+
+
+def keys_of(job_type: JobType, subject_id: str) -> tuple[str, ...]:
+    """Keys under which jobs of that type publish."""
+    if isinstance(job_type, UploadJobType):
+        return job_type.output_keys(subject_id)
+    job = Job(
+        **job_type.request(a_timeline(subject_id), trace_id="0" * 32).model_dump(),
+        id=new_id(),
+        status=JobStatus.QUEUED,
+        attempts=0,
+        not_before=utc_now(),
+        created_at=utc_now(),
+        updated_at=utc_now(),
+    )
+    return (output_key(job),)
+
+
+def a_timeline(timeline_id: str) -> Timeline:
+    """Any timeline."""
+    return Timeline(id=timeline_id, document={}, etag="x", created_at=utc_now(), trace_id="0" * 32)
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +47,13 @@ def storage_map() -> StorageMap:
 @pytest.mark.parametrize("job_type", list(Registry.standard()), ids=lambda each: each.name)
 def test_every_output_lies_where_the_map_says(storage_map: StorageMap, job_type: JobType) -> None:
     """Under the prefix that names its job type, and looking like the pattern there."""
-    for key in (key for subject in IDS for key in job_type.output_keys(subject)):
+    for key in (key for subject in IDS for key in keys_of(job_type, subject)):
         entry = storage_map.entry_for(key)
         assert entry, f"{key} lies below no prefix of storage_map.json"
         assert entry.job_type == job_type.name
         assert storage_map.matches(entry, key), f"{key} fits none of {entry.patterns}"
+        assert job_type.has_made(key)
+        assert not job_type.has_made(f"{key}x")
 
 
 def test_every_source_lies_where_the_map_says(storage_map: StorageMap) -> None:

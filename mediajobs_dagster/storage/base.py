@@ -105,8 +105,22 @@ class Storage(ABC):
             self._check_size(stat, buffer.tell())
         return buffer.getvalue()
 
+    def read_part(self, stat: ObjectStat, start: int, size: int) -> bytes:
+        """`size` bytes, from `start` on, of the very content that `stat` is of. Whoever reads parts reports them.
+
+        Raises StorageUnavailableError when the object was replaced meanwhile.
+        """
+        check_key(stat.key)
+        part = self._read_part(stat, start, size)
+        if len(part) != size:
+            raise StorageUnavailableError(f"{self.url} delivered {len(part)} of {size} bytes of {stat.key}. Try again.")
+        return part
+
     def put(self, path: Path, key: str, *, content_type: str, on_bytes: OnBytes | None = None) -> ObjectStat:
-        """Store the file `path` under `key`. Nothing half-written is ever seen there; what stood there is replaced."""
+        """Store the file `path` under `key`. Nothing half-written is ever seen there; what stood there is replaced.
+
+        Raises an OSError when `path` cannot be read.
+        """
         with self._operation("put", check_key(key), on_bytes) as moved:
             return self._store(path, key, content_type, moved)
 
@@ -123,6 +137,12 @@ class Storage(ABC):
         """Remove the object; nothing happens when there is none."""
         with self._operation("delete", check_key(key)):
             self._remove(key)
+
+    def abandon(self, key: str) -> None:
+        """Remove what a writer of `key` that died left: the object, and parts of it. Nobody may be writing it now."""
+        with self._operation("delete", check_key(key)):
+            self._remove(key)
+            self._remove_parts(key)
 
     def copy(self, source_key: str, key: str) -> ObjectStat:
         """Store the same content under `key`, without it passing through this machine where that can be."""
@@ -180,6 +200,13 @@ class Storage(ABC):
         Raises RequestError when this storage cannot reach such addresses at all.
         """
 
+    @abstractmethod
+    def at(self, url: str) -> Storage:
+        """The objects below `url`, which ends with a slash, reached as those of this storage are.
+
+        Raises RequestError when this storage cannot reach such addresses.
+        """
+
     # --- what a storage has to bring ---------------------------------------------------------------------------------
 
     @abstractmethod
@@ -190,6 +217,9 @@ class Storage(ABC):
         """Write the object to `file`; what is returned belongs to the very content that was written."""
 
     @abstractmethod
+    def _read_part(self, stat: ObjectStat, start: int, size: int) -> bytes: ...
+
+    @abstractmethod
     def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat: ...
 
     @abstractmethod
@@ -198,6 +228,9 @@ class Storage(ABC):
 
     @abstractmethod
     def _remove(self, key: str) -> None: ...
+
+    @abstractmethod
+    def _remove_parts(self, key: str) -> None: ...
 
     @abstractmethod
     def _copy(self, source_key: str, key: str) -> ObjectStat: ...

@@ -7,10 +7,10 @@ import os
 import stat as modes
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, Protocol
 
 from typing_extensions import override
 
@@ -20,13 +20,39 @@ from mediajobs_dagster.errors import (
     StorageDeniedError,
     StorageError,
     StorageMissingError,
+    StorageUnavailableError,
 )
 from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.whole_file import DISK_FULL_ERRNOS, is_partial, whole_file
 
 _CHUNK_BYTES = 1 * MiB
+_KERNEL_CHUNK_BYTES = 64 * MiB
+"""Moved in one call, so that progress shows and an interrupt is heard."""
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
+
+
+class _Source(Protocol):
+    def fileno(self) -> int: ...
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Foreign:
+    """A file that is not ours: a fault in reading it is not one of this storage."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.fault: OSError | None = None
+        self._file = file
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.fault = error
+            raise
 
 
 class LocalStorage(Storage):
@@ -63,6 +89,10 @@ class LocalStorage(Storage):
         )
 
     @override
+    def at(self, url: str) -> NoReturn:
+        self.key_of(url)
+
+    @override
     def _import(self, url: str, key: str) -> NoReturn:
         self.key_of(url)
 
@@ -80,9 +110,22 @@ class LocalStorage(Storage):
         return stat
 
     @override
+    def _read_part(self, stat: ObjectStat, start: int, size: int) -> bytes:
+        with self._faults("read", stat.key), self._path(stat.key).open("rb") as source:
+            if _stat_of(stat.key, os.fstat(source.fileno())) != stat:
+                raise StorageUnavailableError(f"{stat.key} in {self.root} was replaced meanwhile. Try again.")
+            return os.pread(source.fileno(), size, start)
+
+    @override
     def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat:
-        with path.open("rb") as source:
-            return self._write(source, key, moved)
+        with path.open("rb") as file:
+            source = _Foreign(file)
+            try:
+                return self._write(source, key, moved)
+            except StorageError:
+                if source.fault:
+                    raise source.fault from None
+                raise
 
     @override
     def _copy(self, source_key: str, key: str) -> ObjectStat:
@@ -91,11 +134,12 @@ class LocalStorage(Storage):
         with source:
             return self._write(source, key, lambda _size: None)
 
-    def _write(self, source: BinaryIO, key: str, moved: OnBytes) -> ObjectStat:
+    def _write(self, source: _Source, key: str, moved: OnBytes) -> ObjectStat:
         path = self._path(key)
         with self._faults("write", key):
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as partial, partial.open("xb") as file:
+                _pour_in_kernel(source, file, moved)
                 _pour(source, file, moved)
                 file.flush()
                 # The kernel's own stamps are some milliseconds coarse, and the etag has to tell two versions apart.
@@ -110,6 +154,13 @@ class LocalStorage(Storage):
         with self._faults("remove", key):
             if path.is_file():
                 path.unlink(missing_ok=True)
+
+    @override
+    def _remove_parts(self, key: str) -> None:
+        with self._faults("remove", key), suppress(FileNotFoundError):
+            for entry in os.scandir(self._path(key).parent):
+                if is_partial(entry.name):
+                    os.unlink(entry.path)
 
     @override
     def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], None]:
@@ -143,7 +194,7 @@ class LocalStorage(Storage):
             resolved = path.resolve()
         except (OSError, RuntimeError) as error:  # a loop of links, in Python up to 3.12 a RuntimeError
             raise KeyRefusedError(f"The key {key} is refused: it leads into a loop of links in {self.root}.") from error
-        if not resolved.is_relative_to(self.root.resolve()):
+        if resolved != path and not resolved.is_relative_to(self.root.resolve()):
             raise KeyRefusedError(
                 f"The key {key} is refused: a link leads it out of {self.root}. Mount the other folder instead of "
                 "linking it."
@@ -188,7 +239,28 @@ def _stat_of(key: str, status: os.stat_result) -> ObjectStat:
     )
 
 
-def _pour(source: BinaryIO, target: BinaryIO, moved: OnBytes) -> None:
+def _pour(source: _Source, target: BinaryIO, moved: OnBytes) -> None:
     while chunk := source.read(_CHUNK_BYTES):
         target.write(chunk)
         moved(len(chunk))
+
+
+def _pour_in_kernel(source: _Source, target: BinaryIO, moved: OnBytes) -> None:
+    """Move what the kernel can move by itself: sharing the blocks where the file system can, as Btrfs and XFS do.
+
+    A shared block is copied when either file is written to. A hard link would not do: a source that is edited in place
+    would change our object.
+    """
+    while count := _moved_in_kernel(source.fileno(), target.fileno()):
+        moved(count)
+
+
+def _moved_in_kernel(source: int, target: int) -> int:
+    if not hasattr(os, "copy_file_range"):
+        return 0  # macOS
+    try:
+        return os.copy_file_range(source, target, _KERNEL_CHUNK_BYTES)
+    except OSError as error:
+        if error.errno in DISK_FULL_ERRNOS:
+            raise
+        return 0  # two file systems, no such call, a fault of the disk: reading and writing shows which

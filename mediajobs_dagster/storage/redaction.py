@@ -42,6 +42,10 @@ _ASSIGNMENT = re.compile(
     rf"""({_QUOTED}|(?!{REDACTED})[^\s"']+)""",
     re.IGNORECASE,
 )
+_SUSPICIOUS = re.compile(
+    r"\?|://|x-|sig|token|credential|secret|passw|key|authorization|cookie|bearer|AKIA|ASIA|AIza", re.IGNORECASE
+)
+"""Stands in whatever one of the patterns could meet. Most texts are not suspicious, and one look is enough for them."""
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
 
 
@@ -54,6 +58,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _MIN_SECRET_CHARS and secret not in REDACTED:
             text = text.replace(secret, REDACTED).replace(quote(secret, safe=""), REDACTED)
+    if not _SUSPICIOUS.search(text):
+        return text
     text = _QUERY.sub(_redact_query, text)
     text = _USERINFO.sub(f"{REDACTED}@", text)
     text = _HEADER.sub(_redact_value, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from typing_extensions import override
 
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import RequestError, StorageDeniedError, StorageMissingError
 from mediajobs_dagster.storage import s3_transfer
 from mediajobs_dagster.storage.base import ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.keys import check_key
@@ -51,6 +51,13 @@ class S3Storage(Storage):
         return check_key(url.removeprefix(self.url)) if url.startswith(self.url) and url != self.url else None
 
     @override
+    def at(self, url: str) -> S3Storage:
+        bucket, slash, prefix = url.removeprefix(_SCHEME).partition("/")
+        if not (url.startswith(_SCHEME) and bucket and slash) or (prefix and not prefix.endswith("/")):
+            raise RequestError(f"{url} is not the address of a folder in a bucket. Give it as s3://bucket/prefix/.")
+        return S3Storage(bucket, prefix, self._access)
+
+    @override
     def _import(self, url: str, key: str) -> ObjectStat:
         bucket, slash, source_key = url.removeprefix(_SCHEME).partition("/")
         if not (url.startswith(_SCHEME) and bucket and slash and source_key):
@@ -83,6 +90,19 @@ class S3Storage(Storage):
         return stat
 
     @override
+    def _read_part(self, stat: ObjectStat, start: int, size: int) -> bytes:
+        with self._faults(f"read {self.url}{stat.key}"):
+            return s3_transfer.read_part(
+                self._client(),
+                self.bucket,
+                self._prefix + stat.key,
+                stat,
+                start,
+                size,
+                attempts=self._access.max_attempts,
+            )
+
+    @override
     def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat:
         size = path.stat().st_size
         with self._faults(f"write {self.url}{key}"):
@@ -106,6 +126,17 @@ class S3Storage(Storage):
     def _remove(self, key: str) -> None:
         with self._faults(f"delete {self.url}{key}"):
             self._client().delete_object(Bucket=self.bucket, Key=self._prefix + key)
+
+    @override
+    def _remove_parts(self, key: str) -> None:
+        where = {"Bucket": self.bucket, "Key": self._prefix + key}
+        # A server that knows of no parts, or forbids to ask, has its own rules for how long it keeps them.
+        no_parts = suppress(StorageMissingError, StorageDeniedError)
+        with no_parts, self._faults(f"delete the parts of {self.url}{key}"):
+            answer = self._client().list_multipart_uploads(Bucket=self.bucket, Prefix=where["Key"])
+            for upload in cast(list[Response], answer.get("Uploads", [])):
+                if upload["Key"] == where["Key"]:
+                    self._client().abort_multipart_upload(**where, UploadId=upload["UploadId"])
 
     @contextmanager
     def _faults(self, doing: str) -> Generator[None]:

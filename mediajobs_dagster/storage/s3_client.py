@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Protocol, cast
 
 import boto3.session  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
@@ -17,6 +18,8 @@ Response = dict[str, Any]
 
 CONCURRENCY = 4
 """Parts of one object on their way at once."""
+_CONNECTIONS = 8 * CONCURRENCY
+"""Kept open at most: some objects at once, each in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class S3Client(Protocol):
     def get_object(self, **arguments: str) -> Response: ...
     def list_objects_v2(self, *, Bucket: str, Prefix: str, **page: str) -> Response: ...
     def delete_object(self, *, Bucket: str, Key: str) -> Response: ...
+    def list_multipart_uploads(self, *, Bucket: str, Prefix: str) -> Response: ...
+    def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> Response: ...
     def generate_presigned_url(self, ClientMethod: str, *, Params: Response, ExpiresIn: int) -> str: ...
 
 
@@ -55,13 +60,16 @@ class ClientPerProcess:
     def __init__(self, make: Callable[[], S3Client]) -> None:
         self._make = make
         self._made: tuple[int, S3Client] | None = None
+        # One a process: a child would wait for ever for a lock that was held when it was forked.
+        self._locks: dict[int, Lock] = {}
 
     def __call__(self) -> S3Client:
         """The client of this process, made at the first call. Clients may be used by several threads at once."""
         process = os.getpid()
-        if self._made is None or self._made[0] != process:
-            self._made = (process, self._make())
-        return self._made[1]
+        with self._locks.setdefault(process, Lock()):
+            if self._made is None or self._made[0] != process:
+                self._made = (process, self._make())
+            return self._made[1]
 
 
 def make_client(access: S3Access) -> S3Client:
@@ -74,7 +82,7 @@ def make_client(access: S3Access) -> S3Client:
         retries={"mode": "adaptive", "total_max_attempts": access.max_attempts},
         connect_timeout=access.timeout_s,
         read_timeout=access.timeout_s,
-        max_pool_connections=2 * CONCURRENCY,
+        max_pool_connections=_CONNECTIONS,
         # Amazon's newer trailing checksums are unknown to many other S3 servers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

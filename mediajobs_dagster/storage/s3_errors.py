@@ -27,7 +27,7 @@ _DENIED_CODES = frozenset(
 _UNAVAILABLE_CODES = frozenset(
     {"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling"}
 )
-_UNAVAILABLE_STATUS = frozenset({408, 409, 412, 429})
+_UNAVAILABLE_STATUS = frozenset({408, 409, 429})
 _NO_CREDENTIALS = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -67,6 +67,8 @@ def _refusal(error: sdk.ClientError, doing: str, secrets: tuple[str, ...]) -> St
         return StorageMissingError(f"Could not {doing}: there is no such bucket. Correct MEDIAJOBS_STORAGE_URL.")
     if status == 404:
         return StorageMissingError(f"Could not {doing}: there is no such object, or no such bucket.")
+    if status in (412, 416):  # another version than was asked for, or one too short to have that part
+        return StorageUnavailableError(f"Could not {doing}: it was replaced meanwhile. Try again.")
     if status in (401, 403) or code in _DENIED_CODES:
         return StorageDeniedError(
             f"Could not {doing}: {reason}. Check the MEDIAJOBS_S3_… credentials and region and the bucket's policy; "

@@ -1,16 +1,15 @@
-"""Moves whole objects to and from S3, large ones in parts. The SDK has no types, so its calls are typed here."""
+"""Moves objects to and from S3, large ones in parts. The SDK has no types, so its calls are typed here."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from s3transfer.exceptions import (  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
-    CancelledError as TransferCancelled,
-)
+from botocore import exceptions as sdk  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
+from s3transfer import exceptions as transfer  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
 from s3transfer.manager import (  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
     TransferConfig,
     TransferManager,
@@ -27,6 +26,10 @@ _IO_QUEUE_CHUNKS = 64
 """Chunks of 256 KiB that may wait for a slow disk: 16 MiB at the most."""
 
 
+_BROKEN_OFF = (sdk.ReadTimeoutError, sdk.IncompleteReadError, sdk.ResponseStreamingError)
+"""In the middle of an answer, which the SDK itself does not ask for again."""
+
+
 class _Future(Protocol):
     meta: Any
 
@@ -35,6 +38,7 @@ class _Future(Protocol):
 
 
 class _Body(Protocol):
+    def read(self) -> bytes: ...
     def close(self) -> None: ...
 
 
@@ -107,6 +111,25 @@ def download(
         _result(future, progress)
 
 
+def read_part(
+    client: S3Client, bucket: str, key: str, stat: ObjectStat, start: int, size: int, *, attempts: int
+) -> bytes:
+    """`size` bytes from `start` on of the object that `stat` is of; a connection that breaks is taken up again."""
+    where = {"Bucket": bucket, "Key": key, "IfMatch": f'"{stat.etag}"', "Range": f"bytes={start}-{start + size - 1}"}
+    while True:
+        attempts -= 1
+        answer = client.get_object(**where)
+        with closing(cast(_Body, answer["Body"])) as body:
+            # Not every server minds If-Match, and one that minds no Range would send all.
+            if answer["ETag"].strip('"') != stat.etag or answer["ContentLength"] != size:
+                raise transfer.S3DownloadFailedError(f"{key} was replaced.")
+            try:
+                return body.read()
+            except _BROKEN_OFF:
+                if attempts <= 0:
+                    raise
+
+
 def upload(client: S3Client, path: Path, bucket: str, key: str, content_type: str, moved: OnBytes) -> None:
     """Store the file under `key`; the parts of an upload that failed are removed from the server."""
     progress = _Progress(moved)
@@ -132,18 +155,18 @@ def _transfers(client: S3Client, part_bytes: int, *, threshold: int, attempts: i
         max_io_queue_size=_IO_QUEUE_CHUNKS,
         num_download_attempts=attempts,
     )
-    closing = _BodyClosingClient(client)
+    bodies = _BodyClosingClient(client)
     try:
-        with TransferManager(closing, config) as manager:
+        with TransferManager(bodies, config) as manager:
             yield cast(_Transfers, manager)
     finally:
-        closing.close_bodies()
+        bodies.close_bodies()
 
 
 def _result(future: _Future, progress: _Progress) -> None:
     try:
         future.result()
-    except TransferCancelled:
+    except transfer.CancelledError:
         if progress.fault is None:
             raise
     if progress.fault:

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.errors import CancelledError, DiskFullError, KeyRefusedError, StorageError, StorageMissingError
+from mediajobs_dagster.errors import (
+    CancelledError,
+    DiskFullError,
+    KeyRefusedError,
+    StorageError,
+    StorageMissingError,
+    StorageUnavailableError,
+)
 from mediajobs_dagster.models import StorageOp
 from mediajobs_dagster.storage import Storage
 
@@ -72,6 +79,20 @@ def test_reading_stops_at_the_limit(storage: Storage, make_file: MakeFile) -> No
     assert [op.bytes for op in ops] == [0]
 
 
+def test_a_part_is_of_the_content_that_was_meant(storage: Storage, make_file: MakeFile) -> None:
+    """Any part of it; never of what replaced it."""
+    stat = storage.put(make_file(b"12345678"), "a", content_type=TYPE)
+    assert [storage.read_part(stat, start, 3) for start in (0, 5)] == [b"123", b"678"]
+    with pytest.raises(StorageError):
+        storage.read_part(stat, 6, 3)
+    storage.put(make_file(b"another 12345678"), "a", content_type=TYPE)
+    with pytest.raises(StorageUnavailableError, match="replaced meanwhile"):
+        storage.read_part(stat, 0, 3)
+    storage.delete("a")
+    with pytest.raises(StorageMissingError):
+        storage.read_part(stat, 0, 3)
+
+
 def test_another_content_has_another_etag(storage: Storage, make_file: MakeFile) -> None:
     """Even of the same size and stored at once after the first."""
     etags = [storage.put(make_file(bytes([n])), "a", content_type=TYPE).etag for n in range(10)]
@@ -109,6 +130,7 @@ def test_no_operation_takes_a_key_that_escapes(storage: Storage, make_file: Make
         lambda: storage.read(key),
         lambda: storage.put(source, key, content_type=TYPE),
         lambda: storage.delete(key),
+        lambda: storage.abandon(key),
         lambda: storage.copy(key, "x"),
         lambda: storage.copy("kept", key),
         lambda: storage.import_object("s3://bucket/key", key),

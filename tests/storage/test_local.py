@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,46 @@ def test_a_put_on_a_full_disk_leaves_nothing_and_keeps_the_old(
     assert [path.name for path in (tmp_path / "objects").iterdir()] == ["a"]
 
 
+def test_a_source_that_cannot_be_read_is_no_fault_of_the_storage(local: Storage, tmp_path: Path) -> None:
+    """What the system says of the source arrives as it is, whether it fails at once or in the middle."""
+    if sys.platform == "linux":
+        with pytest.raises(OSError, match="Input/output error"):
+            local.put(Path("/proc/self/mem"), "a", content_type=TYPE)  # opens, and its first page cannot be read
+    with pytest.raises(FileNotFoundError):
+        local.put(tmp_path / "nothing", "a", content_type=TYPE)
+    assert list(local.list("")) == []
+    assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
+
+
+def test_an_object_is_no_link_to_its_source(local: Storage, make_file: MakeFile) -> None:
+    """A source that is edited in place leaves our object as it is."""
+    source = make_file(b"before")
+    local.put(source, "a", content_type=TYPE)
+    with source.open("r+b") as file:
+        file.write(b"after.")
+    assert local.read("a") == b"before"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no such files")
+def test_a_file_that_the_kernel_does_not_move_is_read(local: Storage) -> None:
+    """Files that are made as they are read have no length, and only reading gets their content."""
+    stored = local.put(Path("/proc/self/cmdline"), "a", content_type=TYPE)
+    assert local.read("a") == Path("/proc/self/cmdline").read_bytes()
+    assert stored.bytes > 0
+
+
+def test_what_a_killed_writer_left_can_be_removed(local: Storage, make_file: MakeFile, tmp_path: Path) -> None:
+    """The object and the parts of one, and of no other key."""
+    for key in ("uploads/a/source", "uploads/b/source"):
+        local.put(make_file(), key, content_type=TYPE)
+    part = tmp_path / "objects/uploads/a/.mediajobs-0123.part"
+    part.write_bytes(b"half")
+    local.abandon("uploads/a/source")
+    local.abandon("uploads/never/source")
+    assert [stat.key for stat in local.list("")] == ["uploads/b/source"]
+    assert not part.exists()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_each_way_a_disk_is_full_is_named(tmp_path: Path, code: int) -> None:
     with pytest.raises(DiskFullError, match=os.strerror(code)), whole_file(tmp_path / "target"):
@@ -161,6 +202,8 @@ def test_addresses_of_s3_are_refused_with_what_to_set(local: Storage) -> None:
         local.key_of("s3://bucket/key")
     with pytest.raises(RequestError, match="MEDIAJOBS_STORAGE_URL"):
         local.import_object("s3://bucket/key", "a")
+    with pytest.raises(RequestError, match="MEDIAJOBS_STORAGE_URL"):
+        local.at("s3://bucket/folder/")
 
 
 @contextmanager

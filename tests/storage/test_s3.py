@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from traceback import format_exception
@@ -23,7 +25,7 @@ from mediajobs_dagster.errors import (
 from mediajobs_dagster.models import StorageOp
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
-from mediajobs_dagster.storage.s3_client import ClientPerProcess
+from mediajobs_dagster.storage.s3_client import ClientPerProcess, S3Access, make_client
 from mediajobs_dagster.storage.s3_errors import storage_error
 from tests.servers.faulty_s3 import FaultyS3
 from tests.servers.s3 import S3Server
@@ -106,6 +108,47 @@ def test_a_failed_upload_in_parts_leaves_no_parts(
         faulty.put(make_file(os.urandom(20 * MB)), "a", content_type=TYPE)
     assert [path for method, path in faulty_s3.requests if method == "DELETE" and "uploadId=" in path]
     assert s3.find("a") is None
+
+
+def test_what_a_killed_writer_left_can_be_removed(s3: Storage, s3_settings: Settings, make_file: MakeFile) -> None:
+    """The object and the parts of an upload that was never finished, and those of no other key."""
+    client = make_client(
+        S3Access(
+            region="us-east-1",
+            endpoint_url=s3_settings.s3_endpoint_url,
+            path_style=True,
+            access_key_id=s3_settings.s3_access_key_id,
+            secret_access_key=_plain(s3_settings)["s3_secret_access_key"],
+        )
+    )
+    keys = ("uploads/a/source", "uploads/a/source2")
+    for key in keys:
+        s3.put(make_file(), key, content_type=TYPE)
+        where = {"Bucket": s3.bucket, "Key": f"media/{key}"}
+        upload = client.create_multipart_upload(**where)["UploadId"]
+        client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"half")
+    s3.abandon(keys[0])
+    s3.abandon("uploads/never/source")
+    assert [stat.key for stat in s3.list("")] == [keys[1]]
+    left = client.list_multipart_uploads(Bucket=s3.bucket, Prefix="media/").get("Uploads", [])
+    assert [upload["Key"] for upload in left] == [f"media/{keys[1]}"]
+    client.close()
+
+
+def test_objects_of_another_place_are_listed_and_read(
+    s3: Storage, s3_server: S3Server, s3_bucket: str, make_file: MakeFile
+) -> None:
+    """With the same access, in the same bucket or in another one; keys are those below that place."""
+    s3.put(make_file(b"x"), "a/b", content_type=TYPE)
+    place = s3.at(f"s3://{s3_bucket}/media/a/")
+    assert (place.url, [stat.key for stat in place.list("")]) == (f"s3://{s3_bucket}/media/a/", ["b"])
+    assert s3.key_of(f"{place.url}b") == "a/b"
+    bucket = s3_server.make_bucket()
+    (s3_server.root / bucket / "there").write_bytes(b"y")
+    assert s3.at(f"s3://{bucket}/").read("there") == b"y"
+    for url in ("s3://bucket/key", "s3://bucket", "s3:///", "/folder/", "https://bucket/"):
+        with pytest.raises(RequestError, match="s3://bucket/prefix/"):
+            s3.at(url)
 
 
 def test_an_object_replaced_while_it_is_read_is_not_mixed(
@@ -290,6 +333,22 @@ def test_a_storage_may_cross_a_fork(s3: Storage, make_file: MakeFile) -> None:
     assert child.exitcode == 0
     assert s3.read("a") == b"x"
     assert client_of() is inherited
+
+
+def test_threads_share_one_client() -> None:
+    """However many of them ask for it first: to make one takes long, and each would keep connections of its own."""
+    made: list[object] = []
+
+    def make() -> object:
+        time.sleep(0.05)  # as long as making one takes, for the others to come meanwhile
+        made.append(object())
+        return made[-1]
+
+    client_of = ClientPerProcess(make)
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(lambda _: client_of(), range(8)))
+    assert clients == [made[0]] * 8
+    assert len(made) == 1
 
 
 def _plain(settings: Settings) -> dict[str, object]:

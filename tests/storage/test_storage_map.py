@@ -46,6 +46,7 @@ def test_our_own_map_knows_the_keys_that_are_made() -> None:
         "upload_thumb_v1",
         "upload_edit_proxy_v1",
         "upload_audio_envelope_v1",
+        "create_video_export_v1",
     }
 
 
