@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 
 _ROOT = Path("/")
+_COUNTED = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+_MEMORY_EACH = 512 * 2**20
+"""Bytes that a light ffmpeg may come to use: a frame of 8K with its references takes some 300 MB on one thread."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,15 @@ class Budget:
         """Threads for each of `concurrency` ffmpegs at work side by side; `configured` wins unless it is 0."""
         return configured or max(1, math.ceil(self.cores / concurrency))
 
+    def side_by_side(self, threads: int) -> int:
+        """How many attempts whose ffmpegs use so many threads (0: all there are) keep the machine busy, and no more.
+
+        One more than the cores are enough for: while one waits for the disk or the network, its core has work.
+        """
+        if not threads:
+            return 1
+        return max(1, min(math.ceil(self.cores / threads) + 1, self.memory_bytes // _MEMORY_EACH))
+
 
 def granted_budget(root: Path = _ROOT) -> Budget:
     """The budget of this process. `root` is where `/proc` and `/sys` are found."""
@@ -38,14 +50,24 @@ def granted_budget(root: Path = _ROOT) -> Budget:
     )
 
 
-def oom_kills(root: Path = _ROOT) -> int:
-    """How many processes the kernel has killed for memory in our cgroups so far; 0 where it does not tell."""
-    counts: list[int] = []
-    for folder in _cgroups(root, "memory"):
+@dataclass(frozen=True)
+class OomWatch:
+    """Where the kernel counts the processes it has killed for memory. Found once, for it is read at every command."""
+
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of_process(cls, root: Path = _ROOT) -> OomWatch:
+        """The counters of our cgroups; `root` is where `/proc` and `/sys` are found."""
         # memory.events is cgroup v2, memory.oom_control is v1.
-        for name in ("memory.events", "memory.oom_control"):
-            counts += [int(count) for count in re.findall(r"^oom_kill (\d+)$", _read(folder / name), re.MULTILINE)]
-    return max(counts, default=0)
+        names = ("memory.events", "memory.oom_control")
+        files = (folder / name for folder in _cgroups(root, "memory") for name in names)
+        return cls(tuple(file for file in files if _COUNTED.search(_read(file))))
+
+    def kills(self) -> int:
+        """How many it has killed so far; 0 where it does not tell."""
+        counts = (_COUNTED.search(_read(file)) for file in self.files)
+        return max((int(count[1]) for count in counts if count), default=0)
 
 
 def _affinity() -> int:

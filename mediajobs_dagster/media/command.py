@@ -7,7 +7,7 @@
     )
 
 Paths are relative to the scratch folder, which is the process's working folder: argv stays short, holds no path of
-the machine and can be run again. An input may also be a signed `http(s)` address of our own storage, which ffmpeg then
+the machine and can be run again. An input may also be an `http(s)` address of our own: of an object, which ffmpeg then
 reads by range. Two more doors, each for something that did not come from a user:
 
     Command(
@@ -26,7 +26,7 @@ can make ffmpeg open another file or host.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STDOUT = "pipe:1"
 """The target of an output whose bytes go to the caller's sink rather than into a file."""
@@ -64,7 +64,7 @@ class Guards:
 
 @dataclass(frozen=True)
 class Input:
-    """A media file of a user: a path relative to scratch, or a signed `http(s)` address of our own storage."""
+    """A media file of a user: a path relative to scratch, or an `http(s)` address of our own."""
 
     source: str
     options: tuple[str, ...] = ()
@@ -100,6 +100,22 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Slideshow:
+    """Drawings that follow each other, each for its time: a list in the language of ffmpeg's concat demuxer.
+
+    The list and the drawings in it are ours, named without folders; `-safe 1` holds ffmpeg to that.
+    """
+
+    source: str
+    options: tuple[str, ...] = ()
+
+    def arguments(self, guards: Guards) -> tuple[str, ...]:
+        """The input's part of argv."""
+        forced = ("-protocol_whitelist", "file", "-f", "concat", "-safe", "1")
+        return (*forced, "-threads", str(guards.threads), *self.options, "-i", address(self.source))
+
+
+@dataclass(frozen=True)
 class Generated:
     """Picture or sound made by ffmpeg's own sources. `graph` is ours, never text of a user: lavfi can open files."""
 
@@ -128,10 +144,12 @@ class Output:
 class Command:
     """One run of ffmpeg."""
 
-    inputs: tuple[Input | Drawing | Generated, ...]
+    inputs: tuple[Input | Drawing | Slideshow | Generated, ...]
     outputs: tuple[Output, ...]
     graph: str | None = None
     """A `-filter_complex` over all inputs."""
+    graph_file: str | None = None
+    """Where in scratch the graph stands, if it is too long to be an argument. ffmpeg before 7 cannot read it there."""
     media_seconds: float | None = None
     """Expected length of the output, seconds; None: progress has no fraction (a single frame, an unknown length)."""
 
@@ -161,11 +179,22 @@ class Command:
             "-nostats",
             "-y",  # scratch is ours alone; without it an existing file would make ffmpeg ask
             *("-filter_threads", str(guards.threads), "-filter_complex_threads", str(guards.threads)),
-            *(argument for part in self.inputs for argument in part.arguments(guards)),
-            *(("-filter_complex", self.graph) if self.graph else ()),
+            *(argument for part in self.inputs for argument in part.arguments(self._reading(guards))),
+            *self._graph_arguments(),
             *(argument for part in self.outputs for argument in part.arguments(guards)),
         )
 
+    def _reading(self, guards: Guards) -> Guards:
+        # Each thread of a decoder holds frames of its own, and with many decoders one thread each keeps all cores busy.
+        return guards if len(self.inputs) < _MANY_INPUTS else replace(guards, threads=1)
+
+    def _graph_arguments(self) -> tuple[str, ...]:
+        if self.graph_file:
+            return ("-/filter_complex", self.graph_file)
+        return ("-filter_complex", self.graph) if self.graph else ()
+
+
+_MANY_INPUTS = 10
 
 _GUARDED = frozenset(
     {"protocol_whitelist", "format_whitelist", "threads", "max_pixels", "enable_drefs", "use_absolute_path"}

@@ -1,4 +1,4 @@
-"""A clip with moving picture and sound, made from nothing: something to try the job types on."""
+"""A clip with moving picture and sound, and some music, made from nothing: something to try the job types on."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def make_demo_clip(runner: Runner, path: Path, seconds: int = 10, report: Report
                     ),
                 ),
             ),
+            media_seconds=seconds,
+        ),
+        cwd=path.parent,
+        report=report,
+    )
+
+
+def make_demo_music(runner: Runner, path: Path, seconds: int = 16, report: Report = lambda _: None) -> None:
+    """Write an arpeggio of `seconds` to `path` (.m4a): AAC stereo, 48 kHz."""
+    # Four notes a second over four chords, each note plucked; an octave below hums along.
+    chords = ((0, 4, 7, 12), (-3, 0, 4, 9), (-7, -3, 0, 5), (-5, -1, 2, 7))
+    steps = [chord[note] for chord in chords for _ in range(2) for note in range(4)]
+    pitch = "+".join(f"eq(mod(floor(4*t),{len(steps)}),{number})*{step}" for number, step in enumerate(steps))
+    hertz = f"(261.63*pow(2,({pitch})/12))"
+    pluck = f"0.3*sin(2*PI*{hertz}*mod(t,0.25))*exp(-7*mod(t,0.25))"
+    music = f"aevalsrc='{pluck}|{pluck}':sample_rate=48000:duration={seconds}"
+    runner.run(
+        Command(
+            inputs=(Generated(music),),
+            outputs=(Output(path.name, ("-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart")),),
             media_seconds=seconds,
         ),
         cwd=path.parent,

@@ -16,19 +16,24 @@ _ROOT = Path("/")
 
 
 def host_facts(
-    instance_type: str | None, imds_enabled: bool, *, imds_url: str = IMDS_URL, root: Path = _ROOT
+    instance_type: str | None,
+    imds_enabled: bool,
+    *,
+    hostname: str | None = None,
+    imds_url: str = IMDS_URL,
+    root: Path = _ROOT,
 ) -> HostFacts:
     """This machine: the given instance type, else what the firmware says, else what the metadata service says.
 
     The metadata service (IMDSv2) is asked only if `imds_enabled`: elsewhere than on EC2 the question goes astray.
-    `root` is where `/proc` and `/sys` are found.
+    `hostname` is the name to put on record; without it the machine is asked. `root` is where `/proc` and `/sys` are.
     """
     budget = granted_budget(root)
     return HostFacts(
         instance_type=instance_type or _firmware_type(root) or (_metadata_type(imds_url) if imds_enabled else None),
         cpu_cores=budget.cores,
         mem_gb=round(budget.memory_bytes / 2**30, 2),
-        hostname=socket.gethostname(),
+        hostname=hostname or socket.gethostname(),
     )
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 _CHUNK_BYTES = 1 << 20
+_STEP_BYTES = 1 << 16
 
 
 class Pipe:
@@ -21,6 +22,8 @@ class Pipe:
         self._read_end, self._write_end = os.pipe()
         self._gathered = bytearray(_CHUNK_BYTES if bulk else 0)
         self._filled = 0
+        self.was_full = False
+        """Whether the last read left something behind, as far as one can tell."""
         if bulk and sys.platform == "linux":
             try:
                 fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
@@ -39,13 +42,15 @@ class Pipe:
     def pump(self) -> bool:
         """Take what is there, at least a byte; False at the end. Blocks if nothing is there."""
         if not self._gathered:
-            data = os.read(self._read_end, 65536)
+            data = os.read(self._read_end, _STEP_BYTES)
+            self.was_full = len(data) == _STEP_BYTES
             if data:
                 self._take(data)
             return bool(data)
         # Programs write in steps of some 32 KiB: they are gathered, so that the sink is called seldom.
         count = os.readv(self._read_end, [memoryview(self._gathered)[self._filled :]])
         self._filled += count
+        self.was_full = count >= _STEP_BYTES
         if self._filled and (not count or self._filled == len(self._gathered)):
             whole = bytes(memoryview(self._gathered)[: self._filled])
             self._filled = 0

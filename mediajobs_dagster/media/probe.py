@@ -10,7 +10,7 @@ from typing import Literal, cast
 from mediajobs_dagster.errors import InputEmptyError, InputNotMediaError, InputTooLargeError, InputTruncatedError
 from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import is_remote
-from mediajobs_dagster.media.mp4_boxes import missing_bytes
+from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
 
@@ -30,7 +30,7 @@ def probe(
     report: Report | None = None,
     cancel: Cancellation | None = None,
 ) -> MediaInfo:
-    """What `source` holds: a path (relative to `cwd`, if given) or a signed address of our own storage.
+    """What `source` holds: a path (relative to `cwd`, if given) or an address of our own.
 
     `size` is the length in bytes of what stands at an address, where the caller knows it. Raises the input errors of
     `errors` (InputEmptyError without starting a process), storage errors for an address, DeadlineError,
@@ -42,19 +42,26 @@ def probe(
     if size == 0:
         raise InputEmptyError
     info = parse_probe(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
-    missing = missing_bytes(local) if local else 0
+    refuse_unusable(info, missing_bytes_of_file(local) if local else 0, max_pixels=runner.guards.max_pixels)
+    return info
+
+
+def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int) -> None:
+    """Raise InputTruncatedError or InputTooLargeError for a source that a probe has nothing against.
+
+    `missing` is what `mp4_boxes.missing_bytes` says of it. Cheap enough to be done at every attempt: an earlier probe
+    may have read the source at its address, where a missing end does not show, or under another limit.
+    """
     if missing:
         raise InputTruncatedError(
             f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
         )
-    limit = runner.guards.max_pixels
     for picture in info.video:
-        if picture.width * picture.height > limit:
+        if picture.width * picture.height > max_pixels:
             raise InputTooLargeError(
-                f"The input declares a picture of {picture.width}x{picture.height} pixels; the limit is {limit} in "
-                "all. Upload a smaller one, or raise MEDIAJOBS_MAX_PIXELS."
+                f"The input declares a picture of {picture.width}x{picture.height} pixels; the limit is {max_pixels} "
+                "in all. Upload a smaller one, or raise MEDIAJOBS_MAX_PIXELS."
             )
-    return info
 
 
 def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:
@@ -98,6 +105,7 @@ def _video(stream: JsonObject) -> VideoStream:
         duration_seconds=_stream_duration(stream),
         bitrate_kbps=_kbps(stream),
         transfer=stream.get("color_transfer"),
+        matrix=None if stream.get("color_space") in (None, "unknown", "reserved") else stream["color_space"],
     )
 
 

@@ -24,6 +24,9 @@ from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Sample
 
+_GATHER_S = 0.001
+"""How long pipes that were read gather more before they are looked at again: programs write line by line and in small
+steps, and waking up for each of them costs more than the reading."""
 _TICK_S = 0.1
 """How often cancellation and the limits are looked at."""
 _GRACE_S = 0.5
@@ -34,6 +37,12 @@ _PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "FONTCONFIG_FILE"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
 )
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Parts of objects are served on this machine (`storage.by_range`), where no proxy would find them.
+    return passed_on | {"no_proxy": ",".join(filter(None, [passed_on.get("no_proxy"), "127.0.0.1"]))}
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,9 @@ class Child:
         return self._usage.cpu_seconds if self._usage else 0.0
 
     @property
-    def max_rss_mb(self) -> float:
-        """Peak resident memory, MiB."""
-        return self._usage.max_rss_mb if self._usage else 0.0
+    def max_rss_mb(self) -> float | None:
+        """Peak resident memory, MiB; None where it was over before anybody could look."""
+        return self._usage.max_rss_mb if self._usage else None
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -126,7 +135,7 @@ class Child:
             return subprocess.Popen(
                 [self._program, *arguments],
                 cwd=cwd,
-                env={name: value for name, value in os.environ.items() if name in _PASSED_ON},
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout.write_end if stdout else subprocess.DEVNULL,
                 stderr=stderr.write_end,
@@ -156,11 +165,15 @@ class Child:
             while selector.get_map():
                 ready = selector.select(_TICK_S)
                 self._usage.look()  # first: what the pipes' listeners do may end the process
+                waits = True
                 for key, _ in ready:
                     pipe: Pipe = key.data
                     if not pipe.pump():
                         selector.unregister(pipe)
+                    waits = waits and not pipe.was_full
                 self._check()
+                if ready and waits:
+                    time.sleep(_GATHER_S)
 
     def _check(self) -> None:
         self._cancel.check()

@@ -22,6 +22,8 @@ _CUT_OFF = re.compile(r"partial file|File ended prematurely|Truncating packet|Er
 _UNDECODED = r"corrupt decoded frame|Decoding error:|Error while decoding stream|Error submitting packet to decoder"
 _BAD_PICTURE = re.compile(rf"^(?!\[aist).*(?:{_UNDECODED})")
 _BAD_SOUND = re.compile(rf"^\[aist.*(?:{_UNDECODED})")
+_NOTABLE = re.compile(rf"{_REPEATED.pattern}|{_CUT_OFF.pattern}|{_UNDECODED}", re.IGNORECASE)
+"""Any of the above, for most lines are none."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ class StderrReader:
     def _take(self, line: str) -> None:
         if not line:
             return
-        statistics = _BYTES_READ.search(line)
-        if statistics:
+        if "Statistics:" in line and (statistics := _BYTES_READ.search(line)):
             self.bytes_read += int(statistics[1])
         if "[verbose]" in line:
             return  # switched on for the statistics alone
@@ -92,6 +93,9 @@ class StderrReader:
             self._kept_chars -= len(self._kept.popleft())
 
     def _count(self, line: str) -> None:
+        if not _NOTABLE.search(line):
+            self._counted = []
+            return
         # ffmpeg folds equal lines into one that says how often the line before came again.
         repeated = _REPEATED.search(line)
         if not repeated:

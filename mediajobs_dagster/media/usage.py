@@ -20,14 +20,14 @@ class Usage:
 
     def __init__(self, pid: int, sample_interval_s: float) -> None:
         self.cpu_seconds = 0.0
-        self.max_rss_mb = 0.0
+        self.max_rss_mb: float | None = None
         self.samples: list[Sample] = []
-        self._process = psutil.Process(pid)
-        self._folder = Path(f"/proc/{pid}")
+        self._pid = pid
+        self._status, self._io = Path(f"/proc/{pid}/status"), Path(f"/proc/{pid}/io")
         # The kernel counts the parent's memory at the moment of the start into the child's peak (measured: a `sleep`
         # started by a process that once held 400 MB is said to have used 413). A peak is the child's own only above it.
         self._inherited_mb = _peak_mb(resource.getrusage(resource.RUSAGE_SELF))
-        self._seen_mb = 0.0
+        self._seen_mb: float | None = None
         self._peak_due = 0.0
         self._started = time.monotonic()
         self._interval = sample_interval_s
@@ -46,26 +46,30 @@ class Usage:
 
     def look_at_peak(self) -> None:
         """Note the process's own high-water mark of memory. It is gone once the process is, so the last look counts."""
-        kib = _field(self._folder / "status", "VmHWM:")
-        self._seen_mb = max(self._seen_mb, (kib or 0) / 1024)
+        kib = _field(self._status, "VmHWM:")
+        if kib is not None:
+            self._seen_mb = max(self._seen_mb or 0.0, kib / 1024)
 
     def bytes_read(self) -> int | None:
         """Bytes the process has read so far, from anything; None where the system does not tell."""
         # rchar counts every read, from a cache or a socket too; psutil tells disk reads only.
-        return _field(self._folder / "io", "rchar:")
+        return _field(self._io, "rchar:")
 
     def close(self, total: resource.struct_rusage) -> None:
         """Take the kernel's account of the ended process."""
         self.cpu_seconds = total.ru_utime + total.ru_stime
         peak = _peak_mb(total)
-        own = peak > self._inherited_mb or not self._seen_mb
-        self.max_rss_mb = peak if own else self._seen_mb
+        # A process that is over before the first look leaves no figure of its own: unknown, not the parent's.
+        self.max_rss_mb = peak if peak > self._inherited_mb else self._seen_mb
 
     def _sample(self, now: float) -> None:
         try:
-            with self._process.oneshot():
-                times, memory = self._process.cpu_times(), self._process.memory_info()
+            process = psutil.Process(self._pid)  # still ours: it has not been waited for
+            with process.oneshot():
+                times, memory = process.cpu_times(), process.memory_info()
         except psutil.Error:  # ended between two looks
+            return
+        if not memory.rss:  # ended, and not collected yet: its memory is gone
             return
         cpu = times.user + times.system
         share = max(0.0, cpu - self._sampled_cpu) / max(now - self._sampled_at, 1e-3)

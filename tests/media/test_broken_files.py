@@ -8,7 +8,7 @@ import pytest
 
 from mediajobs_dagster import errors
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output
-from mediajobs_dagster.media.mp4_boxes import missing_bytes
+from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Made, Runner
 from tests.clips import Clips, real_footage
@@ -102,9 +102,9 @@ def test_a_file_without_picture_is_named_when_a_picture_is_needed(
 def test_missing_bytes_are_counted(clips: Clips) -> None:
     """Exactly the bytes that were cut off are missing; other containers and whole files miss none."""
     whole, cut = clips.faststart(), clips.cut_in_middle()
-    assert missing_bytes(cut) == whole.stat().st_size - cut.stat().st_size
+    assert missing_bytes_of_file(cut) == whole.stat().st_size - cut.stat().st_size
     for path in (whole, clips.landscape(), clips.matroska(), clips.empty(), clips.text_named_mp4()):
-        assert missing_bytes(path) == 0
+        assert missing_bytes_of_file(path) == 0
 
 
 def test_boxes_of_64_bits_and_of_open_length_are_understood(tmp_path: Path) -> None:
@@ -114,6 +114,6 @@ def test_boxes_of_64_bits_and_of_open_length_are_understood(tmp_path: Path) -> N
     open_ended = (0).to_bytes(4) + b"mdat" + b"x" * 50
     path = tmp_path / "file"
     path.write_bytes(head + wide)
-    assert missing_bytes(path) == 5_000_000_000 - 16
+    assert missing_bytes_of_file(path) == 5_000_000_000 - 16
     path.write_bytes(head + open_ended)
-    assert missing_bytes(path) == 0
+    assert missing_bytes_of_file(path) == 0

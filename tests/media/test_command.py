@@ -40,6 +40,13 @@ def test_every_decoder_encoder_and_filter_has_the_thread_budget() -> None:
     assert arguments[arguments.index("-filter_complex_threads") + 1] == "3"
 
 
+def test_many_decoders_get_one_thread_each() -> None:
+    """The encoder keeps the budget."""
+    command = Command(tuple(Input(f"source_{number}") for number in range(10)), (Output("c"),), graph="concat=n=10")
+    arguments = command.arguments(GUARDS)
+    assert [arguments[index + 1] for index, word in enumerate(arguments) if word == "-threads"] == ["1"] * 10 + ["3"]
+
+
 def test_a_remote_input_may_use_the_network_and_nothing_else() -> None:
     """A signed address is read over http(s) only, each read bounded in time."""
     arguments = Command((Input("https://host/key?sig=1"),), (Output("out"),)).arguments(GUARDS)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mediajobs_dagster.errors import FfmpegMissingError
-from mediajobs_dagster.media.budget import Budget, granted_budget, oom_kills
+from mediajobs_dagster.media.budget import Budget, OomWatch, granted_budget
 from mediajobs_dagster.media.demo_clip import make_demo_clip
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.probe import probe
@@ -107,15 +107,24 @@ def test_threads_are_shared() -> None:
     assert budget.threads(configured=3, concurrency=6) == 3
 
 
+def test_light_commands_share_the_machine() -> None:
+    """One more than there are cores for, so that none is idle; never more than there is memory for, and always one."""
+    budget = Budget(cores=6, memory_bytes=64 * GIB)
+    assert [budget.side_by_side(threads) for threads in (0, 1, 2, 4, 6)] == [1, 7, 4, 3, 2]
+    assert Budget(cores=0.5, memory_bytes=GIB).side_by_side(1) == 2
+    assert Budget(cores=64, memory_bytes=2 * GIB).side_by_side(1) == 4
+    assert Budget(cores=64, memory_bytes=GIB // 4).side_by_side(1) == 1
+
+
 def test_kills_for_memory_are_counted(tmp_path: Path) -> None:
     """Both versions of cgroup tell; where none tells there are none."""
-    assert oom_kills(tmp_path) == 0
+    assert OomWatch.of_process(tmp_path).kills() == 0
     group = {"proc/self/cgroup": "0::/a\n"}
     v2 = write(tmp_path / "2", group | {"sys/fs/cgroup/a/memory.events": "low 0\noom 5\noom_kill 3\n"})
-    assert oom_kills(v2) == 3
+    assert OomWatch.of_process(v2).kills() == 3
     group = {"proc/self/cgroup": "4:memory:/a\n"}
     v1 = write(tmp_path / "1", group | {"sys/fs/cgroup/memory/a/memory.oom_control": "under_oom 0\noom_kill 2\n"})
-    assert oom_kills(v1) == 2
+    assert OomWatch.of_process(v1).kills() == 2
 
 
 # --- host ------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,17 @@ def test_a_frame_is_made_from_a_part_of_the_object(
     assert "[verbose]" not in records.commands[1].stderr_tail
 
 
+def test_a_proxy_is_not_asked_for_what_this_machine_serves(
+    runner: Runner, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where workers reach the storage through a proxy, that one cannot reach their own loopback interface."""
+    clip = clips.landscape()
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "intranet.example")
+    with serve(Web(files={"/clip.mp4": clip})) as web:
+        assert probe(runner, web.address("/clip.mp4")).bytes == clip.stat().st_size
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [
