@@ -7,7 +7,7 @@ from mediajobs_dagster.history.history import History
 from mediajobs_dagster.history.jobs import JobFilter
 from mediajobs_dagster.history.leases import Claim, Dispatch
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
-from mediajobs_dagster.history.uploads import DaySummary
+from mediajobs_dagster.history.uploads import DaySummary, Registered
 
 __all__ = [
     "AttemptFilter",
@@ -19,6 +19,7 @@ __all__ = [
     "FailedJob",
     "History",
     "JobFilter",
+    "Registered",
     "StageFigures",
     "StatisticsReport",
     "export",

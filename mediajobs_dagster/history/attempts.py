@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import Blame, NotFoundError
 from mediajobs_dagster.history.database import Database, insert_or_ignore
+from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.paging import Conditions, newest_first, newest_of, older_than, pages, starting_after
 from mediajobs_dagster.history.schema import job_history, jobs
 from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
@@ -127,16 +128,16 @@ class Attempts:
         False, and nothing is written, when there is a row with its id, or with its job and attempt number, already.
         """
         with self._database.write() as connection:
-            return insert_attempt(connection, attempt)
+            is_new = insert_attempt(connection, attempt)
+        fold_in_turn(self._database, attempt.id)
+        return is_new
 
     def latest_success(self, job_type: str, subject_id: str) -> Attempt | None:
         """The newest successful attempt of a job type on a subject, manifest included."""
-        of_subject = sa.select(jobs.c.id).where(jobs.c.subject_id == subject_id, jobs.c.job_type == job_type)
-        statement = sa.select(*_COLUMNS).where(
-            job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
-        )
-        found = self._select(newest_first(job_history, statement, limit=1))
-        return found[0] if found else None
+        with self._database.read() as connection:
+            of = {"of_subject": subject_id, "of_type": job_type}
+            row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
+        return None if row is None else _attempt_of(row)
 
     def failures_of_ours(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that system or external faults failed since a moment, once each, the latest failure first."""
@@ -181,14 +182,32 @@ def insert_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
     return connection.execute(insert_or_ignore(connection, job_history), _row_of(attempt)).rowcount == 1
 
 
+def insert_first_entry(connection: sa.Connection, attempt: Attempt) -> None:
+    """Insert the row of an attempt that has just been claimed, and so cannot have one."""
+    connection.execute(_INSERTING, _row_of(attempt))
+
+
 def complete_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
     """Write the end of a running attempt; False when its row is final already, or does not exist."""
-    statement = (
-        sa.update(job_history)
-        .where(job_history.c.id == attempt.id, job_history.c.status == AttemptStatus.RUNNING)
-        .values(_row_of(attempt))
+    return connection.execute(_COMPLETING, {"of_attempt": attempt.id, **_row_of(attempt)}).rowcount == 1
+
+
+def _latest_success() -> sa.Select[Any]:
+    of_subject = sa.select(jobs.c.id).where(
+        jobs.c.subject_id == sa.bindparam("of_subject"), jobs.c.job_type == sa.bindparam("of_type")
     )
-    return connection.execute(statement).rowcount == 1
+    successes = sa.select(*_COLUMNS).where(
+        job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
+    )
+    return newest_first(job_history, successes, limit=1)
+
+
+# Put together once, see `leases.py`. The columns to set are those that the parameters name.
+_LATEST_SUCCESS = _latest_success()
+_INSERTING = sa.insert(job_history)
+_COMPLETING = sa.update(job_history).where(
+    job_history.c.id == sa.bindparam("of_attempt"), job_history.c.status == AttemptStatus.RUNNING
+)
 
 
 def running_attempts(connection: sa.Connection, job_ids: Sequence[str]) -> dict[tuple[str, int], Attempt]:

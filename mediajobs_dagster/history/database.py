@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Database:
         self._timeout_s = timeout_s
         self.engine = _sqlite_engine(self.url, timeout_s) if self.is_sqlite else _postgres_engine(self.url, timeout_s)
         self._writer = self.engine.execution_options(**{_WRITES: True})
+        of_a_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._snapshots = self.engine.execution_options(**of_a_moment)
 
     @property
     def is_sqlite(self) -> bool:
@@ -67,9 +69,13 @@ class Database:
         return Path(self.url.database or "")
 
     @contextmanager
-    def read(self) -> Generator[sa.Connection, None, None]:
-        """A transaction that only reads. On SQLite it never waits for a writer."""
-        with self.errors_translated(), self.engine.connect() as connection:
+    def read(self, *, snapshot: bool = False) -> Generator[sa.Connection, None, None]:
+        """A transaction that only reads. On SQLite it never waits for a writer.
+
+        With `snapshot` all of its statements see the same moment, which on SQLite they always do.
+        """
+        engine = self._snapshots if snapshot else self.engine
+        with self.errors_translated(), engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -128,6 +134,29 @@ def insert_or_ignore(connection: sa.Connection, table: sa.Table) -> postgresql.I
     return dialect.insert(table).on_conflict_do_nothing()
 
 
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert those rows of which no key, of any unique constraint, is there already."""
+    _insert_all(connection, insert_or_ignore(connection, table), rows)
+
+
+def insert_or_add(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; where the primary key is there already, add the row's other columns to those of that row."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
+    upsert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+    _insert_all(connection, upsert, rows)
+
+
+def _insert_all(
+    connection: sa.Connection, statement: postgresql.Insert | sqlite.Insert, rows: Sequence[dict[str, Any]]
+) -> None:
+    # SQLAlchemy sends a thousand rows at a time, but only if the statement returns something; else each one is a round
+    # trip. SQLite has no round trips.
+    is_remote = connection.dialect.name != "sqlite"
+    connection.execute(statement.returning(sa.literal(1)) if is_remote else statement, rows)
+
+
 def is_busy(fault: BaseException | None) -> bool:
     """Whether the driver's error says that somebody else holds what was asked for."""
     if isinstance(fault, sqlite3.Error):
@@ -177,7 +206,8 @@ def _sqlite_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
         # The driver would begin transactions late, and deferred; `on_begin` does it instead.
         connection.isolation_level = None
         # One statement each; the journal mode is a property of the file, set when it is made.
-        for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
+        # The cache, 16 MB, holds the upper pages of every index of a million rows; what is below is read anyway.
+        for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -16000"):
             connection.cursor().execute(f"PRAGMA {pragma}")
 
     def on_begin(connection: sa.Connection) -> None:
@@ -191,10 +221,19 @@ def _sqlite_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
 
 def _postgres_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
     milliseconds = math.ceil(timeout_s * 1000)
+    session = {
+        "lock_timeout": milliseconds,
+        "statement_timeout": milliseconds,
+        "timezone": "UTC",
+        # There is an index for every query. Reckoning with spinning disks, as it does if it is not told otherwise,
+        # PostgreSQL would rather read whole tables, and start helpers to do so, for longer than the query takes.
+        "random_page_cost": 1.1,
+        "max_parallel_workers_per_gather": 0,
+    }
     settings: dict[str, Any] = {
         "connect_timeout": max(2, math.ceil(timeout_s)),  # libpq takes whole seconds, and reads 1 as 2
         "tcp_user_timeout": milliseconds,  # a server that vanished without a word is noticed
-        "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds} -c timezone=UTC",
+        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         "application_name": "mediajobs",
     }
     return sa.create_engine(url, connect_args=settings, pool_pre_ping=True, pool_timeout=timeout_s)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mediajobs_dagster.history.database import insert_or_ignore
+from mediajobs_dagster.history.database import insert_new
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
 
@@ -45,7 +45,7 @@ def insert_jobs(
     rows = [_row_of(new_job, now, assignment) for new_job in new_jobs]
     # Everybody inserts in the order of the keys, so that two overlapping batches cannot wait for each other in a ring.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
-    connection.execute(insert_or_ignore(connection, jobs), by_key)
+    insert_new(connection, jobs, by_key)
     known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])
     answers = [(known[row["idempotency_key"]], row["id"]) for row in rows]
     return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
@@ -53,7 +53,7 @@ def insert_jobs(
 
 def job_of(row: sa.RowMapping) -> Job:
     """The job in a row that holds all of JOB_COLUMNS."""
-    return Job.model_validate({column.name: row[column] for column in JOB_COLUMNS})
+    return Job.model_validate(dict(row))
 
 
 def _row_of(new_job: NewJob, now: datetime, assignment: Assignment | None) -> dict[str, Any]:

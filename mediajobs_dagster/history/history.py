@@ -13,6 +13,7 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
 
 
@@ -23,6 +24,7 @@ class History:
         """Work on a database that has the schema already; see `open`."""
         self._database = database
         self.uploads = Uploads(database)
+        self.timelines = Timelines(database)
         self.jobs = Jobs(database)
         self.attempts = Attempts(database)
         self.statistics = Statistics(database)

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
+from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.leases import Leases, check_transition, lock_job, set_job
 from mediajobs_dagster.history.paging import Conditions, newest_of, starting_after
-from mediajobs_dagster.history.schema import IS_FREE, jobs
+from mediajobs_dagster.history.schema import IS_FREE, job_counts, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
 
@@ -88,7 +89,10 @@ class Jobs(Leases):
                 raise ValueError("Jobs of a dispatch are under a lease: give lease_s too.")
             assignment = Assignment(dispatch_id, now + timedelta(seconds=lease_s))
         with self._database.write() as connection:
-            return insert_jobs(connection, new_jobs, now=now, assignment=assignment)
+            answers = insert_jobs(connection, new_jobs, now=now, assignment=assignment)
+        if answers:
+            fold_in_turn(self._database, answers[0].job.id)
+        return answers
 
     def get(self, job_id: str) -> Job:
         """The job with this id. Raises NotFoundError."""
@@ -147,25 +151,40 @@ class Jobs(Leases):
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status; every status is named, a type without jobs is not."""
-        statement = sa.select(jobs.c.job_type, jobs.c.status, sa.func.count()).group_by(jobs.c.job_type, jobs.c.status)
+        columns = job_counts.c
+        statement = sa.select(columns.job_type, columns.status, sa.func.sum(columns.jobs))
         if job_type is not None:
-            statement = statement.where(jobs.c.job_type == job_type)
+            statement = statement.where(columns.job_type == job_type)
+        by_status = statement.group_by(columns.job_type, columns.status).having(sa.func.sum(columns.jobs) > 0)
         found: dict[str, dict[JobStatus, int]] = {}
         with self._database.read() as connection:
-            for name, status, count in connection.execute(statement):
-                found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = count
+            for name, status, count in connection.execute(by_status):
+                found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
 
     def next_due(self, job_types: Sequence[str] | None = None) -> datetime | None:
-        """When the next unassigned job may start, which can lie in the past; None when none waits."""
-        statement = sa.select(sa.func.min(jobs.c.not_before)).where(IS_FREE)
-        if job_types is not None:
-            statement = statement.where(jobs.c.job_type.in_(job_types))
+        """When the next unassigned job may start, which can lie in the past; None when none waits.
+
+        Cheap enough to be asked many times a second: one look into an index for each job type.
+        """
+        statement, of = (_NEXT_DUE, {}) if job_types is None else (_NEXT_DUE_OF, {"job_types": list(job_types)})
         with self._database.read() as connection:
-            return connection.scalar(statement)
+            return connection.scalar(statement, of)
 
     def active(self, job_type: str) -> int:
         """How many jobs of a type are assigned to a run or processing."""
         statement = sa.select(sa.func.count()).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
         with self._database.read() as connection:
             return connection.scalar(statement) or 0
+
+
+def _next_due(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    kind = sa.select(job_counts.c.job_type).where(*conditions).distinct().subquery("kind")
+    first = sa.select(jobs.c.not_before).where(jobs.c.job_type == kind.c.job_type, IS_FREE).correlate(kind)
+    due = first.order_by(jobs.c.not_before).limit(1).scalar_subquery()
+    return sa.select(sa.func.min(due)).select_from(kind)
+
+
+# Put together once: to build the statement takes longer than to execute it.
+_NEXT_DUE = _next_due()
+_NEXT_DUE_OF = _next_due(job_counts.c.job_type.in_(sa.bindparam("job_types", expanding=True)))

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
-from mediajobs_dagster.history.attempts import complete_attempt, insert_attempt, running_attempts
+from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, running_attempts
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, insert_jobs, job_of
+from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_history, jobs
-from mediajobs_dagster.history.uploads import add_upload
+from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
 
 
@@ -48,6 +49,8 @@ class Claim:
 
 DispatchIds = list[str]
 
+_PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
+
 
 class Leases:
     """The part of `Jobs` that hands jobs to workers and takes them back."""
@@ -56,10 +59,19 @@ class Leases:
         """Work on an open database."""
         self._database = database
 
-    def assign(self, job_type: str, *, limit: int, lease_s: float, now: datetime | None = None) -> Dispatch | None:
+    def assign(
+        self,
+        job_type: str,
+        *,
+        limit: int,
+        lease_s: float,
+        only_if_idle: bool = False,
+        now: datetime | None = None,
+    ) -> Dispatch | None:
         """Take the foremost waiting job of a type, and up to `limit` in all of its trace and day, for a new run.
 
-        The foremost job has the highest priority, then the greatest age. None when no job of the type is due.
+        The foremost job has the highest priority, then the greatest age. None when no job of the type is due; with
+        `only_if_idle` also when one is assigned or processing, and of several who ask so at once one gets a dispatch.
         """
         now = now or utc_now()
         dispatch_id = new_id()
@@ -67,12 +79,22 @@ class Leases:
             dispatch_id=dispatch_id, lease_expires_at=now + timedelta(seconds=lease_s), updated_at=now
         )
         with self._database.write() as connection:
+            if only_if_idle and not self._is_idle(connection, job_type):
+                return None
             taken = [job_of(row) for row in connection.execute(statement.returning(*JOB_COLUMNS)).mappings()]
         if not taken:
             return None
         taken.sort(key=lambda job: (-job.priority, job.id))
         first = taken[0]
         return Dispatch(dispatch_id, job_type, first.trace_id, first.subject_day, first.priority, tuple(taken))
+
+    def _is_idle(self, connection: sa.Connection, job_type: str) -> bool:
+        if not self._database.is_sqlite:
+            # On PostgreSQL nobody sees what another is about to assign: those who ask this have to come one by one.
+            turn = sa.func.pg_advisory_xact_lock(_PROBE_LOCK, sa.func.hashtext(job_type))
+            connection.execute(sa.select(turn))
+        active = sa.select(jobs.c.id).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
+        return connection.scalar(active.limit(1)) is None
 
     def claim(
         self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float, now: datetime | None = None
@@ -83,12 +105,13 @@ class Leases:
         """
         now = now or utc_now()
         with self._database.write() as connection:
-            row = connection.execute(_claiming(dispatch_id, lease_s, now)).mappings().one_or_none()
+            of = {"of_dispatch": dispatch_id, "until": now + timedelta(seconds=lease_s), "now": now}
+            row = connection.execute(_CLAIMING, of).mappings().one_or_none()
             if row is None:
                 return None
             job = job_of(row)
             attempt = _first_entry(job, run_id=run_id, host=host, now=now)
-            insert_attempt(connection, attempt)
+            insert_first_entry(connection, attempt)
         return Claim(job, attempt)
 
     def renew(self, dispatch_id: str, *, lease_s: float, now: datetime | None = None) -> dict[str, JobStatus]:
@@ -123,6 +146,18 @@ class Leases:
         """
         if not attempt.status.is_final:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
+        is_ours = self._finish(attempt, job_status, not_before, children, uploads)
+        fold_in_turn(self._database, attempt.id)
+        return is_ours
+
+    def _finish(
+        self,
+        attempt: Attempt,
+        job_status: JobStatus,
+        not_before: datetime | None,
+        children: Sequence[NewJob],
+        uploads: Sequence[Upload],
+    ) -> bool:
         now = utc_now()
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
@@ -136,10 +171,11 @@ class Leases:
                 "status": job_status,
                 "error_code": attempt.error_code,
                 "not_before": not_before or job.not_before,
+                "updated_at": now,
             }
-            set_job(connection, job.id, change | NO_LEASE, now=now)
+            connection.execute(_ENDING, {"of_job": job.id, **change, **NO_LEASE})
             for upload in uploads:
-                add_upload(connection, upload)
+                put_upload(connection, upload)
             insert_jobs(connection, children, now=now)
         return True
 
@@ -194,8 +230,7 @@ NO_LEASE: dict[str, Any] = {"dispatch_id": None, "lease_expires_at": None}
 
 def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
     """Read a job so that it stays as it is until the transaction ends. Raises NotFoundError."""
-    statement = sa.select(*JOB_COLUMNS).where(jobs.c.id == job_id).with_for_update()
-    row = connection.execute(statement).mappings().one_or_none()
+    row = connection.execute(_LOCKING, {"of_job": job_id}).mappings().one_or_none()
     if row is None:
         raise NotFoundError(f"There is no job {job_id}.")
     return job_of(row)
@@ -242,12 +277,12 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
     return sa.update(jobs).where(jobs.c.id.in_(sa.select(batch.c.id)))
 
 
-def _claiming(dispatch_id: str, lease_s: float, now: datetime) -> ReturningUpdate[Any]:
+def _claiming() -> ReturningUpdate[Any]:
     # Waits for a locked row rather than skip it: an `assign` that began before this dispatch was made can still hold
     # the row for a moment, and a job that is skipped here would wait for its lease to run out.
     foremost = (
         sa.select(jobs.c.id)
-        .where(jobs.c.dispatch_id == dispatch_id, IS_WAITING)
+        .where(jobs.c.dispatch_id == sa.bindparam("of_dispatch"), IS_WAITING)
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(1)
         .with_for_update()
@@ -259,11 +294,17 @@ def _claiming(dispatch_id: str, lease_s: float, now: datetime) -> ReturningUpdat
         .values(
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,
-            lease_expires_at=now + timedelta(seconds=lease_s),
-            updated_at=now,
+            lease_expires_at=sa.bindparam("until"),
+            updated_at=sa.bindparam("now"),
         )
         .returning(*JOB_COLUMNS)
     )
+
+
+# What every attempt does is put together once: to build a statement takes longer than to execute it.
+_CLAIMING = _claiming()
+_LOCKING = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("of_job")).with_for_update()
+_ENDING = sa.update(jobs).where(jobs.c.id == sa.bindparam("of_job"))
 
 
 def _first_entry(job: Job, *, run_id: str | None, host: str, now: datetime) -> Attempt:

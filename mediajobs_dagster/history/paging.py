@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -89,3 +89,9 @@ def pages(fetch: Callable[[Row | None], Sequence[Row]]) -> Iterator[Row]:
     while page:
         yield from page
         page = fetch(page[-1])
+
+
+def of_day(table: sa.Table, day: date) -> tuple[sa.ColumnElement[bool], ...]:
+    """The rows created on a UTC day."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return table.c.created_at >= start, table.c.created_at < start + timedelta(days=1)

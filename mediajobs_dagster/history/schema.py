@@ -1,6 +1,8 @@
 """The tables of the history database, as SQLAlchemy Core metadata.
 
 `migrations/` builds them; a test holds the two together. Every index serves a query of this folder and is named for it.
+
+Triggers, which only the migrations know, keep the counts: see `migrations/counting.py`.
 """
 
 from __future__ import annotations
@@ -74,10 +76,25 @@ uploads = sa.Table(
     sa.Column("etag", sa.String, nullable=False),
     sa.Column("origin", ForeignText, unique=True),
     _json("media_info"),
+    # Media milliseconds, taken from media_info when the row is written, so that sums need not open it.
+    sa.Column("media_ms", sa.BigInteger),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("trace_id", sa.String, nullable=False),
     sa.Index("uploads_by_time", "created_at", "id"),
     sa.Index("uploads_of_trace", "trace_id"),
+    sa.Index("uploads_named", "filename", "etag", "id"),
+)
+
+timelines = sa.Table(
+    "timelines",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    _json("document"),
+    sa.Column("etag", sa.String, nullable=False, unique=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("trace_id", sa.String, nullable=False),
+    sa.Index("timelines_by_time", "created_at", "id"),
+    sa.Index("timelines_of_trace", "trace_id"),
 )
 
 # Literal text, the same in the partial indexes and in the queries: SQLite uses a partial index only for a query that
@@ -113,10 +130,8 @@ jobs = sa.Table(
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),
     sa.Index("jobs_of_status", "status", "created_at", "id"),
     sa.Index("jobs_of_type_and_status", "job_type", "status", "created_at", "id"),
-    sa.Index("jobs_of_error", "error_code", "created_at", "id"),
     sa.Index("jobs_of_trace", "trace_id", "created_at", "id"),
     sa.Index("jobs_of_subject", "subject_id", "job_type", "created_at", "id"),
-    sa.Index("jobs_of_parent", "parent_job_id", "created_at", "id"),
 )
 sa.Index(
     "jobs_to_assign",
@@ -137,10 +152,27 @@ sa.Index(
     sqlite_where=IS_FREE,
     postgresql_where=IS_FREE,
 )
-sa.Index("jobs_due", jobs.c.not_before, jobs.c.job_type, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
+sa.Index("jobs_due", jobs.c.job_type, jobs.c.not_before, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
 _is_assigned = sa.text("dispatch_id IS NOT NULL")
 sa.Index("jobs_of_dispatch", jobs.c.dispatch_id, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
 sa.Index("jobs_active", jobs.c.job_type, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
+# Most jobs have no error and no parent. Type and status stand behind the order of the list, so that a filter by them
+# too is decided in the index.
+_has_error = sa.text("error_code IS NOT NULL")
+_OF_ERROR = ("error_code", "created_at", "id")
+sa.Index(
+    "jobs_of_error",
+    *(jobs.c[name] for name in (*_OF_ERROR, "job_type", "status")),
+    sqlite_where=_has_error,
+    postgresql_where=_has_error,
+)
+_has_parent = sa.text("parent_job_id IS NOT NULL")
+sa.Index(
+    "jobs_of_parent",
+    *(jobs.c[name] for name in ("parent_job_id", "created_at", "id")),
+    sqlite_where=_has_parent,
+    postgresql_where=_has_parent,
+)
 _is_leased = sa.text("lease_expires_at IS NOT NULL")
 sa.Index("jobs_leased", jobs.c.lease_expires_at, sqlite_where=_is_leased, postgresql_where=_is_leased)
 
@@ -181,9 +213,14 @@ job_history = sa.Table(
     sa.Index("job_history_of_status", "status", "created_at", "id"),
     sa.Index("job_history_of_name_and_status", "job_name", "status", "created_at", "id"),
     sa.Index("job_history_completed", "job_name", "status", "completed_at"),
-    sa.Index("job_history_of_error", "error_code", "created_at", "id"),
     sa.Index("job_history_of_trace", "trace_id", "created_at", "id"),
     sa.Index("job_history_of_run", "run_id", "created_at", "id"),
+)
+sa.Index(
+    "job_history_of_error",
+    *(job_history.c[name] for name in (*_OF_ERROR, "job_name", "status")),
+    sqlite_where=_has_error,
+    postgresql_where=_has_error,
 )
 _has_job = sa.text("job_id IS NOT NULL")
 sa.Index(
@@ -193,4 +230,75 @@ sa.Index(
     unique=True,
     sqlite_where=_has_job,
     postgresql_where=_has_job,
+)
+
+# --- counts, kept by triggers ----------------------------------------------------------------------------------------
+# A count is the sum over its slots. SQLite has one writer at a time, and uses slot 0 only. On PostgreSQL each
+# transaction counts in a slot of its own, so that none waits for another; `folding.py` adds these up in slot 0.
+
+job_counts = sa.Table(
+    "job_counts",
+    metadata,
+    sa.Column("job_type", sa.String, primary_key=True),
+    sa.Column("status", sa.String, primary_key=True),
+    sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("jobs", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+upload_days = sa.Table(
+    "upload_days",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("uploads", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("media_ms", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+metric_entries = sa.Table(
+    "metric_entries",
+    metadata,
+    # Attempts that have ended, but do not stand in the totals yet: what these need of their rows.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("job_name", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("error_code", sa.String),
+    sa.Column("host", sa.String),
+    sa.Column("duration_ms", sa.BigInteger),
+    sa.Column("output_files", sa.Integer, nullable=False),
+    sa.Column("output_bytes", sa.BigInteger, nullable=False),
+)
+
+metric_totals = sa.Table(
+    "metric_totals",
+    metadata,
+    # A span of time: `span_s` seconds from `start`; see `spans.py`.
+    sa.Column("span_s", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start", UtcDateTime, primary_key=True),
+    sa.Column("job_name", sa.String, primary_key=True),
+    sa.Column("status", sa.String, primary_key=True),
+    sa.Column("error_code", sa.String, primary_key=True),  # empty: none
+    sa.Column("duration_class", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sa.Column("duration_ms", sa.BigInteger, nullable=False),
+    sa.Column("output_files", sa.BigInteger, nullable=False),
+    sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Apart from the totals: together, each host would have each class of duration.
+metric_hosts = sa.Table(
+    "metric_hosts",
+    metadata,
+    sa.Column("span_s", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("start", UtcDateTime, primary_key=True),
+    sa.Column("job_name", sa.String, primary_key=True),
+    sa.Column("status", sa.String, primary_key=True),
+    sa.Column("error_code", sa.String, primary_key=True),  # empty: none
+    sa.Column("host", sa.String, primary_key=True),
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

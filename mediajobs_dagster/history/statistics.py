@@ -1,7 +1,16 @@
-"""Figures over a selection of attempts."""
+"""Figures over a selection of attempts.
+
+Most are read from totals, which grow with the time that has passed and not with the attempts. Selections that are small
+by nature, those of a trace, a run or a job, are read from the rows.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,15 +18,12 @@ from pydantic import Field
 
 from mediajobs_dagster.history.attempts import AttemptFilter
 from mediajobs_dagster.history.database import Database
-from mediajobs_dagster.history.paging import newest_first
-from mediajobs_dagster.history.schema import job_history
+from mediajobs_dagster.history.paging import Conditions, newest_of
+from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
+from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
 from mediajobs_dagster.models import AttemptStatus, JsonObject, Value
 
-Frame = Any  # pandas ships no types
-Column = Any
-
-_DURATION_SAMPLE = 5_000
-_STAGE_SAMPLE = 500
+_STAGE_SAMPLE = 100
 """Manifests run to tens of kilobytes each: only so many are opened."""
 
 
@@ -39,7 +45,7 @@ class StageFigures(Value):
 
 
 class StatisticsReport(Value):
-    """Totals are exact; percentiles and stages are those of the newest attempts of the selection."""
+    """Counts, sums and averages are exact."""
 
     attempts: int = 0
     by_status: dict[AttemptStatus, int] = Field(description="Every status is named.")
@@ -47,15 +53,69 @@ class StatisticsReport(Value):
         0.0, description="Successes among the attempts that ran to an end of their own, 0 to 1."
     )
     duration_ms: Spread = Field(
-        Spread(), description=f"The average of all; percentiles of the newest {_DURATION_SAMPLE}."
+        Spread(),
+        description=f"Percentiles by nearest rank, at most {CLASS_ERROR:.1%} off; exact for a trace, a run or a job.",
     )
     output_files: int = Field(default=0, description="Files that were made.")
     output_bytes: int = Field(default=0, description="Their bytes.")
     errors: dict[str, int] = Field(description="Attempts by error code, the most frequent first.")
     stages: tuple[StageFigures, ...] = Field(
-        default=(), description=f"Of the newest {_STAGE_SAMPLE}, in order of appearance."
+        default=(), description=f"Of the newest {_STAGE_SAMPLE} with a manifest, in order of appearance."
     )
     workers: dict[str, int] = Field(description="Attempts by host, the busiest first.")
+
+
+@dataclass
+class _Tally:
+    """What is added up for a report."""
+
+    by_status: Counter[str] = field(default_factory=Counter[str])
+    by_error: Counter[str] = field(default_factory=Counter[str])
+    by_host: Counter[str] = field(default_factory=Counter[str])
+    by_duration: Counter[float] = field(default_factory=Counter[float])
+    """Attempts by the milliseconds that they took, or that stand for it."""
+    duration_ms: int = 0
+    output_files: int = 0
+    output_bytes: int = 0
+
+    def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, sums: Sequence[Any]) -> None:
+        """Count attempts with a status and an error code in common that took `each_ms` each.
+
+        `sums` are what all of them together took, milliseconds, and made: files and their bytes.
+        """
+        status, error_code = common
+        self.by_status[status] += attempts
+        if error_code:
+            self.by_error[error_code] += attempts
+        if each_ms is not None:
+            self.by_duration[each_ms] += attempts
+        duration_ms, output_files, output_bytes = sums
+        self.duration_ms += int(duration_ms or 0)
+        self.output_files += int(output_files)
+        self.output_bytes += int(output_bytes)
+
+    def report(self, stages: tuple[StageFigures, ...]) -> StatisticsReport:
+        """The figures."""
+        ended = sum(self.by_status[each] for each in (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST))
+        return StatisticsReport(
+            attempts=self.by_status.total(),
+            by_status={status: self.by_status[status] for status in AttemptStatus},
+            success_rate=self.by_status[AttemptStatus.SUCCESS] / ended if ended else 0.0,
+            duration_ms=self._spread(),
+            output_files=self.output_files,
+            output_bytes=self.output_bytes,
+            errors=dict(sorted(self.by_error.items(), key=_most_frequent_first)),
+            stages=stages,
+            workers=dict(sorted(self.by_host.items(), key=_most_frequent_first)),
+        )
+
+    def _spread(self) -> Spread:
+        timed = self.by_duration.total()
+        if not timed:
+            return Spread()
+        return Spread(
+            average=self.duration_ms / timed, p50=_nearest(self.by_duration, 0.50), p95=_nearest(self.by_duration, 0.95)
+        )
 
 
 class Statistics:
@@ -66,30 +126,113 @@ class Statistics:
         self._database = database
 
     def of(self, filter: AttemptFilter) -> StatisticsReport:
-        """The figures over the attempts that the filter means; zeros when there are none."""
-        pd = _pandas()
-        with self._database.read() as connection:
-            totals: Frame = pd.DataFrame(connection.execute(_totals(filter)).mappings().all(), columns=_TOTAL_NAMES)
-            durations: Column = pd.Series(connection.scalars(_durations(filter)).all(), dtype="float64")
-            manifests = connection.scalars(_stages(filter)).all()
-        by_status = {status: _sum(totals[totals["status"] == status], "attempts") for status in AttemptStatus}
-        ended = sum(by_status[status] for status in (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST))
-        timed = _sum(totals, "timed")
-        return StatisticsReport(
-            attempts=_sum(totals, "attempts"),
-            by_status=by_status,
-            success_rate=by_status[AttemptStatus.SUCCESS] / ended if ended else 0.0,
-            duration_ms=Spread(
-                average=_sum(totals, "duration_ms") / timed if timed else 0.0,
-                p50=_quantile(durations, 0.5),
-                p95=_quantile(durations, 0.95),
-            ),
-            output_files=_sum(totals, "output_files"),
-            output_bytes=_sum(totals, "output_bytes"),
-            errors=_attempts_by(totals, "error_code"),
-            stages=_stage_figures([stage for stages in manifests for stage in stages or ()]),
-            workers=_attempts_by(totals, "host"),
-        )
+        """The figures over the attempts that the filter means; zeros when there are none.
+
+        All time is all time: an attempt whose row was cleared away stays in the totals. Counted by their rows alone are
+        those of a trace, a run or a job, and those in the hours that a period cuts at its ends.
+        """
+        tally = _Tally()
+        # One moment for all: between two, an attempt could end, or be folded into the totals.
+        with self._database.read(snapshot=True) as connection:
+            if filter.trace_id or filter.run_id or filter.job_id:
+                _add_rows(connection, tally, [_rows(job_history, filter.conditions())], exact=True)
+            else:
+                _add_totals(connection, tally, filter)
+            stages = _stages(connection, filter)
+        return tally.report(_stage_figures(stages))
+
+
+def _add_totals(connection: sa.Connection, tally: _Tally, filter: AttemptFilter) -> None:
+    period = cover(filter.since, filter.until)
+    whole = [*_same(metric_entries, filter), *_between(metric_entries.c.created_at, period.since, period.until)]
+    singles = [_rows(metric_entries, whole)]
+    for since, until in period.cut:
+        cut = replace(filter, since=since, until=until).conditions()
+        singles.append(_rows(job_history, [*cut, job_history.c.status != AttemptStatus.RUNNING]))
+    # What runs has no error yet. Asked for it all the same, SQLite would look through all that had that error.
+    if filter.error_code is None and (not filter.statuses or AttemptStatus.RUNNING in filter.statuses):
+        running = replace(filter, statuses=(AttemptStatus.RUNNING,))
+        singles.append(_rows(job_history, running.conditions()))
+    _add_rows(connection, tally, singles, exact=False)
+    if period.whole:
+        _add_spans(connection, tally, filter, period.whole)
+
+
+def _add_spans(connection: sa.Connection, tally: _Tally, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
+    totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
+    for status, error_code, duration_class, attempts, *sums in connection.execute(totals).all():
+        tally.add((status, error_code), int(attempts), duration_of(duration_class), sums)
+    for host, attempts in connection.execute(_sums_of(metric_hosts, filter, whole, by=("host",))).all():
+        tally.by_host[host] += int(attempts)
+
+
+def _sums_of(table: sa.Table, filter: AttemptFilter, whole: Sequence[Spans], *, by: Sequence[str]) -> sa.Select[Any]:
+    """What the table counts, in the order of its columns, added up over all the spans for each group."""
+    counted = [column.name for column in table.c if not column.primary_key]
+    columns = [table.c[name] for name in (*by, *counted)]
+    # A query for each length: an index has the spans of one length in the order of time.
+    rows = sa.union_all(*(sa.select(*columns).where(*_in_spans(table, filter, spans)) for spans in whole)).subquery()
+    groups = [rows.c[name] for name in by]
+    return sa.select(*groups, *(sa.func.sum(rows.c[name]) for name in counted)).group_by(*groups)
+
+
+def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Conditions:
+    return [table.c.span_s == spans.span_s, *_between(table.c.start, spans.since, spans.until), *_same(table, filter)]
+
+
+def _add_rows(connection: sa.Connection, tally: _Tally, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
+    for status, error_code, host, duration_ms, *made in connection.execute(sa.union_all(*selects)).all():
+        # Beside the classes of the totals an exact duration would count as one before or behind all of its class.
+        each_ms = duration_ms if exact else duration_of(class_of(duration_ms))
+        tally.add((status, error_code), 1, each_ms, (duration_ms, *made))
+        if host is not None:
+            tally.by_host[host] += 1
+
+
+def _rows(table: sa.Table, conditions: Conditions) -> sa.Select[Any]:
+    columns = table.c
+    return sa.select(
+        columns.status,
+        columns.error_code,
+        columns.host,
+        columns.duration_ms,
+        columns.output_files,
+        columns.output_bytes,
+    ).where(*conditions)
+
+
+def _same(table: sa.Table, filter: AttemptFilter) -> Conditions:
+    equal = {table.c.job_name: filter.job_name, table.c.error_code: filter.error_code}
+    found = [column == value for column, value in equal.items() if value is not None]
+    return [*found, table.c.status.in_(filter.statuses)] if filter.statuses else found
+
+
+def _between(column: sa.Column[datetime], since: datetime | None, until: datetime | None) -> Conditions:
+    after = [] if since is None else [column >= since]
+    return after if until is None else [*after, column < until]
+
+
+def _stages(connection: sa.Connection, filter: AttemptFilter) -> list[JsonObject]:
+    columns = (job_history.c.id, job_history.c.created_at)
+    alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
+    newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
+    ids = [row["id"] for row in newest]
+    # The manifests whole: PostgreSQL refuses to take a JSON apart that holds a NUL anywhere, which media can bring.
+    statement = sa.select(job_history.c.manifest).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
+    manifests: list[JsonObject] = [manifest or {} for manifest in connection.scalars(statement)]
+    return [stage for manifest in manifests for stage in manifest.get("stages") or ()]
+
+
+def _stage_figures(stages: list[JsonObject]) -> tuple[StageFigures, ...]:
+    if not stages:
+        return ()
+    columns = {name: [stage[name] for stage in stages] for name in ("name", "durationMs")}
+    groups: Any = _pandas().DataFrame(columns).groupby("name", sort=False)["durationMs"]
+    figures = zip(groups.count().items(), groups.mean(), groups.quantile(0.95), strict=True)
+    return tuple(
+        StageFigures(name=str(name), count=int(count), average_ms=float(average), p95_ms=float(p95))
+        for (name, count), average, p95 in figures
+    )
 
 
 def _pandas() -> Any:
@@ -99,53 +242,16 @@ def _pandas() -> Any:
     return pandas
 
 
-_TOTAL_NAMES = ["status", "error_code", "host", "attempts", "timed", "duration_ms", "output_files", "output_bytes"]
+def _nearest(counted: Counter[float], share: float) -> float:
+    """The smallest value that at least that share of all reach no further than."""
+    needed = math.ceil(share * counted.total())
+    reached = 0
+    for value in sorted(counted):
+        reached += counted[value]
+        if reached >= needed:
+            return float(value)
+    return 0.0
 
 
-def _totals(filter: AttemptFilter) -> sa.Select[Any]:
-    # The database adds up; what comes back is one row for each combination of status, error and host.
-    columns = job_history.c
-    groups = (columns.status, columns.error_code, columns.host)
-    figures = (
-        sa.func.count().label("attempts"),
-        sa.func.count(columns.duration_ms).label("timed"),
-        *(
-            sa.func.coalesce(sa.func.sum(columns[name]), 0).label(name)
-            for name in ("duration_ms", "output_files", "output_bytes")
-        ),
-    )
-    return sa.select(*groups, *figures).where(*filter.conditions()).group_by(*groups)
-
-
-def _durations(filter: AttemptFilter) -> sa.Select[Any]:
-    statement = sa.select(job_history.c.duration_ms).where(*filter.conditions(), job_history.c.duration_ms.is_not(None))
-    return newest_first(job_history, statement, limit=_DURATION_SAMPLE)
-
-
-def _stages(filter: AttemptFilter) -> sa.Select[Any]:
-    # The database takes the stages out of the manifest, so that the rest of it need not travel.
-    statement = sa.select(job_history.c.manifest["stages"]).where(*filter.conditions())
-    return newest_first(job_history, statement, limit=_STAGE_SAMPLE)
-
-
-def _stage_figures(stages: list[JsonObject]) -> tuple[StageFigures, ...]:
-    if not stages:
-        return ()
-    groups: Any = _pandas().DataFrame(stages).groupby("name", sort=False)["durationMs"]
-    return tuple(
-        StageFigures(name=str(name), count=len(taken), average_ms=float(taken.mean()), p95_ms=_quantile(taken, 0.95))
-        for name, taken in groups
-    )
-
-
-def _attempts_by(totals: Frame, column: str) -> dict[str, int]:
-    counted = totals.groupby(column)["attempts"].sum().sort_values(ascending=False, kind="stable")
-    return {str(name): int(count) for name, count in counted.items()}
-
-
-def _sum(frame: Frame, column: str) -> int:
-    return int(frame[column].sum())
-
-
-def _quantile(values: Column, share: float) -> float:
-    return float(values.quantile(share)) if len(values) else 0.0
+def _most_frequent_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import NotFoundError
-from mediajobs_dagster.history.database import Database, insert_or_ignore
-from mediajobs_dagster.history.paging import newer_than, pages
-from mediajobs_dagster.history.schema import uploads
-from mediajobs_dagster.models import MediaInfo, Upload
+from mediajobs_dagster.history.database import Database, insert_new
+from mediajobs_dagster.history.enqueueing import Enqueued, insert_jobs
+from mediajobs_dagster.history.folding import fold_in_turn
+from mediajobs_dagster.history.paging import newer_than, of_day, pages
+from mediajobs_dagster.history.schema import upload_days, uploads
+from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, utc_now
 
 _PAGE = 500
+_COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
+_GETTING = sa.select(*_COLUMNS).where(uploads.c.id == sa.bindparam("upload_id"))  # put together once, see `leases.py`
+_CHUNK = 1000
+"""Keys looked up at once, well below SQLite's limit of bound parameters."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What became of an upload that was to be registered with jobs on it."""
+
+    upload: Upload
+    """The known one, with another id than the one asked for, where its origin was known already."""
+    jobs: tuple[Enqueued, ...]
 
 
 @dataclass(frozen=True)
@@ -39,25 +56,73 @@ class Uploads:
         with self._database.write() as connection:
             return add_upload(connection, upload)
 
+    def register(
+        self, new_uploads: Sequence[Upload], jobs_of: Callable[[Upload], Sequence[NewJob]]
+    ) -> list[Registered]:
+        """Register uploads as `add` does and enqueue `jobs_of` each, all or none; answers come in the order of asking.
+
+        The known uploads among them get their jobs, too. Keep it to some hundreds: others wait for the transaction.
+        """
+        with self._database.write() as connection:
+            found = insert_uploads(connection, new_uploads)
+            wanted = [jobs_of(upload) for upload in found]
+            enqueued = insert_jobs(connection, [job for each in wanted for job in each], now=utc_now())
+        if enqueued:
+            fold_in_turn(self._database, enqueued[0].job.id)
+        rest = iter(enqueued)
+        return [Registered(upload, tuple(islice(rest, len(each)))) for upload, each in zip(found, wanted, strict=True)]
+
     def get(self, upload_id: str) -> Upload:
         """The upload with this id. Raises NotFoundError."""
-        found = self._one(uploads.c.id == upload_id)
-        if found is None:
+        with self._database.read() as connection:
+            row = connection.execute(_GETTING, {"upload_id": upload_id}).mappings().one_or_none()
+        if row is None:
             raise NotFoundError(f"There is no upload {upload_id}.")
-        return found
+        return _upload_of(row)
 
     def find_by_origin(self, origin: str) -> Upload | None:
         """The upload that was registered from `origin`, if any."""
         return self._one(uploads.c.origin == origin)
 
+    def known(self, origins: Sequence[str]) -> dict[str, Upload]:
+        """Those uploads that were registered from one of `origins`, by origin."""
+        with self._database.read() as connection:
+            return {str(found.origin): found for found in _where_in(connection, uploads.c.origin, origins)}
+
+    def existing(self, upload_ids: Sequence[str]) -> set[str]:
+        """Those of `upload_ids` that belong to an upload."""
+        with self._database.read() as connection:
+            return {found.id for found in _where_in(connection, uploads.c.id, upload_ids)}
+
+    def with_ids(self, upload_ids: Sequence[str]) -> dict[str, Upload]:
+        """Those uploads that have one of `upload_ids`, by id."""
+        with self._database.read() as connection:
+            return {found.id: found for found in _where_in(connection, uploads.c.id, upload_ids)}
+
+    def named(self, filenames: Sequence[str], *, limit: int) -> dict[str, list[Upload]]:
+        """The sources with one of `filenames`, by that name: the newest of each different content, newest first.
+
+        At most `limit` of a name; names that no upload has are left out.
+        """
+        found: dict[str, list[Upload]] = {}
+        with self._database.read() as connection:
+            ids = [
+                each
+                for start in range(0, len(filenames), _CHUNK)
+                for each in _newest_of(connection, filenames[start : start + _CHUNK], limit)
+            ]
+            for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
+                found.setdefault(upload.filename, []).append(upload)
+        return found
+
     def _one(self, condition: sa.ColumnElement[bool]) -> Upload | None:
         with self._database.read() as connection:
-            row = connection.execute(sa.select(uploads).where(condition)).mappings().one_or_none()
+            row = connection.execute(sa.select(*_COLUMNS).where(condition)).mappings().one_or_none()
         return None if row is None else _upload_of(row)
 
     def set_media_info(self, upload_id: str, info: MediaInfo) -> None:
         """Keep what probing found. Raises NotFoundError."""
-        statement = sa.update(uploads).where(uploads.c.id == upload_id).values(media_info=info.to_json())
+        statement = sa.update(uploads).where(uploads.c.id == upload_id).values(_info_columns(info))
         with self._database.write() as connection:
             if connection.execute(statement).rowcount == 0:
                 raise NotFoundError(f"There is no upload {upload_id}.")
@@ -66,7 +131,12 @@ class Uploads:
         """The uploads created on a UTC day, oldest first."""
 
         def fetch(last: Upload | None) -> list[Upload]:
-            statement = sa.select(uploads).where(*_on(day)).order_by(uploads.c.created_at, uploads.c.id).limit(_PAGE)
+            statement = (
+                sa.select(*_COLUMNS)
+                .where(*of_day(uploads, day))
+                .order_by(uploads.c.created_at, uploads.c.id)
+                .limit(_PAGE)
+            )
             if last is not None:
                 statement = statement.where(newer_than(uploads, last.created_at, last.id))
             with self._database.read() as connection:
@@ -76,33 +146,70 @@ class Uploads:
 
     def day_summary(self, day: date) -> DaySummary:
         """How many uploads a UTC day brought, of how many bytes and media seconds."""
-        seconds = uploads.c.media_info["durationSeconds"].as_float()
-        statement = sa.select(
-            sa.func.count(),
-            sa.func.coalesce(sa.func.sum(uploads.c.bytes), 0),
-            sa.func.coalesce(sa.func.sum(seconds), 0.0),
-        ).where(*_on(day))
+        sums = [sa.func.coalesce(sa.func.sum(upload_days.c[name]), 0) for name in ("uploads", "bytes", "media_ms")]
         with self._database.read() as connection:
-            count, total, duration = connection.execute(statement).one()
-        return DaySummary(count=count, bytes=int(total), seconds=float(duration))
+            count, total, media_ms = connection.execute(sa.select(*sums).where(upload_days.c.day == day)).one()
+        return DaySummary(count=int(count), bytes=int(total), seconds=int(media_ms) / 1000)
 
 
 def add_upload(connection: sa.Connection, upload: Upload) -> Upload:
     """Insert an upload within a transaction, or get the one that has its origin, or its id, already."""
-    row = upload.model_dump()
-    row["media_info"] = upload.media_info and upload.media_info.to_json()
-    connection.execute(insert_or_ignore(connection, uploads), row)
-    same = uploads.c.id == upload.id
-    if upload.origin is not None:
-        same = sa.or_(same, uploads.c.origin == upload.origin)
-    # Should its id and its origin belong to two different uploads, the origin says which media it is.
-    statement = sa.select(uploads).where(same).order_by((uploads.c.id == upload.id).asc()).limit(1)
-    return _upload_of(connection.execute(statement).mappings().one())
+    return insert_uploads(connection, [upload])[0]
 
 
-def _on(day: date) -> tuple[sa.ColumnElement[bool], ...]:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return uploads.c.created_at >= start, uploads.c.created_at < start + timedelta(days=1)
+def insert_uploads(connection: sa.Connection, new_uploads: Sequence[Upload]) -> list[Upload]:
+    """Insert those uploads whose origin and id are new; the answers come in the order of the requests."""
+    if not new_uploads:
+        return []
+    # Everybody inserts in the same order, so that two overlapping batches cannot wait for each other in a ring.
+    rows = [_row_of(upload) for upload in sorted(new_uploads, key=lambda upload: (upload.origin or "", upload.id))]
+    insert_new(connection, uploads, rows)
+    by_id = {found.id: found for found in _where_in(connection, uploads.c.id, [new.id for new in new_uploads])}
+    # Most are found under their id. The rest had a known origin, and that says which media it is.
+    elsewhere = [new.origin for new in new_uploads if new.origin and _other(by_id.get(new.id), new)]
+    by_origin = {found.origin: found for found in _where_in(connection, uploads.c.origin, elsewhere)}
+    return [(new.origin and by_origin.get(new.origin)) or by_id[new.id] for new in new_uploads]
+
+
+def put_upload(connection: sa.Connection, upload: Upload) -> None:
+    """Insert an upload, or bring the one that has its id up to what was made now."""
+    add_upload(connection, upload)
+    made = {name: getattr(upload, name) for name in ("storage_key", "bytes", "etag")}
+    statement = sa.update(uploads).where(uploads.c.id == upload.id, uploads.c.etag != upload.etag)
+    connection.execute(statement.values(**made, **_info_columns(upload.media_info)))
+
+
+def _other(found: Upload | None, asked: Upload) -> bool:
+    return found is None or found.origin != asked.origin
+
+
+def _where_in(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> Iterator[Upload]:
+    for start in range(0, len(values), _CHUNK):
+        statement = sa.select(*_COLUMNS).where(column.in_(values[start : start + _CHUNK]))
+        yield from (_upload_of(row) for row in connection.execute(statement).mappings())
+
+
+def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) -> Sequence[str]:
+    """Ids, which sort by time: of each content of each name the newest, and no more than `limit` of a name."""
+    contents = (
+        sa.select(uploads.c.filename, sa.func.max(uploads.c.id).label("id"))
+        .where(uploads.c.filename.in_(filenames), uploads.c.role == UploadRole.SOURCE)  # exports all have one name
+        .group_by(uploads.c.filename, uploads.c.etag)
+        .subquery()
+    )
+    rank = sa.func.row_number().over(partition_by=contents.c.filename, order_by=contents.c.id.desc())
+    ranked = sa.select(contents.c.id, rank.label("rank")).subquery()
+    return connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= limit)).scalars().all()
+
+
+def _row_of(upload: Upload) -> dict[str, Any]:
+    return upload.model_dump() | _info_columns(upload.media_info)
+
+
+def _info_columns(info: MediaInfo | None) -> dict[str, Any]:
+    if info is None:
+        return {"media_info": None, "media_ms": None}
+    return {"media_info": info.to_json(), "media_ms": round(info.duration_seconds * 1000)}
 
 
 def _upload_of(row: sa.RowMapping) -> Upload:

@@ -1,0 +1,114 @@
+"""Brings what was counted one by one into the sums that are read.
+
+Whoever ends an attempt or asks for jobs counts at the side, where nobody waits for anybody: see `schema.py`. Now and
+then one of them folds what has gathered there. Readers add up both, so no figure depends on when that happens.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, DiskFullError
+from mediajobs_dagster.history.database import Database, insert_or_add
+from mediajobs_dagster.history.schema import job_counts, metric_entries, metric_hosts, metric_totals, upload_days
+from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
+
+_TURN = "00"
+"""Ids end in two random hexadecimal digits: one in 256 ends in these."""
+_AT_ONCE = 2_000
+"""Far more than gather between two turns, and few enough that the one whose turn it is does not notice."""
+
+
+def fold_in_turn(database: Database, row_id: str) -> None:
+    """Fold if it is the turn of whoever wrote the row with this id. Call it when that is committed."""
+    if not row_id.endswith(_TURN):
+        return
+    try:
+        fold(database)
+    except (DatabaseBusyError, DatabaseUnavailableError, DiskFullError):
+        return  # the row stands, and what has gathered waits for the next turn
+
+
+def fold(database: Database, *, limit: int = _AT_ONCE) -> int:
+    """Fold what has gathered; how much it was. There may be more when that is `limit`."""
+    with database.write() as connection:
+        entries = _take(connection, metric_entries, limit=limit)
+        _add(connection, metric_totals, _totals(entries))
+        _add(connection, metric_hosts, _hosts(entries))
+        if database.is_sqlite:
+            return len(entries)  # its triggers count in slot 0 to begin with
+        slots = [_fold_slots(connection, table, limit=limit) for table in (job_counts, upload_days)]
+    return max(len(entries), *slots)
+
+
+def _take(
+    connection: sa.Connection, table: sa.Table, *, limit: int, where: Sequence[sa.ColumnElement[bool]] = ()
+) -> Sequence[sa.RowMapping]:
+    # Whoever folds at the same time takes others. What is not committed yet is not seen, and left for the next time.
+    key = list(table.primary_key)
+    chosen = sa.select(*key).where(*where).order_by(*key).limit(limit).with_for_update(skip_locked=True).cte("chosen")
+    is_chosen = sa.tuple_(*key).in_(sa.select(chosen))
+    return connection.execute(sa.delete(table).where(is_chosen).returning(*table.c)).mappings().all()
+
+
+Sums = dict[tuple[Any, ...], list[int]]
+
+
+def _totals(entries: Iterable[sa.RowMapping]) -> Sums:
+    sums: Sums = defaultdict(lambda: [0, 0, 0, 0])
+    for entry in entries:
+        duration_ms = entry["duration_ms"]
+        _count(
+            sums[*_key(entry), class_of(duration_ms)], 1, duration_ms or 0, entry["output_files"], entry["output_bytes"]
+        )
+    return _in_all_spans(sums)
+
+
+def _hosts(entries: Iterable[sa.RowMapping]) -> Sums:
+    sums: Sums = defaultdict(lambda: [0])
+    for entry in entries:
+        if entry["host"] is not None:
+            _count(sums[*_key(entry), entry["host"]], 1)
+    return _in_all_spans(sums)
+
+
+def _key(entry: sa.RowMapping) -> tuple[Any, ...]:
+    start = start_of(entry["created_at"], SPANS_S[0])
+    return start, entry["job_name"], entry["status"], entry["error_code"] or ""
+
+
+def _in_all_spans(shortest: Sums) -> Sums:
+    sums: Sums = {}
+    for (start, *rest), figures in shortest.items():
+        for span_s in SPANS_S:
+            _count(sums.setdefault((span_s, start_of(start, span_s), *rest), [0] * len(figures)), *figures)
+    return sums
+
+
+def _count(total: list[int], *figures: int) -> None:
+    for place, figure in enumerate(figures):
+        total[place] += figure
+
+
+def _fold_slots(connection: sa.Connection, table: sa.Table, *, limit: int) -> int:
+    taken = _take(connection, table, limit=limit, where=[table.c.slot != 0])
+    names = [column.name for column in table.primary_key if column.name != "slot"]
+    figures = [column.name for column in table.c if not column.primary_key]
+    sums: Sums = defaultdict(lambda: [0] * len(figures))
+    for row in taken:
+        _count(sums[*(row[name] for name in names), 0], *(row[name] for name in figures))
+    _add(connection, table, sums)
+    return len(taken)
+
+
+def _add(connection: sa.Connection, table: sa.Table, sums: Sums) -> None:
+    if not sums:
+        return
+    names = [column.name for column in table.c]  # of each table the key comes first, and in `sums` in the same order
+    # Everybody adds in the order of the keys, so that two who fold at once cannot wait for each other in a ring.
+    rows = [dict(zip(names, (*key, *figures), strict=True)) for key, figures in sorted(sums.items())]
+    insert_or_add(connection, table, rows)
