@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import JobType, Lane, Output, Params, Plan, Sink, Source, Step
+from mediajobs_dagster.job_types.base import Lane, Output, Params, Plan, Sink, Source, Step, UploadJobType
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, JsonObject
 
@@ -38,20 +38,21 @@ _BLOCK = 8
 """Windows that are turned into floats at a time: few enough to stay in the processor's cache."""
 
 
-class AudioEnvelope(JobType):
+class AudioEnvelope(UploadJobType):
     """The loudness of the sound, ten points a second, as JSON for drawing a waveform."""
 
     name: ClassVar[str] = "upload_audio_envelope_v1"
     asset: ClassVar[str] = "audio_envelope"
     lane: ClassVar[Lane] = Lane.LIGHT
     batch_size: ClassVar[int] = 20
+    threads: ClassVar[int] = 1  # decoders of sound have no use for more
 
     @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"envelopes/uploads/{subject_id}/{FILENAME}",)
 
     @override
-    def plan(self, source: Source, params: Params) -> Plan:
+    def plan_upload(self, source: Source, params: Params) -> Plan:
         (key,) = self.output_keys(source.upload.id)
         audio = source.info.main_audio
         if audio is None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import ValidationError
+from typing_extensions import override
 
 from mediajobs_dagster.errors import ParametersError
 from mediajobs_dagster.media.command import Command
-from mediajobs_dagster.models import JsonObject, MediaInfo, NewJob, Upload, UploadRole, Value
+from mediajobs_dagster.models import Job, JsonObject, MediaInfo, NewJob, Subject, Upload, UploadRole, Value
 
 
 class Lane(StrEnum):
@@ -35,7 +36,7 @@ class Access(StrEnum):
     WHOLE = "whole"
     """The object is fetched once, and shared with the other jobs of the run."""
     RANGE = "range"
-    """ffmpeg reads the few parts it needs straight from the storage."""
+    """ffmpeg reads the few parts it needs, where the object is not on this machine."""
 
 
 class Params(Value):
@@ -58,10 +59,30 @@ class Sink(Protocol):
 class Step:
     """One command of a plan. With `sink`, its standard output goes to the sink that is opened on the scratch folder."""
 
-    command: Command
+    command: Command | Callable[[Path], Command]
+    """A function of the scratch folder where the command depends on what earlier steps left there."""
     sink: Callable[[Path], Sink] | None = None
     only_without: str | None = None
     """Run this step only if no earlier one made this file."""
+    weight: float = 1.0
+    """Its share of the time that all steps take together, as far as it can be foreseen."""
+
+
+@dataclass(frozen=True)
+class ScratchFile:
+    """A file that the commands of a plan need, and the function of the scratch folder that makes its content."""
+
+    name: str
+    content: Callable[[Path], bytes]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A look at what was made: a command, and what is read from the files that it leaves in the scratch folder."""
+
+    command: Command
+    judge: Callable[[Path], Iterable[str | Check]]
+    """The faults it finds, and further checks where something is suspicious."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,10 @@ class Expected:
     video_codec: str | None = None
     audio_codec: str | None = None
     """The empty string means: no sound at all."""
+    is_exact: bool = False
+    """Whether the length is a matter of the plan, and one track of each kind is all there may be."""
+    is_decodable: bool = True
+    """Whether this ffmpeg can decode what it encodes there; if not, nobody looks at how it ends."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +136,88 @@ class Plan:
     outputs: tuple[Output, ...]
     steps: tuple[Step, ...] = ()
     children: tuple[Child, ...] = ()
+    files: tuple[ScratchFile, ...] = ()
+    """Written before the first step."""
+    checks: tuple[Check, ...] = ()
+    """Made when the outputs have been verified one by one."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of this plan."""
+    scratch_bytes: int | None = None
+    """What it will need on disk; None: about as much as its source."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a planner plans from."""
+    """A media file that an attempt reads."""
 
     upload: Upload
     info: MediaInfo
+    name: str = "source"
+    """What it is called in the scratch folder, and so in commands."""
+
+
+class ToneMapping(StrEnum):
+    """How HDR can be brought down to what every screen shows."""
+
+    SWSCALE = "swscale"
+    """By ffmpeg's own scaler, from version 8 on."""
+    ZSCALE = "zscale"
+    """By the library zimg and the filter `tonemap`."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the ffmpeg of this machine can do, as far as plans depend on it."""
+
+    tone_mapping: Callable[[], ToneMapping | None] = lambda: None
+    """How HDR can be tone-mapped; None: not at all."""
+    works: Callable[[str], bool] = lambda _: False
+    """Whether an encoder of graphics hardware does encode here: that it is built in says little."""
+    decodes: Callable[[str], bool] = lambda _: True
+    """Whether pictures in a codec can be decoded."""
+    max_pixels: int = 8192 * 8192
+    """The largest picture that may be decoded."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a planner plans from."""
+
+    job: Job
+    sources: Mapping[str, Source]
+    """By the reference that the subject makes to them; the first is the primary one."""
+    timeline: JsonObject | None = None
+    """The subject, where it is a timeline."""
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+    @property
+    def primary(self) -> Source:
+        """The source that the attempt's figures are about."""
+        return next(iter(self.sources.values()))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """That a job reads an upload, and how."""
+
+    upload_id: str
+    access: Access
+    is_image: bool = False
+    """Read by Pillow, so it has to be a file, and is not probed as media."""
+
+
+class SubjectKind(StrEnum):
+    """What jobs of a type are about."""
+
+    UPLOAD = "upload"
+    TIMELINE = "timeline"
+
+
+class RtfBasis(StrEnum):
+    """Whose seconds a real-time factor counts."""
+
+    INPUT = "input"
+    OUTPUT = "output"
 
 
 class JobType(ABC):
@@ -134,7 +233,14 @@ class JobType(ABC):
     access: ClassVar[Access] = Access.WHOLE
     batch_size: ClassVar[int] = 1
     """Most jobs of one trace that one run works on."""
+    threads: ClassVar[int] = 0
+    """Threads that its ffmpeg makes good use of: a run works on as many jobs side by side as there are cores for.
+
+    0: as many as there are. Then a run makes one attempt after the other, each with the whole machine.
+    """
     params: ClassVar[type[Params]] = Params
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+    rtf_basis: ClassVar[RtfBasis] = RtfBasis.INPUT
 
     @property
     def summary(self) -> str:
@@ -142,12 +248,25 @@ class JobType(ABC):
         return (self.__doc__ or self.name).strip().splitlines()[0]
 
     @abstractmethod
-    def output_keys(self, subject_id: str) -> tuple[str, ...]:
-        """The keys that a job on that subject publishes."""
+    def readings(self, subject: Subject) -> tuple[Reading, ...]:
+        """The uploads that a job on this subject reads; the first is the primary one."""
 
     @abstractmethod
-    def plan(self, source: Source, params: Params) -> Plan:
-        """What to run, and what has to come out. Raises an InputError when the source cannot be used for this."""
+    def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
+        """Names the content that outputs are made from, given the etags of what is read, by upload id."""
+
+    @abstractmethod
+    def has_made(self, key: str) -> bool:
+        """Whether a key is one under which jobs of this type publish."""
+
+    def result_keys(self, job: Job) -> tuple[str, ...]:
+        """The keys of that job's outputs that become uploads: nobody needs them unless the job succeeds."""
+        del job
+        return ()
+
+    @abstractmethod
+    def plan(self, material: Material, params: Params) -> Plan:
+        """What to run, and what has to come out. Raises an InputError when a source cannot be used for this."""
 
     def parse(self, params: Mapping[str, object]) -> Params:
         """Check the parameters of a request; raises ParametersError that lists every fault."""
@@ -164,7 +283,7 @@ class JobType(ABC):
 
     def request(
         self,
-        upload: Upload,
+        subject: Subject,
         *,
         trace_id: str,
         params: Mapping[str, object] | None = None,
@@ -174,17 +293,17 @@ class JobType(ABC):
         anew: bool = False,
         force: bool = False,
     ) -> NewJob:
-        """A request to do this on `upload`.
+        """A request to do this on `subject`.
 
         The same request on the same content is the same job, unless it is made `anew`: then each trace has a job of
         its own. `force` asks anew, and has the output made again even if it is up to date.
         """
         parsed = self.parse(params or {}).to_json()
-        key = f"{self.name}/{upload.id}/{self.fingerprint(parsed, upload.etag)}"
+        key = f"{self.name}/{subject.id}/{self.fingerprint(parsed, subject.etag)}"
         return NewJob(
             job_type=self.name,
-            subject_id=upload.id,
-            subject_day=upload.created_at.date(),
+            subject_id=subject.id,
+            subject_day=subject.created_at.date(),
             trace_id=trace_id,
             params=parsed,
             priority=priority,
@@ -193,3 +312,31 @@ class JobType(ABC):
             idempotency_key=f"{key}/{trace_id}" if anew or force else key,
             force=force,
         )
+
+
+class UploadJobType(JobType):
+    """A job type whose subject is one upload."""
+
+    @abstractmethod
+    def output_keys(self, subject_id: str) -> tuple[str, ...]:
+        """The keys that a job on that upload publishes."""
+
+    @abstractmethod
+    def plan_upload(self, source: Source, params: Params) -> Plan:
+        """The plan for one upload. Raises an InputError when it cannot be used for this."""
+
+    @override
+    def readings(self, subject: Subject) -> tuple[Reading, ...]:
+        return (Reading(subject.id, self.access),)
+
+    @override
+    def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
+        return etags[subject.id]
+
+    @override
+    def has_made(self, key: str) -> bool:
+        return any(key in self.output_keys(part) for part in key.split("/"))
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        return self.plan_upload(material.primary, params)

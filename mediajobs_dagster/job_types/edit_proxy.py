@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Expected, JobType, Output, Params, Plan, Source, Step
+from mediajobs_dagster.job_types.base import Expected, Output, Params, Plan, Source, Step, UploadJobType
 from mediajobs_dagster.job_types.geometry import fit_long_edge, picture_of
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, VideoStream
@@ -17,7 +17,7 @@ GOP = 8
 FILENAME = "edit_proxy.mp4"
 
 
-class EditProxy(JobType):
+class EditProxy(UploadJobType):
     """A small H.264 copy of the video with a keyframe every 8 frames, for frame-accurate scrubbing."""
 
     name: ClassVar[str] = "upload_edit_proxy_v1"
@@ -28,7 +28,7 @@ class EditProxy(JobType):
         return (f"proxies/uploads/{subject_id}/{FILENAME}",)
 
     @override
-    def plan(self, source: Source, params: Params) -> Plan:
+    def plan_upload(self, source: Source, params: Params) -> Plan:
         video = picture_of(source.info)
         audio = source.info.main_audio
         width, height = fit_long_edge(video, LONG_EDGE, even=True)

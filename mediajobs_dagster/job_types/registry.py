@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from mediajobs_dagster import job_types
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.base import JobType, UploadJobType
 
 
 class Registry:
@@ -29,6 +29,10 @@ class Registry:
     def with_types(self, *types: JobType) -> Registry:
         """A registry that knows these job types too."""
         return Registry([*self, *types])
+
+    def of_uploads(self) -> tuple[UploadJobType, ...]:
+        """Those whose subject is one upload: what can be asked for of any media file."""
+        return tuple(job_type for job_type in self if isinstance(job_type, UploadJobType))
 
     def __getitem__(self, name: str) -> JobType:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.media.probe import parse_probe
-from mediajobs_dagster.models import MediaInfo, Upload, UploadRole, VideoStream
+from mediajobs_dagster.models import Job, JobStatus, MediaInfo, Upload, UploadRole, VideoStream
 
 SAVED = Path(__file__).parent.parent / "media" / "probes"
 UPLOAD_ID = "019a4c2e-7b1d-7c3a-9f52-3d1e8a6b4c01"
@@ -56,6 +56,24 @@ def upload(**overrides: Any) -> Upload:
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
     }
     return Upload(**values | overrides)
+
+
+def job() -> Job:
+    """A job that is being attempted."""
+    now = datetime(2026, 3, 5, tzinfo=UTC)
+    return Job(
+        id="019a4c2e-7b1d-7c3a-9f52-3d1e8a6b4c02",
+        job_type="create_video_export_v1",
+        subject_id="019a4c2e-7b1d-7c3a-9f52-3d1e8a6b4c03",
+        subject_day=now.date(),
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        idempotency_key="export",
+        status=JobStatus.PROCESSING,
+        attempts=1,
+        not_before=now,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def source(info: MediaInfo) -> Source:

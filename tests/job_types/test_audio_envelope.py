@@ -27,7 +27,7 @@ Samples = npt.NDArray[np.int16]
 
 def plan(info: MediaInfo) -> Plan:
     """The plan of an envelope of that media."""
-    return AudioEnvelope().plan(source(info), AudioEnvelope().parse({}))
+    return AudioEnvelope().plan_upload(source(info), AudioEnvelope().parse({}))
 
 
 @pytest.mark.parametrize(

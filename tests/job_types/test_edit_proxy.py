@@ -16,7 +16,7 @@ from tests.job_types.sources import UPLOAD_ID, a_picture, saved, short, sixty_fp
 
 def plan(info: MediaInfo) -> Plan:
     """The plan of a proxy of that media."""
-    return EditProxy().plan(source(info), EditProxy().parse({}))
+    return EditProxy().plan_upload(source(info), EditProxy().parse({}))
 
 
 ENCODED = " -fps_mode cfr -c:v libx264 -profile:v main -preset veryfast -crf 23 -g 8 -keyint_min 8 -sc_threshold 0"

@@ -16,7 +16,7 @@ from tests.job_types.sources import UPLOAD_ID, a_picture, saved, short, sixty_fp
 
 def plan(info: MediaInfo, at_seconds: float = 0.2) -> Plan:
     """The plan of a thumbnail of that media."""
-    return Thumbnail().plan(source(info), Thumbnail().parse({"atSeconds": at_seconds}))
+    return Thumbnail().plan_upload(source(info), Thumbnail().parse({"atSeconds": at_seconds}))
 
 
 def seeks(made: Plan) -> list[str]:

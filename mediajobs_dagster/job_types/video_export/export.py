@@ -1,0 +1,319 @@
+"""`create_video_export_v1`: a timeline rendered into a video, in one ffmpeg pass.
+
+One pass means one generation of loss and no intermediate videos. Only the sound is gone through beforehand, where its
+loudness, or where speech begins, has to be known; that takes a fraction of the time of a render.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from mediajobs_dagster import models
+from mediajobs_dagster.errors import TimelineError
+from mediajobs_dagster.job_types.base import (
+    Capabilities,
+    Child,
+    Expected,
+    JobType,
+    Material,
+    Output,
+    Params,
+    Plan,
+    Reading,
+    RtfBasis,
+    Source,
+    Step,
+    SubjectKind,
+    ToneMapping,
+)
+from mediajobs_dagster.job_types.video_export.checking import checks_of
+from mediajobs_dagster.job_types.video_export.drawings import Drawings
+from mediajobs_dagster.job_types.video_export.encoding import (
+    Encoding,
+    ExportParams,
+    Profile,
+    encoding_of,
+    hardware_encoder,
+)
+from mediajobs_dagster.job_types.video_export.faults import faults_of
+from mediajobs_dagster.job_types.video_export.graph import Graph
+from mediajobs_dagster.job_types.video_export.layers import Layers, open_layers
+from mediajobs_dagster.job_types.video_export.layout import Layout, lay_out
+from mediajobs_dagster.job_types.video_export.loudness import (
+    LISTENING,
+    MEASURING,
+    Measured,
+    printed_to,
+    read_loudness,
+    read_speech_starts,
+)
+from mediajobs_dagster.job_types.video_export.parsing import parse_timeline
+from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
+from mediajobs_dagster.job_types.video_export.reading import Readers
+from mediajobs_dagster.job_types.video_export.references import readings_of
+from mediajobs_dagster.job_types.video_export.sound import SoundTrack
+from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
+from mediajobs_dagster.job_types.video_export.timeline import Clip, Timeline, VideoLayer
+from mediajobs_dagster.media import command as ffmpeg
+from mediajobs_dagster.models import Job, JsonObject, Subject, UploadRole
+
+FILENAME = "video.mp4"
+_KEY = re.compile(rf"renders/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{re.escape(FILENAME)}")
+_LOUDNESS_FILE = "loudness.txt"
+_SPEECH_FILE = "speech.txt"
+_FLAGS: dict[Profile, Literal["fast_bilinear", "bicubic", "lanczos"]] = {
+    Profile.DRAFT: "fast_bilinear",
+    Profile.STANDARD: "bicubic",
+    Profile.HIGH: "lanczos",
+}
+_BITS_PER_PIXEL = 0.2
+"""Of a frame in H.264 at the standard profile, on the safe side."""
+_SOUND_WEIGHT = 0.05
+"""Of going through the sound, in the time of a render."""
+
+
+class VideoExport(JobType):
+    """A timeline rendered into one video, which becomes an upload of its own, with thumbnail, proxy and envelope."""
+
+    name: ClassVar[str] = "create_video_export_v1"
+    asset: ClassVar[str] = "video_export"
+    params: ClassVar[type[Params]] = ExportParams
+    subject: ClassVar[SubjectKind] = SubjectKind.TIMELINE
+    rtf_basis: ClassVar[RtfBasis] = RtfBasis.OUTPUT
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        assert isinstance(params, ExportParams)  # what `parse` made
+        assert material.timeline is not None
+        timeline = _fitting(material.timeline, material.sources)
+        renderer = Renderer(timeline, material.sources, material.capabilities, params)
+        return renderer.plan(output_key(material.job))
+
+    @override
+    def readings(self, subject: Subject) -> tuple[Reading, ...]:
+        return readings_of(Timeline.model_validate(_document(subject)))
+
+    @override
+    def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
+        return timeline_etag(_document(subject), etags)
+
+    @override
+    def result_keys(self, job: Job) -> tuple[str, ...]:
+        return (output_key(job),)
+
+    @override
+    def has_made(self, key: str) -> bool:
+        return _KEY.fullmatch(key) is not None
+
+
+def _fitting(document: JsonObject, sources: Mapping[str, Source]) -> Timeline:
+    """The timeline. It was checked when it was asked for, but a source may have been replaced since."""
+    parsed = parse_timeline(document)
+    is_sized = parsed.timeline and (parsed.timeline.canvas.preset or parsed.timeline.canvas.width)
+    media = {reference: source.info for reference, source in sources.items()}
+    faults = [*parsed.faults, *faults_of(parsed, media, None if is_sized else Fonts())]
+    if parsed.timeline is None or faults:
+        said = "; ".join(str(fault) for fault in faults)
+        error = TimelineError(f"The timeline does not fit its sources as they are now: {said}.")
+        error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
+        raise error
+    return parsed.timeline
+
+
+def _document(subject: Subject) -> JsonObject:
+    assert isinstance(subject, models.Timeline)
+    return subject.document
+
+
+def output_key(job: Job) -> str:
+    """Where a job's export lies: by the day of the request and the job, so that a repeated attempt replaces its own."""
+    return f"renders/{job.created_at:%Y-%m}/{job.created_at:%d}/{job.id}/{FILENAME}"
+
+
+def timeline_etag(document: JsonObject, etags: Mapping[str, str]) -> str:
+    """A digest of a timeline and of the content of the uploads it refers to, by their ids."""
+    basis = json.dumps([{**document, "title": ""}, sorted(etags.items())], sort_keys=True)
+    return hashlib.sha256(basis.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Makes the plan of one export."""
+
+    timeline: Timeline
+    sources: Mapping[str, Source]
+    """What the timeline refers to, by the reference."""
+    capabilities: Capabilities
+    params: ExportParams
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where everything stands."""
+        return lay_out(self.timeline, {name: source.info for name, source in self.sources.items()})
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """How the render is encoded."""
+        wanted = hardware_encoder(self.params)
+        works = wanted is not None and self.capabilities.works(wanted)
+        return encoding_of(self.params, self.layout.fps, hardware_works=works)
+
+    def plan(self, key: str) -> Plan:
+        """What to run. Raises HdrUnsupportedError."""
+        drawings = Drawings(self.sources, self.capabilities.max_pixels)
+        render = self._picture(drawings)
+        layout, encoding = self.layout, self.encoding
+        expected = Expected(
+            width=layout.width,
+            height=layout.height,
+            duration_seconds=float(layout.seconds),
+            duration_tolerance=float(1 / layout.fps),
+            fps=float(layout.fps),
+            video_codec=encoding.codec,
+            audio_codec="aac",
+            is_exact=True,
+            is_decodable=self._decodes,
+        )
+        pixels = layout.width * layout.height * layout.frames
+        return Plan(
+            outputs=(Output(FILENAME, key, "video/mp4", expected, becomes=UploadRole.EXPORT),),
+            steps=(*self._preparations(), Step(lambda folder: self._command(render, folder))),
+            children=tuple(
+                Child(job_type, on_result=True)
+                for job_type in ("upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1")
+                if self._decodes or job_type == "upload_audio_envelope_v1"
+            ),
+            files=drawings.files,
+            checks=checks_of(self.timeline, layout, self.sources, FILENAME, decodes=self._decodes),
+            notes=tuple(self._notes()),
+            scratch_bytes=round(pixels * _BITS_PER_PIXEL / 8),
+        )
+
+    def preview(self) -> tuple[ffmpeg.Command, ...]:
+        """The commands of the plan, as they are before anything was measured: they show, but do not foretell, gains."""
+        nowhere = Path("nowhere")
+        drawings = Drawings(self.sources, self.capabilities.max_pixels)
+        steps = [step.command for step in self._preparations()]
+        before = tuple(each if isinstance(each, ffmpeg.Command) else each(nowhere) for each in steps)
+        return (*before, self._render(self._picture(drawings), Measured()))
+
+    @cached_property
+    def _tone_mapping(self) -> ToneMapping | None:
+        is_hdr = any(source.info.main_video and source.info.main_video.is_hdr for source in self.sources.values())
+        return self.capabilities.tone_mapping() if is_hdr else None
+
+    # --- the render --------------------------------------------------------------------------------------------------
+
+    def _picture(self, drawings: Drawings) -> _Picture:
+        graph = Graph()
+        scaling = Scaling(_FLAGS[self.params.profile], self._tone_mapping, self.params.allow_untonemapped)
+        readers = Readers(graph, self.layout.segments, self.sources)
+        opened = open_layers(graph, self.timeline, self.sources)
+        base = PictureTrack(graph, self.layout, self.timeline, readers, drawings, scaling).build()
+        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, Fonts(), scaling)
+        end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
+        picture = graph.add("video", end, layers.build(base))
+        return _Picture(graph, picture, readers, opened.sound)
+
+    def _command(self, picture: _Picture, folder: Path) -> ffmpeg.Command:
+        loudness, true_peak = read_loudness(folder / _LOUDNESS_FILE)
+        starts = read_speech_starts(folder / _SPEECH_FILE) if self._has_opener else ()
+        return self._render(picture, Measured(loudness, true_peak, starts))
+
+    def _render(self, picture: _Picture, measured: Measured) -> ffmpeg.Command:
+        graph = picture.graph
+        mix = SoundTrack(graph, self.layout, self.timeline, self.sources, picture.readers, picture.layer_sounds).build(
+            measured
+        )
+        options = ("-map", f"[{picture.pad}]", "-map", f"[{mix}]", *self.encoding.options)
+        return ffmpeg.Command(
+            inputs=tuple(graph.inputs),
+            graph=graph.text(picture.pad, mix),
+            outputs=(ffmpeg.Output(FILENAME, options),),
+            media_seconds=float(self.layout.seconds),
+        )
+
+    # --- the sound beforehand ----------------------------------------------------------------------------------------
+
+    @property
+    def _has_opener(self) -> bool:
+        return any(each.mode == "opener" for each in self.timeline.music)
+
+    @property
+    def _sounds(self) -> bool:
+        return bool(self.timeline.narration or self.timeline.music) or any(
+            isinstance(item, Clip | VideoLayer) and not item.mute and self.sources[item.source].info.main_audio
+            for item in (*self.timeline.track, *self.timeline.layers)
+        )
+
+    def _preparations(self) -> Iterator[Step]:
+        """The passes over the sound alone that the render depends on."""
+        if self._has_opener:
+            yield Step(self._listening(), weight=_SOUND_WEIGHT)
+        if self.timeline.loudness and self._sounds:
+            yield Step(self._measuring, weight=_SOUND_WEIGHT)
+
+    def _listening(self) -> ffmpeg.Command:
+        graph, sound = self._sound_alone()
+        heard = graph.add(
+            "listened", ["aformat=channel_layouts=mono", LISTENING, printed_to(_SPEECH_FILE)], sound.speech()
+        )
+        return self._sound_command(graph, heard)
+
+    def _measuring(self, folder: Path) -> ffmpeg.Command:
+        starts = read_speech_starts(folder / _SPEECH_FILE) if self._has_opener else ()
+        graph, sound = self._sound_alone()
+        mix = sound.bare_mix(Measured(speech_starts=starts))
+        measured = graph.add("measured", [MEASURING, printed_to(_LOUDNESS_FILE)], mix)
+        return self._sound_command(graph, measured)
+
+    def _sound_alone(self) -> tuple[Graph, SoundTrack]:
+        graph = Graph()
+        readers = Readers(graph, self.layout.segments, self.sources, picture=False)
+        opened = open_layers(graph, self.timeline, self.sources, picture=False)
+        return graph, SoundTrack(graph, self.layout, self.timeline, self.sources, readers, opened.sound)
+
+    def _sound_command(self, graph: Graph, pad: str) -> ffmpeg.Command:
+        return ffmpeg.Command(
+            inputs=tuple(graph.inputs),
+            graph=graph.text(pad),
+            outputs=(ffmpeg.Output("nowhere", ("-map", f"[{pad}]", "-f", "null")),),
+            media_seconds=float(self.layout.seconds),
+        )
+
+    @property
+    def _decodes(self) -> bool:
+        return self.capabilities.decodes(self.encoding.codec)
+
+    def _notes(self) -> Iterator[str]:
+        if not self._decodes:
+            yield (
+                f"This ffmpeg encodes {self.encoding.codec} but cannot decode it: nobody looked at the picture, and it "
+                "gets neither thumbnail nor proxy."
+            )
+        wanted = hardware_encoder(self.params)
+        if wanted and self.encoding.encoder != wanted:
+            yield f"{wanted} does not work on this machine; {self.encoding.encoder} encoded instead."
+        for reference, source in self.sources.items():
+            if source.info.main_video and source.info.main_video.is_hdr:
+                done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
+                yield f"Upload {reference} is HDR and {done}."
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A graph with the picture in it, to which the sound is yet to be added."""
+
+    graph: Graph
+    pad: str
+    readers: Readers
+    layer_sounds: Mapping[int, str]

@@ -1,0 +1,50 @@
+"""Images of users: opened by Pillow, within limits."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mediajobs_dagster.errors import InputCorruptError, InputTooLargeError
+from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
+
+ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""Formats of images, by Pillow's names."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+"""What the names of image files end with."""
+
+
+def open_image(path: Path, max_pixels: int) -> Image.Image:
+    """The image in a file, upright, in RGBA.
+
+    Raises InputTooLargeError before a single pixel is set up, and InputCorruptError.
+    """
+    try:
+        with _opened(path) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise InputTooLargeError(
+                    f"An image declares {width}x{height} pixels; the limit is {max_pixels} in all. Use a smaller one, "
+                    "or raise MEDIAJOBS_MAX_PIXELS."
+                )
+            return ImageOps.exif_transpose(image).convert("RGBA")
+    except Image.DecompressionBombError as error:
+        raise InputTooLargeError(f"An image is too large: {error}. Use a smaller one.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputCorruptError(f"An image cannot be decoded: {error}. Upload it again.") from error
+
+
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow warns from a size on that is its own; ours is what counts.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=ACCEPTED_IMAGES)
+
+
+def image_info(path: Path, max_pixels: int) -> MediaInfo:
+    """What an image file holds, decoded to its end. Raises as `open_image`."""
+    image = open_image(path, max_pixels)
+    picture = VideoStream(index=0, codec="rgba", width=image.width, height=image.height, frames=1)
+    return MediaInfo(container=IMAGE, duration_seconds=0.0, bytes=path.stat().st_size, video=(picture,))

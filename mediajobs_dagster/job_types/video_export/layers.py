@@ -1,0 +1,312 @@
+"""What lies above the base track, each layer an overlay, in the order of the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mediajobs_dagster.job_types.base import Source
+from mediajobs_dagster.job_types.video_export.captions import draw_band, read_captions, slides
+from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
+from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
+from mediajobs_dagster.job_types.video_export.layout import Layout, picture_length, sound_length
+from mediajobs_dagster.job_types.video_export.picture import (
+    BT709,
+    TRANSPARENT_709,
+    Scaling,
+    crop_filter,
+    cropped,
+    on_canvas_rate,
+    scaled,
+    shifted,
+    video_of,
+)
+from mediajobs_dagster.job_types.video_export.reading import begun, lead, seek
+from mediajobs_dagster.job_types.video_export.sound import part_of
+from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
+from mediajobs_dagster.job_types.video_export.text.lettering import draw_lower_third, draw_title
+from mediajobs_dagster.job_types.video_export.timeline import (
+    Captions,
+    ImageLayer,
+    Logo,
+    LowerThird,
+    Motion,
+    Position,
+    Timeline,
+    Title,
+    VideoLayer,
+    Visualiser,
+)
+from mediajobs_dagster.media.command import Drawing, Input, Slideshow
+
+_MARGIN = 0.05  # of the canvas: within it televisions, and players with a bar, may cover something
+_STEPS_PER_S = 25
+"""What ffmpeg counts the times of a slideshow in: it takes drawings for 25 frames a second."""
+
+Moving = VideoLayer | ImageLayer | Logo | Title | LowerThird | Visualiser
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The video layers' inputs: pads by the number of the layer."""
+
+    picture: Mapping[int, str]
+    sound: Mapping[int, str]
+
+
+def open_layers(
+    graph: Graph, timeline: Timeline, sources: Mapping[str, Source], *, picture: bool = True, sound: bool = True
+) -> Opened:
+    """Open each video layer's source once, for its picture and its sound, or what of it is needed."""
+    pictures: dict[int, str] = {}
+    sounds: dict[int, str] = {}
+    for number, layer in enumerate(timeline.layers):
+        if not isinstance(layer, VideoLayer):
+            continue
+        source = sources[layer.source]
+        audio = source.info.main_audio if sound and not layer.mute else None
+        if not picture and audio is None:
+            continue
+        only = () if picture and audio else ("-an",) if picture else ("-vn",)
+        stream = graph.open(Input(source.name, (*only, *seek(source, layer.in_))))
+        if picture:
+            pictures[number] = f"{stream}:{video_of(source).index}"
+        if audio:
+            sounds[number] = f"{stream}:{audio.index}"
+    return Opened(pictures, sounds)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer's picture, ready to be laid over: its pad, where, and when."""
+
+    pad: str
+    left: int
+    top: int
+    width: int
+    height: int
+    first: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Builds the layers of a timeline over its base track."""
+
+    graph: Graph
+    layout: Layout
+    timeline: Timeline
+    sources: Mapping[str, Source]
+    opened: Opened
+    drawings: Drawings
+    fonts: Fonts
+    scaling: Scaling
+
+    def build(self, base: str) -> str:
+        """The pad of everything together."""
+        for number, layer in enumerate(self.timeline.layers):
+            if isinstance(layer, Captions):
+                base = self._captions(base, number, layer)
+            else:
+                base = self._over(base, number, layer, self._placed(number, layer))
+        return base
+
+    def _placed(self, number: int, layer: Moving) -> Placed:
+        match layer:
+            case VideoLayer():
+                return self._video(number, layer)
+            case ImageLayer():
+                drawing = self._framed(layer.source, layer.scale, self._frame(layer))
+                return self._drawn(number, drawing, layer, layer.duration, self._centred(drawing, layer.position))
+            case Logo():
+                drawing = self._framed(layer.source, layer.scale, Frame(opacity=layer.opacity))
+                return self._drawn(number, drawing, layer, layer.duration, self._in_corner(drawing, layer.corner))
+            case Title():
+                lettering = draw_title(layer, (self.layout.width, self.layout.height), self.fonts)
+            case LowerThird():
+                lettering = draw_lower_third(layer, (self.layout.width, self.layout.height), self.fonts)
+            case Visualiser():
+                return self._visualiser(number, layer)
+        picture = lettering.picture
+        if layer.opacity < 1:
+            picture.putalpha(picture.getchannel("A").point([round(alpha * layer.opacity) for alpha in range(256)]))
+        drawing = self.drawings.picture(f"text{number}", picture)
+        return self._drawn(number, drawing, layer, layer.duration, (lettering.left, lettering.top))
+
+    # --- one layer over the rest -------------------------------------------------------------------------------------
+
+    def _over(self, base: str, number: int, layer: Moving, placed: Placed) -> str:
+        fading = self.graph.add(
+            f"layer{number}",
+            [*self._fades(layer, placed.frames), shifted(placed.first, self.layout.fps)],
+            placed.pad,
+        )
+        x, y = self._moving(layer, placed)
+        return self.graph.add(f"over{number}", [f"overlay=x={x}:y={y}:eof_action=pass:format=yuv420"], base, fading)
+
+    def _fades(self, layer: Moving, frames: int) -> Iterator[str]:
+        if layer.enter and layer.enter.kind == "fade":
+            yield f"fade=t=in:s=0:n={self._frames(layer.enter)}:alpha=1"
+        if layer.exit and layer.exit.kind == "fade":
+            count = self._frames(layer.exit)
+            yield f"fade=t=out:s={max(0, frames - count)}:n={count}:alpha=1"
+
+    def _moving(self, layer: Moving, placed: Placed) -> tuple[str, str]:
+        """Left and top as expressions of the time: a slide comes from, or leaves to, outside the canvas."""
+        x, y = str(placed.left), str(placed.top)
+        frame = f"t*{rate(self.layout.fps)}"  # overlay's own n counts what it has read, which is ahead of what it shows
+        for motion, gone in (
+            (layer.enter, f"max(0,1-({frame}-{placed.first})/{{count}})"),
+            (layer.exit, f"max(0,1-({placed.first + placed.frames}-{frame})/{{count}})"),
+        ):
+            if motion is None or motion.kind != "slide":
+                continue
+            share = gone.format(count=self._frames(motion))
+            match motion.side:
+                case "left":
+                    x += f"-{placed.left + placed.width}*{share}"
+                case "right":
+                    x += f"+{self.layout.width - placed.left}*{share}"
+                case "top":
+                    y += f"-{placed.top + placed.height}*{share}"
+                case "bottom":
+                    y += f"+{self.layout.height - placed.top}*{share}"
+        return _quoted(x), _quoted(y)
+
+    def _frames(self, motion: Motion) -> int:
+        return max(1, self.layout.span(Fraction(0), motion.duration)[1])
+
+    # --- videos ------------------------------------------------------------------------------------------------------
+
+    def _video(self, number: int, layer: VideoLayer) -> Placed:
+        source = self.sources[layer.source]
+        video = video_of(source)
+        end = layer.out if layer.out is not None else picture_length(source.info)
+        first, frames = self.layout.span(layer.start, end - layer.in_)
+        shown = cropped(video.display_size, layer.crop)
+        width = max(2, _even(layer.scale * self.layout.width))
+        height = max(2, _even(width * shown[1] / shown[0]))
+        filters = [
+            *begun(lead(source, layer.in_)),
+            *on_canvas_rate(self.layout.fps, frames),
+            *crop_filter(layer.crop),
+            *scaled(video, (width, height), self.scaling),
+            BT709,
+        ]
+        pad = self.graph.add(f"video{number}", filters, self.opened.picture[number])
+        pad = self._around(number, pad, (width, height), layer)
+        left, top = self._middle_at(layer.position, width, height)
+        return Placed(pad, left, top, width, height, first, frames)
+
+    def _around(self, number: int, pad: str, size: tuple[int, int], layer: VideoLayer) -> str:
+        frame = self._frame(layer)
+        if frame.line:
+            line = self._still(f"border{number}", self.drawings.border(size, frame))
+            pad = self.graph.add(f"bordered{number}", ["overlay=0:0:format=yuv420"], pad, line)
+        if frame.radius or frame.opacity < 1:
+            mask = self.graph.open(self.drawings.mask(size, frame))
+            alpha = self.graph.add(f"mask{number}", ["alphaextract"], f"{mask}:0")
+            return self.graph.add(f"masked{number}", ["alphamerge"], pad, alpha)
+        return self.graph.add(f"opaque{number}", ["format=yuva420p"], pad) if layer.enter or layer.exit else pad
+
+    # --- drawings ----------------------------------------------------------------------------------------------------
+
+    def _framed(self, reference: str, scale: float, frame: Frame) -> Drawing:
+        return self.drawings.framed_image(reference, max(2, _even(scale * self.layout.width)), frame)
+
+    def _frame(self, layer: VideoLayer | ImageLayer) -> Frame:
+        if layer.border is None:
+            return Frame(layer.radius, opacity=layer.opacity)
+        line = max(1, round(layer.border.width * self.layout.height))
+        return Frame(layer.radius, line, layer.border.color, layer.opacity)
+
+    def _drawn(
+        self, number: int, drawing: Drawing, layer: Moving, duration: Fraction | None, place: tuple[int, int]
+    ) -> Placed:
+        first, frames = self.layout.span(layer.start, duration)
+        still = self._still(f"drawn{number}", drawing)
+        lasting = ["tpad=stop=-1:stop_mode=clone", f"trim=end_frame={frames}"]
+        pad = self.graph.add(f"lasting{number}", lasting, still)
+        return Placed(pad, *place, *self.drawings.size_of(drawing), first, frames)
+
+    def _still(self, pad: str, drawing: Drawing) -> str:
+        """One frame of a drawing, in the form that overlays need."""
+        filters = (f"fps={rate(self.layout.fps)}:start_time=0", "trim=end_frame=1", *TRANSPARENT_709)
+        return self.graph.add(pad, filters, f"{self.graph.open(drawing)}:0")
+
+    def _centred(self, drawing: Drawing, position: Position) -> tuple[int, int]:
+        return self._middle_at(position, *self.drawings.size_of(drawing))
+
+    def _middle_at(self, position: Position, width: int, height: int) -> tuple[int, int]:
+        # Even, for the colours of 4:2:0 have half the resolution.
+        left, top = position.x * self.layout.width - width / 2, position.y * self.layout.height - height / 2
+        return round(left / 2) * 2, round(top / 2) * 2
+
+    def _in_corner(self, drawing: Drawing, corner: str) -> tuple[int, int]:
+        width, height = self.drawings.size_of(drawing)
+        margins = self.layout.width * _MARGIN, self.layout.height * _MARGIN
+        left = margins[0] if corner.endswith("left") else self.layout.width - margins[0] - width
+        top = margins[1] if corner.startswith("top") else self.layout.height - margins[1] - height
+        return round(left / 2) * 2, round(top / 2) * 2
+
+    # --- captions and sound ------------------------------------------------------------------------------------------
+
+    def _captions(self, base: str, number: int, layer: Captions) -> str:
+        cues = read_captions(layer.text, layer.format)
+        shown = slides(cues, max(self.layout.seconds - layer.start, Fraction(0)))
+        band = draw_band(shown, layer, (self.layout.width, self.layout.height), self.fonts)
+        names: dict[tuple[str, ...], str] = {}
+        lines = ["ffconcat version 1.0"]
+        at = first = self.layout.frame_at(layer.start)
+        for slide in shown:
+            if slide.texts not in names:
+                names[slide.texts] = self.drawings.picture(f"caption{number}_{len(names)}", band.picture(slide)).source
+            end = self.layout.frame_at(layer.start + slide.end)
+            if end > at:
+                lines += [f"file {names[slide.texts]}", f"duration {decimal(Fraction(end - at, _STEPS_PER_S))}"]
+            at = max(end, at)
+        listing = "\n".join([*lines, ""]).encode()
+        name = self.drawings.file(f"captions{number}.ffconcat", lambda _: listing)
+        stream = self.graph.open(Slideshow(name))
+        # A step of the slideshow is a frame of ours; overlay shows it from the frame that is nearest.
+        fps = self.layout.fps
+        moved = f"setpts=PTS*{decimal(_STEPS_PER_S / fps)}+{decimal(first / fps)}/TB"
+        filters = [*TRANSPARENT_709, "settb=AVTB", moved]
+        drawn = self.graph.add(f"captions{number}", filters, f"{stream}:0")
+        place = f"{_even(band.left)}:{_even(band.top)}"
+        return self.graph.add(f"captioned{number}", [f"overlay={place}:eof_action=pass:format=yuv420"], base, drawn)
+
+    def _visualiser(self, number: int, layer: Visualiser) -> Placed:
+        voice = next(each for each in self.timeline.narration if each.id == layer.narration)
+        source = self.sources[voice.source]
+        audio = source.info.main_audio
+        assert audio is not None
+        stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
+        end = voice.out if voice.out is not None else sound_length(source.info)
+        first, frames = self.layout.span(voice.start, end - voice.in_)
+        width, height = (
+            max(2, _even(share)) for share in (layer.scale * self.layout.width, layer.height * self.layout.height)
+        )
+        color = hexadecimal(layer.color[:7])
+        drawn = f"s={width}x{height}:rate={rate(self.layout.fps)}:colors={color}"
+        # draw=full: by default a column is as opaque as it has samples, and a wide one is hardly to be seen.
+        waves = f"showwaves=mode=cline:draw=full:scale=sqrt:{drawn}"
+        kind = waves if layer.style == "waveform" else f"showfreqs=mode=bar:{drawn}"
+        # One channel, for the colour is that of the first; and showwaves is a frame late at the beginning.
+        heard = (*part_of(source, lead(source, voice.in_), end - voice.in_), "aformat=channel_layouts=mono")
+        filters = [*heard, kind, "setpts=PTS-STARTPTS", *on_canvas_rate(self.layout.fps, frames), *TRANSPARENT_709]
+        if layer.opacity < 1:
+            filters.append(f"colorchannelmixer=aa={layer.opacity:g}")
+        pad = self.graph.add(f"visualiser{number}", filters, f"{stream}:{audio.index}")
+        left, top = self._middle_at(layer.position, width, height)
+        return Placed(pad, left, top, width, height, first, frames)
+
+
+def _quoted(expression: str) -> str:
+    # Commas part filters, unless they are quoted.
+    return f"'{expression}'" if "," in expression else expression
+
+
+def _even(value: float) -> int:
+    return max(0, round(value / 2) * 2)

@@ -1,0 +1,295 @@
+"""The base track's picture: a chain for each segment, and the joints between them.
+
+Every segment comes out as exactly its frames, in one form: the canvas's size and rate, square pixels, 4:2:0 in BT.709.
+Frame k of a clip shows what its source shows half a frame after `in + k * speed / fps`: the middle of the frame's time,
+so that a source of the same rate is shown frame by frame, and rounding cannot tip over to a neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from mediajobs_dagster.errors import HdrUnsupportedError
+from mediajobs_dagster.job_types.base import Source, ToneMapping
+from mediajobs_dagster.job_types.video_export.drawings import Drawings
+from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
+from mediajobs_dagster.job_types.video_export.layout import Fade, Layout, Segment, fitted
+from mediajobs_dagster.job_types.video_export.reading import Readers
+from mediajobs_dagster.job_types.video_export.timeline import (
+    BlurBackground,
+    Clip,
+    ColourBackground,
+    Crop,
+    Gap,
+    ImageBackground,
+    Picture,
+    Still,
+    Timeline,
+)
+from mediajobs_dagster.models import VideoStream
+
+_HD = 720
+_BLUR_SHARE = 8  # blurred at an eighth of the size: nobody can tell, and it costs a sixty-fourth
+
+BT709 = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
+"""Says of a picture what it is: BT.709, limited range."""
+TRANSPARENT_709 = ("scale=out_color_matrix=bt709:out_range=tv", "format=yuva420p")
+"""Brings the RGB of what is drawn to the form that overlays need."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How pictures are brought to another size and into BT.709."""
+
+    flags: Literal["fast_bilinear", "bicubic", "lanczos"]
+    tone_mapping: ToneMapping | None
+    """How this ffmpeg brings HDR down to what every screen shows; None: it cannot."""
+    allow_untonemapped: bool
+
+
+@dataclass(frozen=True)
+class PictureTrack:
+    """Builds the base track of a timeline into a graph."""
+
+    graph: Graph
+    layout: Layout
+    timeline: Timeline
+    readers: Readers
+    drawings: Drawings
+    scaling: Scaling
+
+    def build(self) -> str:
+        """The pad of the whole base track."""
+        joined = ""
+        cuts: list[str] = []
+        for number, segment in enumerate(self.layout.segments):
+            pad = self._segment(number, segment)
+            if segment.dissolve and number:
+                joined = self._concatenated(number, cuts)
+                cuts = [self._dissolved(number, segment, joined, pad)]
+            else:
+                cuts.append(pad)
+        return self._concatenated(len(self.layout.segments), cuts)
+
+    def _concatenated(self, number: int, pads: Sequence[str]) -> str:
+        if len(pads) == 1:
+            return pads[0]
+        # concat counts microseconds; from here on a frame is one tick again, as xfade and overlay need it to be exact.
+        ticks = f"settb=1/({rate(self.layout.fps)})"
+        return self.graph.add(f"track{number}", [f"concat=n={len(pads)}:v=1:a=0", ticks], *pads)
+
+    def _dissolved(self, number: int, segment: Segment, before: str, pad: str) -> str:
+        fps = self.layout.fps
+        length, offset = decimal(segment.dissolve / fps), decimal(segment.first / fps)
+        return self.graph.add(
+            f"dissolve{number}", [f"xfade=transition=fade:duration={length}:offset={offset}"], before, pad
+        )
+
+    # --- segments ----------------------------------------------------------------------------------------------------
+
+    def _segment(self, number: int, segment: Segment) -> str:
+        match segment.item:
+            case Clip() as clip:
+                source = self.readers.source(clip.source)
+                moving = (
+                    *self.readers.picture_times(number, clip.speed),
+                    *self._on_canvas_rate(segment.frames - segment.held),
+                )
+                pad, video = self.readers.picture(number), video_of(source)
+                filled = self._filled(f"base{number}", pad, moving, video, clip.fit, clip.crop)
+            case Still() as still:
+                source = self.readers.source(still.source)
+                pad, video = self.readers.picture(number), video_of(source)
+                timing = (*self.readers.picture_times(number, 1), *self._on_canvas_rate(1))
+                filled = self._filled(f"base{number}", pad, timing, video, still.fit, still.crop)
+            case Picture() as picture:
+                filled = self._image(number, picture)
+            case Gap() | None:
+                filled = self._background(f"base{number}")
+        return self.graph.add(f"segment{number}", [*self._stretched(segment), *self._fades(segment)], filled)
+
+    def _on_canvas_rate(self, frames: int) -> tuple[str, ...]:
+        return on_canvas_rate(self.layout.fps, frames)
+
+    def _stretched(self, segment: Segment) -> tuple[str, ...]:
+        # The last picture stands still where there is too little: to be held, or a source shorter than it says.
+        return ("tpad=stop=-1:stop_mode=clone", f"trim=end_frame={segment.frames}")
+
+    def _fades(self, segment: Segment) -> Iterator[str]:
+        for kind, fade, start in (
+            ("in", segment.fade_in, 0),
+            ("out", segment.fade_out, segment.frames - (segment.fade_out.frames if segment.fade_out else 0)),
+        ):
+            if fade:
+                yield _fade(kind, fade, start)
+
+    def _image(self, number: int, item: Picture) -> str:
+        name = self.drawings.image(item.source, self.layout, item.fit, item.crop)
+        x, y = middle((self.layout.width, self.layout.height), self.drawings.size_of(name))
+        # Where it is transparent, and where it does not reach, the background is seen.
+        filters = (*self._on_canvas_rate(1), *TRANSPARENT_709)
+        drawn = self.graph.add(f"image{number}", filters, f"{self.graph.open(name)}:0")
+        behind = self._background(f"base{number}_behind")
+        return self.graph.add(f"base{number}", [f"overlay={x}:{y}:format=yuv420"], behind, drawn)
+
+    def _still_of_drawing(self, pad: str, number: int) -> str:
+        filters = (*self._on_canvas_rate(1), *_drawing_to_709())
+        return self.graph.add(pad, filters, f"{number}:0")
+
+    # --- filling the canvas ------------------------------------------------------------------------------------------
+
+    def _filled(
+        self,
+        pad: str,
+        taken: str,
+        timing: Sequence[str],
+        video: VideoStream,
+        fit: Literal["contain", "cover"],
+        crop: Crop | None,
+    ) -> str:
+        """A picture on the canvas: cropped, scaled, in BT.709, and the background where it does not reach."""
+        canvas = self.layout.width, self.layout.height
+        shown = cropped(video.display_size, crop)
+        size = fitted(*shown, canvas, cover=fit == "cover")
+        scale = scaled(video, size, self.scaling)
+        filters = [*timing, *crop_filter(crop), *scale]
+        if fit == "cover" and size != canvas:
+            filters.append(f"crop={canvas[0]}:{canvas[1]}")
+            size = canvas
+        filters.append(BT709)
+        if size == canvas:
+            return self.graph.add(pad, filters, taken)
+        fitting = self.graph.add(f"{pad}_fit", filters, taken)
+        if isinstance(self.timeline.canvas.background, BlurBackground):
+            return self._on_blur(pad, fitting, shown, size)
+        return self._on_background(pad, fitting, size)
+
+    def _on_background(self, pad: str, picture: str, size: tuple[int, int]) -> str:
+        canvas, background = (self.layout.width, self.layout.height), self.timeline.canvas.background
+        if size == canvas:
+            return picture
+        x, y = middle(canvas, size)
+        if isinstance(background, ColourBackground | BlurBackground):
+            color = background.color if isinstance(background, ColourBackground) else "#000000"
+            return self.graph.add(pad, [f"pad={canvas[0]}:{canvas[1]}:{x}:{y}:{hexadecimal(color[:7])}"], picture)
+        behind = self._background(f"{pad}_behind")
+        endless = self.graph.add(f"{pad}_endless", ["tpad=stop=-1:stop_mode=clone"], behind)
+        return self.graph.add(pad, [f"overlay={x}:{y}:shortest=1:format=yuv420"], endless, picture)
+
+    def _on_blur(self, pad: str, picture: str, shown: tuple[float, float], size: tuple[int, int]) -> str:
+        canvas = self.layout.width, self.layout.height
+        sharp, spread = self.graph.fan_out((f"{pad}_sharp", f"{pad}_spread"), ["split"], picture)
+        small = max(2, canvas[0] // _BLUR_SHARE // 2 * 2), max(2, canvas[1] // _BLUR_SHARE // 2 * 2)
+        covering = fitted(*shown, small, cover=True)
+        blurred = self.graph.add(
+            f"{pad}_blurred",
+            [
+                f"scale={covering[0]}:{covering[1]}:flags=bilinear",
+                f"crop={small[0]}:{small[1]}",
+                "gblur=sigma=6",
+                f"scale={canvas[0]}:{canvas[1]}:flags=bilinear",
+                "setsar=1",
+            ],
+            spread,
+        )
+        x, y = middle(canvas, size)
+        return self.graph.add(pad, [f"overlay={x}:{y}:format=yuv420"], blurred, sharp)
+
+    def _background(self, pad: str) -> str:
+        """One frame of nothing but the background."""
+        background = self.timeline.canvas.background
+        if isinstance(background, ImageBackground):
+            name = self.drawings.image(background.source, self.layout, "cover", None)
+            return self._still_of_drawing(pad, self.graph.open(name))
+        color = background.color if isinstance(background, ColourBackground) else "#000000"
+        size = f"{self.layout.width}x{self.layout.height}"
+        drawn = f"color=c={hexadecimal(color[:7])}:s={size}:r={rate(self.layout.fps)}"
+        # Through RGB, for the colour source knows the matrix of BT.601 only.
+        return self.graph.add(pad, [drawn, "trim=end_frame=1", "format=gbrp", *_drawing_to_709()])
+
+
+def on_canvas_rate(fps: Fraction, frames: int) -> tuple[str, ...]:
+    """Filters that make exactly so many frames of a moving picture, from its time 0 on."""
+    ticks = f"fps={rate(fps)}"
+    return (
+        # Where the source ends, its last picture stays: some begin to be shown within, or after, their last frame.
+        *(ticks, "tpad=stop=-1:stop_mode=clone"),
+        # start_time=0: what was decoded on the way to the in point is dropped, but for the frame on show there.
+        *(f"{ticks}:start_time=0", f"trim=end_frame={frames}"),
+    )
+
+
+def video_of(source: Source) -> VideoStream:
+    """The picture of a source that `faults` found to have one."""
+    assert source.info.main_video is not None
+    return source.info.main_video
+
+
+def scaled(video: VideoStream, size: tuple[int, int], scaling: Scaling) -> tuple[str, ...]:
+    """Filters that bring a source's picture to `size`, pixels, and into 4:2:0 of BT.709.
+
+    Raises HdrUnsupportedError for a source that would have to be tone-mapped and cannot be.
+    """
+    width, height = size
+    to_709 = f"scale={width}:{height}:flags={scaling.flags}:out_color_matrix=bt709:out_range=tv"
+    end = ("setsar=1", "format=yuv420p")
+    if video.is_hdr and not (scaling.tone_mapping is None and scaling.allow_untonemapped):
+        return (*_tone_mapped(video, to_709, scaling.tone_mapping), *end)
+    if video.matrix is None:
+        # Who says nothing means, by an old custom, BT.709 from 720 lines on and BT.601 below.
+        to_709 += f":in_color_matrix={'bt709' if min(video.width, video.height) >= _HD else 'bt601'}"
+    return (to_709, *end)
+
+
+def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tuple[str, ...]:
+    match how:
+        case ToneMapping.SWSCALE:
+            # Perceptual: highlights are rolled off, not clipped.
+            return (f"{to_709}:out_primaries=bt709:out_transfer=bt709:intent=perceptual",)
+        case ToneMapping.ZSCALE:
+            linear = ("zscale=transfer=linear:npl=100", "format=gbrpf32le", "zscale=primaries=bt709")
+            mapped = ("tonemap=hable:desat=0", "zscale=transfer=bt709:matrix=bt709:range=tv", "format=yuv420p")
+            return (*linear, *mapped, to_709)
+        case None:
+            raise HdrUnsupportedError(
+                f"A source is HDR ({video.transfer}), and this ffmpeg cannot tone-map it. Use ffmpeg 8 or newer, or "
+                "one with zscale, or allow its colours to come out washed out (--allow-untonemapped)."
+            )
+
+
+def cropped(size: tuple[float, float], crop: Crop | None) -> tuple[float, float]:
+    """Width and height of what is left of a picture."""
+    return (size[0] * crop.width, size[1] * crop.height) if crop else size
+
+
+def crop_filter(crop: Crop | None) -> tuple[str, ...]:
+    """The filter that cuts it out, of a picture that ffmpeg has turned upright."""
+    if crop is None:
+        return ()
+    parts = (
+        f"{kind}*{decimal(share)}"
+        for kind, share in (("iw", crop.width), ("ih", crop.height), ("iw", crop.x), ("ih", crop.y))
+    )
+    return (f"crop={':'.join(parts)}",)
+
+
+def middle(canvas: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Left and top, even, of what lies in the middle."""
+    return (canvas[0] - size[0]) // 4 * 2, (canvas[1] - size[1]) // 4 * 2
+
+
+def _drawing_to_709() -> tuple[str, ...]:
+    return ("scale=out_color_matrix=bt709:out_range=tv", "setsar=1", "format=yuv420p", BT709)
+
+
+def _fade(kind: str, fade: Fade, start: int) -> str:
+    return f"fade=t={kind}:s={start}:n={fade.frames}:color={hexadecimal(fade.color[:7])}"
+
+
+def shifted(first: int, fps: Fraction) -> str:
+    """The filter that has a stream, counted from 0, begin with frame `first`."""
+    # Rounded, for setpts cuts off, and a microsecond less than a frame would be the frame before.
+    return f"setpts=round(PTS+{decimal(first / fps)}/TB)"
