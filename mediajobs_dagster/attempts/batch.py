@@ -6,40 +6,55 @@ from contextlib import suppress
 from datetime import date
 
 from mediajobs_dagster.attempts.attempt import make_attempt
+from mediajobs_dagster.attempts.crew import Crew
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.heartbeat import Heartbeat
-from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.observer import Observer, OneAtATime
+from mediajobs_dagster.attempts.subject import current_etag, subjects_of_day
+from mediajobs_dagster.attempts.tally import Tally
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import JobStatus, Upload
+from mediajobs_dagster.models import JobStatus, Subject
 
 _ENQUEUED_AT_ONCE = 500
 
 
-def work_off(worker: Worker, dispatch_id: str, *, run_id: str, observer: Observer) -> list[Outcome]:
-    """Claim and attempt every job of a dispatch, one after the other.
+def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, observer: Observer) -> Tally:
+    """Claim and attempt every job of a dispatch, as many side by side as the machine bears.
 
     What is left when it is interrupted is given back to the queue, or called off with the run.
     """
-    outcomes: list[Outcome] = []
-    lease_s = worker.settings.lease_s
+    tally = Tally()
+    settings, jobs = worker.settings, worker.history.jobs
+    listener = OneAtATime(observer)
     try:
-        with Heartbeat(worker.history, dispatch_id, lease_s=lease_s) as heartbeat:
-            while claim := worker.history.jobs.claim(
-                dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=lease_s
-            ):
+        with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
+            # The lease ran while the run was started. And the answer tells how many jobs there are at most, so that
+            # nobody has to ask for one more to learn that there is none.
+            assigned = jobs.renew(dispatch_id, lease_s=settings.lease_s)
+            left = iter(assigned)
+
+            def attempt_next() -> bool:
+                if next(left, None) is None:
+                    return False
+                claim = jobs.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
+                if claim is None:
+                    return False
                 with heartbeat.watching(claim.job.id) as cancellation:
-                    outcomes.append(make_attempt(claim, worker, observer, cancellation))
+                    tally.add(make_attempt(claim, worker, listener, cancellation))
+                return True
+
+            size = min(worker.side_by_side(job_type), len(assigned))
+            Crew(size, attempt_next, heartbeat.end_all).run()
     except BaseException:
         if worker.after_interrupt() is JobStatus.CANCELLED:
-            worker.history.jobs.cancel_assigned(dispatch_id)
+            jobs.cancel_assigned(dispatch_id)
         raise
     finally:
-        worker.history.jobs.release(dispatch_id)
-    return outcomes
+        jobs.release(dispatch_id)
+    return tally
 
 
 def requeue_run(worker: Worker, job_type: JobType, run_id: str, *, dispatch_id: str) -> int:
@@ -57,20 +72,20 @@ def requeue_run(worker: Worker, job_type: JobType, run_id: str, *, dispatch_id: 
 
 
 def enqueue_stale(worker: Worker, job_type: JobType, day: date, *, dispatch_id: str, trace_id: str, force: bool) -> int:
-    """Enqueue, assigned to `dispatch_id`, a job for every upload of that UTC day whose output is missing or stale.
+    """Enqueue, assigned to `dispatch_id`, a job for every subject of that UTC day whose output is missing or stale.
 
-    With `force`, for every upload of the day. Returns how many.
+    With `force`, for every subject of the day. Returns how many.
     """
     stale = [
         job_type.request(
-            upload,
+            subject,
             trace_id=trace_id,
             max_attempts=worker.settings.max_attempts,
             anew=True,
             force=force,
         )
-        for upload in worker.history.uploads.of_day(day)
-        if force or not _is_fresh(worker, job_type, upload)
+        for subject in subjects_of_day(job_type, day, worker.history)
+        if force or not _is_fresh(worker, job_type, subject)
     ]
     for start in range(0, len(stale), _ENQUEUED_AT_ONCE):
         worker.history.jobs.enqueue(
@@ -79,9 +94,9 @@ def enqueue_stale(worker: Worker, job_type: JobType, day: date, *, dispatch_id: 
     return len(stale)
 
 
-def _is_fresh(worker: Worker, job_type: JobType, upload: Upload) -> bool:
-    content = worker.storage.find(upload.storage_key)
-    if content is None:
+def _is_fresh(worker: Worker, job_type: JobType, subject: Subject) -> bool:
+    etag = current_etag(job_type, subject, worker.history, worker.storage)
+    if etag is None:
         return False  # the attempt will say so
-    fingerprint = job_type.fingerprint({}, content.etag)
-    return fresh_outputs(worker.history, worker.storage, job_type.name, upload.id, fingerprint) is not None
+    fingerprint = job_type.fingerprint({}, etag)
+    return fresh_outputs(worker.history, worker.storage, job_type.name, subject.id, fingerprint) is not None

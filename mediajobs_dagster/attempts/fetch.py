@@ -3,59 +3,62 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.attempts.place import Place
+from mediajobs_dagster.attempts.scratch import SOURCE, Scratch
 from mediajobs_dagster.errors import InputEmptyError
 from mediajobs_dagster.job_types.base import Access
-from mediajobs_dagster.models import MediaInfo
-from mediajobs_dagster.storage import ObjectStat, Storage
-
-SOURCE = "source"
-"""The name under which commands know a source in their scratch folder."""
+from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A source that ffmpeg can open."""
-
-    argument: str
-    """What stands in argv: the name in scratch, or a signed address."""
-    content: ObjectStat
-    """The object as it was when it was fetched; its key and etag are what a probe of it is cached under."""
-
-
-@dataclass
 class SourceShelf:
-    """The sources and probes that the attempts of one worker share."""
+    """The fetched sources that the attempts of one worker share. Threads may use it."""
 
     scratch: Scratch
-    _probes: dict[tuple[str, str], MediaInfo] = field(default_factory=dict[tuple[str, str], MediaInfo])
+    _fetching: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    """One lock a source: whoever needs one that is being fetched waits for it."""
 
-    def fetch(self, content: ObjectStat, access: Access, storage: Storage, folder: Path) -> Fetched:
-        """Make the object available in `folder`; raises a StorageError, DiskFullError or InputEmptyError."""
+    def fetch(
+        self,
+        content: ObjectStat,
+        access: Access,
+        storage: Storage,
+        place: Place,
+        *,
+        name: str = SOURCE,
+        on_bytes: OnBytes = lambda _: None,
+    ) -> str:
+        """Make the object available at the attempt's `place`, as `name` where it is a file there.
+
+        Returns what stands for it in argv: that name, or an address on this machine.
+
+        Raises a StorageError, DiskFullError, InputEmptyError, or the error of the cancellation.
+        """
         if content.bytes == 0:
             raise InputEmptyError
         local = storage.local_path(content.key)
-        if local is None and access is Access.RANGE and (url := storage.reader_url(content.key)):
-            return Fetched(url, content)
-        if local is None:
-            local = self.scratch.path_for_source(hashlib.sha256("\n".join(_identity(content)).encode()).hexdigest())
-            if not local.exists():
+        if local is not None:
+            (place.folder / name).symlink_to(local)
+        elif access is Access.RANGE:
+            return place.ranges.address(content, name)
+        else:
+
+            def look(size: int) -> None:
+                place.cancellation.check()
+                on_bytes(size)
+
+            self._fetch_whole(content, storage, place.folder, name, look)
+        return name
+
+    def _fetch_whole(self, content: ObjectStat, storage: Storage, folder: Path, link: str, on_bytes: OnBytes) -> None:
+        name = hashlib.sha256(f"{content.key}\n{content.etag}".encode()).hexdigest()
+        path = self.scratch.link_source(folder, name, link)
+        with self._fetching[name]:
+            if not path.exists():
                 self.scratch.require(content.bytes, f"fetching {content.key}")
-                storage.get(content.key, local)
-        (folder / SOURCE).symlink_to(local)
-        return Fetched(SOURCE, content)
-
-    def probed(self, content: ObjectStat) -> MediaInfo | None:
-        """What an earlier attempt of this worker found out about the same content."""
-        return self._probes.get(_identity(content))
-
-    def remember(self, content: ObjectStat, info: MediaInfo) -> None:
-        """Keep what a probe found out."""
-        self._probes[_identity(content)] = info
-
-
-def _identity(content: ObjectStat) -> tuple[str, str]:
-    return content.key, content.etag
+                storage.get(content.key, path, on_bytes=on_bytes)

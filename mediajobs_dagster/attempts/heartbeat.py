@@ -26,6 +26,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="mediajobs-heartbeat", daemon=True)
         self._lock = threading.Lock()
         self._watched: dict[str, Cancellation] = {}
+        self._ended_with: MediaJobsError | None = None
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -43,11 +44,19 @@ class Heartbeat:
         token = Cancellation()
         with self._lock:
             self._watched[job_id] = token
+            if self._ended_with is not None:
+                token.cancel(self._ended_with)
         try:
             yield token
         finally:
             with self._lock:
                 del self._watched[job_id]
+
+    def end_all(self, error: MediaJobsError) -> None:
+        """Cancel everything that is watched, or will be, with `error`; the leases are renewed on."""
+        with self._lock:
+            self._ended_with = error
+        self._cancel_all(error)
 
     def _beat(self) -> None:
         renewed = time.monotonic()

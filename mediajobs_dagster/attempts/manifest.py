@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import Field
 
 from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.job_types.base import RtfBasis
 from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
@@ -87,7 +88,9 @@ class InputMetrics(Value):
 class Metrics(Value):
     """What the attempt took, in numbers."""
 
-    rtf: float | None = Field(default=None, description="Input seconds / processing seconds; 2.0 is twice real time.")
+    rtf: float | None = Field(default=None, description="Media seconds / processing seconds; 2.0 is twice real time.")
+    media_seconds: float | None = Field(default=None, description="The media seconds that the real-time factor counts.")
+    rtf_basis: RtfBasis = Field(default=RtfBasis.INPUT, description="Whose media seconds: the input's or the output's.")
     ffmpeg_ms: int = 0
     s3_bytes_in: int = 0
     s3_bytes_out: int = 0

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import (
     Blame,
+    CancelledError,
     DatabaseBusyError,
     DatabaseUnavailableError,
     MediaJobsError,
 )
-from mediajobs_dagster.history import Claim
+from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.job_types.base import Child, Plan
+from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
@@ -23,14 +29,19 @@ from mediajobs_dagster.models import (
     JobStatus,
     JsonObject,
     NewJob,
+    Subject,
     Upload,
     new_id,
     utc_now,
 )
 from mediajobs_dagster.resilience.retry import Verdict
-from mediajobs_dagster.storage import ObjectStat
+from mediajobs_dagster.storage import ObjectStat, Storage
+
+_log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up_to_date"
+
+Answer = TypeVar("Answer")
 
 
 class UpToDate(Exception):  # no error: the outputs are there already
@@ -41,13 +52,17 @@ class UpToDate(Exception):  # no error: the outputs are there already
         self.fingerprint, self.outputs = fingerprint, outputs
 
 
+class Interrupted(CancelledError):
+    """The worker was told to stop while it made this attempt."""
+
+
 @dataclass(frozen=True)
 class Work:
     """What a successful attempt has done."""
 
     fingerprint: str
     plan: Plan
-    upload: Upload
+    subject: Subject
     published: list[ObjectStat]
 
 
@@ -72,22 +87,51 @@ class Outcome:
         return self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
-def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending, *, interrupted: bool = False) -> Outcome:
+def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> Outcome:
     """Close the record, and write it together with the job's new status, new uploads and children, all or nothing."""
     if isinstance(ending, MediaJobsError):
         recorder.add_error(ending)
     status = _attempt_status(ending)
     manifest = recorder.manifest(status)
-    verdict = _verdict(claim, worker, ending, interrupted=interrupted)
+    verdict = _verdict(claim, worker, ending)
     uploads = _result_uploads(claim, worker, manifest, ending) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     # As it is on record: redacted, for listeners print it.
     error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, recorder, manifest, ending, children)
-    if not _write(worker, row, verdict, children, list(uploads.values())):
+    jobs, ended = worker.history.jobs, verdict
+    is_written = _patiently(
+        worker,
+        lambda: jobs.finish(
+            row,
+            job_status=ended.status,
+            not_before=ended.not_before,
+            children=children,
+            uploads=list(uploads.values()),
+        ),
+    )
+    if not is_written:
         # It was cancelled, or given to somebody else, while this attempt was at its end.
-        verdict = Verdict(worker.history.jobs.get(claim.job.id).status)
+        verdict = Verdict(_patiently(worker, lambda: jobs.get(claim.job.id)).status)
+    if not is_written or isinstance(ending, MediaJobsError):
+        withdraw(claim.job, worker.registry, worker.history, lambda: worker.storage)
     return Outcome(claim.job, claim.attempt.id, status, verdict, manifest, error)
+
+
+def withdraw(job: Job, registry: Registry, history: History, storage: Callable[[], Storage]) -> None:
+    """Remove what a job published as an upload to be, if it did not come to that.
+
+    A storage that is out of reach is no reason for the attempt not to end: it is logged, and that is all.
+    """
+    try:
+        keys = registry[job.job_type].result_keys(job)
+        if not keys or history.jobs.get(job.id).status is JobStatus.PROCESSING:  # somebody else is at it by now
+            return
+        known = history.uploads.known([result_origin(job.id, key.rpartition("/")[2]) for key in keys])
+        for key in set(keys) - {upload.storage_key for upload in known.values()}:
+            storage().abandon(key)
+    except MediaJobsError as error:
+        _log.warning("What job %s published could not be removed: %s", job.id, error)
 
 
 def _attempt_status(ending: Ending) -> AttemptStatus:
@@ -102,15 +146,15 @@ def _attempt_status(ending: Ending) -> AttemptStatus:
             return AttemptStatus.FAILURE
 
 
-def _verdict(claim: Claim, worker: Worker, ending: Ending, *, interrupted: bool) -> Verdict:
+def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
     match ending:
         case Work():
             return Verdict(JobStatus.COMPLETED)
         case UpToDate():
             return Verdict(JobStatus.SKIPPED)
+        case Interrupted():
+            return Verdict(worker.after_interrupt(), utc_now())
         case MediaJobsError():
-            if interrupted:
-                return Verdict(worker.after_interrupt(), utc_now())
             return worker.retry.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
 
 
@@ -153,9 +197,10 @@ def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work
     uploads: dict[str, Upload] = {}
     for output, record, stat in zip(work.plan.outputs, manifest.outputs, work.published, strict=True):
         if output.becomes is not None:
-            origin = f"job:{claim.job.id}/{output.filename}"
-            uploads[output.key] = worker.history.uploads.find_by_origin(origin) or Upload(
-                id=new_id(),
+            origin = result_origin(claim.job.id, output.filename)
+            known = _patiently(worker, partial(worker.history.uploads.find_by_origin, origin))
+            uploads[output.key] = Upload(
+                id=known.id if known else new_id(),
                 role=output.becomes,
                 storage_key=output.key,
                 filename=output.filename,
@@ -163,14 +208,19 @@ def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work
                 etag=stat.etag,
                 origin=origin,
                 media_info=record.media_info,
-                created_at=utc_now(),
+                created_at=known.created_at if known else utc_now(),
                 trace_id=claim.job.trace_id,
             )
     return uploads
 
 
+def result_origin(job_id: str, filename: str) -> str:
+    """Where the upload that a job's output became came from."""
+    return f"job:{job_id}/{filename}"
+
+
 def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Upload]) -> list[NewJob]:
-    def request(child: Child, subject: Upload) -> NewJob:
+    def request(child: Child, subject: Subject) -> NewJob:
         return worker.registry[child.job_type].request(
             subject,
             trace_id=claim.job.trace_id,
@@ -183,20 +233,20 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
     return [
         request(child, subject)
         for child in work.plan.children
-        for subject in (results.values() if child.on_result else (work.upload,))
+        for subject in (results.values() if child.on_result else (work.subject,))
     ]
 
 
-def _write(worker: Worker, row: Attempt, verdict: Verdict, children: list[NewJob], uploads: list[Upload]) -> bool:
-    # The work is done: a database that is locked or restarting is waited for as long as the lease lasts, because after
-    # that somebody else has the job anyway.
+def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
+    """What the history answers. The work is done, so a database that is locked or restarting is waited for.
+
+    As long as the lease lasts: after that somebody else has the job anyway.
+    """
     give_up = time.monotonic() + worker.settings.lease_s
     pause = 0.1
     while True:
         try:
-            return worker.history.jobs.finish(
-                row, job_status=verdict.status, not_before=verdict.not_before, children=children, uploads=uploads
-            )
+            return ask()
         except (DatabaseBusyError, DatabaseUnavailableError):
             if time.monotonic() + pause > give_up:
                 raise

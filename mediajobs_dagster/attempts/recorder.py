@@ -29,7 +29,7 @@ from mediajobs_dagster.attempts.manifest import (
 )
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Claim
-from mediajobs_dagster.media.command import is_remote
+from mediajobs_dagster.job_types.base import RtfBasis
 from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
@@ -37,12 +37,14 @@ from mediajobs_dagster.models import (
     JsonObject,
     MediaInfo,
     StorageOp,
-    Upload,
+    Subject,
+    Timeline,
     utc_now,
 )
+from mediajobs_dagster.storage.by_range import RANGE_READ
 from mediajobs_dagster.storage.redaction import redact
 
-CHECK, FETCH, PROBE, PLAN = "check", "fetch", "probe", "plan"
+CHECK, FETCH, PROBE, PLAN, PREPARE = "check", "fetch", "probe", "plan", "prepare"
 FFMPEG, VERIFY, PUBLISH = "ffmpeg", "verify", "publish"
 
 _LEDGER = {
@@ -53,7 +55,6 @@ _LEDGER = {
     VERIFY: "verify_ms",
     PUBLISH: "upload_ms",
 }
-RANGE_READ = "range_read"
 _READING = ("get", RANGE_READ)
 _WRITING = ("put",)
 
@@ -73,7 +74,8 @@ class Recorder:
     stage: str | None = None
     """The stage that is under way, or the one in which it failed."""
     info: MediaInfo | None = None
-    """The source, once it is probed."""
+    """The primary source, once it is probed."""
+    rtf_basis: RtfBasis = RtfBasis.INPUT
     input_summary: JsonObject = field(default_factory=dict[str, object])
     outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
     notes: list[str] = field(default_factory=list[str])
@@ -105,35 +107,31 @@ class Recorder:
             )
         self.stage = None
 
-    def describe_input(self, upload: Upload) -> None:
+    def describe_subject(self, subject: Subject) -> None:
         """Say what the attempt works on."""
+        if isinstance(subject, Timeline):
+            self.input_summary = {"timelineId": subject.id, "title": subject.document.get("title", "")}
+            return
         self.input_summary = {
-            "uploadId": upload.id,
-            "role": upload.role,
-            "key": upload.storage_key,
-            "bytes": upload.bytes,
-            "filename": upload.filename,
+            "uploadId": subject.id,
+            "role": subject.role,
+            "key": subject.storage_key,
+            "bytes": subject.bytes,
+            "filename": subject.filename,
         }
+
+    def describe_media(self, *, known: bool) -> None:
+        """Say whether what a source holds was `known` since the upload was taken in, or is probed now."""
+        before = self.input_summary.get("mediaInfoFrom", "upload")
+        self.input_summary["mediaInfoFrom"] = "upload" if known and before == "upload" else "probe"
 
     def stands_for(self, name: str, key: str) -> None:
         """`name` in a command stands for the object `key`."""
         self._files[redact(name)] = key
 
     def add_command(self, command: FfmpegCommand) -> None:
-        """A command has ended. What it read straight from the storage is an operation of its own."""
+        """A command has ended."""
         self._commands.append((self.stage, command))
-        remote = [argument for argument in command.argv if argument in self._files and is_remote(argument)]
-        if remote:
-            self.add_storage_op(
-                StorageOp(
-                    op=RANGE_READ,
-                    bucket=self.bucket,
-                    key=self._files[remote[0]],
-                    bytes=command.remote_bytes,
-                    duration_ms=command.duration_ms,
-                    status=command.status,
-                )
-            )
 
     def add_storage_op(self, op: StorageOp) -> None:
         """A storage operation has ended."""
@@ -184,17 +182,25 @@ class Recorder:
     def _metrics(self, duration_ms: int, *, made: bool) -> Metrics:
         making = [command for stage, command in self._commands if stage == FFMPEG]
         making_ms = sum(command.duration_ms for command in making)
-        seconds = self.info.duration_seconds if self.info and made else None
+        seconds = self._seconds() if made else None
         return Metrics(
+            media_seconds=seconds,
+            rtf_basis=self.rtf_basis,
             rtf=round(seconds / (duration_ms / 1000), 3) if seconds and duration_ms else None,
             ffmpeg_ms=making_ms,
             s3_bytes_in=_bytes(self._storage_ops, _READING),
             s3_bytes_out=_bytes(self._storage_ops, _WRITING),
             cpu_pct_avg=round(sum(each.cpu_seconds for each in making) * 100_000 / making_ms, 1) if making_ms else 0.0,
-            mem_rss_mb_max=max((command.max_rss_mb for _, command in self._commands), default=0.0),
+            mem_rss_mb_max=max((command.max_rss_mb or 0.0 for _, command in self._commands), default=0.0),
             input=InputMetrics.of(self.info) if self.info else None,
             host=self.host,
         )
+
+    def _seconds(self) -> float | None:
+        """The seconds of media that the real-time factor counts."""
+        if self.rtf_basis is RtfBasis.INPUT:
+            return self.info.duration_seconds if self.info else None
+        return max((output.media_info.duration_seconds for output in self.outputs if output.media_info), default=None)
 
     def _ledger(self, duration_ms: int) -> TimeLedger:
         parts = dict.fromkeys(_LEDGER.values(), 0)

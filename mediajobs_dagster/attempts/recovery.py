@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from mediajobs_dagster.attempts.recorder import manifest_of_lost
 from mediajobs_dagster.errors import WorkerLostError
-from mediajobs_dagster.history import Claim, History
-from mediajobs_dagster.models import AttemptStatus, utc_now
-from mediajobs_dagster.resilience.retry import RetryPolicy
+from mediajobs_dagster.history import AttemptFilter, Claim, History
+from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
+
+_RUNNING = 1000
+"""Attempts looked at in one recovery; there are about as many as the machines have cores."""
 
 
 class Fate(StrEnum):
@@ -47,14 +51,27 @@ class Recovered:
         )
 
 
-def recover(history: History, settings: Settings, fate: Callable[[str], Fate]) -> Recovered:
-    """Recover every job whose lease has run out; `fate` tells what became of the run of a dispatch."""
+class Fates(Protocol):
+    """Who knows what became of runs."""
+
+    def of_dispatch(self, dispatch_id: str) -> Fate:
+        """What became of the run of a dispatch whose lease has run out."""
+        ...
+
+    def of_run(self, run_id: str) -> Fate:
+        """What became of a run that has attempts under way."""
+        ...
+
+
+def recover(history: History, settings: Settings, fates: Fates) -> Recovered:
+    """Recover the jobs of every worker that fell silent: its lease ran out, or its run is over without it."""
     now = utc_now()
-    policy, chance = RetryPolicy.of(settings), random.Random()
-    lost = [claim for claim in history.jobs.lost(now) if _record_loss(history, claim, policy, chance, now)]
+    loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
+    lost = [claim for claim in history.jobs.lost(now) if loss.record(claim)]
+    lost += [claim for claim, fate in _left_behind(history, fates) if loss.record(claim, fate)]
     released = cancelled = 0
     for dispatch_id in history.jobs.expired_dispatches(now):
-        match fate(dispatch_id):
+        match fates.of_dispatch(dispatch_id):
             case Fate.ALIVE:
                 history.jobs.renew(dispatch_id, lease_s=settings.lease_s, now=now)
             case Fate.GONE:
@@ -64,21 +81,41 @@ def recover(history: History, settings: Settings, fate: Callable[[str], Fate]) -
     return Recovered(tuple(lost), released, cancelled)
 
 
-def _record_loss(history: History, claim: Claim, policy: RetryPolicy, chance: random.Random, now: datetime) -> bool:
-    error = WorkerLostError(
-        f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
-    )
-    verdict = policy.judge(claim.job, error, now=now, chance=chance)
-    manifest = manifest_of_lost(claim, error, now)
-    row = claim.attempt.model_copy(
-        update={
-            "status": AttemptStatus.LOST,
-            "completed_at": now,
-            "duration_ms": manifest.duration_ms,
-            "error_code": error.code,
-            "blame": error.blame,
-            "error": error.message,
-            "manifest": manifest.to_json(),
-        }
-    )
-    return history.jobs.finish(row, job_status=verdict.status, not_before=verdict.not_before)
+def _left_behind(history: History, fates: Fates) -> Iterator[tuple[Claim, Fate]]:
+    """Attempts that are under way by the record, in runs that are over: nobody has to wait for their leases."""
+    running = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,)), limit=_RUNNING)
+    by_run = {attempt.run_id: fates.of_run(attempt.run_id) for attempt in running if attempt.run_id}
+    for attempt in running:
+        fate = by_run.get(attempt.run_id, Fate.ALIVE) if attempt.run_id else Fate.ALIVE
+        if fate is not Fate.ALIVE and attempt.job_id:
+            yield Claim(history.jobs.get(attempt.job_id), attempt), fate
+
+
+@dataclass(frozen=True)
+class _Loss:
+    history: History
+    policy: RetryPolicy
+    chance: random.Random
+    now: datetime
+
+    def record(self, claim: Claim, fate: Fate = Fate.GONE) -> bool:
+        """Put the attempt on record as lost; False when it has ended in the meantime."""
+        error = WorkerLostError(
+            f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
+        )
+        verdict = self.policy.judge(claim.job, error, now=self.now, chance=self.chance)
+        if fate is Fate.CANCELLED:
+            verdict = Verdict(JobStatus.CANCELLED)
+        manifest = manifest_of_lost(claim, error, self.now)
+        row = claim.attempt.model_copy(
+            update={
+                "status": AttemptStatus.LOST,
+                "completed_at": self.now,
+                "duration_ms": manifest.duration_ms,
+                "error_code": error.code,
+                "blame": error.blame,
+                "error": error.message,
+                "manifest": manifest.to_json(),
+            }
+        )
+        return self.history.jobs.finish(row, job_status=verdict.status, not_before=verdict.not_before)

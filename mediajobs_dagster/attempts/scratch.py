@@ -10,22 +10,29 @@ import errno
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, SettingsError
+from mediajobs_dagster.media.orphans import kill_orphans
 from mediajobs_dagster.models import new_id
+from mediajobs_dagster.storage.whole_file import is_partial
+
+SOURCE = "source"
+"""The name under which commands know a source in their attempt's folder; numbered, where there are several."""
 
 _LOCK = ".lock"
 _MIB = 1024 * 1024
 
 
 class Scratch:
-    """A worker's folder for working files, from `open` to `close`."""
+    """A worker's folder for working files, from `open` to `close`. Threads may share it."""
 
     def __init__(self, folder: Path, lock: int, reserve_mb: int) -> None:
         self._folder, self._lock, self._reserve = folder, lock, reserve_mb * _MIB
+        self._linking = threading.Lock()
 
     @classmethod
     def open(cls, root: Path, *, reserve_mb: int) -> Scratch:
@@ -63,23 +70,26 @@ class Scratch:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
-    def path_for_source(self, name: str) -> Path:
-        """Where a fetched source lies for as long as the worker lives."""
-        sources = self._folder / "sources"
-        sources.mkdir(exist_ok=True)
-        return sources / name
+    def link_source(self, folder: Path, name: str, link: str = SOURCE) -> Path:
+        """Where the fetched source `name` lies, or is to be put: it stays while the attempt of `folder` is under way.
 
-    def require(self, size: int, purpose: str, *, keep: Path | None = None) -> None:
+        In the attempt's folder it is a link with the name `link`, which begins with SOURCE.
+        """
+        path = self._folder / "sources" / name
+        path.parent.mkdir(exist_ok=True)
+        with self._linking:
+            (folder / link).symlink_to(path)
+        return path
+
+    def require(self, size: int, purpose: str) -> None:
         """Raise DiskFullError unless `size` bytes fit on the disk with the reserve left over.
 
-        Sources that were fetched earlier, but for `keep`, make room for it.
+        Fetched sources that no attempt works on any more make room for it.
         """
         if shutil.disk_usage(self._folder).free < size + self._reserve:
-            for source in (self._folder / "sources").glob("*"):
-                if source != keep:
-                    source.unlink()
+            self._drop_idle_sources()
         free = shutil.disk_usage(self._folder).free
         if free < size + self._reserve:
             raise DiskFullError(
@@ -88,9 +98,26 @@ class Scratch:
                 "larger disk."
             )
 
+    def _drop_idle_sources(self) -> None:
+        with self._linking:
+            needed = {link.readlink() for link in self._folder.glob(f"attempt-*/{SOURCE}*")}
+            for source in (self._folder / "sources").glob("*"):
+                if source not in needed and not is_partial(source.name):
+                    source.unlink()
+
+
+def _remove(folder: Path) -> None:
+    try:
+        # Nearly always a few files: `rmtree` would take thrice as long.
+        for name in os.listdir(folder):
+            os.unlink(folder / name)
+        folder.rmdir()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+
 
 def sweep(root: Path) -> int:
-    """Remove the folders of workers that are gone; returns how many."""
+    """Remove the folders of workers that are gone, and end what still works in them; returns how many."""
     swept = 0
     for folder in root.glob("worker-*"):
         try:
@@ -100,6 +127,7 @@ def sweep(root: Path) -> int:
             continue  # its owner has just removed it, or it is another user's
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kill_orphans(folder)  # an ffmpeg whose worker was killed would run on, and fill the disk
             shutil.rmtree(folder, ignore_errors=True)
             swept += 1
         except BlockingIOError:

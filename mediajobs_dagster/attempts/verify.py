@@ -38,7 +38,8 @@ def verify(
         info = _picture(path)
     elif output.content_type.startswith(("video/", "audio/")):
         info = probe(output.filename)
-        decode_end(output.filename, info.duration_seconds)
+        if output.expected.is_decodable:
+            decode_end(output.filename, info.duration_seconds)
     else:
         return None
     faults = "; ".join(_faults(output.expected, info, made_seconds))
@@ -74,10 +75,13 @@ def _faults(expected: Expected, info: MediaInfo, made_seconds: float | None) -> 
     yield from _differs("audio codec", expected.audio_codec, audio.codec if audio else "")
     if expected.fps is not None and (video is None or video.fps is None or abs(video.fps - expected.fps) > 0.01):
         yield f"frame rate is {video.fps if video else None}, expected {expected.fps:g}"
+    if expected.is_exact:
+        yield from _differs("layout", (1, 1), (len(info.video), len(info.audio)))
+        made_seconds = expected.duration_seconds
     if made_seconds is not None and expected.duration_tolerance is not None:
         off = abs(info.duration_seconds - made_seconds)
         if off > expected.duration_tolerance:
-            yield f"it lasts {info.duration_seconds:.3f} s, and ffmpeg made {made_seconds:.3f} s"
+            yield f"it lasts {info.duration_seconds:.3f} s, and {made_seconds:.3f} s were made"
 
 
 def _differs(what: str, expected: object, found: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.recovery import Fate, recover
+from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.errors import Blame, DatabaseBusyError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
@@ -22,7 +22,7 @@ from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Upload
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
-from tests.platform import Platform
+from tests.platform import AllGone, Platform
 from tests.servers.faulty_s3 import FaultyS3
 
 THUMB, PROXY, ENVELOPE = Thumbnail.name, EditProxy.name, AudioEnvelope.name
@@ -116,13 +116,35 @@ def test_s3_fails(
 def test_thumbnail_survives_dropped_connections(
     open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
 ) -> None:
-    """A connection that drops in the middle of a range read is taken up again where it stopped."""
+    """A part whose connection drops in the middle is asked for again, as often as the settings say."""
     settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
-    platform = open_platform(**settings)
+    platform = open_platform(**settings | {"s3_max_attempts": 4})
     upload = platform.add(clips.landscape(), THUMB)
     faulty_s3.drop(key=upload.storage_key, method="GET", after_bytes=1000, times=3)
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_source_on_s3_whose_end_is_missing(
+    open_platform: OpenPlatform, s3_settings: Settings, clips: Clips, tmp_path: Path, *, known: bool
+) -> None:
+    """It is refused although the frame that would be read is there, as it is where the whole file is at hand."""
+    platform = open_platform(**s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"}))
+    whole = platform.add(clips.faststart(), THUMB)
+    platform.work()
+    cut_off = tmp_path / "cut_off.mp4"
+    cut_off.write_bytes(clips.faststart().read_bytes()[:-10_000])
+    upload = platform.add(cut_off, THUMB)
+    if known:
+        info = platform.history.uploads.get(whole.id).media_info
+        assert info
+        platform.history.uploads.set_media_info(upload.id, info)
+    (outcome,) = platform.work()
+    assert outcome.error is not None
+    assert outcome.error.code == "INPUT_TRUNCATED"
+    assert "lacks 10000 bytes" in outcome.error.message
+    assert platform.job(upload, THUMB).status is JobStatus.DEAD
 
 
 def test_full_scratch_disk_is_refused_beforehand(open_platform: OpenPlatform, clips: Clips) -> None:
@@ -153,6 +175,7 @@ def test_ffmpeg_killed_in_mid_run(platform: Platform, clips: Clips) -> None:
     killed = platform.manifest(upload, PROXY).ffmpeg_commands[-1]
     assert killed.exit_code == -signal.SIGKILL
     assert killed.cpu_seconds > 0
+    assert killed.max_rss_mb is not None
     assert killed.max_rss_mb > 5
 
 
@@ -216,7 +239,7 @@ def test_database_locked_for_good_ends_as_lost(open_platform: OpenPlatform, clip
 
 def _recover(platform: Platform) -> int:
     try:
-        return len(recover(platform.history, platform.settings, lambda _: Fate.GONE).lost)
+        return len(recover(platform.history, platform.settings, AllGone()).lost)
     except DatabaseBusyError:
         return 0
 

@@ -29,7 +29,7 @@ settings = Settings.load(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1,
 with Worker.open(settings, Registry.standard()) as worker:
     Intake(worker.history, worker.storage).add(sys.argv[1], [AudioEnvelope()])
     dispatch = worker.history.jobs.assign(AudioEnvelope.name, limit=1, lease_s=300)
-    (outcome,) = work_off(worker, dispatch.id, run_id="run", observer=Observer())
+    (outcome,) = work_off(worker, AudioEnvelope(), dispatch.id, run_id="run", observer=Observer()).first
     assert outcome.error is None, outcome.error
     output = worker.storage.local_path(outcome.manifest.outputs[0].key)
 status = Path("/proc/self/status")
@@ -38,7 +38,7 @@ peak_kib = (
     if status.exists()
     else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 )
-ffmpeg_mb = max(command.max_rss_mb for command in outcome.manifest.ffmpeg_commands)
+ffmpeg_mb = max(command.max_rss_mb or 0 for command in outcome.manifest.ffmpeg_commands)
 print(json.dumps({"own_mb": peak_kib / 1024, "ffmpeg_mb": ffmpeg_mb, "output": str(output)}))
 """
 

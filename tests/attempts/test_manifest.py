@@ -17,7 +17,7 @@ from mediajobs_dagster.attempts import recorder as stages
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.recorder import Recorder
-from mediajobs_dagster.attempts.recovery import Fate, recover
+from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.attempts.verify import sha256_of
 from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.history import Claim
@@ -38,7 +38,7 @@ from mediajobs_dagster.models import (
 )
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
-from tests.platform import Platform
+from tests.platform import AllGone, Platform
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = ROOT / "docs" / "manifest.schema.json"
@@ -109,7 +109,7 @@ def lose(platform: Platform, clips: Clips) -> Upload:
     dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
     assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=1e-3)
-    assert len(recover(platform.history, platform.settings, lambda _: Fate.GONE).lost) == 1
+    assert len(recover(platform.history, platform.settings, AllGone()).lost) == 1
     return upload
 
 
@@ -250,10 +250,15 @@ def making(manifest: Manifest, output: str) -> FfmpegCommand:
 
 
 @pytest.mark.parametrize(("job_type", "output"), [(THUMB, "thumb.jpg"), (PROXY, "edit_proxy.mp4")])
-def test_a_recorded_command_makes_the_same_bytes_again(
-    platform: Platform, clips: Clips, tools: Tools, tmp_path: Path, job_type: str, output: str
+def test_a_recorded_command_makes_the_same_again(
+    open_platform: Callable[..., Platform], clips: Clips, tools: Tools, tmp_path: Path, job_type: str, output: str
 ) -> None:
-    """An empty folder, the objects under the names that `files` gives them, and argv as it was recorded."""
+    """An empty folder, the objects under the names that `files` gives them, and argv as it was recorded.
+
+    Every packet of every track is the same. How they lie next to each other in an MP4 depends on which of ffmpeg's
+    threads was first; and with two threads of its own, x264 itself comes to other bytes in a few runs of a hundred.
+    """
+    platform = open_platform(ffmpeg_threads=1)
     upload = platform.add(clips.rotated_portrait(), job_type)
     platform.work()
     manifest = platform.manifest(upload, job_type)
@@ -266,8 +271,14 @@ def test_a_recorded_command_makes_the_same_bytes_again(
     command = making(manifest, output)
     assert str(tmp_path) not in " ".join(command.argv)
     subprocess.run([tools.ffmpeg, *command.argv[1:]], cwd=again, check=True, capture_output=True)
-    assert sha256_of(again / output) == made.sha256
-    assert (again / output).read_bytes() == platform.output(made.key).read_bytes()
+    assert sha256_of(platform.output(made.key)) == made.sha256
+    assert packets(tools, again / output) == packets(tools, platform.output(made.key))
+
+
+def packets(tools: Tools, path: Path) -> bytes:
+    """A hash of the packets of each track."""
+    command = [tools.ffmpeg, "-v", "error", "-i", path, "-map", "0", "-c", "copy", "-f", "streamhash", "-"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def test_an_envelope_is_made_from_the_recorded_command(
@@ -284,10 +295,10 @@ def test_an_envelope_is_made_from_the_recorded_command(
     assert len(samples) / 2 / 48_000 == pytest.approx(envelope["durationSeconds"], abs=0.001)
 
 
-def test_a_signed_address_leads_to_its_object(
+def test_an_address_leads_to_its_object(
     open_platform: Callable[..., Platform], s3_settings: Settings, clips: Clips, tools: Tools, tmp_path: Path
 ) -> None:
-    """On S3 the source is read by range: argv holds an address without its signature, and `files` the key for it."""
+    """On S3 the source is read by range: argv holds an address on that machine, and `files` the key for it."""
     settings = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
     platform = open_platform(**settings)
     upload = platform.add(clips.landscape(), THUMB)
@@ -304,6 +315,6 @@ def test_a_signed_address_leads_to_its_object(
 
     url = platform.storage.reader_url(manifest.files[argument])
     assert url
-    signed = [url if part == argument else part for part in command.argv[1:]]
-    subprocess.run([tools.ffmpeg, *signed], cwd=tmp_path, check=True, capture_output=True)
+    elsewhere = [url if part == argument else part for part in command.argv[1:]]
+    subprocess.run([tools.ffmpeg, *elsewhere], cwd=tmp_path, check=True, capture_output=True)
     assert sha256_of(tmp_path / "thumb.jpg") == manifest.outputs[0].sha256

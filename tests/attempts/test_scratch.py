@@ -29,7 +29,7 @@ from mediajobs_dagster.attempts.scratch import Scratch
 scratch = Scratch.open(Path(sys.argv[1]), reserve_mb=0)
 with scratch.attempt_folder("one") as folder:
     (folder / "half_made.mp4").write_bytes(b"x" * 1000)
-    scratch.path_for_source("source").write_bytes(b"y" * 1000)
+    scratch.link_source(folder, "fetched").write_bytes(b"y" * 1000)
     print(folder, flush=True)
     sys.stdin.read()
 """

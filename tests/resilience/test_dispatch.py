@@ -1,0 +1,90 @@
+"""What the breaker lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.history import Dispatch, History
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.resilience.breaker import Breaker
+from mediajobs_dagster.resilience.dispatch import Dispatcher, Held
+from tests.history.factories import NOON, THUMB, an_attempt, ended, some_new_jobs
+
+BREAKER = Breaker(failures=3, window_s=3600, cooldown_s=300)
+LATER = NOON + timedelta(seconds=301)
+RIVALS = 6
+
+
+def fail_three_jobs(history: History) -> None:
+    """Three jobs fail at noon by our fault: the breaker is open until five past, and half open then."""
+    failure = {"status": AttemptStatus.FAILURE, "blame": Blame.SYSTEM, "error_code": "DISK_FULL"}
+    for _ in range(3):
+        history.attempts.record(an_attempt(job_name=THUMB, **failure))
+
+
+@pytest.fixture
+def rivals(history_url: str) -> Iterator[list[Dispatcher]]:
+    """Dispatchers with connections of their own, as in processes of their own."""
+    with ExitStack() as stack:
+        yield [
+            Dispatcher(stack.enter_context(History.open(history_url, timeout_s=30)), BREAKER, lease_s=60)
+            for _ in range(RIVALS)
+        ]
+
+
+def test_an_open_breaker_holds_everything_back_and_says_so_once(history: History) -> None:
+    fail_three_jobs(history)
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    assert dispatcher.next(THUMB, batch_size=5, now=NOON) is None  # nothing waits, so nothing is held back
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    for _ in range(2):
+        held = dispatcher.next(THUMB, batch_size=5, now=NOON)
+        assert isinstance(held, Held)
+        assert held.retry_at == NOON + timedelta(seconds=300)
+    assert history.jobs.active(THUMB) == 0
+
+
+def test_a_half_open_breaker_lets_one_job_through_at_a_time(history: History) -> None:
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    assert len(probe.jobs) == 1
+    held = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(held, Held)
+    assert "probe job is under way" in held.reason
+    claim = history.jobs.claim(probe.id, run_id=None, host="h", lease_s=60, now=LATER)
+    assert claim is not None
+    assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Held)
+    history.jobs.finish(ended(claim, completed_at=LATER), job_status=JobStatus.COMPLETED)
+    batch = dispatcher.next(THUMB, batch_size=5, now=LATER)  # its success closed the breaker
+    assert isinstance(batch, Dispatch)
+    assert len(batch.jobs) == 2
+
+
+def test_of_many_dispatchers_in_the_same_instant_one_gets_the_probe_job(
+    history: History, rivals: list[Dispatcher]
+) -> None:
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(4 * RIVALS), now=NOON)
+    ready = Barrier(RIVALS)
+
+    def race(dispatcher: Dispatcher) -> Dispatch | Held | None:
+        ready.wait(timeout=30)
+        return dispatcher.next(THUMB, batch_size=5, now=LATER)
+
+    with ThreadPoolExecutor(RIVALS) as pool:
+        for _ in range(15):
+            answers = list(pool.map(race, rivals))
+            [probe] = [answer for answer in answers if isinstance(answer, Dispatch)]
+            assert len(probe.jobs) == history.jobs.active(THUMB) == 1
+            assert sum(isinstance(answer, Held) for answer in answers) == RIVALS - 1
+            assert history.jobs.release(probe.id) == 1
