@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.history import Enqueued, History
+from mediajobs_dagster.errors import InputUnreadableError
+from mediajobs_dagster.history import Enqueued, History, Registered
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import Upload, UploadRole, new_id, new_trace_id, utc_now
-from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
+from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, new_id, new_trace_id, utc_now
+from mediajobs_dagster.sources.candidates import Candidate
+from mediajobs_dagster.sources.search import Search
+from mediajobs_dagster.storage import OnBytes, Storage, upload_source_key
 
-_CONTENT_TYPE = "application/octet-stream"  # what it really is, only a probe can tell
 
-OnBytes = Callable[[int], None]
+@dataclass(frozen=True)
+class Order:
+    """What is to be done with everything that one request takes in."""
+
+    job_types: tuple[JobType, ...] = ()
+    trace_id: str = field(default_factory=new_trace_id)
+    priority: int = 0
+    max_attempts: int = 3
+    force: bool = False
+    """Make the outputs again even if they are up to date."""
+
+    def jobs_of(self, upload: Upload) -> list[NewJob]:
+        """One job of each type on `upload`; an image is there to be used in timelines, and no job is made of it."""
+        if upload.media_info and upload.media_info.is_image:
+            return []
+        return [
+            job_type.request(
+                upload,
+                trace_id=self.trace_id,
+                priority=self.priority,
+                max_attempts=self.max_attempts,
+                force=self.force,
+            )
+            for job_type in self.job_types
+        ]
 
 
 @dataclass(frozen=True)
@@ -37,65 +60,66 @@ class Intake:
     ) -> tuple[Upload, list[Enqueued]]:
         """Register the file at `location` (a path or an `s3://` address) and enqueue one job of each type.
 
-        Raises RequestError when there is no such file, and StorageError when it cannot be stored.
+        Nothing is probed: whatever it holds, the attempts will tell. Raises RequestError when there is no such file,
+        InputUnreadableError, and StorageError when it cannot be stored.
         """
-        trace_id = new_trace_id()
-        upload = self.register(location, trace_id=trace_id, on_bytes=on_bytes)
-        requests = [
-            job_type.request(upload, trace_id=trace_id, priority=priority, max_attempts=max_attempts, force=force)
-            for job_type in job_types
-        ]
-        return upload, self.history.jobs.enqueue(requests)
+        order = Order(tuple(job_types), priority=priority, max_attempts=max_attempts, force=force)
+        found = self._take(location, order, on_bytes)
+        return found.upload, list(found.jobs)
 
     def register(self, location: str, *, trace_id: str, on_bytes: OnBytes | None = None) -> Upload:
         """Make the file at `location` known, and store it unless it lies in our storage already. Raises as `add`."""
-        if location.startswith("s3://"):
-            return self._register_object(location, trace_id)
-        return self._register_file(Path(location).expanduser(), trace_id, on_bytes)
+        return self._take(location, Order(trace_id=trace_id), on_bytes).upload
 
-    def _register_file(self, path: Path, trace_id: str, on_bytes: OnBytes | None) -> Upload:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise RequestError(f"{path} {what}. Give the path of a media file, or an s3:// address.")
-        status = path.stat()
-        origin = _origin("file", path.resolve(), status.st_size, status.st_mtime_ns)
-        if known := self.history.uploads.find_by_origin(origin):
-            return known
-        upload_id = new_id()
-        stat = self.storage.put(path, upload_source_key(upload_id), content_type=_CONTENT_TYPE, on_bytes=on_bytes)
-        return self._record(upload_id, stat, path.name, origin, trace_id)
+    def _take(self, location: str, order: Order, on_bytes: OnBytes | None) -> Registered:
+        candidate = Search(self.storage).file(location)
+        upload = self.history.uploads.find_by_origin(candidate.origin)
+        return self.commit([upload or self.store(candidate, new_id(), order.trace_id, on_bytes=on_bytes)], order)[0]
 
-    def _register_object(self, url: str, trace_id: str) -> Upload:
-        upload_id = new_id()
-        own_key = self.storage.key_of(url)
-        if own_key is not None:
-            stat = self.storage.stat(own_key)
-        else:
-            stat = self.storage.import_object(url, upload_source_key(upload_id))
-        origin = _origin("s3", url, stat.bytes, stat.etag)
-        filename = url.rsplit("/", 1)[-1]
-        return self._record(upload_id, stat, filename, origin, trace_id, is_copy=own_key is None)
+    # --- the steps, for many files too -------------------------------------------------------------------------------
 
-    def _record(
-        self, upload_id: str, stat: ObjectStat, filename: str, origin: str, trace_id: str, *, is_copy: bool = True
+    def store(
+        self,
+        candidate: Candidate,
+        upload_id: str,
+        trace_id: str,
+        *,
+        info: MediaInfo | None = None,
+        on_bytes: OnBytes | None = None,
     ) -> Upload:
-        upload = Upload(
+        """Store the candidate, unless it lies in our storage already: the upload that is to be registered now.
+
+        `info` is what probing the candidate found. Raises InputUnreadableError when the candidate is not any more as
+        it was found, for then it is not what was probed; and StorageError. Nothing stays stored then.
+        """
+        if candidate.own_key is None:
+            stat = candidate.store(self.storage, upload_source_key(upload_id), on_bytes)
+        else:
+            stat = self.storage.stat(candidate.own_key)
+        try:
+            candidate.check()
+        except InputUnreadableError:
+            if candidate.own_key is None:
+                self.storage.delete(stat.key)
+            raise
+        return Upload(
             id=upload_id,
             role=UploadRole.SOURCE,
             storage_key=stat.key,
-            filename=filename,
+            filename=candidate.filename,
             bytes=stat.bytes,
             etag=stat.etag,
-            origin=origin,
+            origin=candidate.origin,
+            media_info=info,
             created_at=utc_now(),
             trace_id=trace_id,
         )
-        known = self.history.uploads.add(upload)
-        if is_copy and known.storage_key != stat.key:
-            self.storage.delete(stat.key)  # the same file was registered before: one copy of ours is enough
-        return known
 
-
-def _origin(kind: str, location: object, size: int, version: object) -> str:
-    digest = hashlib.sha256(f"{location}\n{size}\n{version}".encode(errors="surrogateescape")).hexdigest()
-    return f"{kind}:{digest}"
+    def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
+        """Register what was stored, and what is known already, with its jobs: all or none."""
+        registered = self.history.uploads.register(uploads, order.jobs_of)
+        for asked, found in zip(uploads, registered, strict=True):
+            if found.upload.id != asked.id and asked.storage_key == upload_source_key(asked.id):
+                # Somebody registered the same file a moment ago: one copy of ours is enough.
+                self.storage.delete(asked.storage_key)
+        return registered

@@ -1,0 +1,214 @@
+"""What may be taken in: a file or an object, as it was when it was found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat as modes
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from typing_extensions import override
+
+from mediajobs_dagster.errors import (
+    Blame,
+    InputUnreadableError,
+    MediaJobsError,
+    StorageDeniedError,
+    StorageMissingError,
+)
+from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
+
+_CONTENT_TYPE = "application/octet-stream"  # what it really is, only a probe can tell
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that was not taken in."""
+
+    location: str
+    """Path or address, fit to be shown."""
+    code: str
+    """The code of an error, or HIDDEN, NOT_A_FILE or OURS."""
+    reason: str
+
+
+class Candidate(ABC):
+    """A file or an object. Whatever it is asked, it may answer with InputUnreadableError."""
+
+    @property
+    @abstractmethod
+    def bytes(self) -> int:
+        """Its size."""
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Path or address, fit to be shown."""
+
+    @property
+    @abstractmethod
+    def filename(self) -> str:
+        """The last part of it."""
+
+    @cached_property
+    @abstractmethod
+    def origin(self) -> str:
+        """Names this very content at this very place."""
+
+    @property
+    def own_key(self) -> str | None:
+        """The key under which it lies in our storage already."""
+        return None
+
+    @abstractmethod
+    def reading_address(self) -> str:
+        """What ffprobe can open: a path or a signed address."""
+
+    @abstractmethod
+    def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
+        """Store a copy under `key`. Raises as the storage does."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise InputUnreadableError unless it can be read and is as it was when it was found."""
+
+    def is_to_blame(self, error: MediaJobsError) -> bool:
+        """Whether `error`, raised while it was read or stored, concerns it alone and none of the others."""
+        return error.blame is Blame.INPUT
+
+    def skipped(self, error: MediaJobsError) -> Skipped:
+        """That it was not taken in, because of `error`."""
+        return Skipped(self.location, error.code, error.message)
+
+
+@dataclass(frozen=True)
+class FileCandidate(Candidate):
+    """A file."""
+
+    path: Path
+    status: os.stat_result
+
+    @property
+    @override
+    def bytes(self) -> int:
+        return self.status.st_size
+
+    @property
+    @override
+    def location(self) -> str:
+        return shown(self.path)
+
+    @property
+    @override
+    def filename(self) -> str:
+        return shown(self.path.name)
+
+    @cached_property
+    @override
+    def origin(self) -> str:
+        return _origin("file", self.path.resolve(), self.status.st_size, self.status.st_mtime_ns)
+
+    @override
+    def reading_address(self) -> str:
+        self.check()  # says what is wrong better than ffprobe does
+        return str(self.path.absolute())
+
+    @override
+    def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
+        self.check()  # opening what has become a pipe would wait for ever
+        try:
+            return storage.put(self.path, key, content_type=_CONTENT_TYPE, on_bytes=on_bytes)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    @override
+    def check(self) -> None:
+        try:
+            # Opened, because only that tells whether it may be read. Not waited for, should it be a pipe by now.
+            file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            status = os.fstat(file)
+            os.close(file)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        now = (modes.S_IFMT(status.st_mode), status.st_size, status.st_mtime_ns)
+        if now != (modes.S_IFREG, self.status.st_size, self.status.st_mtime_ns):
+            raise _changed(self.location)
+
+
+@dataclass(frozen=True)
+class ObjectCandidate(Candidate):
+    """An object at an `s3://` address, in our storage or elsewhere."""
+
+    place: Storage
+    """The objects among which it was found."""
+    stat: ObjectStat
+    """Its key is the one at that place."""
+    key: str | None
+    """Its key in our storage, if it lies there."""
+
+    @property
+    @override
+    def bytes(self) -> int:
+        return self.stat.bytes
+
+    @property
+    @override
+    def location(self) -> str:
+        return self.place.url + self.stat.key
+
+    @property
+    @override
+    def filename(self) -> str:
+        return self.stat.key.rpartition("/")[2]
+
+    @cached_property
+    @override
+    def origin(self) -> str:
+        return _origin("s3", self.location, self.stat.bytes, self.stat.etag)
+
+    @property
+    @override
+    def own_key(self) -> str | None:
+        return self.key
+
+    @override
+    def reading_address(self) -> str:
+        address = self.place.reader_url(self.stat.key)
+        assert address is not None  # objects that are files come by their paths
+        return address
+
+    @override
+    def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
+        return storage.import_object(self.location, key)
+
+    @override
+    def check(self) -> None:
+        now = self.place.stat(self.stat.key)
+        if (now.bytes, now.etag) != (self.stat.bytes, self.stat.etag):
+            raise _changed(self.location)
+
+    @override
+    def is_to_blame(self, error: MediaJobsError) -> bool:
+        return super().is_to_blame(error) or isinstance(error, StorageMissingError | StorageDeniedError)
+
+
+def shown(path: Path | str) -> str:
+    """A path fit to be shown and stored: a name need not be UTF-8."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def unreadable(path: Path, error: OSError) -> InputUnreadableError:
+    """The error to raise for one of the system's."""
+    return InputUnreadableError(f"{shown(path)} cannot be read: {error.strerror}.")
+
+
+def _changed(location: str) -> InputUnreadableError:
+    return InputUnreadableError(f"{location} changed while it was being added. Add it again when it is complete.")
+
+
+def _origin(kind: str, location: object, size: int, version: object) -> str:
+    digest = hashlib.sha256(f"{location}\n{size}\n{version}".encode(errors="surrogateescape")).hexdigest()
+    return f"{kind}:{digest}"

@@ -1,0 +1,169 @@
+"""Takes requests for exports in: a timeline is checked against the uploads it refers to, kept, and its job enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mediajobs_dagster.attempts.outcome import result_origin
+from mediajobs_dagster.attempts.scratch import SOURCE
+from mediajobs_dagster.attempts.subject import inputs_of
+from mediajobs_dagster.errors import StorageMissingError, TimelineError
+from mediajobs_dagster.history import History
+from mediajobs_dagster.job_types.base import Capabilities, Reading, Source
+from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+from mediajobs_dagster.job_types.video_export.export import FILENAME, Renderer, VideoExport
+from mediajobs_dagster.job_types.video_export.faults import faults_of
+from mediajobs_dagster.job_types.video_export.layout import Layout
+from mediajobs_dagster.job_types.video_export.parsing import Fault, Parsed, in_order, parse_timeline
+from mediajobs_dagster.job_types.video_export.references import readings_of, references_of
+from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
+from mediajobs_dagster.job_types.video_export.timeline import Timeline
+from mediajobs_dagster.media.command import Command
+from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, new_id, new_trace_id, utc_now
+from mediajobs_dagster.models import Timeline as StoredTimeline
+from mediajobs_dagster.sources.references import References, with_references
+from mediajobs_dagster.storage import Storage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A timeline in which nothing is wrong, its references resolved."""
+
+    timeline: Timeline
+    uploads: Mapping[str, Upload]
+    """What it refers to, by id; the first is the primary one."""
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What became of a request for an export."""
+
+    job: Job
+    created: bool
+    """False: the same edit of the same content was asked for before."""
+    export: Upload | None = None
+    """The earlier export, where it is up to date."""
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Where exports are asked for."""
+
+    history: History
+    storage: Storage
+    job_type: VideoExport = field(default_factory=VideoExport)
+    fonts: Fonts = field(default_factory=Fonts)
+
+    def prepare(self, document: JsonObject, known_faults: Iterable[Fault] = ()) -> Prepared:
+        """Check a timeline. Raises TimelineError, which lists every fault with its JSON path, in the order of the
+        document, those that reading it from a file has found among them; nothing is enqueued.
+        """
+        parsed = parse_timeline(document)
+        faults = [*known_faults, *parsed.faults]
+        if parsed.timeline is None:
+            raise refused(in_order(document, faults))
+        found = References(self.history.uploads, self.storage).resolve(
+            reference for _, reference in references_of(parsed.timeline)
+        )
+        uploads = {name: answer for name, answer in found.items() if isinstance(answer, Upload)}
+        faults += self._reference_faults(
+            parsed, {name: getattr(each, "message", None) for name, each in found.items()}, uploads
+        )
+        media = {name: upload.media_info for name, upload in uploads.items() if upload.media_info}
+        faults += faults_of(parsed, media, self.fonts)
+        if faults:
+            raise refused(in_order(document, faults))
+        timeline = with_references(parsed.timeline, found)
+        by_id = {upload.id: upload for upload in uploads.values()}
+        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)})
+
+    def request(
+        self,
+        prepared: Prepared,
+        *,
+        params: Mapping[str, object] | None = None,
+        trace_id: str | None = None,
+        priority: int = 0,
+        max_attempts: int = 3,
+        force: bool = False,
+    ) -> Requested:
+        """Keep the timeline and enqueue its job; the same edit of the same content is the same job.
+
+        With `force` it is rendered again in any case. Raises StorageMissingError.
+        """
+        trace_id = trace_id or new_trace_id()
+        stored = self.history.timelines.add(self._stored(prepared, trace_id))
+        wanted = self.job_type.request(
+            stored, trace_id=trace_id, params=params, priority=priority, max_attempts=max_attempts, force=force
+        )
+        (enqueued,) = self.history.jobs.enqueue([wanted])
+        if enqueued.created:
+            return Requested(enqueued.job, created=True)
+        job = enqueued.job
+        export = self.history.uploads.find_by_origin(result_origin(job.id, FILENAME))
+        if job.status in (JobStatus.COMPLETED, JobStatus.SKIPPED) and export and self._is_there(export):
+            return Requested(job, created=False, export=export)
+        if job.status.is_final:  # its export is gone, or it never came to one
+            return Requested(self.history.jobs.retry(job.id, force=True), created=True)
+        return Requested(job, created=False)
+
+    def _stored(self, prepared: Prepared, trace_id: str) -> StoredTimeline:
+        timeline = StoredTimeline(
+            id=new_id(), document=prepared.timeline.to_json(), etag="", created_at=utc_now(), trace_id=trace_id
+        )
+        etag = inputs_of(self.job_type, timeline, self.history, self.storage).etag
+        return timeline.model_copy(update={"etag": etag})
+
+    def _reference_faults(
+        self, parsed: Parsed, messages: Mapping[str, str | None], uploads: Mapping[str, Upload]
+    ) -> Iterable[Fault]:
+        assert parsed.timeline is not None
+        gone = {name for name, upload in uploads.items() if not self._is_there(upload)}
+        for path, reference in references_of(parsed.timeline):
+            where = parsed.original(path)
+            if message := messages[reference]:
+                yield Fault(where, message)
+            elif reference in gone:
+                yield Fault(where, f"the content of upload {uploads[reference].id} was deleted; add it again")
+            elif uploads[reference].media_info is None:
+                yield Fault(where, f"upload {uploads[reference].id} was not probed yet; wait for one of its jobs")
+
+    def _is_there(self, upload: Upload) -> bool:
+        try:
+            self.storage.stat(upload.storage_key)
+        except StorageMissingError:
+            return False
+        return True
+
+
+def refused(faults: list[Fault]) -> TimelineError:
+    """The error that lists all faults."""
+    lines = "\n".join(f"  {fault}" for fault in faults)
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    error = TimelineError(f"The timeline has {count}, and nothing was enqueued:\n{lines}")
+    error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
+    return error
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would be run for a timeline."""
+
+    layout: Layout
+    inputs: Mapping[str, Reading]
+    """How each upload is read, by its name in the commands."""
+    commands: tuple[Command, ...]
+
+
+def preview(prepared: Prepared, params: ExportParams, capabilities: Capabilities) -> Preview:
+    """The commands for a timeline. Raises HdrUnsupportedError."""
+    readings = readings_of(prepared.timeline)
+    names = {f"{SOURCE}_{number}": reading for number, reading in enumerate(readings)}
+    sources: dict[str, Source] = {}
+    for name, reading in names.items():
+        upload = prepared.uploads[reading.upload_id]
+        assert upload.media_info is not None  # or it would have been a fault
+        sources[upload.id] = Source(upload, upload.media_info, name)
+    renderer = Renderer(prepared.timeline, sources, capabilities, params)
+    return Preview(renderer.layout, names, renderer.preview())
