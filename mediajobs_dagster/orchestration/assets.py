@@ -16,7 +16,7 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
 from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.tally import Tally
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import JobStatus
@@ -25,7 +25,7 @@ from mediajobs_dagster.orchestration.observer import RunLog
 from mediajobs_dagster.orchestration.parts import Parts
 
 UPLOADS = "uploads"
-OUTPUT_CHECK = "every_upload_has_its_output"
+OUTPUT_CHECK = "every_subject_has_its_output"
 WORKER = "worker"
 
 # The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
@@ -69,19 +69,19 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        outcomes = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
-        fault = _fault_of_run(outcomes)
+        tally = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
+        fault = _fault_of_run(tally)
         if fault:
-            raise dg.Failure(fault, metadata=metadata.of_outcomes(outcomes, worker), allow_retries=False)
+            raise dg.Failure(fault, metadata=metadata.of_run(tally, worker), allow_retries=False)
         check = dg.AssetCheckResult(
             check_name=OUTPUT_CHECK,
-            passed=not metadata.failures(outcomes),
+            passed=not tally.failed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=metadata.of_check(outcomes),
+            metadata=metadata.of_check(tally),
         )
         yield check
-        if outcomes or tags.DISPATCH not in context.run.tags:
-            yield dg.MaterializeResult(metadata=metadata.of_outcomes(outcomes, worker))
+        if tally.attempts or tags.DISPATCH not in context.run.tags:
+            yield dg.MaterializeResult(metadata=metadata.of_run(tally, worker))
         else:
             context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
 
@@ -96,7 +96,7 @@ def _output_check_of(job_type: JobType) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(
             OUTPUT_CHECK,
             asset=job_type.asset,
-            description="Warns of the uploads that the latest run could not make an output for, and why.",
+            description="Warns of the uploads or timelines that the latest run could not make an output for, and why.",
             partitions_def=DAYS,
         )
 
@@ -118,7 +118,7 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 
     @contextmanager
     def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
-        with Worker.open(parts.settings, parts.registry) as worker:
+        with Worker.open(parts.settings, parts.registry, history=parts.history) as worker:
             yield worker
 
     return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")
@@ -126,7 +126,7 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 
 def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
-) -> list[Outcome]:
+) -> Tally:
     run, own_dispatch = context.run, f"{context.run.run_id}/{job_type.name}"
     if parent := run.tags.get(tags.PARENT_RUN):
         # Its other tags are those of the run before too, whose dispatch is over.
@@ -141,22 +141,23 @@ def _work(
         context.instance.add_run_tags(run.run_id, {tags.TRACE_ID: trace_id})
         day = date.fromisoformat(context.partition_key)
         count = enqueue_stale(worker, job_type, day, dispatch_id=dispatch_id, trace_id=trace_id, force=force)
-        context.log.info(f"{count} uploads of {day} have no fresh {job_type.asset}; trace {trace_id}.")
-    return work_off(worker, dispatch_id, run_id=run.run_id, observer=observer)
+        context.log.info(
+            f"{count} of the {job_type.subject}s of {day} have no fresh {job_type.asset}; trace {trace_id}."
+        )
+    return work_off(worker, job_type, dispatch_id, run_id=run.run_id, observer=observer)
 
 
-def _fault_of_run(outcomes: list[Outcome]) -> str | None:
+def _fault_of_run(tally: Tally) -> str | None:
     """Why the run has to be red, if it has to be: a fault of ours, or not one job that succeeded."""
-    ours = [outcome for outcome in outcomes if outcome.error and outcome.error.blame.is_ours]
-    if ours:
-        return f"{len(ours)} of {len(outcomes)} jobs failed by a fault of the system. First: {ours[0].error}"
-    if outcomes and not any(outcome.succeeded for outcome in outcomes):
-        return f"None of the {len(outcomes)} jobs succeeded. First: {outcomes[0].error}"
+    if tally.faults:
+        return f"{tally.faults} of {tally.attempts} jobs failed by a fault of the system. First: {tally.first_fault}"
+    if tally.attempts and not tally.succeeded:
+        return f"None of the {tally.attempts} jobs succeeded. First: {tally.failures[0].error}"
     return None
 
 
 def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:
     # A person who terminates a run wants its job gone; a machine that shuts down wants it done elsewhere.
     run = context.instance.get_run_by_id(context.run.run_id)
-    terminated = run is not None and run.status is dg.DagsterRunStatus.CANCELING
+    terminated = run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
     return JobStatus.CANCELLED if terminated else JobStatus.QUEUED

@@ -5,21 +5,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dagster
+import sqlalchemy as sa
 from dagster import DagsterInstance
+from dagster._core.execution.compute_logs import (
+    redirect_to_file,  # pyright: ignore[reportUnknownVariableType]  # it is typed in part
+)
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
 from mediajobs_dagster.settings import Settings
+
+_RUNS, _EVENTS, _SCHEDULES = "history", "events", "schedules"
+
+_BUSY_TIMEOUT_S = 20
+"""How long to wait for a lock; Dagster's 5 s for runs and schedules are short for a busy machine."""
 
 
 def dagster_folder(settings: Settings) -> Path:
@@ -52,6 +70,54 @@ class _Embedded(ConfigurableClass):
         return made
 
 
+class _OneEngine:
+    """A SQLite storage that keeps its engine and its connections.
+
+    Dagster's own make an engine for every statement: each is compiled anew, and closing the last connection to a file
+    moves its whole write-ahead log.
+    """
+
+    _conn_string: str
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """Opened by the first statement, in the process that needs it: it must not go through a fork."""
+        engine = sa.create_engine(self._conn_string, connect_args={"timeout": _BUSY_TIMEOUT_S})
+        event.listen(engine, "connect", _without_waiting_for_the_disk)
+        return engine
+
+    @contextmanager
+    def connect(self) -> Generator[sa.Connection]:
+        """A connection within a transaction."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def _without_waiting_for_the_disk(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # With a write-ahead log, a crash of the machine can take back the latest events, but breaks nothing.
+    connection.cursor().execute("PRAGMA synchronous = NORMAL")
+
+
+class _Runs(_OneEngine, SqliteRunStorage):
+    pass
+
+
+class _Schedules(_OneEngine, SqliteScheduleStorage):
+    pass
+
+
+class _Events(_OneEngine, ConsolidatedSqliteEventLogStorage):
+    @contextmanager
+    @override
+    def _connect(self) -> Generator[sa.Connection]:
+        with self.connect() as connection:
+            yield connection
+
+
 class EmbeddedStorage(_Embedded, DagsterStorage[DagsterInstance]):
     """Runs, events, and schedule state in SQLite.
 
@@ -61,9 +127,10 @@ class EmbeddedStorage(_Embedded, DagsterStorage[DagsterInstance]):
 
     def __init__(self) -> None:
         folder = dagster_folder(Settings.load())
-        self._runs = SqliteRunStorage.from_local(str(folder / "history"))
-        self._events = ConsolidatedSqliteEventLogStorage(str(folder / "events"))
-        self._schedules = SqliteScheduleStorage.from_local(str(folder / "schedules"))
+        _set_up(folder)
+        self._runs = _Runs(create_db_conn_string(str(folder / _RUNS), "runs"))
+        self._events = _Events(str(folder / _EVENTS))
+        self._schedules = _Schedules(create_db_conn_string(str(folder / _SCHEDULES), "schedules"))
 
     @property
     @override
@@ -93,11 +160,40 @@ class EmbeddedStorage(_Embedded, DagsterStorage[DagsterInstance]):
             storage.dispose()
 
 
+def _set_up(folder: Path) -> None:
+    """Let Dagster make its databases, or look whether they are of its version; once a version, for it takes 0.1 s."""
+    done = folder / f".set-up-by-dagster-{dagster.__version__}"
+    files = (folder / _RUNS / "runs.db", folder / _EVENTS / "event_log.db", folder / _SCHEDULES / "schedules.db")
+    if done.exists() and all(file.exists() for file in files):
+        return
+    SqliteRunStorage.from_local(str(folder / _RUNS))
+    ConsolidatedSqliteEventLogStorage(str(folder / _EVENTS))
+    SqliteScheduleStorage.from_local(str(folder / _SCHEDULES))
+    done.touch()
+
+
 class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):
-    """What runs print, in files."""
+    """What runs print, in files.
+
+    Dagster's own class repeats it on the terminal, by four helper processes a step: more CPU than a small media job.
+    """
 
     def __init__(self) -> None:
         LocalComputeLogManager.__init__(self, str(dagster_folder(Settings.load()) / "logs"))
+
+    @contextmanager
+    @override
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
+        """Send what is printed inside the block to the files of `log_key`."""
+        streams = {ComputeIOType.STDOUT: sys.stdout, ComputeIOType.STDERR: sys.stderr}
+        with ExitStack() as redirected:
+            for kind, stream in streams.items():
+                path = self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                redirected.enter_context(redirect_to_file(stream, path))
+            yield CapturedLogContext(log_key)
+        # How Dagster's UI knows that no more will come.
+        Path(self.complete_artifact_path(log_key)).touch()  # pyright: ignore[reportUnknownMemberType]  # not typed
 
 
 class EmbeddedArtifacts(_Embedded, LocalArtifactStorage):

@@ -13,12 +13,9 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.dispatching import run_request_of
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
-
-# Dagster would print every event of every run over our progress bars; they are in its event log all the same.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
@@ -64,14 +61,14 @@ class LocalRuns:
         return True
 
     def _execute(self, job_type: JobType, batch: Dispatch) -> bool:
-        job = self.definitions.resolve_job_def(job_type.name)
+        job, request = self.definitions.resolve_job_def(job_type.name), run_request_of(batch, job_type)
         try:
             # Told not to raise, Dagster would swallow a Ctrl-C together with the errors.
             job.execute_in_process(
                 instance=self.instance,
-                tags=tags.of_dispatch(batch, job_type),
-                partition_key=batch.subject_day.isoformat(),
-                run_config=_QUIET,
+                tags=request.tags,
+                partition_key=request.partition_key,
+                run_config=request.run_config,
                 raise_on_error=True,
             )
         except dg.Failure:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import io
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 from PIL import Image
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.tally import Tally
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
 from mediajobs_dagster.media.command import without_guards
@@ -26,55 +28,53 @@ _MAX_ROWS = 20
 _MAX_CELL = 600
 _PREVIEW_EDGE = 160
 
-Cell = str | int | float
+Row = dict[str, str | int | float]
 Metadata = dict[str, dg.MetadataValue]
 
 
-def of_outcomes(outcomes: Sequence[Outcome], worker: Worker) -> Metadata:
-    """The metadata of a run that made these attempts."""
-    manifests = [outcome.manifest for outcome in outcomes]
-    made = [each for each in manifests if each.metrics.rtf is not None]
-    seconds = sum(each.metrics.input.duration_seconds for each in made if each.metrics.input)
-    making = sum(each.duration_ms for each in made) / 1000
-    spent = sum(each.duration_ms for each in manifests) / 1000
+@dataclass(frozen=True)
+class Rows:
+    """The first rows of a table, `of` so many."""
+
+    rows: list[Row]
+    of: int
+
+
+def of_run(tally: Tally, worker: Worker) -> Metadata:
+    """The metadata of a run whose attempts came to this."""
     found: Metadata = {
-        "jobs": dg.MetadataValue.int(len(outcomes)),
-        "succeeded": dg.MetadataValue.int(sum(outcome.succeeded for outcome in outcomes)),
-        "failed": dg.MetadataValue.int(len(failures(outcomes))),
-        "duration_seconds": _figure(spent),
-        "input_seconds": _figure(seconds),
-        "rtf": _figure(seconds / making if making else 0),
-        "ffmpeg_seconds": _figure(sum(each.metrics.ffmpeg_ms for each in manifests) / 1000),
-        "cpu_pct_avg": _figure(max((each.metrics.cpu_pct_avg for each in manifests), default=0)),
-        "mem_rss_mb_max": _figure(max((each.metrics.mem_rss_mb_max for each in manifests), default=0)),
-        "bytes_in": dg.MetadataValue.int(sum(each.metrics.s3_bytes_in for each in manifests)),
-        "bytes_out": dg.MetadataValue.int(sum(each.metrics.s3_bytes_out for each in manifests)),
+        "jobs": dg.MetadataValue.int(tally.attempts),
+        "succeeded": dg.MetadataValue.int(tally.succeeded),
+        "failed": dg.MetadataValue.int(tally.failed),
+        "duration_seconds": _figure(tally.spent_ms / 1000),
+        "media_seconds": _figure(tally.media_seconds),
+        "rtf": _figure(tally.rtf),
+        "ffmpeg_seconds": _figure(tally.ffmpeg_ms / 1000),
+        "cpu_pct_avg": _figure(tally.cpu_pct_max),
+        "mem_rss_mb_max": _figure(tally.rss_mb_max),
+        "bytes_in": dg.MetadataValue.int(tally.bytes_in),
+        "bytes_out": dg.MetadataValue.int(tally.bytes_out),
     }
-    if len(outcomes) == 1:
-        found |= _of_single(outcomes[0], worker)
-    tables: dict[str, list[dict[str, Cell]]] = {
-        "attempts": [_attempt_row(outcome) for outcome in outcomes],
-        "ffmpeg_commands": [row for manifest in manifests for row in _command_rows(manifest)],
-        "storage_operations": [row for manifest in manifests for row in _storage_rows(manifest)],
+    if tally.attempts == 1:
+        found |= _of_single(tally.first[0], worker)
+    manifests = [outcome.manifest for outcome in tally.first]
+    tables = {
+        "attempts": Rows([_attempt_row(outcome) for outcome in tally.first], of=tally.attempts),
+        "ffmpeg_commands": Rows([row for each in manifests for row in _command_rows(each)], of=tally.commands),
+        "storage_operations": Rows([row for each in manifests for row in _storage_rows(each)], of=tally.storage_ops),
     }
     return _with_tables(found, tables)
 
 
-def of_check(outcomes: Sequence[Outcome]) -> Metadata:
-    """The metadata of the output check: the uploads without an output, and why."""
-    failed = failures(outcomes)
-    rows: list[dict[str, Cell]] = [
-        {"upload": outcome.job.subject_id, "code": outcome.error.code, "message": str(outcome.error)[:_MAX_CELL]}
-        for outcome in failed
+def of_check(tally: Tally) -> Metadata:
+    """The metadata of the output check: the subjects without an output, and why."""
+    rows: list[Row] = [
+        {"subject": outcome.job.subject_id, "code": outcome.error.code, "message": str(outcome.error)[:_MAX_CELL]}
+        for outcome in tally.failures
         if outcome.error
     ]
-    found: Metadata = {"failed": dg.MetadataValue.int(len(failed)), "jobs": dg.MetadataValue.int(len(outcomes))}
-    return _with_tables(found, {"uploads_without_output": rows})
-
-
-def failures(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The attempts after which a job is without its output."""
-    return [outcome for outcome in outcomes if not outcome.succeeded]
+    found: Metadata = {"failed": dg.MetadataValue.int(tally.failed), "jobs": dg.MetadataValue.int(tally.attempts)}
+    return _with_tables(found, {"uploads_without_output": Rows(rows, of=tally.failed)})
 
 
 def _figure(value: float) -> dg.MetadataValue:
@@ -115,60 +115,60 @@ def _preview(manifest: Manifest, worker: Worker) -> str | None:
     return None
 
 
-def _attempt_row(outcome: Outcome) -> dict[str, Cell]:
+def _attempt_row(outcome: Outcome) -> Row:
     manifest = outcome.manifest
     return {
         "job": outcome.job.id,
         "attempt": manifest.attempt,
         "status": str(outcome.status),
-        "upload": outcome.job.subject_id,
+        "subject": outcome.job.subject_id,
         "seconds": round(manifest.duration_ms / 1000, 3),
         "rtf": manifest.metrics.rtf or 0.0,
         "error": outcome.error.code if outcome.error else "",
     }
 
 
-def _command_rows(manifest: Manifest) -> list[dict[str, Cell]]:
+def _command_rows(manifest: Manifest) -> list[Row]:
     return [
         {
             "command": shlex.join(without_guards(command.argv))[:_MAX_CELL],
             "status": command.status,
             "seconds": round(command.duration_ms / 1000, 3),
             "cpu_seconds": round(command.cpu_seconds, 2),
-            "max_rss_mb": round(command.max_rss_mb, 1),
+            "max_rss_mb": round(command.max_rss_mb or 0.0, 1),
             "speed": round(command.speed or 0.0, 2),
         }
         for command in manifest.ffmpeg_commands
     ]
 
 
-def _storage_rows(manifest: Manifest) -> list[dict[str, Cell]]:
+def _storage_rows(manifest: Manifest) -> list[Row]:
     return [
         {"op": op.op, "key": op.key, "bytes": op.bytes, "ms": op.duration_ms, "status": op.status}
         for op in manifest.s3_ops
     ]
 
 
-def _with_tables(found: Metadata, tables: Mapping[str, list[dict[str, Cell]]]) -> Metadata:
+def _with_tables(found: Metadata, tables: Mapping[str, Rows]) -> Metadata:
     """`found` with as many rows of each table as fit; what was left out is said."""
-    for number, (name, rows) in enumerate(tables.items()):
+    for number, (name, table) in enumerate(tables.items()):
         share = (MAX_BYTES - _DAGSTERS_OWN - _size(found)) // (len(tables) - number)
-        kept = _that_fit(rows, share)
+        kept = _that_fit(table.rows, share)
         if kept:
             found[name] = _table(kept)
-        if len(kept) < len(rows):
-            found[f"{name}_left_out"] = dg.MetadataValue.int(len(rows) - len(kept))
+        if len(kept) < table.of:
+            found[f"{name}_left_out"] = dg.MetadataValue.int(table.of - len(kept))
     return found
 
 
-def _that_fit(rows: list[dict[str, Cell]], size: int) -> list[dict[str, Cell]]:
+def _that_fit(rows: list[Row], size: int) -> list[Row]:
     kept = rows[:_MAX_ROWS]
     while kept and _length(_table(kept)) > size:
         kept = kept[:-1]
     return kept
 
 
-def _table(rows: list[dict[str, Cell]]) -> dg.MetadataValue:
+def _table(rows: list[Row]) -> dg.MetadataValue:
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
 
 

@@ -1,8 +1,9 @@
-"""Tells Dagster's log what an attempt does, in few lines: each of them is a row in the event log."""
+"""Tells Dagster's log what a run's attempts do, in few lines: each of them is a row in the event log."""
 
 from __future__ import annotations
 
 import shlex
+import time
 
 import dagster as dg
 from typing_extensions import override
@@ -13,12 +14,21 @@ from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import Job
 
+_IN_FULL = 3
+_SUMMARY_S = 10.0
+
 
 class RunLog(Observer):
-    """Writes one line for each command and one for the end of each attempt, and passes everything on to `next_one`."""
+    """Writes what a person wants to read, and passes everything on to `next_one`.
+
+    Every failure has its line. Of the rest the first few attempts are told in full, and in a large batch a line every
+    ten seconds says how far it is.
+    """
 
     def __init__(self, log: dg.DagsterLogManager, next_one: Observer) -> None:
         self._log, self._next = log, next_one
+        self._done = self._failed = 0
+        self._started = self._told_at = time.monotonic()
 
     @override
     def started(self, job: Job) -> None:
@@ -34,14 +44,28 @@ class RunLog(Observer):
 
     @override
     def ended(self, outcome: Outcome) -> None:
-        job, manifest = outcome.job, outcome.manifest
-        for command in manifest.ffmpeg_commands:
+        self._done += 1
+        self._failed += not outcome.succeeded
+        if self._done <= _IN_FULL:
+            self._tell_commands(outcome)
+        if self._done <= _IN_FULL or outcome.error is not None:
+            self._tell_end(outcome)
+        elif time.monotonic() - self._told_at > _SUMMARY_S:
+            self._told_at = time.monotonic()
+            rate = self._done / (self._told_at - self._started)
+            self._log.info(f"{self._done} attempts are over, {rate:.1f} a second; {self._failed} failed.")
+        self._next.ended(outcome)
+
+    def _tell_commands(self, outcome: Outcome) -> None:
+        for command in outcome.manifest.ffmpeg_commands:
             self._log.info(
                 f"{command.status} after {command.duration_ms} ms: {shlex.join(without_guards(command.argv))}"
             )
+
+    def _tell_end(self, outcome: Outcome) -> None:
+        job, manifest = outcome.job, outcome.manifest
         line = f"Job {job.id}, attempt {manifest.attempt}: {outcome.status} in {manifest.duration_ms} ms"
         if outcome.error is None:
             self._log.info(f"{line}.")
         else:
             self._log.warning(f"{line}; the job is {outcome.verdict.status}. {outcome.error.code}: {outcome.error}")
-        self._next.ended(outcome)

@@ -12,20 +12,17 @@ import dagster as dg
 
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.assets import UPLOADS
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.recovery import recover_runs
-from mediajobs_dagster.resilience.dispatch import Held
-
-# Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
-_QUEUED_RUNS = 5
-
-_WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
 
 def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
-    """Starts runs for the jobs of that type that wait in the queue, unless its breaker is open."""
+    """Starts runs for the jobs of that type that wait in the queue, unless its breaker is open.
+
+    The safety net of the daemon of `mediajobs up`, which does the same at once; under a stock daemon, the only way.
+    """
 
     @dg.sensor(
         name=f"dispatch_{job_type.name}",
@@ -35,25 +32,10 @@ def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
         description=f"Starts runs for queued {job_type.name} jobs; skips while the breaker is open.",
     )
     def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        waiting = context.instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
-        if waiting >= _QUEUED_RUNS:
-            yield dg.SkipReason(f"{waiting} runs of {job_type.name} wait to be started already.")
-            return
-        dispatched = 0
-        while dispatched < _QUEUED_RUNS - waiting:
-            batch = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
-            if isinstance(batch, Held) and not dispatched:
-                yield dg.SkipReason(batch.reason)
-            if batch is None and not dispatched:
-                yield dg.SkipReason(f"No {job_type.name} job is due.")
-            if batch is None or isinstance(batch, Held):
-                return
-            dispatched += 1
-            yield dg.RunRequest(
-                run_key=batch.id,
-                tags=tags.of_dispatch(batch, job_type),
-                partition_key=batch.subject_day.isoformat(),
-            )
+        due = take_due(parts, context.instance, job_type)
+        yield from (run_request_of(batch, job_type) for batch in due.batches)
+        if not due.batches:
+            yield dg.SkipReason(due.reason)
 
     return dispatch
 

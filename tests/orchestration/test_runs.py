@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.job_types.base import Child, JobType, Output, Params, Plan, Source
+from mediajobs_dagster.job_types.base import Child, Output, Params, Plan, Source, UploadJobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, UploadRole
@@ -32,6 +32,7 @@ def test_everything_is_derived_from_the_registry(dagster_platform: DagsterPlatfo
         "thumbnail",
         "edit_proxy",
         "audio_envelope",
+        "video_export",
     }
     assert {name for name in repository.job_names if not name.startswith("__")} == set(names)
     assert {sensor.name for sensor in repository.sensor_defs} == {
@@ -47,7 +48,7 @@ def test_one_trace_over_all_runs(dagster_platform: DagsterPlatform, clips: Clips
     other = dagster_platform.add(clips.no_audio(), THUMB)
     dagster_platform.run_queue()
     runs = dagster_platform.runs(traceId=upload.trace_id)
-    assert {run.job_name for run in runs} == {job_type.name for job_type in dagster_platform.registry}
+    assert {run.job_name for run in runs} == {job_type.name for job_type in dagster_platform.registry.of_uploads()}
     for run in runs:
         assert run.status is dg.DagsterRunStatus.SUCCESS
         assert run.tags["mediajobs/job_type"] == run.job_name
@@ -118,7 +119,7 @@ def test_bad_upload_in_a_batch_is_a_warning(dagster_platform: DagsterPlatform, c
     table = check.metadata["uploads_without_output"]
     assert isinstance(table, dg.TableMetadataValue)
     (row,) = table.records
-    assert (row.data["upload"], row.data["code"]) == (bad.id, "INPUT_NOT_MEDIA")
+    assert (row.data["subject"], row.data["code"]) == (bad.id, "INPUT_NOT_MEDIA")
     assert platform.job(good, THUMB).status is JobStatus.COMPLETED
 
 
@@ -175,7 +176,7 @@ def test_adding_a_file_twice_enqueues_nothing_twice(dagster_platform: DagsterPla
     first = dagster_platform.add(clips.landscape())
     again = dagster_platform.add(clips.landscape())
     assert again == first
-    assert len(dagster_platform.history.jobs.list(JobFilter())) == len(dagster_platform.registry)
+    assert len(dagster_platform.history.jobs.list(JobFilter())) == len(dagster_platform.registry.of_uploads())
     assert len(list(dagster_platform.storage.list("uploads/"))) == 1
 
 
@@ -207,12 +208,13 @@ def test_one_run_over_several_assets_is_one_trace(dagster_platform: DagsterPlatf
     result = everything.execute_in_process(instance=platform.instance, partition_key=day)
     assert result.success
     jobs = platform.history.jobs.list(JobFilter())
-    assert {job.job_type for job in jobs} == {job_type.name for job_type in platform.registry}
+    assert {job.job_type for job in jobs} == {job_type.name for job_type in platform.registry.of_uploads()}
     assert {job.status for job in jobs} == {JobStatus.COMPLETED}
     (run,) = platform.instance.get_runs()
     assert {job.trace_id for job in jobs} == {run.tags["traceId"]}
     for event in result.get_asset_materialization_events():
-        assert event.materialization.metadata["jobs"].value == 1
+        there_was_none = event.asset_key == dg.AssetKey("video_export")
+        assert event.materialization.metadata["jobs"].value == (0 if there_was_none else 1)
 
 
 def test_a_run_that_is_executed_again_takes_its_jobs_up_again(dagster_platform: DagsterPlatform, clips: Clips) -> None:
@@ -245,7 +247,7 @@ def test_a_run_that_comes_too_late_makes_nothing(dagster_platform: DagsterPlatfo
     assert platform.attempts(upload, THUMB) == []
 
 
-class Title(JobType):
+class Title(UploadJobType):
     """A text about a video, which becomes an upload of its own."""
 
     name: ClassVar[str] = "test_title_v1"
@@ -256,7 +258,7 @@ class Title(JobType):
         return (f"titles/{subject_id}/title.txt",)
 
     @override
-    def plan(self, source: Source, params: Params) -> Plan:
+    def plan_upload(self, source: Source, params: Params) -> Plan:
         (key,) = self.output_keys(source.upload.id)
         text = Output("title.txt", key, "text/plain", literal=b"A title", becomes=UploadRole.EXPORT)
         return Plan(outputs=(text,), children=(Child(THUMB), Child(PROXY, on_result=True)))
@@ -279,7 +281,11 @@ def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> No
     platform.history.jobs.retry(parent.id, force=True)
     platform.run_queue()
     children = platform.history.jobs.list(JobFilter(parent_job_id=parent.id))
-    assert {child.id for child in children} == {thumb.id, proxy.id}
+    again = platform.history.uploads.get(result.id)
+    # The result is the same upload with another content: its children are made again, the subject's are not.
+    assert (again.storage_key, again.etag != result.etag) == (result.storage_key, True)
+    assert [child.id for child in children if child.job_type == THUMB] == [thumb.id]
+    assert [child.subject_id for child in children if child.job_type == PROXY] == [result.id] * 2
 
 
 def test_interrupt_by_dagster_hands_the_job_back(dagster_platform: DagsterPlatform, clips: Clips) -> None:

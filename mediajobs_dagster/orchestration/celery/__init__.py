@@ -1,0 +1,1 @@
+"""Runs on Celery workers of many machines: the launcher sends them, `mediajobs worker` carries them out."""

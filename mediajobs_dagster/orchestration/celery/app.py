@@ -1,0 +1,70 @@
+"""What launcher and workers must agree on: the broker, the queues, and how messages are delivered."""
+
+# Celery is not typed, dagster-celery in part:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from dagster_celery.make_app import make_app
+from kombu.entity import Exchange, Queue
+
+from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.settings import Settings
+
+EXECUTE_RUN = "execute_run"
+"""The one task there is. Its message is the id of a run; all else stands in Dagster's database."""
+
+DEFAULT_QUEUE = Lane.HEAVY.value
+"""For runs of no lane, such as one by hand over several assets."""
+
+# A message is acknowledged the moment a process takes it, because a run that has begun must not begin again: Dagster
+# cannot resume it, and its jobs are brought back by their leases. So only a message whose worker died between the
+# fetch and the start is ever delivered again, and this is how soon.
+_REDELIVERED_AFTER_S = 300
+
+_CONFIG: dict[str, Any] = {
+    "broker_transport_options": {"visibility_timeout": _REDELIVERED_AFTER_S, "socket_keepalive": True},
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,  # a worker outlives any absence of Redis
+    "task_publish_retry_policy": {"max_retries": 12, "interval_start": 0, "interval_step": 0.5, "interval_max": 2},
+    # A run waits in the queue, where the next free process of any machine takes it, not inside a busy worker.
+    "worker_prefetch_multiplier": 1,
+    "worker_disable_prefetch": True,
+    # A run does not need Redis; it goes on while Redis is away.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_redirect_stdouts": False,
+    # A fork of the warm parent costs nothing, and whatever a library leaks over many runs goes with it.
+    "worker_max_tasks_per_child": 200,
+}
+
+
+def app_arguments(settings: Settings) -> dict[str, Any]:
+    """What `CeleryRunLauncher` and `open_app` are made of. Raises SettingsError when no broker is set."""
+    if not settings.celery_url:
+        raise SettingsError("Runs go to Celery workers through Redis: set MEDIAJOBS_CELERY_URL to its address.")
+    return {
+        "broker": settings.celery_url,
+        "backend": settings.celery_url,
+        "default_queue": DEFAULT_QUEUE,
+        "config_source": _CONFIG,
+    }
+
+
+def open_app(settings: Settings) -> Celery:
+    """The Celery app of a worker. Raises SettingsError."""
+    arguments = app_arguments(settings)
+    default_queue = arguments.pop("default_queue")
+    return with_lanes(make_app({**arguments, "task_default_queue": default_queue}))
+
+
+def with_lanes(app: Celery) -> Celery:
+    """`app` with a queue a lane, in place of the one queue that dagster-celery declares."""
+    app.conf.task_queues = [
+        # The launcher routes a run by `<queue>.<task>`.
+        Queue(lane.value, Exchange(lane.value, type="topic"), routing_key=f"{lane.value}.#")
+        for lane in Lane
+    ]
+    return app

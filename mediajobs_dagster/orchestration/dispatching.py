@@ -1,0 +1,61 @@
+"""From the queue to runs: which runs are due now. The sensors and the daemon ask here, so both decide alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from mediajobs_dagster.history import Dispatch
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.resilience.dispatch import Held
+
+# Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
+_QUEUED_RUNS = 5
+
+# Dagster would print every event of every run over our progress bars, and a traceback of its own machinery for a failed
+# one; all of it is in its event log, and the reason of a failure in the history.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+_WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
+
+
+@dataclass(frozen=True)
+class Due:
+    """What one look at the queue of a job type found."""
+
+    batches: Sequence[Dispatch]
+    """Batches that were taken out of the queue just now; each is to become a run."""
+    reason: str
+    """Why there are no more of them."""
+    is_blocked: bool = False
+    """Whether jobs may be waiting that cannot start yet: the breaker is open, or enough runs wait already."""
+
+
+def take_due(parts: Parts, instance: dg.DagsterInstance, job_type: JobType) -> Due:
+    """Take as many batches out of the queue as may become runs now; nobody else can take the same jobs."""
+    waiting = instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
+    batches: list[Dispatch] = []
+    while waiting + len(batches) < _QUEUED_RUNS:
+        found = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+        if isinstance(found, Held):
+            return Due(batches, found.reason, is_blocked=True)
+        if found is None:
+            return Due(batches, f"No {job_type.name} job is due.")
+        batches.append(found)
+    full = f"{waiting + len(batches)} runs of {job_type.name} wait to be started already."
+    return Due(batches, full, is_blocked=True)
+
+
+def run_request_of(batch: Dispatch, job_type: JobType) -> dg.RunRequest:
+    """The run that works off `batch`."""
+    return dg.RunRequest(
+        run_key=batch.id,
+        job_name=job_type.name,
+        tags=tags.of_dispatch(batch, job_type),
+        partition_key=batch.subject_day.isoformat(),
+        run_config=_QUIET,
+    )

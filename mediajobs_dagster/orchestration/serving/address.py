@@ -1,0 +1,70 @@
+"""Where a code server listens, and how the others find it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.workspace.load_target import GrpcServerTarget, WorkspaceFileTarget, WorkspaceLoadTarget
+from dagster._grpc.client import DagsterGrpcClient
+
+from mediajobs_dagster.errors import SettingsError, StartError
+
+LOCATION = "mediajobs"
+"""What Dagster calls our code location, in every way to start it."""
+
+WORKSPACE = "workspace.yaml"
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port, or a Unix socket."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    socket: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `HOST:PORT`, or the path of a socket. Raises SettingsError."""
+        if os.sep in text:
+            return cls(socket=Path(text))
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(f"{text!r} is no address: give HOST:PORT, or the path of a socket.")
+        return cls(host=host, port=int(port))
+
+    def __str__(self) -> str:
+        return str(self.socket) if self.socket else f"{self.host}:{self.port}"
+
+
+def workspace_at(address: Address) -> WorkspaceLoadTarget:
+    """The workspace of one code server; waits until it answers. Raises StartError."""
+    socket = str(address.socket) if address.socket else None
+    client = DagsterGrpcClient(host=address.host, port=address.port, socket=socket)
+    give_up = time.monotonic() + _PATIENCE_S
+    while not _answers(client):
+        if time.monotonic() > give_up:
+            raise StartError(f"No code server answers at {address}. Start one with `mediajobs code-server`.")
+        time.sleep(0.1)
+    host = "localhost" if address.socket else address.host
+    return GrpcServerTarget(host=host, port=address.port, socket=socket, location_name=LOCATION)
+
+
+def workspace_file(path: Path) -> WorkspaceLoadTarget:
+    """The workspace that a file describes. Raises SettingsError when there is none."""
+    if not path.is_file():
+        raise SettingsError(f"There is no {path}. Run this in the project folder, or say where the code server is.")
+    return WorkspaceFileTarget(paths=[str(path)])
+
+
+def _answers(client: DagsterGrpcClient) -> bool:
+    try:
+        client.ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True

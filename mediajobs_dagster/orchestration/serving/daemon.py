@@ -1,0 +1,116 @@
+"""The daemon: Dagster's own, with a coordinator that also dispatches, so that a submitted job starts at once.
+
+Dagster evaluates sensors every five seconds at best. The loop that takes runs out of Dagster's queue looks into ours
+first, ten times a second (one look-up in an index); the dispatch sensors remain, for a stock daemon and as safety net.
+"""
+
+# Dagster's daemon has no public interface in Python, and is typed in part:
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
+from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
+from dagster._daemon.daemon import DaemonIterator, DagsterDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._daemon.utils import DaemonErrorCapture
+from typing_extensions import override
+
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
+from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
+
+_POLL_S = 0.1
+"""How often the queue is looked at; the longest a submitted job waits to be seen."""
+_BLOCKED_S = 1.0
+"""How long a job type that may start nothing now (breaker, full queue) is left alone."""
+_QUICK_S = 0.25
+"""How often Dagster's queue is looked at while runs wait in it for a slot."""
+
+_QUEUED = RunsFilter(statuses=[DagsterRunStatus.QUEUED])
+
+_log = logging.getLogger(__name__)
+
+
+def serve_daemon(parts: Parts, instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget) -> None:
+    """Run Dagster's daemons until SIGINT or SIGTERM."""
+
+    def daemons(instance: dg.DagsterInstance) -> Iterable[DagsterDaemon[Any]]:
+        for daemon in create_daemons_from_instance(instance):
+            is_coordinator = isinstance(daemon, QueuedRunCoordinatorDaemon)
+            yield DispatchingCoordinator(parts, daemon.interval_seconds) if is_coordinator else daemon
+
+    with daemon_controller_from_instance(instance, workspace, gen_daemons=daemons, log_level="warning") as controller:
+        _log.info("The daemon is at work.")
+        with suppress(KeyboardInterrupt):
+            controller.check_daemon_loop()
+
+
+class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
+    """Dagster's queued run coordinator, which submits the runs of our queue before it starts what is queued."""
+
+    def __init__(self, parts: Parts, interval_seconds: float) -> None:
+        super().__init__(interval_seconds)
+        self._parts = parts
+        self._blocked_until: dict[str, float] = {}
+
+    @override
+    def core_loop(
+        self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
+    ) -> DaemonIterator:
+        """Dispatch, start what is queued, wait for more."""
+        while True:
+            try:
+                self._dispatch(workspace_process_context)
+                yield from self.run_iteration(workspace_process_context)
+                yield None
+                self._wait(workspace_process_context.instance, shutdown_event)
+            except Exception:  # noqa: BLE001  # the edge: no error may end the loop; Dagster's daemon page shows it
+                yield DaemonErrorCapture.process_exception(sys.exc_info(), logger=_log, log_message="Not dispatched")
+                shutdown_event.wait(_BLOCKED_S)
+
+    def _dispatch(self, context: IWorkspaceProcessContext[Any]) -> None:
+        types = self._types_to_ask()
+        if not self._any_due(types):
+            return
+        # First, for it raises while the code server restarts; what is taken out of the queue has to become a run.
+        starter = RunStarter.of(context)
+        for job_type in types:
+            due = take_due(self._parts, context.instance, job_type)
+            for batch in due.batches:
+                try:
+                    run_id = starter.start(run_request_of(batch, job_type))
+                except BaseException:
+                    self._parts.history.jobs.release(batch.id)
+                    raise
+                _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
+            if due.is_blocked:
+                self._blocked_until[job_type.name] = time.monotonic() + _BLOCKED_S
+
+    def _wait(self, instance: dg.DagsterInstance, shutdown_event: threading.Event) -> None:
+        # Runs that wait for a slot start soon after it is free; an empty queue needs no such haste.
+        is_queued = instance.get_runs_count(_QUEUED) > 0
+        give_up = time.monotonic() + (_QUICK_S if is_queued else self.interval_seconds)
+        while not shutdown_event.wait(_POLL_S) and time.monotonic() < give_up:
+            if self._any_due(self._types_to_ask()):
+                return
+
+    def _any_due(self, types: Sequence[JobType]) -> bool:
+        due = self._parts.history.jobs.next_due([job_type.name for job_type in types]) if types else None
+        return due is not None and due <= utc_now()
+
+    def _types_to_ask(self) -> list[JobType]:
+        now = time.monotonic()
+        return [each for each in self._parts.registry if self._blocked_until.get(each.name, 0.0) <= now]

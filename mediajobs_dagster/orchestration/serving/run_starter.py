@@ -1,0 +1,73 @@
+"""Makes a run of a run request outside of a sensor, as Dagster does for the requests of one."""
+
+# The making of a run has no public interface in Python, and is typed in part:
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.selector import JobSubsetSelector
+from dagster._core.remote_representation.code_location import CodeLocation
+from dagster._core.remote_representation.external import RemoteRepository
+from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
+from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG, RUN_KEY_TAG
+from dagster._core.utils import make_new_run_id
+from dagster._core.workspace.context import BaseWorkspaceRequestContext, IWorkspaceProcessContext
+
+from mediajobs_dagster.orchestration.serving.address import LOCATION
+
+
+@dataclass(frozen=True)
+class RunStarter:
+    """Starts runs of our jobs, as our code server knows them at the moment."""
+
+    instance: dg.DagsterInstance
+    workspace: BaseWorkspaceRequestContext
+    location: CodeLocation
+    repository: RemoteRepository
+
+    @classmethod
+    def of(cls, context: IWorkspaceProcessContext[Any]) -> RunStarter:
+        """Raises DagsterCodeLocationLoadError or DagsterCodeLocationNotFoundError while the code cannot be reached."""
+        workspace: BaseWorkspaceRequestContext = context.create_request_context()
+        location: CodeLocation = workspace.get_code_location(LOCATION)
+        (repository,) = location.get_repositories().values()  # Definitions make one repository
+        return cls(context.instance, workspace, location, repository)
+
+    def start(self, request: dg.RunRequest) -> str:
+        """Create the run and hand it to the run coordinator; its id."""
+        assert request.job_name  # every request of ours names its job
+        name = request.job_name
+        job = self.location.get_job(JobSubsetSelector(self.location.name, self.repository.name, name, None))
+        plan = self.location.get_execution_plan(
+            job, request.run_config, step_keys_to_execute=None, known_state=None, instance=self.instance
+        )
+        own = {
+            RUN_KEY_TAG: request.run_key,
+            PARTITION_NAME_TAG: request.partition_key,
+            PARTITION_SET_TAG: partition_set_snap_name_for_job_name(name),
+        }
+        run = self.instance.create_run(
+            job_name=name,
+            run_id=make_new_run_id(),
+            run_config=request.run_config,
+            status=dg.DagsterRunStatus.NOT_STARTED,
+            tags={**job.run_tags, **request.tags, **{tag: value for tag, value in own.items() if value}},
+            resolved_op_selection=job.resolved_op_selection,
+            step_keys_to_execute=None,
+            op_selection=None,
+            root_run_id=None,
+            parent_run_id=None,
+            job_snapshot=job.job_snapshot,
+            execution_plan_snapshot=plan.execution_plan_snapshot,
+            parent_job_snapshot=job.parent_job_snapshot,
+            remote_job_origin=job.get_remote_origin(),
+            job_code_origin=job.get_python_origin(),
+            asset_selection=None,
+            asset_check_selection=None,
+            asset_graph=self.repository.asset_graph,
+        )
+        self.instance.submit_run(run.run_id, self.workspace)
+        return run.run_id

@@ -1,0 +1,62 @@
+"""What only one may have at a time: a data folder and a port. Whoever comes second learns who was first."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from mediajobs_dagster.errors import AlreadyRunningError, PortTakenError, SettingsError
+
+
+@contextmanager
+def sole_user_of(folder: Path, note: str) -> Generator[None]:
+    """Hold the folder for this process; `note` tells others who has it.
+
+    The kernel gives the lock back however the process ends. Raises AlreadyRunningError, SettingsError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "up.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME elsewhere.") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(lock, 1000).decode(errors="replace").strip() or "another process"
+            raise AlreadyRunningError(
+                f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
+                "another folder."
+            ) from None
+        os.truncate(lock, 0)
+        os.write(lock, note.encode())
+        yield
+    finally:
+        os.close(lock)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise PortTakenError, naming the holder if the system tells, unless the port can be listened on."""
+    try:
+        with socket.create_server((host, port)):
+            return
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another.") from error
+    raise PortTakenError(f"Port {port} is taken by {_holder(port)}. Stop that, or choose another port with --port.")
+
+
+def _holder(port: int) -> str:
+    try:
+        found = [each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
+        pid = next((pid for pid in found if pid), None)
+        return f"process {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})" if pid else "another process"
+    except psutil.Error:  # it has just ended, or the system does not tell everybody
+        return "another process"

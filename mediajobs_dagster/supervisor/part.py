@@ -1,0 +1,122 @@
+"""One long-lived process: started, listened to, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+Say = Callable[[str, str], None]
+"""Called with the name of a part and a line it has printed; from any thread."""
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_STABLE_S = 60.0
+"""A part that lived this long is not suspected of dying at once again."""
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """What to run, and how long it may take to stop."""
+
+    name: str
+    command: tuple[str, ...]
+    grace_s: float = 10.0
+    """How long it may take to stop by itself before it is killed, seconds."""
+
+
+@dataclass
+class Part:
+    """A part and its process of the moment. For use from one thread."""
+
+    spec: PartSpec
+    say: Say
+    deaths: int = 0
+    """How often in a row it died young."""
+    _process: subprocess.Popen[bytes] | None = None
+    _started: float = 0.0
+    _resume_at: float = 0.0
+    _orphans: dict[int, float] = field(default_factory=dict[int, float])
+    """Process groups whose leader died, and when each has had enough time to put its work away."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the moment."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process, in a session of its own: a Ctrl-C in the terminal is for us alone to pass on."""
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            self.spec.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+
+    def look(self) -> None:
+        """Start it again if it has died and its pause is over."""
+        self._end_orphans()
+        if self._process is None:
+            if time.monotonic() >= self._resume_at:
+                self.start()
+            return
+        code = self._process.poll()
+        if code is None:
+            return
+        self._orphans[self._process.pid] = time.monotonic() + self.spec.grace_s
+        self._process = None
+        died_young = time.monotonic() - self._started < _STABLE_S
+        self.deaths = self.deaths + 1 if died_young else 1
+        pause = min(_FIRST_PAUSE_S * 2 ** (self.deaths - 1), _LONGEST_PAUSE_S)
+        self._resume_at = time.monotonic() + pause
+        self.say(self.spec.name, f"ended ({_ending(code)}); it starts again in {pause:g} s")
+
+    def stop(self, hurry: threading.Event) -> None:
+        """Ask it to stop, and wait; past its grace time, or when `hurry` is set, it is killed with all it started."""
+        if self._process is not None:
+            self._process.terminate()
+            give_up = time.monotonic() + self.spec.grace_s
+            while self._process.poll() is None and time.monotonic() < give_up and not hurry.wait(0.02):
+                pass
+            if self._process.poll() is None:
+                self.say(self.spec.name, "did not stop in time and was killed")
+            _kill_group(self._process.pid)
+            self._process.wait()
+            self._process = None
+        for group in self._orphans:
+            _kill_group(group)
+        self._orphans.clear()
+
+    def _end_orphans(self) -> None:
+        for group in [group for group, until in self._orphans.items() if time.monotonic() > until]:
+            _kill_group(group)
+            del self._orphans[group]
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout  # asked for
+        with process.stdout as output:
+            for line in output:
+                self.say(self.spec.name, line.decode(errors="replace").rstrip())
+
+
+def _kill_group(group: int) -> None:
+    # The group's number stays taken while any member lives, so this meets the rest of the group or nobody.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

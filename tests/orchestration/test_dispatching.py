@@ -1,0 +1,62 @@
+"""The one way from the queue to runs, taken by sensors and daemon alike, also at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import new_trace_id
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
+from tests.clips import Clips
+from tests.orchestration.conftest import DagsterPlatform
+
+THUMB = Thumbnail.name
+JOBS = 120
+
+
+def test_sensor_and_daemon_racing_never_dispatch_a_job_twice(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Both take from a queue of many traces at once: each job ends up in exactly one run request."""
+    platform = dagster_platform
+    upload = platform.register(clips.landscape())
+    job_type = platform.registry[THUMB]
+    requests = [job_type.request(upload, trace_id=new_trace_id(), anew=True) for _ in range(JOBS)]
+    platform.history.jobs.enqueue(requests)
+    taken: list[str] = []
+    start = threading.Barrier(4)
+
+    def daemon() -> None:
+        start.wait()
+        while batches := take_due(platform.parts, platform.instance, job_type).batches:
+            taken.extend(job.id for batch in batches for job in batch.jobs)
+
+    def sensor() -> None:
+        start.wait()
+        while isinstance(asked := platform.tick(f"dispatch_{THUMB}"), list):
+            taken.extend(f"{request.run_key}" for request in asked)
+
+    threads = [threading.Thread(target=target) for target in (daemon, sensor, daemon, sensor)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == JOBS
+    assert set(Counter(taken).values()) == {1}
+    assert platform.history.jobs.next_due([THUMB]) is None
+
+
+def test_requests_of_both_are_the_same(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """What the sensor asks for is what the daemon starts: job, tags, day and configuration."""
+    platform = dagster_platform
+    job_type = platform.registry[THUMB]
+    upload = platform.register(clips.landscape())
+    twins = [job_type.request(upload, trace_id="a" * 32, anew=True), job_type.request(upload, trace_id="b" * 32)]
+    platform.history.jobs.enqueue(twins[:1])
+    (by_sensor,) = platform.requests(f"dispatch_{THUMB}")
+    platform.history.jobs.enqueue(twins[1:])
+    (batch,) = take_due(platform.parts, platform.instance, job_type).batches
+    by_daemon = run_request_of(batch, job_type)
+    dagsters_own = {"dagster/partition", "dagster/partition_set", "dagster/sensor_name"}
+    assert by_sensor.tags.keys() - dagsters_own == by_daemon.tags.keys()
+    assert (by_sensor.job_name, by_sensor.run_config) == (by_daemon.job_name, by_daemon.run_config)
+    assert by_sensor.partition_key == by_daemon.partition_key

@@ -1,0 +1,164 @@
+"""Several processes as one: up together, down together, started again when they die."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mediajobs_dagster.errors import AlreadyRunningError, StartError
+from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
+from mediajobs_dagster.supervisor.part import PartSpec
+from mediajobs_dagster.supervisor.supervisor import Supervisor
+
+SLEEP = "import time; print('at work', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
+
+
+def part(name: str, code: str, *, grace_s: float = 5.0) -> PartSpec:
+    """A part that runs this Python code."""
+    return PartSpec(name, (sys.executable, "-c", code), grace_s)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Ask until it holds."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, "the condition was not met in time"
+        time.sleep(0.02)
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Whether a process has ended, be it that nobody has asked for its exit code yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Running:
+    """A supervisor at work in a thread, and what its parts said."""
+
+    def __init__(self, *specs: PartSpec, is_ready: Callable[[], bool] = lambda: True, patience_s: float = 20.0) -> None:
+        self.said: list[tuple[str, str]] = []
+        self.error: BaseException | None = None
+        self.ready = threading.Event()
+        self.supervisor = Supervisor(
+            specs, lambda *line: self.said.append(line), is_ready=is_ready, patience_s=patience_s
+        )
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.supervisor.stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self.supervisor.run(self.ready.set)
+        except StartError as error:
+            self.error = error
+
+    def lines(self, name: str) -> list[str]:
+        """What a part said."""
+        return [line for said, line in self.said if said == name]
+
+    def join(self) -> None:
+        """Wait for the end that comes by itself."""
+        self._thread.join(30)
+
+
+def test_parts_run_until_it_is_stopped_and_leave_nothing() -> None:
+    """Their lines come with their names; afterwards no process of theirs is left, grandchildren included."""
+    with Running(part("one", SLEEP), part("two", PARENT)) as running:
+        assert running.ready.wait(20)
+        wait_for(lambda: len(running.lines("two")) == 2)
+        family = [psutil.Process(pid) for pid in running.supervisor.pids.values() if pid]
+        family += [child for each in family for child in each.children(recursive=True)]
+        assert len(family) == 3
+    assert running.lines("one") == ["at work"]
+    wait_for(lambda: all(is_over(each) for each in family))
+
+
+def test_part_that_dies_is_started_again() -> None:
+    """The other one is left in peace."""
+    with Running(part("one", SLEEP), part("two", SLEEP)) as running:
+        wait_for(lambda: len(running.said) == 2)
+        first = running.supervisor.pids
+        psutil.Process(first["one"]).send_signal(signal.SIGKILL)
+        wait_for(lambda: running.lines("one").count("at work") == 2)
+        again = running.supervisor.pids
+    assert "ended (killed by SIGKILL); it starts again in 0.5 s" in running.lines("one")
+    assert again["one"] != first["one"]
+    assert again["two"] == first["two"]
+
+
+def test_children_of_a_part_that_died_get_time_to_put_their_work_away() -> None:
+    """They are killed when the grace time is over, not at once."""
+    with Running(part("one", PARENT, grace_s=1.0)) as running:
+        wait_for(lambda: len(running.said) == 2)
+        leader = psutil.Process(running.supervisor.pids["one"])
+        (child,) = leader.children()
+        leader.kill()
+        wait_for(lambda: any("it starts again" in line for line in running.lines("one")))
+        assert child.is_running()
+        wait_for(lambda: is_over(child))
+
+
+def test_part_that_does_not_stop_is_killed_after_its_grace_time() -> None:
+    """And that is said."""
+    with Running(part("one", STUBBORN, grace_s=0.5)) as running:
+        wait_for(lambda: running.lines("one") == ["at work"])
+    assert running.lines("one")[-1] == "did not stop in time and was killed"
+
+
+def test_part_that_never_starts_ends_the_whole() -> None:
+    """After three tries, with what it said on the screen and no process left."""
+    with Running(part("one", SLEEP), part("two", "raise SystemExit('no')"), is_ready=lambda: False) as running:
+        running.join()
+        assert isinstance(running.error, StartError)
+        assert running.lines("two").count("no") == 3
+
+
+def test_parts_that_do_not_answer_in_time_end_the_whole() -> None:
+    """Patience has an end."""
+    with Running(part("one", SLEEP), is_ready=lambda: False, patience_s=0.5) as running:
+        running.join()
+        assert "Not all parts answered within 0.5 s" in str(running.error)
+
+
+def test_renewed_part_is_another_process() -> None:
+    """The one that is told to stop is gone before the next one starts."""
+    with Running(part("one", SLEEP), part("two", SLEEP)) as running:
+        wait_for(lambda: len(running.said) == 2)
+        first = running.supervisor.pids
+        running.supervisor.renew("two")
+        wait_for(lambda: running.lines("two").count("at work") == 2)
+        assert running.supervisor.pids["one"] == first["one"]
+        assert running.supervisor.pids["two"] != first["two"]
+        assert not psutil.pid_exists(first["two"])
+
+
+def test_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
+    """The second learns who the first is; afterwards it is free again."""
+    refused = pytest.raises(AlreadyRunningError, match="process 1, here")
+    with sole_user_of(tmp_path, "process 1, here"), refused, sole_user_of(tmp_path, "process 2"):
+        raise AssertionError
+    with sole_user_of(tmp_path, "process 3"):
+        pass
+
+
+def test_free_port_is_no_fault() -> None:
+    """Port 0 is always free."""
+    check_port("127.0.0.1", 0)
