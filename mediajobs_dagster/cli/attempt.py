@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +10,6 @@ from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import NotFoundError
-from mediajobs_dagster.media.command import without_guards
 
 
 @click.command()
@@ -71,8 +68,8 @@ def _summary(manifest: Manifest) -> list[tuple[str, object]]:
             "duration",
             f"{display.seconds(manifest.duration_ms)}, after {display.seconds(manifest.queue_ms)} in the queue",
         ),
-        ("real-time factor", display.rtf(metrics.rtf)),
-        ("source", _source(manifest)),
+        ("real-time factor", f"{display.rtf(metrics.rtf)}, of the {metrics.rtf_basis}" if metrics.rtf else None),
+        ("subject", _source(manifest)),
         ("media", f"{source.duration_seconds:.2f} s, {source.width}x{source.height}" if source else None),
         ("codecs", f"{source.video_codec or 'no video'}, {source.audio_codec or 'no audio'}" if source else None),
         ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran"),
@@ -84,7 +81,9 @@ def _summary(manifest: Manifest) -> list[tuple[str, object]]:
 
 def _source(manifest: Manifest) -> str:
     summary = manifest.input_summary
-    return f"{summary.get('filename', '?')} ({summary.get('key', summary.get('subjectId'))})"
+    if "timelineId" in summary:
+        return f"timeline {summary['title']!r} ({summary['timelineId']})"
+    return f"{summary.get('filename', '?')} ({summary.get('key', summary['subjectId'])})"
 
 
 def _print_time(console: Console, manifest: Manifest) -> None:
@@ -101,10 +100,10 @@ def _print_commands(console: Console, manifest: Manifest) -> None:
     for command in manifest.ffmpeg_commands:
         speed = f", {command.speed:.1f}x" if command.speed else ""
         head = f"{command.status} (exit {command.exit_code}) in {command.duration_ms} ms{speed}, "
-        head += f"{command.cpu_seconds:.2f} s of CPU, {command.max_rss_mb:.0f} MiB"
+        head += f"{command.cpu_seconds:.2f} s of CPU"
+        head += f", {command.max_rss_mb:.0f} MiB" if command.max_rss_mb else ""
         console.print(display.cell(command.status).append(head.removeprefix(command.status), style="dim"))
-        # In one piece, to be copied.
-        console.print(Text(f"  {shlex.join(without_guards(command.argv))}"), soft_wrap=True)
+        display.print_command(console, command.argv)
         if command.status != "ok" and command.stderr_tail:
             console.print(Text(command.stderr_tail, style="dim"), soft_wrap=True)
     if manifest.ffmpeg_commands:

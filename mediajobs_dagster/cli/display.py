@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,7 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import JobStatus
+
+_GRAPH = "-filter_complex"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +67,19 @@ def cell(value: object) -> Text:
     return Text(text, style=_COLOURS.get(text, ""))
 
 
+def print_command(console: Console, argv: Sequence[str]) -> None:
+    """A command of ffmpeg's, in pieces that can be copied; a graph of several chains is set apart, a chain a line."""
+    shown = without_guards(argv)
+    graph = shown[shown.index(_GRAPH) + 1] if _GRAPH in shown else ""
+    if ";" in graph:
+        shown[shown.index(_GRAPH) + 1] = "GRAPH"
+    console.print(Text(f"  {shlex.join(shown)}"), soft_wrap=True)
+    if ";" in graph:
+        console.print(Text("  GRAPH is", style="dim"))
+        for chain in graph.split(";"):
+            console.print(Text(f"    {chain}"), soft_wrap=True)
+
+
 def seconds(milliseconds: int | None) -> str | None:
     """A duration for people."""
     return None if milliseconds is None else f"{milliseconds / 1000:.2f} s"
@@ -85,6 +103,17 @@ def size(count: int | None) -> str | None:
 
 
 STATUSES = click.Choice([status.value for status in JobStatus])
+
+
+class TraceId(click.ParamType[str]):
+    """32 hexadecimal digits, not all of them 0."""
+
+    name = "trace_id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[0-9a-f]{32}", value) or not value.strip("0"):
+            self.fail(f"{value!r} is not a trace id: 32 hexadecimal digits (0-9, a-f), not all 0.", param, ctx)
+        return value
 
 
 class Moment(click.ParamType[datetime]):

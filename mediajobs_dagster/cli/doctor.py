@@ -66,7 +66,8 @@ def _versions(_: Session) -> str:
 
 
 def _machine(session: Session) -> str:
-    facts = host_facts(session.settings.instance_type, imds_enabled=session.settings.imds_enabled)
+    settings = session.settings
+    facts = host_facts(settings.instance_type, settings.imds_enabled, hostname=settings.hostname)
     kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to have it on record"
     return f"{facts.hostname}: {facts.cpu_cores:g} cores, {facts.mem_gb:.1f} GiB ({kind})"
 

@@ -1,66 +1,17 @@
-"""`mediajobs add` and `mediajobs jobs`: asking for work, and seeing where it stands."""
+"""`mediajobs jobs`: seeing where the work stands, and changing its course."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.history import Enqueued, JobFilter
-from mediajobs_dagster.models import Attempt, Job, JobStatus, Upload
-from mediajobs_dagster.sources.intake import Intake
-
-
-@click.command()
-@click.argument("location")
-@click.option("--type", "types", multiple=True, metavar="JOB_TYPE", help="Only these job types; default: all.")
-@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
-@click.option("--force", is_flag=True, help="Make the outputs again even if they are up to date.")
-@display.json_option
-@click.pass_obj
-def add(session: Session, location: str, types: tuple[str, ...], priority: int, force: bool, as_json: bool) -> None:
-    """Register a video and enqueue its jobs. LOCATION is a path or an s3:// address.
-
-    The same file, unchanged, is the same upload: adding it again enqueues nothing twice.
-    """
-    upload, enqueued = add_upload(session, location, types, priority=priority, force=force, quiet=as_json)
-    if as_json:
-        jobs_json = [{**entry.job.to_json(), "created": entry.created} for entry in enqueued]
-        display.print_json({"upload": upload.to_json(), "jobs": jobs_json})
-        return
-    console = display.console()
-    console.print(_job_table([entry.job for entry in enqueued], title=f"Upload {upload.id}"))
-    if any(entry.created for entry in enqueued):
-        console.print("Run them with [bold]mediajobs work[/], or let the daemon of [bold]dagster dev[/] take them.")
-    else:
-        console.print("Nothing new was enqueued: these jobs exist already. Make them again with [bold]--force[/].")
-
-
-def add_upload(
-    session: Session, location: str, types: tuple[str, ...], *, priority: int, force: bool, quiet: bool
-) -> tuple[Upload, list[Enqueued]]:
-    """Register and enqueue, with a progress bar while a large file is stored."""
-    job_types = [session.registry[name] for name in types] or list(session.registry)
-    intake = Intake(session.history, session.storage)
-    columns = (TextColumn("Storing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        total = Path(location).stat().st_size if Path(location).is_file() else None
-        task = progress.add_task("", total=total)
-        return intake.add(
-            location,
-            job_types,
-            priority=priority,
-            max_attempts=session.settings.max_attempts,
-            force=force,
-            on_bytes=lambda count: progress.advance(task, count),
-        )
+from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.models import Attempt, Job, JobStatus
 
 
 @click.group()
@@ -98,7 +49,7 @@ def list_jobs(
     if not found:
         console.print("No job fits. Enqueue some with [bold]mediajobs add VIDEO[/], or ask for fewer conditions.")
         return
-    console.print(_job_table(found))
+    console.print(job_table(found))
     if len(found) == limit:
         console.print(f"There may be more: add [bold]--after {found[-1].id}[/].")
 
@@ -125,7 +76,7 @@ def show_job(session: Session, job_id: str, as_json: bool) -> None:
     console.print(display.table(("Field", "Value"), _fields(job), title=f"Job {job.id}"))
     console.print(_attempt_table(attempts))
     if children:
-        console.print(_job_table(children, title="Children"))
+        console.print(job_table(children, title="Children"))
     if attempts:
         console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {attempts[-1].id}[/]")
 
@@ -153,10 +104,11 @@ def _print_job(job: Job, as_json: bool) -> None:
     if as_json:
         display.print_json(job.to_json())
     else:
-        display.console().print(_job_table([job]))
+        display.console().print(job_table([job]))
 
 
-def _job_table(found: list[Job], *, title: str | None = None) -> Any:
+def job_table(found: list[Job], *, title: str | None = None) -> Table:
+    """The jobs, one a line."""
     columns = ("Job", "Type", "Status", "Attempts", "Created (UTC)", "Error", "Trace")
     rows = [
         (
@@ -173,7 +125,7 @@ def _job_table(found: list[Job], *, title: str | None = None) -> Any:
     return display.table(columns, rows, title=title)
 
 
-def _attempt_table(attempts: list[Attempt]) -> Any:
+def _attempt_table(attempts: list[Attempt]) -> Table:
     columns = ("Attempt", "No.", "Status", "Started (UTC)", "Duration", "RTF", "Error")
     rows = [
         (

@@ -8,13 +8,18 @@ import click
 from rich.console import Console
 
 from mediajobs_dagster import __version__
+from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.doctor import doctor
+from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.history import history
-from mediajobs_dagster.cli.jobs import add, jobs
+from mediajobs_dagster.cli.jobs import jobs
+from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.work import work
+from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
 
 FAILED = 1
@@ -40,7 +45,7 @@ def commands(context: click.Context) -> None:
     context.obj = context.with_resource(Session())
 
 
-for command in (demo, add, work, jobs, attempt, history, doctor):
+for command in (demo, up, add, export, work, jobs, attempt, history, doctor, code_server, daemon, web, worker):
     commands.add_command(command)
 
 

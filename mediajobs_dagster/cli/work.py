@@ -1,7 +1,8 @@
-"""`mediajobs work`: run what is queued, here and now, with a progress bar for each attempt."""
+"""`mediajobs work`: run what is queued, here and now, with a progress bar for each attempt under way."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -34,35 +35,41 @@ def work(session: Session, as_json: bool) -> None:
     Failed jobs are waited for and tried again as their retry policy says. Ctrl-C puts what is under way back into the
     queue.
     """
-    done, outcomes = work_off(session, quiet=as_json)
-    dead = [outcome for outcome in outcomes if outcome.verdict.status is JobStatus.DEAD]
+    done, bars = work_off(session, quiet=as_json)
     if as_json:
-        display.print_json(
-            {
-                "runs": done.runs,
-                "failedRuns": done.failed_runs,
-                "attempts": [outcome.manifest.to_json() for outcome in outcomes],
-                "held": {name: held.reason for name, held in done.held.items()},
-            }
-        )
+        _print_json(session, done, bars.attempts)
     else:
         console = display.console()
         console.print(
-            f"{len(outcomes)} attempts in {done.runs} runs; {len(dead)} jobs are dead." if done.runs else _IDLE
+            f"{len(bars.attempts)} attempts in {done.runs} runs; {bars.dead} jobs are dead." if done.runs else _IDLE
         )
         elsewhere = sum(each[JobStatus.PROCESSING] for each in session.history.jobs.counts().values())
         if elsewhere:
             console.print(f"{elsewhere} jobs are being worked on elsewhere, or wait for a dead worker's lease to end.")
         for held in done.held.values():
             console.print(held.reason, style="yellow")
-    if dead or done.held:
+    if bars.dead or done.held:
         raise click.exceptions.Exit(1)
 
 
 _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/]."
 
 
-def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, list[Outcome]]:
+def _print_json(session: Session, done: WorkedOff, attempts: list[str]) -> None:
+    """One document, with the manifests in it one by one: thousands of them would not fit into memory."""
+    head = {
+        "runs": done.runs,
+        "failedRuns": done.failed_runs,
+        "held": {name: held.reason for name, held in done.held.items()},
+    }
+    click.echo(f'{json.dumps(head)[:-1]}, "attempts": [', nl=False)
+    for number, attempt_id in enumerate(attempts):
+        manifest = session.history.attempts.get(attempt_id).manifest
+        click.echo(f"{',' if number else ''}\n{json.dumps(manifest, ensure_ascii=False)}", nl=False)
+    click.echo("]}")
+
+
+def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     """Work off the queue with progress bars (on standard error, so that output can be piped)."""
     # Dagster takes more than a second to import; only this command needs it.
     from mediajobs_dagster.orchestration.build import build_definitions
@@ -77,18 +84,24 @@ def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, list[Outcome]
     with bars, open_instance(session.settings) as instance:
         recover_runs(parts, instance)
         done = LocalRuns(parts, build_definitions(parts), instance).work_off(on_wait=bars.wait)
-    return done, bars.outcomes
+    return done, bars
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+_WAITING = "waiting"
+
+
 class Bars(Observer):
-    """One line an attempt: a bar with percent, speed and ETA while it runs, the outcome when it is over."""
+    """One line an attempt under way: a bar with percent, speed and ETA while it runs, the outcome when it is over."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.outcomes: list[Outcome] = []
+        self.attempts: list[str] = []
+        """Ids of the attempts that are over."""
+        self.dead = 0
+        """How many of them left their job dead."""
         # While a step runs, Dagster turns standard error into a log file; a descriptor of our own stays the terminal.
         self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         self._progress = Progress(
@@ -101,7 +114,9 @@ class Bars(Observer):
             disable=quiet,
             transient=True,
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+        """The lines on the terminal, by the id of the job."""
+        self._stages: dict[str, str] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -113,25 +128,28 @@ class Bars(Observer):
 
     @override
     def started(self, job: Job) -> None:
-        self._drop_task()
-        self._task = self._progress.add_task(_label(job), total=1.0, detail="")
+        self._drop(_WAITING)
+        self._tasks[job.id] = self._progress.add_task(_label(job), total=1.0, detail="")
 
     @override
     def stage(self, job: Job, name: str) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, detail=name)
+        self._stages[job.id] = name
+        self._progress.update(self._tasks[job.id], detail=name)
 
     @override
     def progress(self, job: Job, progress: media.Progress) -> None:
-        if self._task is not None and progress.fraction is not None:
+        if progress.fraction is not None:
             speed = f"{progress.speed:.1f}x" if progress.speed else ""
             eta = f"ETA {progress.eta_s:.0f} s" if progress.eta_s is not None else ""
-            self._progress.update(self._task, completed=progress.fraction, detail=f"ffmpeg {speed} {eta}")
+            detail = f"{self._stages[job.id]} {speed} {eta}"
+            self._progress.update(self._tasks[job.id], completed=progress.fraction, detail=detail)
 
     @override
     def ended(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        self._drop_task()
+        self.attempts.append(outcome.attempt_id)
+        self.dead += outcome.verdict.status is JobStatus.DEAD
+        self._drop(outcome.job.id)
+        self._stages.pop(outcome.job.id, None)
         manifest = outcome.manifest
         line = display.cell(outcome.status).append(
             f"  {_label(outcome.job)}  {display.seconds(manifest.duration_ms)}", style="default"
@@ -142,18 +160,17 @@ class Bars(Observer):
 
     def wait(self, due: datetime) -> None:
         """Say until when nothing can be done."""
-        self._drop_task()
+        self._drop(_WAITING)
         detail = f"the next attempt starts at {due:%H:%M:%S} UTC"
-        self._task = self._progress.add_task("waiting for a retry", total=None, detail=detail)
+        self._tasks[_WAITING] = self._progress.add_task("waiting for a retry", total=None, detail=detail)
 
     def _print(self, line: object) -> None:
         if not self._progress.disable:
             self._progress.console.print(line)
 
-    def _drop_task(self) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+    def _drop(self, name: str) -> None:
+        if name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(name))
 
 
 def _label(job: Job) -> str:

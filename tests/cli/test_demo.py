@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.cli.conftest import Answer
@@ -12,7 +13,7 @@ from tests.clips import Clips
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()"]
-JOB_TYPES = {"upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1"}
+OF_UPLOADS = {"upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1"}
 
 
 def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -37,18 +38,21 @@ def finish(process: subprocess.Popen[str]) -> Answer:
 
 
 def test_demo(tmp_path: Path, clips: Clips) -> None:
-    """For people: a table of three outputs. For scripts: one JSON document, with the files' places. Exit code 0."""
+    """The video's three outputs, an edit of it, and the three of that, on one trace: a table, or JSON. Exit code 0."""
     for_people = start(tmp_path / "one", "demo")  # makes a clip of its own
     for_scripts = start(tmp_path / "other", "demo", clips.landscape(), "--json")
     shown, told = finish(for_people), finish(for_scripts)
 
     assert shown.code == 0, shown.err
-    assert all(job_type in shown.out for job_type in JOB_TYPES)
-    assert shown.out.count("completed") == 3
+    assert all(shown.out.count(job_type) == 2 for job_type in OF_UPLOADS)
+    assert shown.out.count("create_video_export_v1") == 1
+    assert shown.out.count("completed") == 7
     assert "mediajobs jobs list --trace" in shown.out
 
     assert told.code == 0, told.err
-    assert {job["jobType"] for job in told.json["jobs"]} == JOB_TYPES
+    assert Counter(job["jobType"] for job in told.json["jobs"]) == Counter(
+        [*OF_UPLOADS, *OF_UPLOADS, "create_video_export_v1"]
+    )
     for job in told.json["jobs"]:
         assert (job["status"], job["error"]) == ("completed", None)
         assert job["rtf"] > 0

@@ -1,4 +1,4 @@
-"""Adding videos, and seeing, retrying and cancelling their jobs."""
+"""Seeing, retrying and cancelling jobs."""
 
 from __future__ import annotations
 
@@ -23,47 +23,11 @@ def video(clips: Clips, tmp_path: Path) -> Path:
     return path
 
 
-def test_add_enqueues_one_job_of_each_type(mediajobs: Call, video: Path) -> None:
-    """As data: the upload and its jobs, all of one trace."""
-    added = mediajobs("add", video, "--json").json
-    assert added["upload"]["filename"] == video.name
-    assert {job["jobType"] for job in added["jobs"]} == {
-        "upload_thumb_v1",
-        "upload_edit_proxy_v1",
-        "upload_audio_envelope_v1",
-    }
-    assert {job["status"] for job in added["jobs"]} == {"queued"}
-    assert len({job["traceId"] for job in added["jobs"]}) == 1
-    assert all(job["created"] for job in added["jobs"])
-
-
-def test_add_again_adds_nothing_unless_forced(mediajobs: Call, video: Path) -> None:
-    """The same file is the same upload and the same jobs; --force asks for them anew."""
-    first = mediajobs("add", video, "--json").json
-    again = mediajobs("add", video, "--json").json
-    forced = mediajobs("add", video, "--json", "--force", "--type", THUMB, "--priority", 7).json
-    assert again["upload"] == forced["upload"] == first["upload"]
-    assert [job["created"] for job in again["jobs"]] == [False] * 3
-    assert [job["id"] for job in again["jobs"]] == [job["id"] for job in first["jobs"]]
-    (job,) = forced["jobs"]
-    assert (job["jobType"], job["priority"], job["force"], job["created"]) == (THUMB, 7, True, True)
-    assert "Nothing new was enqueued" in mediajobs("add", video).out
-
-
-def test_add_for_people(mediajobs: Call, video: Path) -> None:
-    """A table and what to do next on standard output, and nothing but them."""
-    answer = mediajobs("add", video)
-    assert answer.code == 0
-    assert answer.out.startswith("Upload ")
-    assert THUMB in answer.out
-    assert "mediajobs work" in answer.out
-
-
 def test_list_and_its_conditions(mediajobs: Call, video: Path) -> None:
     """Newest first; each condition picks what it says."""
     added = mediajobs("add", video, "--json").json
     ids = [job["id"] for job in added["jobs"]]
-    trace, upload = added["jobs"][0]["traceId"], added["upload"]["id"]
+    trace, upload = added["jobs"][0]["traceId"], added["uploads"][0]["id"]
     now = datetime.now(UTC)
 
     def listed(*conditions: object) -> list[str]:

@@ -21,12 +21,15 @@ def every_command(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, .
 
 
 COMMANDS = dict(every_command(commands))
+SERVING = {"code-server", "daemon", "web", "worker"}
+"""Parts that run until they are stopped, and print nothing but their log."""
 
 
 def test_the_commands() -> None:
     """The whole list; scripts hang on these names."""
     assert {" ".join(words) for words in COMMANDS} == {
-        *("demo", "add", "work", "attempt", "doctor"),
+        *("demo", "up", "add", "work", "attempt", "doctor", "export"),
+        *SERVING,
         *("jobs", "jobs list", "jobs show", "jobs retry", "jobs cancel"),
         *("history", "history export", "history stats"),
     }
@@ -41,12 +44,19 @@ def test_every_command_explains_itself(mediajobs: Call, words: tuple[str, ...], 
     assert answer.out.startswith(f"Usage: mediajobs {' '.join(words)}")
     assert (COMMANDS[words].help or "").split("\n")[0].split()[0] in answer.out
     for parameter in COMMANDS[words].params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{parameter.name} says nothing"
             assert parameter.opts[-1] in answer.out
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if not isinstance(COMMANDS[words], click.Group)])
+PRINTING = [
+    words
+    for words, command in COMMANDS.items()
+    if not isinstance(command, click.Group) and words[0] not in SERVING | {"up"}
+]
+
+
+@pytest.mark.parametrize("words", PRINTING)
 def test_everything_that_prints_data_has_a_form_for_scripts(words: tuple[str, ...]) -> None:
     """`--json` everywhere; the export chooses among more."""
     option = "--format" if words == ("history", "export") else "--json"

@@ -1,0 +1,237 @@
+"""`mediajobs export`: ask for a timeline to be rendered, or see beforehand what that would take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+from typing_extensions import override
+
+from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.errors import TimelineError
+from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
+from mediajobs_dagster.job_types.video_export.times import exact
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.sources.exports import Exports, Prepared, Preview, Requested
+    from mediajobs_dagster.sources.forecast import Forecast
+
+
+class Rate(click.ParamType[Fraction]):
+    """Frames a second, such as 25 or 30000/1001."""
+
+    name = "fps"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        try:
+            rate = exact(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if rate <= 0:
+            self.fail("a frame rate is above 0", param, ctx)
+        return rate
+
+
+def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
+    return click.Choice([each.value for each in kind])
+
+
+_PROFILE = "draft is there soon, high looks best."
+_CODEC = "What the picture is encoded in; every player knows h264."
+_HARDWARE = "Encode on graphics hardware; where there is none, a note in the manifest says so."
+
+
+@click.command()
+@click.argument("timeline", type=click.Path(path_type=Path))
+@click.option("--profile", type=_one_of(Profile), default=Profile.STANDARD.value, show_default=True, help=_PROFILE)
+@click.option("--codec", type=_one_of(Codec), default=Codec.H264.value, show_default=True, help=_CODEC)
+@click.option("--hardware", type=_one_of(Hardware), help=_HARDWARE)
+@click.option("--allow-untonemapped", is_flag=True, help="Render HDR sources even where they cannot be tone-mapped.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be run, and what it would take.")
+@click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
+@click.option("--rate", type=Rate(), help="Frames a second that an edit decision list (.edl) counts in.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option("--trace", "trace_id", type=display.TraceId(), help="Belong to this trace; default: a new one.")
+@click.option("--force", is_flag=True, help="Render it again even if there is an export that is up to date.")
+@display.json_option
+@click.pass_obj
+def export(
+    session: Session,
+    timeline: Path,
+    profile: str,
+    codec: str,
+    hardware: str | None,
+    allow_untonemapped: bool,
+    only_plan: bool,
+    to_otio: Path | None,
+    rate: Fraction | None,
+    priority: int,
+    trace_id: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Enqueue the rendering of TIMELINE into one video.
+
+    TIMELINE is a .json file (format create_video_v1, see docs/timeline.md), an .otio file, or any other that an
+    installed OpenTimelineIO adapter reads. It refers to uploads by id, by file name or by where they came from; add
+    them first with `mediajobs add`. Every fault is listed at once, and then nothing is enqueued.
+
+    The same edit of the same content is rendered once; asked for again, the earlier export is shown.
+    """
+    from mediajobs_dagster.sources.documents import read_document
+    from mediajobs_dagster.sources.exports import Exports
+
+    params = ExportParams(
+        profile=Profile(profile),
+        codec=Codec(codec),
+        hardware=Hardware(hardware) if hardware else None,
+        allow_untonemapped=allow_untonemapped,
+    )
+    exports = Exports(session.history, session.storage)
+    try:
+        document = read_document(timeline, rate=rate)
+        prepared = exports.prepare(document.content, document.faults)
+    except TimelineError as error:
+        if as_json and error.faults:
+            display.print_json({"error": error.code, "faults": list(error.faults)})
+            raise click.exceptions.Exit(2) from None
+        raise
+    asked = _Asked(session, exports, prepared, params, document.notes, as_json)
+    if to_otio is not None:
+        asked.write(to_otio)
+    elif only_plan:
+        asked.show_plan()
+    else:
+        asked.enqueue(priority=priority, trace_id=trace_id, force=force)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    session: Session
+    exports: Exports
+    prepared: Prepared
+    params: ExportParams
+    notes: tuple[str, ...]
+    as_json: bool
+
+    def write(self, path: Path) -> None:
+        """Write the timeline for other programs."""
+        from mediajobs_dagster.sources.otio.writing import write_otio
+
+        notes = (*self.notes, *write_otio(self.prepared.timeline, self.prepared.uploads, path))
+        if self.as_json:
+            display.print_json({"written": str(path), "notes": notes})
+            return
+        console = display.console()
+        console.print(f"Written: {path}")
+        _print_notes(console, notes)
+
+    def enqueue(self, *, priority: int, trace_id: str | None, force: bool) -> None:
+        """Ask for it."""
+        requested = self.exports.request(
+            self.prepared,
+            params=self.params.to_json(),
+            trace_id=trace_id,
+            priority=priority,
+            max_attempts=self.session.settings.max_attempts,
+            force=force,
+        )
+        if self.as_json:
+            earlier = requested.export
+            display.print_json(
+                {
+                    "job": requested.job.to_json(),
+                    "created": requested.created,
+                    "upToDate": earlier.to_json() if earlier else None,
+                    "notes": self.notes,
+                }
+            )
+            return
+        console = display.console()
+        _print_notes(console, self.notes)
+        self._print(console, requested)
+
+    def _print(self, console: Console, requested: Requested) -> None:
+        if requested.export:
+            local = self.session.storage.local_path(requested.export.storage_key)
+            console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
+            console.print(str(local or requested.export.storage_key), soft_wrap=True)
+            console.print("Render it again with --force.")
+            return
+        console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
+        if not requested.created:
+            console.print("It was asked for before; this is that job.")
+        console.print("Render it: mediajobs work (or wait, if mediajobs is up)")
+
+    # --- the plan ----------------------------------------------------------------------------------------------------
+
+    def show_plan(self) -> None:
+        """Show the commands, the inputs and the forecast."""
+        from mediajobs_dagster.attempts.capabilities import capabilities_of
+        from mediajobs_dagster.media.run import Runner
+        from mediajobs_dagster.sources.exports import preview
+        from mediajobs_dagster.sources.forecast import forecast
+
+        runner = Runner.from_settings(self.session.settings)
+        planned = preview(self.prepared, self.params, capabilities_of(runner))
+        expected = forecast(self.session.history, planned.layout, self.params)
+        commands = [["ffmpeg", *command.arguments(runner.guards)] for command in planned.commands]
+        if self.as_json:
+            self._print_plan_json(planned, expected, commands)
+            return
+        console = display.console()
+        _print_notes(console, self.notes)
+        layout = planned.layout
+        length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
+        console.print(f"{layout.width}x{layout.height}, {length}; {self.params.codec}, profile {self.params.profile}")
+        console.print(display.table(("Input", "Upload", "File", "Read"), self._inputs(planned), title="Inputs"))
+        console.print(_told(expected))
+        for command in commands:
+            console.print()
+            display.print_command(console, command)
+
+    def _inputs(self, planned: Preview) -> list[tuple[object, ...]]:
+        return [
+            (name, reading.upload_id, self.prepared.uploads[reading.upload_id].filename, reading.access)
+            for name, reading in planned.inputs.items()
+        ]
+
+    def _print_plan_json(self, planned: Preview, expected: Forecast | None, commands: list[list[str]]) -> None:
+        layout = planned.layout
+        display.print_json(
+            {
+                "canvas": {"width": layout.width, "height": layout.height, "fps": str(layout.fps)},
+                "frames": layout.frames,
+                "durationSeconds": float(layout.seconds),
+                "inputs": [
+                    {"name": name, "uploadId": reading.upload_id, "access": reading.access}
+                    for name, reading in planned.inputs.items()
+                ],
+                "commands": commands,
+                "forecast": asdict(expected) if expected else None,
+                "notes": self.notes,
+            }
+        )
+
+
+def _told(expected: Forecast | None) -> str:
+    if expected is None:
+        return "No forecast yet: there was no export with these options."
+    return (
+        f"Forecast, from {expected.attempts} earlier exports: {expected.seconds:.1f} s, "
+        f"{display.size(expected.bytes)}, {expected.memory_mb:.0f} MiB of memory."
+    )
+
+
+def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
+    for note in notes:
+        console.print(Text(f"Note: {note}", style="yellow"), soft_wrap=True)

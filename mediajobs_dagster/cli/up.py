@@ -1,0 +1,148 @@
+"""`mediajobs up`: everything one machine needs, in one command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
+from mediajobs_dagster.supervisor.part import PartSpec
+from mediajobs_dagster.supervisor.supervisor import Supervisor
+
+_PACKAGE = Path(__file__).parents[1]
+
+_PATIENCE_S = 120.0
+_MARGIN_S = 5.0
+"""What a part may take to stop beyond the grace time of the runs."""
+
+_READINESS = """{
+  workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }
+  instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } }
+}"""
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the Dagster UI; it has no login.")
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option("--reload", is_flag=True, help="Start the code anew whenever a file of mediajobs changes.")
+@click.pass_obj
+def up(session: Session, host: str, port: int, reload: bool) -> None:
+    """Start everything: code server, daemon and Dagster UI; stop it with Ctrl-C.
+
+    What dies is started again. Jobs that run when it stops go back into the queue, and are run at the next start.
+    """
+    settings = session.settings
+    url = f"http://{host}:{port}"
+    note = f"process {os.getpid()}, Dagster UI at {url}"
+    with sole_user_of(settings.home, note), tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
+        check_port(host, port)
+        session.history.check()  # the parts would trip over each other making the database
+        specs = _parts(Path(folder) / "code.sock", host, port, settings.shutdown_grace_s)
+        probe = _Readiness(url, since=time.time())
+        lines = Lines([spec.name for spec in specs])
+        supervisor = Supervisor(specs, lines.say, is_ready=probe.ask, patience_s=_PATIENCE_S)
+        with _stopped_by_signals(supervisor), _watching_code(supervisor, lines, enabled=reload):
+            lines.say("up", f"starting; data is kept in {settings.home}")
+            supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))
+        lines.say("up", "stopped")
+
+
+def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[PartSpec]:
+    """In the order in which they are stopped."""
+    mediajobs = (sys.executable, "-m", _PACKAGE.name)
+    code = ("--code", str(socket), "--supervised")
+    return [
+        PartSpec("daemon", (*mediajobs, "daemon", *code), grace_s=_MARGIN_S),
+        PartSpec("code", (*mediajobs, "code-server", "--listen", str(socket), "--supervised"), grace_s + _MARGIN_S),
+        PartSpec("web", (*mediajobs, "web", *code, "--host", host, "--port", str(port)), grace_s=_MARGIN_S),
+    ]
+
+
+class Lines:
+    """What the parts say, one line at a time, each behind the name of its part."""
+
+    _COLOURS = ("cyan", "magenta", "blue")
+
+    def __init__(self, names: list[str]) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._colours = dict(zip(names, self._COLOURS, strict=False))
+        self._width = max(map(len, names))
+        self._lock = Lock()
+
+    def say(self, name: str, line: str) -> None:
+        """Print a line; from any thread."""
+        head = Text(f"{name:<{self._width}} | ", style=self._colours.get(name, "bold green"))
+        with self._lock:
+            self._console.print(head + Text.from_ansi(line))
+
+
+class _Readiness:
+    """Whether the web server answers, knows our code, and hears of the daemon."""
+
+    def __init__(self, url: str, *, since: float) -> None:
+        self._request = urllib.request.Request(
+            f"{url}/graphql", json.dumps({"query": _READINESS}).encode(), {"Content-Type": "application/json"}
+        )
+        self._since = since
+
+    def ask(self) -> bool:
+        try:
+            with urllib.request.urlopen(self._request, timeout=10) as response:
+                data: Any = json.load(response)["data"]
+        except OSError:
+            return False
+        entries: list[Any] = data["workspaceOrError"].get("locationEntries", [])
+        loaded = [entry["locationOrLoadError"] and entry["locationOrLoadError"]["__typename"] for entry in entries]
+        statuses: list[Any] = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+        beats = [each["lastHeartbeatTime"] or 0.0 for each in statuses if each["required"]]
+        return loaded == ["RepositoryLocation"] and bool(beats) and all(beat >= self._since for beat in beats)
+
+
+@contextmanager
+def _stopped_by_signals(supervisor: Supervisor) -> Generator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watching_code(supervisor: Supervisor, lines: Lines, *, enabled: bool) -> Generator[None]:
+    stop = threading.Event()
+
+    def watch() -> None:
+        from watchfiles import PythonFilter, watch  # only now: it starts threads of its own
+
+        for changes in watch(_PACKAGE, watch_filter=PythonFilter(), stop_event=stop):
+            names = sorted({Path(path).name for _, path in changes})
+            lines.say("up", f"{', '.join(names)} changed: the code starts anew; runs under way go back into the queue")
+            supervisor.renew("daemon", "code")
+
+    if enabled:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()

@@ -1,0 +1,54 @@
+"""`mediajobs worker`: carry out the runs of a cluster on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.job_types.base import Lane
+
+
+@click.command()
+@click.option("--queues", default=",".join(Lane), show_default=True, help="Lanes to take runs from, with commas.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=2, show_default=True, help="Runs to carry out at once."
+)
+@click.option("--hostname", help="Name to put on record; default: MEDIAJOBS_HOSTNAME, else the machine's own.")
+@click.pass_obj
+def worker(session: Session, queues: str, concurrency: int, hostname: str | None) -> None:
+    """Carry out the runs of a cluster on this machine, until it is told to stop.
+
+    Start one on every machine that shall work. All of them, the daemon and the web server share one PostgreSQL
+    (MEDIAJOBS_DATABASE_URL), one object storage (MEDIAJOBS_STORAGE_URL), one Redis (MEDIAJOBS_CELERY_URL), and the
+    dagster.yaml in DAGSTER_HOME.
+
+    An encode uses all the cores it is granted, so a few runs at once are enough. A worker with `--queues light`
+    keeps thumbnails from waiting behind encodes.
+
+    SIGTERM or Ctrl-C stops it in order: runs under way are interrupted, and their jobs go back to the queue for other
+    workers, within MEDIAJOBS_SHUTDOWN_GRACE_S seconds.
+    """
+    # Dagster and Celery take a second to import: only a command that needs them waits for that.
+    from mediajobs_dagster.orchestration.build import build_definitions
+    from mediajobs_dagster.orchestration.parts import Parts
+
+    try:
+        from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
+    except ModuleNotFoundError as error:
+        raise RequestError(f"{error.name} is missing: install mediajobs with the extra `cluster`.") from error
+
+    lanes = _lanes(queues)
+    settings = session.settings.model_copy(update={"hostname": hostname}) if hostname else session.settings
+    parts = Parts(session.registry, settings)
+    code = ClusterWorker(parts, build_definitions(parts), lanes, concurrency).run()
+    raise click.exceptions.Exit(code)
+
+
+def _lanes(queues: str) -> Sequence[Lane]:
+    try:
+        return [Lane(name.strip()) for name in queues.split(",")]
+    except ValueError:
+        raise RequestError(f"There is no queue {queues!r}; choose from {', '.join(Lane)}.") from None
