@@ -1,3 +1,9 @@
 """The fixtures of all tests; each plugin brings the ones of its own subject."""
 
+import signal
+
 pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.clips", "tests.platform"]
+
+# A shell starts what it puts into the background with SIGINT ignored, and Python leaves it so. The tests of interrupts,
+# and the programs they start, need it as it is in the foreground.
+signal.signal(signal.SIGINT, signal.default_int_handler)

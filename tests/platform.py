@@ -15,15 +15,47 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.recovery import Fate
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.sources.intake import Intake
 from mediajobs_dagster.storage import Storage, open_storage
+
+
+class Collects(Observer):
+    """Keeps every outcome, whole, and passes everything on."""
+
+    def __init__(self, outcomes: list[Outcome], next_one: Observer | None = None) -> None:
+        self._outcomes, self._next = outcomes, next_one or Observer()
+
+    def started(self, job: Job) -> None:
+        self._next.started(job)
+
+    def stage(self, job: Job, name: str) -> None:
+        self._next.stage(job, name)
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        self._next.progress(job, progress)
+
+    def ended(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._next.ended(outcome)
+
+
+class AllGone:
+    """Knows that no run lives any more, however it is asked."""
+
+    def of_dispatch(self, dispatch_id: str) -> Fate:
+        return Fate.GONE
+
+    def of_run(self, run_id: str) -> Fate:
+        return Fate.GONE
 
 
 @dataclass
@@ -36,8 +68,8 @@ class Platform:
     storage: Storage
 
     def add(self, path: Path | str, *job_types: str, **options: Any) -> Upload:
-        """Register a file and enqueue its jobs (all types if none is named)."""
-        chosen = [self.registry[name] for name in job_types] or list(self.registry)
+        """Register a file and enqueue its jobs (all that are made of one upload, if none is named)."""
+        chosen = [self.registry[name] for name in job_types] or self.registry.of_uploads()
         upload, _ = Intake(self.history, self.storage).add(
             str(path), chosen, max_attempts=options.pop("max_attempts", self.settings.max_attempts), **options
         )
@@ -56,7 +88,8 @@ class Platform:
         outcomes: list[Outcome] = []
         with Worker.open(self.settings, self.registry) as worker:
             for dispatch in list(self._dispatches()):
-                outcomes += work_off(worker, dispatch.id, run_id="run", observer=observer or Observer())
+                job_type = self.registry[dispatch.job_type]
+                work_off(worker, job_type, dispatch.id, run_id="run", observer=Collects(outcomes, observer))
         return outcomes
 
     def job(self, upload: Upload, job_type: str) -> Job:

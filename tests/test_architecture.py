@@ -30,25 +30,29 @@ BELOW: dict[str, tuple[str, ...]] = {
         *("errors", "models", "settings", "history", "storage", "media", "resilience", "job_types", "attempts"),
         "sources",
     ),
+    "supervisor": ("errors",),
     "definitions": ("job_types", "orchestration"),
+    "preload": ("definitions",),
     "cli": (
         *("errors", "models", "settings", "history", "storage", "media", "resilience", "job_types", "attempts"),
-        *("sources", "orchestration", "definitions"),
+        *("sources", "orchestration", "supervisor", "definitions"),
     ),
+    "__main__": ("cli",),
 }
 """What each part may import, besides itself and the version number."""
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "dagster": ("orchestration", "definitions"),
-    "sqlalchemy": ("history",),
+    "sqlalchemy": ("history", "orchestration"),  # Dagster's own storage is SQLAlchemy too
     "alembic": ("history",),
     "psycopg2": ("history",),
     "sqlite3": ("history",),
-    "subprocess": ("media",),
+    "subprocess": ("media", "supervisor"),
     "boto3": ("storage",),
     "botocore": ("storage",),
     "s3transfer": ("storage",),
     "click": ("cli",),
+    "opentimelineio": ("sources",),
 }
 """The libraries that are one part's own business."""
 

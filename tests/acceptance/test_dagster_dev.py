@@ -24,7 +24,6 @@ from tests.servers.dagster_dev import DagsterDev, running_dagster_dev
 
 THUMB = Thumbnail.name
 
-pytestmark = pytest.mark.xdist_group("dagster_dev")  # one server for all of them
 
 RUNS = """query($filter: RunsFilter!) {
   runsOrError(filter: $filter) { ... on Runs { results { runId jobName status tags { key value } } } }
@@ -80,7 +79,7 @@ def test_daemon_runs_what_is_added_and_runs_are_found_by_trace(dev: DagsterDev, 
     """The sensors start a run for each job; filtering by `traceId` gives exactly the runs of that trace."""
     upload = shared.add(real_footage("bigbuckbunny.mp4"))
     other = shared.add(clips.landscape(), THUMB)
-    jobs = dev.wait_for(lambda: ended(shared, upload.trace_id, len(shared.registry)), timeout_s=120)
+    jobs = dev.wait_for(lambda: ended(shared, upload.trace_id, len(shared.registry.of_uploads())), timeout_s=120)
     dev.wait_for(lambda: ended(shared, other.trace_id, 1), timeout_s=120)
     assert {job.status for job in jobs} == {JobStatus.COMPLETED}
 
@@ -172,7 +171,7 @@ def test_backfill_over_three_days_reports_only_the_corrupt_upload(
 
     assert {shared.job(upload, THUMB).status for upload in good} == {JobStatus.COMPLETED}
     assert shared.job(corrupt, THUMB).error_code == "INPUT_NOT_MEDIA"
-    checks = dev.ask(CHECKS, key={"path": ["thumbnail"]}, name="every_upload_has_its_output")["assetCheckExecutions"]
+    checks = dev.ask(CHECKS, key={"path": ["thumbnail"]}, name="every_subject_has_its_output")["assetCheckExecutions"]
     ours = {run["runId"] for run in runs}
     evaluations = {check["evaluation"]["partition"]: check["evaluation"] for check in checks if check["runId"] in ours}
     verdicts = {day: evaluation["success"] for day, evaluation in evaluations.items()}

@@ -1,4 +1,7 @@
-"""The deployed configuration on real servers: PostgreSQL for history and Dagster, S3 for objects and logs."""
+"""The deployed configuration on real servers: PostgreSQL for history and Dagster, S3 for objects and logs.
+
+The runs are carried out in this process; tests/cluster has the workers.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.orchestration.build import build_definitions
+from mediajobs_dagster.orchestration.celery.launcher import LaneRunLauncher
 from mediajobs_dagster.orchestration.local_runs import LocalRuns
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.settings import Settings
@@ -49,15 +53,17 @@ def test_jobs_run_on_postgres_and_s3(
             "AWS_ACCESS_KEY_ID": s3_server.access_key,
             "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
+            "MEDIAJOBS_CELERY_URL": "redis://127.0.0.1:1/0",  # nobody is there, and nobody asks
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         settings = s3_settings.model_copy(update={"database_url": history_url})
         history = stack.enter_context(History.open(settings.database_url))
-        reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(DEPLOY))
+        reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(DEPLOY), config_filename="dagster.celery.yaml")
         instance = stack.enter_context(dg.DagsterInstance.from_ref(reference))
         assert isinstance(instance.run_storage, PostgresRunStorage)
         assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
+        assert isinstance(instance.run_launcher, LaneRunLauncher)
 
         platform = Platform(settings, Registry.standard(), history, open_storage(settings))
         upload = platform.add(clips.landscape())
@@ -65,7 +71,7 @@ def test_jobs_run_on_postgres_and_s3(
         LocalRuns(parts, build_definitions(parts), instance).work_off()
         parts.history.close()
 
-        for job_type in platform.registry:
+        for job_type in platform.registry.of_uploads():
             assert platform.job(upload, job_type.name).status is JobStatus.COMPLETED
             (key,) = job_type.output_keys(upload.id)
             assert platform.storage.stat(key).bytes > 0

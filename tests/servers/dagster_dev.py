@@ -29,6 +29,7 @@ class DagsterDev:
 
     url: str
     log: Path
+    pid: int
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Ask the GraphQL server; the answer's data."""
@@ -50,8 +51,8 @@ class DagsterDev:
 
 
 @contextmanager
-def running_dagster_dev(home: Path, **environment: str) -> Iterator[DagsterDev]:
-    """Run it on `home` until the block ends; all of its processes are gone then."""
+def running_dagster_dev(home: Path, *, cwd: Path = PROJECT, **environment: str) -> Iterator[DagsterDev]:
+    """Run it on `home`, with the configuration in `cwd`, until the block ends; all of its processes are gone then."""
     home.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -60,14 +61,14 @@ def running_dagster_dev(home: Path, **environment: str) -> Iterator[DagsterDev]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            cwd=cwd,
             env={**os.environ, "MEDIAJOBS_HOME": str(home), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    dev = DagsterDev(f"http://127.0.0.1:{port}", log)
+    dev = DagsterDev(f"http://127.0.0.1:{port}", log, process.pid)
     try:
         dev.wait_for(lambda: _answers(dev, process), timeout_s=START_TIMEOUT_S)
         yield dev

@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -74,10 +75,9 @@ def no_cloud_account() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server for the whole session."""
-    folder = tmp_path_factory.mktemp("s3")
+@contextmanager
+def running_s3(folder: Path) -> Iterator[S3Server]:
+    """A server that keeps everything in `folder`; stopped at the end."""
     root, log = folder / "buckets", folder / "rclone.log"
     root.mkdir()
     server = S3Server(0, root)
@@ -97,6 +97,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server for the whole session."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture

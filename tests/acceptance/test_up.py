@@ -1,0 +1,268 @@
+"""`mediajobs up`, used and maltreated: what is asked for starts at once, and nothing that dies takes work with it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+import mediajobs_dagster
+from mediajobs_dagster.errors import IllegalTransitionError
+from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.media.tools import Tools
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, Upload
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import open_storage
+from tests.clips import Clips
+from tests.platform import Platform
+from tests.servers.dagster_dev import PROJECT
+from tests.servers.mediajobs_up import MediajobsUp, command_line, free_port, running_up
+
+THUMB, PROXY = Thumbnail.name, EditProxy.name
+
+pytestmark = pytest.mark.timeout(240)
+
+RUN = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"""
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "mediajobs") { __typename } }"""
+
+
+@contextmanager
+def platform_on(home: Path) -> Iterator[Platform]:
+    """The platform on a server's data folder; the server does the work."""
+    settings = Settings.load(_env_file=None, home=home)
+    with History.open(settings.database_url) as history:
+        yield Platform(settings, Registry.standard(), history, open_storage(settings))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder that the server and the tests share."""
+    return tmp_path_factory.mktemp("up") / "home"
+
+
+@pytest.fixture(scope="module")
+def up(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediajobsUp]:
+    """The server for most tests of this module: five encodes at once, so that all of them can be hit together."""
+    project = tmp_path_factory.mktemp("project")
+    config = (PROJECT / "dagster.yaml").read_text()
+    config = re.sub(r"(max_concurrent_runs): \d+", r"\1: 6", config)
+    config = re.sub(r"(value: heavy\n\s+limit): \d+", r"\1: 5", config)
+    (project / "dagster.yaml").write_text(config)
+    with running_up(home, cwd=project, MEDIAJOBS_RETRY_BASE_S="0.5", MEDIAJOBS_LEASE_S="15") as server:
+        yield server
+
+
+@pytest.fixture
+def shared(home: Path) -> Iterator[Platform]:
+    """The platform of that server."""
+    with platform_on(home) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def long_clip(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two minutes of 1080p: an encode of it is still under way whenever a test looks."""
+    return full_hd(tools, tmp_path_factory.mktemp("long") / "long.mp4", seconds=120)
+
+
+def full_hd(tools: Tools, path: Path, *, seconds: int) -> Path:
+    """A clip of that length in 1080p."""
+    source = ["-f", "lavfi", "-i", f"testsrc2=size=1920x1080:rate=30:d={seconds}"]
+    encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)]
+    subprocess.run([tools.ffmpeg, "-v", "error", *source, *encode], check=True)
+    return path
+
+
+def job_of(platform: Platform, upload: Upload, job_type: str) -> Job:
+    """The newest job of that type on that upload, as it is now."""
+    return platform.history.jobs.list(JobFilter(subject_id=upload.id, job_type=job_type), limit=1)[0]
+
+
+def running(platform: Platform, upload: Upload, job_type: str) -> Attempt | None:
+    """The attempt under way, once it has started ffmpeg."""
+    attempts = platform.attempts(upload, job_type)
+    return attempts[-1] if attempts and attempts[-1].status is AttemptStatus.RUNNING and ffmpegs_of(upload) else None
+
+
+def ffmpegs_of(upload: Upload) -> list[psutil.Process]:
+    """The ffmpeg processes that read this upload."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"].startswith("ffmpeg") and upload.id in str(
+                (Path(process.cwd()) / "source").resolve()
+            ):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
+    """The run is Dagster's: with the trace, the day and the dispatch as tags, and forked off the warm server."""
+    upload = shared.add(clips.landscape(), THUMB, force=True)
+    job = up.wait_for(lambda: done(shared, upload, THUMB), timeout_s=30)
+    (attempt,) = shared.attempts(upload, THUMB)
+    run = up.wait_for(lambda: finished_run(up, attempt), timeout_s=30)
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert (job.status, run["status"]) == (JobStatus.COMPLETED, "SUCCESS")
+    assert tags["traceId"] == job.trace_id
+    assert tags["dagster/partition"] == upload.created_at.date().isoformat()
+    assert tags["dagster/partition_set"] == f"{THUMB}_partition_set"
+    assert tags["mediajobs/subject"] == upload.id
+    # A sensor's tick takes longer than this to come: the daemon saw the job itself.
+    assert "dagster/sensor_name" not in tags
+    assert any("forkserver" in " ".join(command_line(each)) for each in up.part("code-server").children())
+
+
+def test_second_up_on_the_folder_is_refused(up: MediajobsUp, home: Path) -> None:
+    """Exit code 2, and a sentence that says who has the folder."""
+    code, said = try_up(home, free_port())
+    assert code == 2
+    assert "ALREADY_RUNNING" in said
+    assert str(up.pid) in said
+    assert up.url in said
+
+
+def test_taken_port_is_refused_with_its_holder(tmp_path: Path) -> None:
+    """The process that listens there is named."""
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        code, said = try_up(tmp_path / "home", holder.getsockname()[1])
+    assert code == 2
+    assert "PORT_TAKEN" in said
+    assert f"process {psutil.Process().pid}" in said
+
+
+def test_terminating_a_run_stops_its_work(up: MediajobsUp, shared: Platform, long_clip: Path) -> None:
+    """Terminated from the UI in mid-ffmpeg: ffmpeg dies, attempt and job are cancelled, the run is CANCELED."""
+    upload = shared.add(long_clip, PROXY, force=True)
+    attempt = up.wait_for(lambda: running(shared, upload, PROXY), timeout_s=60)
+    answer = up.ask(TERMINATE, id=attempt.run_id)
+    assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    job = up.wait_for(lambda: done(shared, upload, PROXY), timeout_s=30)
+    run = up.wait_for(lambda: finished_run(up, attempt), timeout_s=30)
+    assert (job.status, run["status"]) == (JobStatus.CANCELLED, "CANCELED")
+    assert [each.status for each in shared.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
+    assert ffmpegs_of(upload) == []
+
+
+def test_killed_run_process_is_recorded_as_lost_and_its_job_done_again(
+    up: MediajobsUp, shared: Platform, clips: Clips
+) -> None:
+    """kill -9 in mid-encode: within a minute the attempt is lost, and a further one completes the job."""
+    upload = shared.add(clips.detailed(), PROXY, force=True)
+    attempt = up.wait_for(lambda: running(shared, upload, PROXY), timeout_s=60)
+    for process in up.run_processes():
+        process.kill()
+    up.wait_for(lambda: shared.attempts(upload, PROXY)[0].status is AttemptStatus.LOST, timeout_s=60)
+    job = up.wait_for(lambda: done(shared, upload, PROXY), timeout_s=90)
+    assert job.status is JobStatus.COMPLETED
+    assert [each.status for each in shared.attempts(upload, PROXY)] == [AttemptStatus.LOST, AttemptStatus.SUCCESS]
+    assert finished_run(up, attempt)["status"] == "FAILURE"
+
+
+def test_killed_daemon_starts_again_and_loses_nothing(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
+    """What is added while it is dead is done when it is back."""
+    killed = up.part("daemon")
+    killed.kill()
+    upload = shared.add(clips.landscape(), THUMB, force=True)
+    job = up.wait_for(lambda: done(shared, upload, THUMB), timeout_s=60)
+    assert job.status is JobStatus.COMPLETED
+    assert up.part("daemon").pid != killed.pid
+    assert "ended (killed by SIGKILL); it starts again" in up.said()
+
+
+def test_killed_code_server_has_its_runs_recorded_and_tried_again(
+    up: MediajobsUp, shared: Platform, long_clip: Path, tmp_path: Path
+) -> None:
+    """kill -9 during five runs: each has an attempt that says it was broken off, and a further one."""
+    uploads = [shared.add(path, PROXY, force=True) for path in copies(long_clip, 5, tmp_path)]
+    up.wait_for(lambda: all(running(shared, upload, PROXY) for upload in uploads), timeout_s=60)
+    up.part("code-server").kill()
+    up.wait_for(lambda: all(len(shared.attempts(upload, PROXY)) == 2 for upload in uploads), timeout_s=90)
+    for upload in uploads:
+        first, second = [each.status for each in shared.attempts(upload, PROXY)]
+        assert first in (AttemptStatus.CANCELLED, AttemptStatus.LOST)
+        assert second in (AttemptStatus.RUNNING, AttemptStatus.SUCCESS)
+        with suppress(IllegalTransitionError):  # it is done already
+            shared.history.jobs.cancel(job_of(shared, upload, PROXY).id)
+    up.wait_for(lambda: not any(ffmpegs_of(upload) for upload in uploads), timeout_s=60)
+    ends = {job_of(shared, upload, PROXY).status for upload in uploads}
+    assert ends <= {JobStatus.CANCELLED, JobStatus.COMPLETED}
+
+
+def test_reload_button_starts_the_code_anew(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
+    """The server says what the button does; afterwards runs start as before."""
+    before = up.part("code-server").pid
+    up.ask(RELOAD)
+    up.wait_for(lambda: is_another(up, "code-server", before), timeout_s=60)
+    assert "the code server starts again with the code as it is now" in up.said()
+    upload = shared.add(clips.landscape(), THUMB, force=True)
+    assert up.wait_for(lambda: done(shared, upload, THUMB), timeout_s=60).status is JobStatus.COMPLETED
+
+
+def test_stopping_hands_running_jobs_back_and_leaves_no_process(tmp_path: Path, long_clip: Path) -> None:
+    """SIGTERM in mid-encode: exit 0, the attempt is on record as cancelled, and its job waits for the next start."""
+    with ExitStack() as stack:
+        up = stack.enter_context(running_up(tmp_path / "home", "--reload"))
+        platform = stack.enter_context(platform_on(tmp_path / "home"))
+        family = psutil.Process(up.pid).children(recursive=True)
+        code_server = up.part("code-server").pid
+        Path(mediajobs_dagster.__file__).touch()
+        up.wait_for(lambda: is_another(up, "code-server", code_server), timeout_s=60)
+        upload = platform.add(long_clip, PROXY)
+        up.wait_for(lambda: running(platform, upload, PROXY), timeout_s=60)
+        family += psutil.Process(up.pid).children(recursive=True)
+        assert up.stop(signal.SIGTERM) == 0
+        assert job_of(platform, upload, PROXY).status is JobStatus.QUEUED
+        assert [each.status for each in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
+        assert platform.leftovers() == []
+        assert ffmpegs_of(upload) == []
+        assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+        assert platform.history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,))) == []
+
+
+def done(platform: Platform, upload: Upload, job_type: str) -> Job | None:
+    """The job, once it is over."""
+    job = job_of(platform, upload, job_type)
+    return job if job.status.is_final else None
+
+
+def finished_run(up: MediajobsUp, attempt: Attempt) -> dict[str, object]:
+    """The run of an attempt, once it is over."""
+    run = up.ask(RUN, id=attempt.run_id)["runOrError"]
+    return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else {}
+
+
+def is_another(up: MediajobsUp, command: str, pid: int) -> bool:
+    """Whether a part has a new process."""
+    try:
+        return up.part(command).pid != pid
+    except AssertionError:  # between the two
+        return False
+
+
+def copies(clip: Path, count: int, folder: Path) -> list[Path]:
+    """The clip as so many files; each is an upload of its own."""
+    return [Path(shutil.copy(clip, folder / f"copy-{number}.mp4")) for number in range(count)]
+
+
+def try_up(home: Path, port: int) -> tuple[int, str]:
+    """Run `mediajobs up` to its end: exit code and what it said."""
+    command = [sys.executable, "-m", "mediajobs_dagster", "up", "--port", str(port)]
+    env = {"MEDIAJOBS_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(home)}
+    ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return ended.returncode, ended.stdout + ended.stderr
