@@ -2,16 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes; tests that share a server stay in one of them.
-PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+# Two processes; the tests of a file, which may share a server, stay in one of them.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster
+BENCH := $(BIN)/python -m benchmarks
+BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake history job_log
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test test-cluster bench bench-full check format lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## Install mediajobs and its development tools into .venv
 
@@ -22,11 +24,20 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP) ## Make a thumbnail, an edit proxy and an audio envelope of one video (VIDEO=some.mov)
+demo: $(STAMP) ## Make all outputs of one video, and render an edit of it (VIDEO=some.mov)
 	@$(BIN)/mediajobs demo $(if $(VIDEO),"$(VIDEO)")
 
 test: $(STAMP) ## Run the tests, PostgreSQL and S3 included
 	@$(PYTEST)
+
+test-cluster: $(STAMP) ## Run the tests of a cluster: Celery workers, servers and machines that go away
+	@$(BIN)/pytest tests/cluster
+
+bench: $(STAMP) ## Measure quickly: every benchmark, tables on the screen, JSON in benchmarks/results
+	@for name in $(BENCHMARKS); do $(BENCH).$$name --quick --json benchmarks/results/$$name.json || exit 1; done
+
+bench-full: $(STAMP) ## Measure properly, as for docs/performance.md; takes an hour on two cores, and wants them idle
+	@for name in $(BENCHMARKS); do $(BENCH).$$name --json benchmarks/results/$$name.json || exit 1; done
 
 check: $(STAMP) ## What CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .
@@ -40,7 +51,7 @@ format: $(STAMP) ## Format the code and mend what the linter can mend
 
 lock: $(STAMP) ## Resolve the dependencies anew (asks the package registry)
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra cluster pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 # Versions and hashes only: a lock must not carry the address of the registry it was made against.
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header \
