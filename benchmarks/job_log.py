@@ -1,6 +1,6 @@
 """What an append to the job log costs, at an empty log and at a long one, side by side.
 
-    python benchmarks/job_log.py [--entries 100000] [--appends 500] [--rounds 7] [--json]
+    python -m benchmarks.job_log [--quick] [--json FILE]
 
 Each round appends to both logs in turn, so that a busy moment of the machine falls on both. The product is the median
 round's mean cost of one append.
@@ -8,7 +8,6 @@ round's mean cost of one append.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -16,6 +15,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.report import Row, options, print_report
 from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger, LoggedOutput, StageTiming
 
 STAGES = ("fetch", "probe", "plan", "ffmpeg", "verify", "publish", "record")
@@ -47,8 +47,8 @@ def mean_append_ms(log: JobLogger, entries: list[JobLogEntry]) -> float:
     return (time.perf_counter() - start) * 1000 / len(entries)
 
 
-def measure(entries: int, appends: int, rounds: int) -> dict[str, object]:
-    """Fill one log, then append to both; the report as JSON."""
+def measure(entries: int, appends: int, rounds: int) -> dict[int, list[float]]:
+    """Fill one log, then append to both; the milliseconds of one append, by round and length of the log before."""
     batch = [an_entry(number) for number in range(appends)]
     costs: dict[int, list[float]] = {0: [], entries: []}
     with tempfile.TemporaryDirectory() as folder:
@@ -58,33 +58,29 @@ def measure(entries: int, appends: int, rounds: int) -> dict[str, object]:
             short = JobLogger(Path(folder) / f"short-{number}.json")
             costs[0].append(mean_append_ms(short, batch))
             costs[entries].append(mean_append_ms(long, batch))
-        logged = len(json.loads(long.path.read_bytes()))
-        size = long.path.stat().st_size
-    assert logged == entries + rounds * appends
-    return {
-        "appendsPerRound": appends,
-        "rounds": rounds,
-        "longLogBytes": size,
-        "appendMs": {str(length): {"median": statistics.median(c), "max": max(c)} for length, c in costs.items()},
-    }
+        assert len(json.loads(long.path.read_bytes())) == entries + rounds * appends
+    return costs
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=100_000, help="length of the long log")
+    parser = options(__doc__)
+    parser.add_argument("--entries", type=int, default=None, help="length of the long log (100,000; 10,000 if --quick)")
     parser.add_argument("--appends", type=int, default=500, help="appends in a round")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
-    report = measure(arguments.entries, arguments.appends, arguments.rounds)
-    if arguments.json:
-        print(json.dumps(report, indent=2))
-        return
-    print(f"{arguments.rounds} rounds of {arguments.appends} appends")
-    print(f"{'entries before':>14}  {'median ms':>9}  {'worst ms':>8}")
-    for length, cost in report["appendMs"].items():
-        print(f"{length:>14}  {cost['median']:9.4f}  {cost['max']:8.4f}")
+    entries = arguments.entries or (10_000 if arguments.quick else 100_000)
+    rows = [
+        Row(
+            f"append to a log of {length:,} entries",
+            statistics.median(costs),
+            "ms",
+            rounds=arguments.rounds,
+            spread=(min(costs), max(costs)),
+        )
+        for length, costs in measure(entries, arguments.appends, arguments.rounds).items()
+    ]
+    print_report("The job log", rows, json_file=arguments.json)
 
 
 if __name__ == "__main__":
