@@ -76,9 +76,9 @@ def _job_lists(past: Past) -> list[Ask]:
 
         return query
 
-    def period(chance: random.Random) -> dict[str, datetime]:
+    def of_period(chance: random.Random, job_type: str | None = None) -> JobFilter:
         since, until = _period(past, chance)
-        return {"since": since, "until": until}
+        return JobFilter(job_type=job_type, since=since, until=until)
 
     return [
         listing("all", lambda _: JobFilter()),
@@ -87,8 +87,8 @@ def _job_lists(past: Past) -> list[Ask]:
         listing("several statuses", lambda chance: JobFilter(statuses=tuple(chance.sample(list(JobStatus), 3)))),
         listing("type, status", lambda chance: JobFilter(job_type=chance.choice(TYPES), statuses=(JobStatus.DEAD,))),
         listing("trace", lambda chance: JobFilter(trace_id=past.trace_id(_any(past, chance)))),
-        listing("period", lambda chance: JobFilter(**period(chance))),
-        listing("type, period", lambda chance: JobFilter(job_type=chance.choice(TYPES), **period(chance))),
+        listing("period", of_period),
+        listing("type, period", lambda chance: of_period(chance, chance.choice(TYPES))),
         listing("subject", lambda chance: JobFilter(subject_id=past.subject_id(_any(past, chance)))),
         listing("error", lambda chance: JobFilter(error_code=chance.choice(CODES))),
         listing(

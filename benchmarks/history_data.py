@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TextIO, cast
 
 import psycopg2
 import sqlalchemy as sa
@@ -124,13 +124,15 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
             "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
         )
     indexes = [(str(name), str(sql)) for name, sql in connection.exec_driver_sql(found)]
-    if connection.dialect.name == "sqlite":
-        planned = connection.exec_driver_sql("SELECT tbl, idx, stat FROM sqlite_stat1").all()
+    is_sqlite = connection.dialect.name == "sqlite"
+    planned: list[Row] = []
+    if is_sqlite:
+        planned = [tuple(row) for row in connection.exec_driver_sql("SELECT tbl, idx, stat FROM sqlite_stat1")]
     for name, _ in indexes:
         connection.exec_driver_sql(f'DROP INDEX "{name}"')
-    if connection.dialect.name == "sqlite":  # which forgets its planning figures together with an index
+    if is_sqlite:  # which forgets its planning figures together with an index
         connection.exec_driver_sql("DELETE FROM sqlite_stat1")
-        connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [tuple(row) for row in planned])
+        connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", planned)
     return [sql for _, sql in indexes]
 
 
@@ -145,11 +147,11 @@ def _load_postgres(connection: sa.Connection, table: sa.Table, rows: Iterator[Ro
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg2.extensions.connection)
     with driver.cursor() as cursor:
-        cursor.copy_expert(f"COPY {table.name} FROM STDIN", _Lines(rows))
+        cursor.copy_expert(f"COPY {table.name} FROM STDIN", cast(TextIO, _Lines(rows)))
 
 
 class _Lines:
-    """Rows as a file in PostgreSQL's text format; none of the values needs escaping."""
+    """Rows as a file in PostgreSQL's text format, as far as psycopg2 asks; none of the values needs escaping."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows, self._rest = rows, ""

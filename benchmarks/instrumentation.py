@@ -77,7 +77,8 @@ def encode_of(bench: Bench, upload: Upload, worker: Worker, folder: Path) -> Enc
     claim = bench.history.jobs.claim(dispatch.id, run_id="benchmark", host="here", lease_s=3600)
     assert claim
     assert upload.media_info
-    (step,) = job_type.plan(Source(upload, upload.media_info), job_type.parse({})).steps
+    (step,) = job_type.plan_upload(Source(upload, upload.media_info), job_type.parse({})).steps
+    assert isinstance(step.command, Command)
     source = bench.storage.local_path(upload.storage_key)
     assert source
     (folder / "source").symlink_to(source)

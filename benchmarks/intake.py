@@ -1,6 +1,6 @@
 """A folder of a thousand small clips, taken in by `mediajobs add`: how long that takes, and what of it.
 
-    python benchmarks/intake.py [--files 1000] [--rounds 3] [--quick] [--json FILE]
+    python -m benchmarks.intake [--files 1000] [--rounds 3] [--quick] [--json FILE]
 
 Each round adds a folder of distinct clips to an empty platform (SQLite and a local folder) as a shell does, and then a
 second time, when everything is known. The parts are measured in this process, on as many threads: probing alone,
@@ -57,7 +57,7 @@ class Round:
 
 def make_folder(folder: Path, count: int) -> int:
     """Fill `folder` with distinct clips: copies of a few, with a box of another number at the end. Their bytes."""
-    ffmpeg, clips = find_tools().ffmpeg, []
+    ffmpeg, clips = find_tools().ffmpeg, list[bytes]()
     for number in range(KINDS):
         clip = folder.parent / f"kind{number}.mp4"
         source = f"testsrc2=size=640x360:rate=30:duration={number + 2}"
@@ -94,7 +94,7 @@ def measure(folder: Path, home: Path) -> Round:
     with History.open(settings.database_url) as history:
         intake = Intake(history, open_storage(settings))
         candidates = [find for find in Search(intake.storage).find([str(folder)]) if isinstance(find, Candidate)]
-        prober, order = Prober.from_settings(settings), Order(tuple(Registry.standard()))
+        prober, order = Prober.from_settings(settings), Order(Registry.standard().of_uploads())
         probing, _ = on_threads(lambda each: prober.probe(each, Cancellation()), candidates)
         storing, stored = on_threads(lambda each: intake.store(each, new_id(), new_trace_id()), candidates)
         start = time.perf_counter()
