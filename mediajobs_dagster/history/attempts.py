@@ -140,11 +140,15 @@ class Attempts:
         return None if row is None else _attempt_of(row)
 
     def failures_of_ours(self, job_name: str, *, since: datetime) -> FailedJobs:
-        """The jobs that system or external faults failed since a moment, once each, the latest failure first."""
+        """The jobs that system or external faults failed since a moment, once each, the latest failure first.
+
+        Of the jobs that one run lost when its process died, one stands for all: that was one fault.
+        """
         history = job_history.c
         # Jobs are counted, not attempts: of each job the last failure stands for all. A system job is its own job.
+        lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
         place = sa.func.row_number().over(
-            partition_by=sa.func.coalesce(history.job_id, history.id),
+            partition_by=sa.func.coalesce(lost_with, history.job_id, history.id),
             order_by=(history.completed_at.desc(), history.id.desc()),
         )
         failures = (

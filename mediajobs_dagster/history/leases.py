@@ -192,6 +192,12 @@ class Leases:
         with self._database.write() as connection:
             return connection.execute(statement).rowcount
 
+    def any_of(self, dispatch_ids: Sequence[str]) -> bool:
+        """Whether one of these dispatches has a job that waits for its run or is being worked on."""
+        statement = sa.select(jobs.c.id).where(jobs.c.dispatch_id.in_(dispatch_ids)).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(statement) is not None
+
     def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
         """Dispatches whose lease ran out before their run started all of their jobs."""
         expired = (jobs.c.dispatch_id.is_not(None), jobs.c.lease_expires_at < (now or utc_now()), IS_WAITING)

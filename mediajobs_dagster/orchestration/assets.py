@@ -23,6 +23,7 @@ from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.observer import RunLog
 from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.termination import was_terminated
 
 UPLOADS = "uploads"
 OUTPUT_CHECK = "every_subject_has_its_output"
@@ -127,7 +128,7 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
 ) -> Tally:
-    run, own_dispatch = context.run, f"{context.run.run_id}/{job_type.name}"
+    run, own_dispatch = context.run, tags.dispatch_by_hand(context.run.run_id, job_type)
     if parent := run.tags.get(tags.PARENT_RUN):
         # Its other tags are those of the run before too, whose dispatch is over.
         dispatch_id = own_dispatch
@@ -159,5 +160,4 @@ def _fault_of_run(tally: Tally) -> str | None:
 def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:
     # A person who terminates a run wants its job gone; a machine that shuts down wants it done elsewhere.
     run = context.instance.get_run_by_id(context.run.run_id)
-    terminated = run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-    return JobStatus.CANCELLED if terminated else JobStatus.QUEUED
+    return JobStatus.CANCELLED if run is not None and was_terminated(context.instance, run) else JobStatus.QUEUED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -24,30 +23,29 @@ _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
 
 @dataclass(frozen=True)
-class Due:
-    """What one look at the queue of a job type found."""
+class NoneDue:
+    """Why no job of a type becomes a run now."""
 
-    batches: Sequence[Dispatch]
-    """Batches that were taken out of the queue just now; each is to become a run."""
     reason: str
-    """Why there are no more of them."""
     is_blocked: bool = False
     """Whether jobs may be waiting that cannot start yet: the breaker is open, or enough runs wait already."""
 
 
-def take_due(parts: Parts, instance: dg.DagsterInstance, job_type: JobType) -> Due:
-    """Take as many batches out of the queue as may become runs now; nobody else can take the same jobs."""
-    waiting = instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
-    batches: list[Dispatch] = []
-    while waiting + len(batches) < _QUEUED_RUNS:
-        found = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
-        if isinstance(found, Held):
-            return Due(batches, found.reason, is_blocked=True)
-        if found is None:
-            return Due(batches, f"No {job_type.name} job is due.")
-        batches.append(found)
-    full = f"{waiting + len(batches)} runs of {job_type.name} wait to be started already."
-    return Due(batches, full, is_blocked=True)
+def take_next(
+    parts: Parts, instance: dg.DagsterInstance, job_type: JobType, *, requested: int = 0
+) -> Dispatch | NoneDue:
+    """Take the next batch of a type out of the queue, if it may become a run now; nobody else can take the same jobs.
+
+    Whoever takes one starts its run before taking another, so that no failure leaves more than that one to give back.
+    `requested` runs are asked for already, and not there yet.
+    """
+    waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
+    if waiting >= _QUEUED_RUNS:
+        return NoneDue(f"{waiting} runs of {job_type.name} wait to be started already.", is_blocked=True)
+    found = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+    if isinstance(found, Held):
+        return NoneDue(found.reason, is_blocked=True)
+    return found or NoneDue(f"No {job_type.name} job is due.")
 
 
 def run_request_of(batch: Dispatch, job_type: JobType) -> dg.RunRequest:

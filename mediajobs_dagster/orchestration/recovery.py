@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.launcher import WorkerStatus
 
 from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.recovery import Fate, Recovered, recover
 from mediajobs_dagster.attempts.scratch import sweep
+from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.termination import CALLED_OFF
 from mediajobs_dagster.storage import open_storage
 
 _SILENT = "The worker of this run fell silent. Its jobs are back in the queue; the next attempt is another run."
 
-
 _SETTLING = timedelta(seconds=5)
 """How long a worker may still write its record after its run is over, as when a person forces the end of a run."""
+_REPORTING = timedelta(minutes=2)
+"""How long after its last attempt a run may take to report its own end: its log goes to the object storage then."""
+_SEARCHING = timedelta(minutes=10)
+"""The same of a run by hand, which looks for its work first: the storage is asked about every subject of a day."""
+_LATEST = 50
+"""Attempts of a run that are looked at for the end of the last one; about as many are under way at once."""
+_SAME_DISPATCH = 20
+"""Runs that may carry the tag of one dispatch: its own, and those that executed it again."""
 
 
 def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
@@ -32,7 +43,27 @@ def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)
+    for run in _silent_runs(parts, instance):
+        instance.report_run_failed(run, _SILENT)
     return recovered
+
+
+def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
+    """Runs that hold no job and do not report their end: their process was killed before, between or after attempts.
+
+    While a run holds a job, the job's lease tells.
+    """
+    now = utc_now()
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run, started = record.dagster_run, _moment(record.start_time)
+        dispatches = tags.dispatches_of(run, parts.registry)
+        if started is None or not dispatches or parts.history.jobs.any_of(dispatches):
+            continue
+        attempts = parts.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
+        ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]
+        patience = _REPORTING if tags.DISPATCH in run.tags else _SEARCHING
+        if len(ended) == len(attempts) and now - max([started, *ended]) > patience:
+            yield run
 
 
 @dataclass(frozen=True)
@@ -41,22 +72,23 @@ class _DagsterFates:
     lease: timedelta
 
     def of_dispatch(self, dispatch_id: str) -> Fate:
-        record = self._record(dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}))
+        found = self.instance.get_run_records(dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}), limit=_SAME_DISPATCH)
+        # A run that executes another again carries its tags, and works on a dispatch of its own.
+        record = next((each for each in found if tags.PARENT_RUN not in each.dagster_run.tags), None)
         if record is None:
             return Fate.GONE
-        run, started = record.dagster_run, _moment(record.start_time)
-        if run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+        run = record.dagster_run
+        if run.status in CALLED_OFF:
             return Fate.CANCELLED
         if run.is_finished:
             return Fate.GONE
-        # A run that works renews its leases all the time; one whose leases ran out long after its start is dead.
-        if started and utc_now() - started > self.lease:
+        if self._is_dead(record):
             self.instance.report_run_failed(run, _SILENT)
             return Fate.GONE
         return Fate.ALIVE
 
     def of_run(self, run_id: str) -> Fate:
-        record = self._record(dg.RunsFilter(run_ids=[run_id]))
+        record = next(iter(self.instance.get_run_records(dg.RunsFilter(run_ids=[run_id]), limit=1)), None)
         if record is None or not record.dagster_run.is_finished:
             return Fate.ALIVE  # one that Dagster does not know of keeps its lease, or loses it
         ended = _moment(record.end_time)
@@ -64,8 +96,16 @@ class _DagsterFates:
             return Fate.ALIVE
         return Fate.CANCELLED if record.dagster_run.status is dg.DagsterRunStatus.CANCELED else Fate.GONE
 
-    def _record(self, filters: dg.RunsFilter) -> dg.RunRecord | None:
-        return next(iter(self.instance.get_run_records(filters, limit=1)), None)
+    def _is_dead(self, record: dg.RunRecord) -> bool:
+        """Whether a run will not renew the leases of its jobs any more, which have run out."""
+        run = record.dagster_run
+        began = _moment(record.start_time) or _moment(tags.taken_at(run))
+        if began is not None:
+            return utc_now() - began > self.lease
+        launcher = self.instance.run_launcher
+        if run.status is not dg.DagsterRunStatus.STARTING or not launcher.supports_check_run_worker_health:
+            return False
+        return launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
 
 
 def _moment(timestamp: float | None) -> datetime | None:

@@ -10,10 +10,11 @@ from datetime import timedelta
 
 import dagster as dg
 
+from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.assets import UPLOADS
-from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.recovery import recover_runs
 
@@ -32,10 +33,12 @@ def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
         description=f"Starts runs for queued {job_type.name} jobs; skips while the breaker is open.",
     )
     def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        due = take_due(parts, context.instance, job_type)
-        yield from (run_request_of(batch, job_type) for batch in due.batches)
-        if not due.batches:
-            yield dg.SkipReason(due.reason)
+        requested = 0
+        while isinstance(found := take_next(parts, context.instance, job_type, requested=requested), Dispatch):
+            yield run_request_of(found, job_type)
+            requested += 1
+        if not requested:
+            yield dg.SkipReason(found.reason)
 
     return dispatch
 

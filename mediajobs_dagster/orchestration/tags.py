@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dagster as dg
+
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.registry import Registry
 
 TRACE_ID = "traceId"
 JOB_TYPE = "mediajobs/job_type"
@@ -11,9 +14,13 @@ SUBJECT = "mediajobs/subject"
 LANE = "mediajobs/lane"
 DISPATCH = "mediajobs/dispatch"
 """The batch of jobs that a run was started for; a run without it was started by hand or by a backfill."""
+TAKEN = "mediajobs/taken_at"
+"""When a worker of a cluster took the run, seconds since the epoch."""
 PRIORITY = "dagster/priority"
 PARENT_RUN = "dagster/parent_run_id"
 """Set by Dagster on a run that executes an earlier one again."""
+IMPLICIT_ASSET_JOB = "__ASSET_JOB"
+"""What Dagster calls the job of a run over assets that were chosen by hand."""
 
 
 def of_job_type(job_type: JobType) -> dict[str, str]:
@@ -31,3 +38,22 @@ def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:
         DISPATCH: dispatch.id,
         PRIORITY: str(dispatch.priority),
     }
+
+
+def dispatch_by_hand(run_id: str, job_type: JobType) -> str:
+    """The dispatch of what a run finds to do by itself: started by hand, by a backfill, or to execute another again."""
+    return f"{run_id}/{job_type.name}"
+
+
+def dispatches_of(run: dg.DagsterRun, registry: Registry) -> list[str]:
+    """Every dispatch whose jobs a run may hold; none of a run that is not of our jobs."""
+    own = [dispatch_by_hand(run.run_id, job_type) for job_type in registry]
+    if DISPATCH in run.tags:
+        return [run.tags[DISPATCH], *own]
+    is_ours = run.job_name in {job_type.name for job_type in registry} or run.job_name.startswith(IMPLICIT_ASSET_JOB)
+    return own if is_ours else []
+
+
+def taken_at(run: dg.DagsterRun) -> float | None:
+    """When a worker of a cluster took it, seconds since the epoch; None: nobody has, or it runs elsewhere."""
+    return float(run.tags[TAKEN]) if TAKEN in run.tags else None

@@ -209,7 +209,6 @@ def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, 
             "MEDIAJOBS_LEASE_S": str(LEASE_S),
             "MEDIAJOBS_RETRY_BASE_S": "0",
             "MEDIAJOBS_SCRATCH_RESERVE_MB": "1",
-            "MEDIAJOBS_BREAKER_FAILURES": "1000",
         }
         # Dagster reads the places of its storage from the environment, in the tests' process too.
         patch = stack.enter_context(pytest.MonkeyPatch.context())

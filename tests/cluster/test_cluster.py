@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -23,10 +22,9 @@ from mediajobs_dagster.job_types.base import UploadJobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new_id, utc_now
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new_trace_id
 from tests.clips import Clips
 from tests.cluster.cluster import PROJECT, SCRIPTS, Cluster
-from tests.history.factories import an_attempt
 
 PROXY, THUMB, ENVELOPE = EditProxy.name, Thumbnail.name, AudioEnvelope.name
 
@@ -265,28 +263,17 @@ def test_a_killed_process_costs_an_attempt_and_no_job(cluster: Cluster, long_cli
     assert run_ends(cluster, attempt.run_id).status is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_is_silent_after_its_last_attempt_is_found(cluster: Cluster) -> None:
-    """Its machine died after the last job and before the end of the run: no lease is left that could tell."""
-
-    def health_after(silence: timedelta) -> WorkerStatus:
-        run = dg.DagsterRun(job_name=THUMB, run_id=new_id())
-        ended = utc_now() - silence
-        times = {"started_at": ended, "created_at": ended, "completed_at": ended}
-        cluster.platform.history.attempts.record(an_attempt(run_id=run.run_id, **times))
-        return cluster.instance.run_launcher.check_run_worker_health(run).status
-
-    assert health_after(timedelta(minutes=1)) is WorkerStatus.RUNNING
-    assert health_after(timedelta(minutes=11)) is WorkerStatus.FAILED
-
-
 @pytest.mark.parametrize("server", ["redis", "postgres"])
 def test_a_restart_of_a_server_loses_nothing(cluster: Cluster, clips: Clips, server: str) -> None:
     """Redis or PostgreSQL goes away in mid-batch and comes back: every job is done, and no run stays open."""
     workers = [cluster.start_worker("alpha"), cluster.start_worker("beta")]
-    traces = [cluster.ask(clips.landscape(), PROXY, THUMB) for _ in range(6)]
+    batch = new_trace_id()
+    for _ in range(60):
+        cluster.ask(clips.landscape(), THUMB, trace_id=batch)
+    traces = [batch, *(cluster.ask(clips.landscape(), PROXY) for _ in range(4))]
 
     def under_way() -> bool:
-        over = [job.status.is_final for trace in traces for job in cluster.jobs(trace)]
+        over = [job.status.is_final for job in cluster.jobs(batch)]
         return 2 <= sum(over) < len(over)
 
     def missed(complaint: str) -> bool:

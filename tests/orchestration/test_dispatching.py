@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import new_trace_id
-from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from tests.clips import Clips
 from tests.orchestration.conftest import DagsterPlatform
 
@@ -27,8 +28,8 @@ def test_sensor_and_daemon_racing_never_dispatch_a_job_twice(dagster_platform: D
 
     def daemon() -> None:
         start.wait()
-        while batches := take_due(platform.parts, platform.instance, job_type).batches:
-            taken.extend(job.id for batch in batches for job in batch.jobs)
+        while isinstance(batch := take_next(platform.parts, platform.instance, job_type), Dispatch):
+            taken.append(batch.id)
 
     def sensor() -> None:
         start.wait()
@@ -40,8 +41,10 @@ def test_sensor_and_daemon_racing_never_dispatch_a_job_twice(dagster_platform: D
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(taken) == JOBS
     assert set(Counter(taken).values()) == {1}
+    held = [platform.history.jobs.renew(dispatch_id, lease_s=60) for dispatch_id in taken]
+    assert [len(jobs) for jobs in held] == [1] * JOBS
+    assert len({job_id for jobs in held for job_id in jobs}) == JOBS
     assert platform.history.jobs.next_due([THUMB]) is None
 
 
@@ -54,7 +57,8 @@ def test_requests_of_both_are_the_same(dagster_platform: DagsterPlatform, clips:
     platform.history.jobs.enqueue(twins[:1])
     (by_sensor,) = platform.requests(f"dispatch_{THUMB}")
     platform.history.jobs.enqueue(twins[1:])
-    (batch,) = take_due(platform.parts, platform.instance, job_type).batches
+    batch = take_next(platform.parts, platform.instance, job_type)
+    assert isinstance(batch, Dispatch)
     by_daemon = run_request_of(batch, job_type)
     dagsters_own = {"dagster/partition", "dagster/partition_set", "dagster/sensor_name"}
     assert by_sensor.tags.keys() - dagsters_own == by_daemon.tags.keys()

@@ -51,6 +51,18 @@ def test_an_open_breaker_holds_everything_back_and_says_so_once(history: History
     assert history.jobs.active(THUMB) == 0
 
 
+def test_what_a_run_loses_with_its_process_is_one_fault(history: History) -> None:
+    """A dead process takes all attempts of its batch along; the breaker opens when that happens again and again."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    history.jobs.enqueue(some_new_jobs(4), now=NOON)
+    lost = {"status": AttemptStatus.LOST, "blame": Blame.SYSTEM, "error_code": "WORKER_LOST"}
+    for run in range(3):
+        assert isinstance(dispatcher.next(THUMB, batch_size=1, now=NOON), Dispatch)
+        for _ in range(4):
+            history.attempts.record(an_attempt(job_name=THUMB, run_id=f"run-{run}", job_id=None, **lost))
+    assert isinstance(dispatcher.next(THUMB, batch_size=1, now=NOON), Held)
+
+
 def test_a_half_open_breaker_lets_one_job_through_at_a_time(history: History) -> None:
     fail_three_jobs(history)
     history.jobs.enqueue(some_new_jobs(3), now=NOON)

@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from dagster._utils.interrupts import capture_interrupts
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.termination import CALLED_OFF, was_terminated
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +29,6 @@ _LOOK_S = 2.0
 """How often a run looks whether it is still wanted."""
 
 _MAY_START = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
-_CALLED_OFF = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-_UNWANTED = (*_CALLED_OFF, dg.DagsterRunStatus.FAILURE)
 
 
 class Stop:
@@ -67,6 +67,8 @@ class Executions:
         if run.status is dg.DagsterRunStatus.CANCELING:
             self._instance.report_run_canceled(run, "Terminated before it started.")
         elif run.status in _MAY_START:
+            # Should this process die before the run has started, nothing else would tell that it had begun.
+            self._instance.add_run_tags(run_id, {tags.TAKEN: f"{time.time():.3f}"})
             try:
                 self._execute(run)
             finally:
@@ -82,7 +84,7 @@ class Executions:
         ended = self._instance.get_run_by_id(run.run_id)
         if dispatch_id := run.tags.get(tags.DISPATCH):
             jobs = self.parts.history.jobs
-            called_off = ended is not None and ended.status in _CALLED_OFF
+            called_off = ended is not None and ended.status in CALLED_OFF
             jobs.cancel_assigned(dispatch_id) if called_off else jobs.release(dispatch_id)
 
     def _execute(self, run: dg.DagsterRun) -> None:
@@ -103,7 +105,7 @@ class Executions:
         found = self._instance.get_run_by_id(run.run_id)
         if found is None or found.is_finished:
             return
-        if found.status is dg.DagsterRunStatus.CANCELING:
+        if was_terminated(self._instance, found):
             self._instance.report_run_canceled(found, why)
         else:
             self._instance.report_run_failed(found, why)
@@ -116,11 +118,11 @@ class Executions:
         def look() -> None:
             while not over.wait(_LOOK_S):
                 try:
-                    run = self._instance.get_run_by_id(run_id)
+                    is_unwanted = self._is_unwanted(run_id)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the next look may succeed
                     _log.warning("The state of run %s could not be read: %s", run_id, error)
                     continue
-                if run is None or run.status in _UNWANTED:
+                if is_unwanted:
                     with lock:  # the next run of this process must not be met
                         if not over.is_set():
                             _interrupt()
@@ -134,6 +136,10 @@ class Executions:
             with lock:
                 over.set()
             watch.join()
+
+    def _is_unwanted(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        return run is None or run.status is dg.DagsterRunStatus.FAILURE or was_terminated(self._instance, run)
 
     @property
     def _instance(self) -> dg.DagsterInstance:
@@ -152,6 +158,8 @@ def _interrupt() -> None:
 def _interruptible() -> Generator[None]:
     """SIGINT and SIGTERM end the run in order; before and after, an idle process treats them as it did."""
     before = signal.getsignal(signal.SIGTERM)
-    with capture_interrupts():
-        yield
-    signal.signal(signal.SIGTERM, before)  # Dagster leaves it as SIGINT is, which is to say: ignored
+    try:
+        with capture_interrupts():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)  # Dagster leaves it as SIGINT is, which is to say: ignored

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Self
 
 import dagster as dg
@@ -19,29 +18,24 @@ from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from mediajobs_dagster.history import AttemptFilter, History
-from mediajobs_dagster.models import AttemptStatus, utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.celery.app import DEFAULT_QUEUE, EXECUTE_RUN, app_arguments, with_lanes
 from mediajobs_dagster.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_TAIL = timedelta(minutes=10)
-"""How long after its last attempt a run may take to report itself: its log goes to the object storage then."""
-
 
 class LaneRunLauncher(CeleryRunLauncher):
     """dagster-celery's launcher, with a queue a lane. Its address of Redis is the setting MEDIAJOBS_CELERY_URL.
 
-    Where the original guesses a run's health from Celery alone, here the leases of its jobs decide, and what Celery
-    knows for certain only makes it quicker. A run that is to be terminated is marked so, and its worker, which looks
-    at the mark, stops it; a signal sent through Redis could be lost, or meet the next run of the same process.
+    The original takes a task that Celery knows nothing of for a fault. Here only what Celery knows for certain counts,
+    and makes it quicker to see what the leases of the run's jobs tell otherwise (`orchestration/recovery.py`). A run
+    that is to be terminated is marked so, and its worker, which looks at the mark, stops it: a signal sent through
+    Redis could be lost, or meet the next run of the same process.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        self._settings = Settings.load()
-        super().__init__(**app_arguments(self._settings), inst_data=inst_data)
+        super().__init__(**app_arguments(Settings.load()), inst_data=inst_data)
         with_lanes(self.celery)
 
     @classmethod
@@ -84,13 +78,11 @@ class LaneRunLauncher(CeleryRunLauncher):
 
     @override
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Asked by run monitoring of runs that have started and not ended."""
+        """Asked by run monitoring of runs that have started and not ended, and by recovery of those that start."""
         state = self._task_state(run)
         if state in READY_STATES:
             # Also after a success: a worker that cannot reach the database at the end of a run cannot say how it ended.
             return CheckRunHealthResult(WorkerStatus.FAILED, f"Its task is over ({state}), and it has not ended.")
-        if self._fell_silent(run):
-            return CheckRunHealthResult(WorkerStatus.FAILED, "It has been silent since its last attempt.")
         # A task that Celery knows nothing of is no fault: Redis may have been emptied while the run goes on.
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
@@ -106,11 +98,3 @@ class LaneRunLauncher(CeleryRunLauncher):
         except RedisError as error:
             _log.warning("Redis cannot be asked about run %s: %s", run.run_id, error)
             return None
-
-    def _fell_silent(self, run: dg.DagsterRun) -> bool:
-        """Whether a run made its last attempt long ago. While an attempt is under way, its lease tells."""
-        with History.open(self._settings.database_url, timeout_s=self._settings.database_timeout_s) as history:
-            attempts = list(history.attempts.iterate(AttemptFilter(run_id=run.run_id)))
-        if not attempts or any(attempt.status is AttemptStatus.RUNNING for attempt in attempts):
-            return False
-        return all(attempt.completed_at and utc_now() - attempt.completed_at > _TAIL for attempt in attempts)

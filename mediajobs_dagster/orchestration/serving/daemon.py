@@ -26,9 +26,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._daemon.utils import DaemonErrorCapture
 from typing_extensions import override
 
+from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration.dispatching import run_request_of, take_due
+from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
 
@@ -88,16 +89,18 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         # First, for it raises while the code server restarts; what is taken out of the queue has to become a run.
         starter = RunStarter.of(context)
         for job_type in types:
-            due = take_due(self._parts, context.instance, job_type)
-            for batch in due.batches:
-                try:
-                    run_id = starter.start(run_request_of(batch, job_type))
-                except BaseException:
-                    self._parts.history.jobs.release(batch.id)
-                    raise
-                _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
-            if due.is_blocked:
+            while isinstance(found := take_next(self._parts, context.instance, job_type), Dispatch):
+                self._start(starter, job_type, found)
+            if found.is_blocked:
                 self._blocked_until[job_type.name] = time.monotonic() + _BLOCKED_S
+
+    def _start(self, starter: RunStarter, job_type: JobType, batch: Dispatch) -> None:
+        try:
+            run_id = starter.start(run_request_of(batch, job_type))
+        except BaseException:
+            self._parts.history.jobs.release(batch.id)
+            raise
+        _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
 
     def _wait(self, instance: dg.DagsterInstance, shutdown_event: threading.Event) -> None:
         # Runs that wait for a slot start soon after it is free; an empty queue needs no such haste.

@@ -69,5 +69,10 @@ class RunStarter:
             asset_check_selection=None,
             asset_graph=self.repository.asset_graph,
         )
-        self.instance.submit_run(run.run_id, self.workspace)
+        try:
+            self.instance.submit_run(run.run_id, self.workspace)
+        except BaseException as error:
+            # It would stay for ever, and count among those that wait to be started.
+            self.instance.report_run_failed(run, f"It could not be handed to the run coordinator: {error}")
+            raise
         return run.run_id
