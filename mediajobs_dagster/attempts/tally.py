@@ -34,7 +34,7 @@ class Tally:
     """Of the attempts that made something."""
     media_seconds: float = 0.0
     """Their media seconds: of the source, or of what was made of it, whichever their real-time factor counts."""
-    cpu_pct_max: float = 0.0
+    ffmpeg_cpu_ms: float = 0.0
     rss_mb_max: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -49,6 +49,11 @@ class Tally:
     def rtf(self) -> float:
         """Real-time factor of all that was made; 0 if nothing was."""
         return self.media_seconds / (self.making_ms / 1000) if self.making_ms else 0.0
+
+    @property
+    def cpu_pct(self) -> float:
+        """CPU time of all ffmpegs over their wall time, percent of one core."""
+        return 100 * self.ffmpeg_cpu_ms / self.ffmpeg_ms if self.ffmpeg_ms else 0.0
 
     def add(self, outcome: Outcome) -> None:
         """Count one more; threads may."""
@@ -74,7 +79,7 @@ class Tally:
         if metrics.rtf is not None and metrics.media_seconds is not None:
             self.making_ms += manifest.duration_ms
             self.media_seconds += metrics.media_seconds
-        self.cpu_pct_max = max(self.cpu_pct_max, metrics.cpu_pct_avg)
+        self.ffmpeg_cpu_ms += metrics.cpu_pct_avg / 100 * metrics.ffmpeg_ms
         self.rss_mb_max = max(self.rss_mb_max, metrics.mem_rss_mb_max)
         self.bytes_in += metrics.s3_bytes_in
         self.bytes_out += metrics.s3_bytes_out

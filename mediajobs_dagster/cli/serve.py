@@ -14,11 +14,14 @@ from typing import Any, TypeVar
 import click
 
 from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 
 # Dagster takes a second to import: only a command that needs it waits for that.
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_WORKSPACE = "workspace.yaml"
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -26,7 +29,7 @@ def _workspace_options(command: Command) -> Command:
     code = click.option("--code", metavar="ADDRESS", help="The code server: HOST:PORT, or the path of its socket.")
     workspace = click.option(
         "--workspace",
-        default="workspace.yaml",
+        default=_WORKSPACE,
         show_default=True,
         type=click.Path(path_type=Path),
         help="Where Dagster finds the code, if not at --code.",
@@ -35,16 +38,44 @@ def _workspace_options(command: Command) -> Command:
 
 
 def _supervised(command: Command) -> Command:
-    return click.option("--supervised", is_flag=True, hidden=True)(command)
+    return click.option("--supervised", type=int, metavar="PID", hidden=True)(command)
+
+
+def web_address(command: Command) -> Command:
+    """Options that say where the Dagster UI listens."""
+    host = click.option("--host", default="127.0.0.1", show_default=True, help="Address of the Dagster UI.")
+    port = click.option(
+        "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI."
+    )
+    unprotected = click.option(
+        "--unprotected",
+        is_flag=True,
+        help="Listen on an address that other machines reach, although there is no login.",
+    )
+    return host(port(unprotected(command)))
+
+
+def check_host(host: str, *, unprotected: bool) -> None:
+    """Raise RequestError for an address that others reach, unless that is said to be meant."""
+    if not unprotected and not is_loopback(host):
+        raise RequestError(
+            f"The Dagster UI has no login, and whoever reaches {host} could start and delete runs. Listen on 127.0.0.1 "
+            "with a proxy in front that has a login; on a network of its own, say --unprotected."
+        )
 
 
 @click.command("code-server")
 @click.option(
     "--listen", default="127.0.0.1:4000", show_default=True, metavar="ADDRESS", help="HOST:PORT, or a socket's path."
 )
+@click.option(
+    "--image",
+    envvar="DAGSTER_CURRENT_IMAGE",
+    help="The image that the server runs in, for launchers that start runs in containers.",
+)
 @_supervised
 @click.pass_obj
-def code_server(session: Session, listen: str, supervised: bool) -> None:
+def code_server(session: Session, listen: str, image: str | None, supervised: int | None) -> None:
     """Serve the definitions to Dagster, and start runs at once: as forks of a process that has imported everything.
 
     It has no login: who can reach its address can run code. Keep it on loopback or on a network of its own.
@@ -53,14 +84,17 @@ def code_server(session: Session, listen: str, supervised: bool) -> None:
     from mediajobs_dagster.orchestration.serving.address import Address
     from mediajobs_dagster.orchestration.serving.code_server import CodeServer
 
-    CodeServer(Address.parse(listen), session.settings.shutdown_grace_s, ends_on_reload=supervised).serve()
+    address = Address.parse(listen)
+    if address.port is not None:
+        check_port(address.host, address.port, option="--listen")
+    CodeServer(address, session.settings.shutdown_grace_s, image, ends_on_reload=supervised is not None).serve()
 
 
 @click.command()
 @_workspace_options
 @_supervised
 @click.pass_obj
-def daemon(session: Session, code: str | None, workspace: Path, supervised: bool) -> None:
+def daemon(session: Session, code: str | None, workspace: Path, supervised: int | None) -> None:
     """Run Dagster's daemon, which dispatches queued jobs at once rather than every five seconds."""
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
@@ -73,12 +107,20 @@ def daemon(session: Session, code: str | None, workspace: Path, supervised: bool
 
 @click.command()
 @_workspace_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@web_address
 @_supervised
 @click.pass_obj
-def web(session: Session, code: str | None, workspace: Path, host: str, port: int, supervised: bool) -> None:
+def web(
+    session: Session,
+    code: str | None,
+    workspace: Path,
+    host: str,
+    port: int,
+    unprotected: bool,
+    supervised: int | None,
+) -> None:
     """Serve the Dagster UI. It has no login: keep it on loopback, or behind a proxy that has one."""
+    check_host(host, unprotected=unprotected)
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.web import serve_web
@@ -93,7 +135,7 @@ def _workspace(code: str | None, workspace: Path) -> Any:
     return workspace_at(Address.parse(code)) if code else workspace_file(workspace)
 
 
-def _begin(supervised: bool) -> None:
+def _begin(supervised: int | None) -> None:
     # Dagster talks gRPC; its C++ part would print a line for every connection that ends. Read when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler = logging.StreamHandler()
@@ -101,8 +143,8 @@ def _begin(supervised: bool) -> None:
     ours = logging.getLogger(__name__.partition(".")[0])  # Dagster sees to its own
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
-    if supervised:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if supervised is not None:
+        threading.Thread(target=_end_with, args=(supervised,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -21,6 +21,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import PartSpec
@@ -39,15 +40,15 @@ _READINESS = """{
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the Dagster UI; it has no login.")
-@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@web_address
 @click.option("--reload", is_flag=True, help="Start the code anew whenever a file of mediajobs changes.")
 @click.pass_obj
-def up(session: Session, host: str, port: int, reload: bool) -> None:
+def up(session: Session, host: str, port: int, unprotected: bool, reload: bool) -> None:
     """Start everything: code server, daemon and Dagster UI; stop it with Ctrl-C.
 
     What dies is started again. Jobs that run when it stops go back into the queue, and are run at the next start.
     """
+    check_host(host, unprotected=unprotected)
     settings = session.settings
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
@@ -67,11 +68,14 @@ def up(session: Session, host: str, port: int, reload: bool) -> None:
 def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[PartSpec]:
     """In the order in which they are stopped."""
     mediajobs = (sys.executable, "-m", _PACKAGE.name)
-    code = ("--code", str(socket), "--supervised")
+    supervised = ("--supervised", str(os.getpid()))
+    code = ("--code", str(socket), *supervised)
     return [
         PartSpec("daemon", (*mediajobs, "daemon", *code), grace_s=_MARGIN_S),
-        PartSpec("code", (*mediajobs, "code-server", "--listen", str(socket), "--supervised"), grace_s + _MARGIN_S),
-        PartSpec("web", (*mediajobs, "web", *code, "--host", host, "--port", str(port)), grace_s=_MARGIN_S),
+        PartSpec("code", (*mediajobs, "code-server", "--listen", str(socket), *supervised), grace_s + _MARGIN_S),
+        PartSpec(
+            "web", (*mediajobs, "web", *code, "--host", host, "--port", str(port), "--unprotected"), grace_s=_MARGIN_S
+        ),
     ]
 
 

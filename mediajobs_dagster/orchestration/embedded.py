@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -166,10 +167,16 @@ def _set_up(folder: Path) -> None:
     files = (folder / _RUNS / "runs.db", folder / _EVENTS / "event_log.db", folder / _SCHEDULES / "schedules.db")
     if done.exists() and all(file.exists() for file in files):
         return
+    with (folder / ".set-up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that begin at once would trip over each other's tables
+        _make_databases(folder)
+        done.touch()
+
+
+def _make_databases(folder: Path) -> None:
     SqliteRunStorage.from_local(str(folder / _RUNS))
     ConsolidatedSqliteEventLogStorage(str(folder / _EVENTS))
     SqliteScheduleStorage.from_local(str(folder / _SCHEDULES))
-    done.touch()
 
 
 class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):

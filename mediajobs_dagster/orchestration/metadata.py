@@ -50,7 +50,7 @@ def of_run(tally: Tally, worker: Worker) -> Metadata:
         "media_seconds": _figure(tally.media_seconds),
         "rtf": _figure(tally.rtf),
         "ffmpeg_seconds": _figure(tally.ffmpeg_ms / 1000),
-        "cpu_pct_avg": _figure(tally.cpu_pct_max),
+        "cpu_pct_avg": _figure(tally.cpu_pct),
         "mem_rss_mb_max": _figure(tally.rss_mb_max),
         "bytes_in": dg.MetadataValue.int(tally.bytes_in),
         "bytes_out": dg.MetadataValue.int(tally.bytes_out),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import ipaddress
 import os
 import socket
 from collections.abc import Generator
@@ -42,7 +43,12 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
         os.close(lock)
 
 
-def check_port(host: str, port: int) -> None:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    return host == "localhost" or (_is_number(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def check_port(host: str, port: int, *, option: str = "--port") -> None:
     """Raise PortTakenError, naming the holder if the system tells, unless the port can be listened on."""
     try:
         with socket.create_server((host, port)):
@@ -50,12 +56,21 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another.") from error
-    raise PortTakenError(f"Port {port} is taken by {_holder(port)}. Stop that, or choose another port with --port.")
+    raise PortTakenError(f"Port {port} is taken by {_holder(port)}. Stop that, or choose another port with {option}.")
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:  # a name
+        return False
+    return True
 
 
 def _holder(port: int) -> str:
     try:
-        found = [each.pid for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
+        listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        found = [each.pid for each in listening if each.laddr and each.laddr.port == port]
         pid = next((pid for pid in found if pid), None)
         return f"process {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})" if pid else "another process"
     except psutil.Error:  # it has just ended, or the system does not tell everybody

@@ -16,6 +16,7 @@ Say = Callable[[str, str], None]
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+_LOOK_S = 0.02
 _STABLE_S = 60.0
 """A part that lived this long is not suspected of dying at once again."""
 
@@ -79,13 +80,13 @@ class Part:
         self._resume_at = time.monotonic() + pause
         self.say(self.spec.name, f"ended ({_ending(code)}); it starts again in {pause:g} s")
 
-    def stop(self, hurry: threading.Event) -> None:
-        """Ask it to stop, and wait; past its grace time, or when `hurry` is set, it is killed with all it started."""
+    def stop(self, is_hurried: Callable[[], bool]) -> None:
+        """Ask it to stop, and wait; past its grace time, or in a hurry, it is killed with all it started."""
         if self._process is not None:
             self._process.terminate()
             give_up = time.monotonic() + self.spec.grace_s
-            while self._process.poll() is None and time.monotonic() < give_up and not hurry.wait(0.02):
-                pass
+            while self._process.poll() is None and time.monotonic() < give_up and not is_hurried():
+                time.sleep(_LOOK_S)
             if self._process.poll() is None:
                 self.say(self.spec.name, "did not stop in time and was killed")
             _kill_group(self._process.pid)

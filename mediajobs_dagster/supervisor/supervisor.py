@@ -25,19 +25,20 @@ class Supervisor:
         self._say = say
         self._is_ready = is_ready
         self._patience_s = patience_s
-        self._stop = threading.Event()
+        # Plain values: an event has a lock, and a signal handler could find it taken by the thread that it interrupts.
+        self._stopping = False
         self._stopped_at = 0.0
-        self._hurry = threading.Event()
+        self._hurried = False
         self._renew: set[str] = set()
         self._lock = threading.Lock()
 
     def stop(self) -> None:
         """Ask for the end; asked again later, nothing is waited for any more."""
-        if not self._stop.is_set():
+        if not self._stopping:
             self._stopped_at = time.monotonic()
-            self._stop.set()
+            self._stopping = True
         elif time.monotonic() - self._stopped_at > _ONE_REQUEST_S:
-            self._hurry.set()
+            self._hurried = True
 
     def renew(self, *names: str) -> None:
         """Stop these parts in good order and start them again."""
@@ -58,9 +59,9 @@ class Supervisor:
             for part in self._parts.values():
                 part.start()
             self._come_up()
-            if not self._stop.is_set():
+            if not self._stopping:
                 on_ready()
-            while not self._stop.wait(_TICK_S):
+            while self._goes_on():
                 self._renew_parts()
                 for part in self._parts.values():
                     part.look()
@@ -69,7 +70,7 @@ class Supervisor:
 
     def _come_up(self) -> None:
         give_up = time.monotonic() + self._patience_s
-        while not self._stop.wait(_TICK_S):
+        while self._goes_on():
             for part in self._parts.values():
                 part.look()
                 if part.deaths >= _EARLY_DEATHS:
@@ -79,14 +80,25 @@ class Supervisor:
             if time.monotonic() > give_up:
                 raise StartError(f"Not all parts answered within {self._patience_s:g} s; what they said stands above.")
 
+    def _goes_on(self) -> bool:
+        """Wait a moment; whether nobody has asked for the end."""
+        if not self._stopping:
+            time.sleep(_TICK_S)
+        return not self._stopping
+
+    def _is_hurried(self) -> bool:
+        return self._hurried
+
     def _renew_parts(self) -> None:
         with self._lock:
             names, self._renew = self._renew, set[str]()
         for part in [self._parts[name] for name in self._parts if name in names]:
-            part.stop(self._hurry)
+            part.stop(self._is_hurried)
+            if self._stopping:
+                return
             part.start()
 
     def _go_down(self) -> None:
         # One after the other: what asks for work first, then what does it, so that nothing new begins meanwhile.
         for part in self._parts.values():
-            part.stop(self._hurry)
+            part.stop(self._is_hurried)

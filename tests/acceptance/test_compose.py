@@ -87,6 +87,19 @@ def test_a_worker_has_time_to_hand_its_jobs_back(service: str) -> None:
     assert int(worker["stop_grace_period"].rstrip("s")) > int(worker["environment"]["MEDIAJOBS_SHUTDOWN_GRACE_S"])
 
 
+def test_as_many_runs_are_started_as_the_workers_take() -> None:
+    """Runs beyond that would wait in Redis, out of the order of priorities."""
+    processes = {"heavy": 0, "light": 0}
+    for service in ("worker", "worker-light"):
+        words = OURS[service]["command"]
+        concurrency = int(words[words.index("--concurrency") + 1])
+        for lane in words[words.index("--queues") + 1].split(","):
+            processes[lane] += concurrency
+    limits = read(DEPLOY / "dagster.celery.yaml")["run_coordinator"]["config"]
+    assert limits["max_concurrent_runs"] == processes["light"]  # which every process takes
+    assert {each["value"]: each["limit"] for each in limits["tag_concurrency_limits"]} == processes
+
+
 def test_only_the_user_interface_is_reached_from_outside_and_from_this_machine_only() -> None:
     """No other part has a login, or needs to be reached."""
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}

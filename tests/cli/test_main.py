@@ -80,6 +80,8 @@ def test_version(mediajobs: Call) -> None:
         ("jobs", "list", "--since", "yesterday"),
         ("jobs", "show"),
         ("history", "export", "--format", "xml"),
+        ("up", "--port", "70000"),
+        ("web", "--port", "0"),
     ],
 )
 def test_a_mistyped_command_is_refused_with_a_hint(mediajobs: Call, arguments: tuple[str, ...]) -> None:
@@ -99,6 +101,8 @@ def test_a_mistyped_command_is_refused_with_a_hint(mediajobs: Call, arguments: t
         (("add", "nope.mp4"), "REQUEST_INVALID"),
         (("add", "s3://bucket/key", "--json"), "REQUEST_INVALID"),
         (("add", __file__, "--type", "nope_v1"), "REQUEST_INVALID"),
+        (("up", "--host", "0.0.0.0"), "REQUEST_INVALID"),
+        (("web", "--host", "example.com", "--code", "127.0.0.1:4000"), "REQUEST_INVALID"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_code(mediajobs: Call, arguments: tuple[str, ...], code: str) -> None:

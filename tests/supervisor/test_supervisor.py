@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mediajobs_dagster.errors import AlreadyRunningError, StartError
-from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
+from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback, sole_user_of
 from mediajobs_dagster.supervisor.part import PartSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
 
@@ -157,6 +157,18 @@ def test_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
         raise AssertionError
     with sole_user_of(tmp_path, "process 3"):
         pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_known(host: str) -> None:
+    """Only this machine reaches it."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com", "", "127.0.0.1.example.com"])
+def test_everything_else_may_be_reached(host: str) -> None:
+    """A name too: who knows where it leads."""
+    assert not is_loopback(host)
 
 
 def test_free_port_is_no_fault() -> None:

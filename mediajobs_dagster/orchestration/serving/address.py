@@ -16,7 +16,6 @@ from mediajobs_dagster.errors import SettingsError, StartError
 LOCATION = "mediajobs"
 """What Dagster calls our code location, in every way to start it."""
 
-WORKSPACE = "workspace.yaml"
 _PATIENCE_S = 60.0
 
 
@@ -34,7 +33,7 @@ class Address:
         if os.sep in text:
             return cls(socket=Path(text))
         host, _, port = text.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise SettingsError(f"{text!r} is no address: give HOST:PORT, or the path of a socket.")
         return cls(host=host, port=int(port))
 

@@ -34,6 +34,8 @@ class CodeServer:
     address: Address
     grace_s: float
     """How long the runs under way may take to put their work away when the server stops, seconds."""
+    image: str | None = None
+    """The container image that it runs in, for launchers that start runs in containers; None: in none."""
     ends_on_reload: bool = False
     """Whether Dagster's reload button ends the server, for a supervisor to start it with the new code."""
 
@@ -54,6 +56,7 @@ class CodeServer:
                 executable_path=sys.executable, module_name=MODULE, working_directory=os.getcwd()
             ),
             location_name=LOCATION,
+            container_image=self.image,
             server_threadpool_executor=pool,
         )
         servicer.on_reload = stop.set if self.ends_on_reload else None
