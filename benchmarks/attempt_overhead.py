@@ -2,18 +2,21 @@
 
     python -m benchmarks.attempt_overhead [--quick] [--json FILE]
 
-The source is a generated 1080p H.264 clip with sound. Each round makes one attempt (fetch, probe, plan, ffmpeg, verify,
-publish, record; SQLite and a local folder) and runs the very argv of its manifest on the same file, in turn.
+The source is a generated 1080p H.264 clip with sound. Each round makes one attempt (claim, fetch, probe, plan, ffmpeg,
+verify, publish, record; SQLite and a local folder) and runs the very argv of its manifest on the same file, in turn.
+The worker is one that has made attempts before; what the first attempt of a process takes is told beside it.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from benchmarks.bare import Bench, make_clip
-from benchmarks.report import Row, options, print_report, side_by_side
+from benchmarks.report import Pairs, Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.manifest import Manifest
+from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
@@ -24,25 +27,41 @@ BUDGETS = {EditProxy.name: 1.03, Thumbnail.name: 1.5, AudioEnvelope.name: 1.2}
 """Of attempts that probe their source themselves."""
 
 
-def measure(bench: Bench, job_type: JobType, upload: Upload, what: str, rounds: int, *, probed: bool) -> Row:
-    """Attempts at `upload` beside their bare command; unless `probed`, each on an upload that nobody has probed yet."""
-    manifests: list[Manifest] = []
+@dataclass(frozen=True)
+class Measured:
+    """Attempts at `upload` beside their bare command."""
 
-    def ours() -> float:
-        subject = upload if probed else bench.history.uploads.add(_as_if_new(upload))
-        attempted = bench.attempt(job_type, subject)
-        manifests.append(attempted.manifest)
-        return attempted.seconds
+    bench: Bench
+    job_type: JobType
+    upload: Upload
+    probed: bool
+    """If not, each is on an upload that nobody has probed yet."""
+    worker: Worker | None
+    """None: each is the first of a new worker."""
 
-    ours()  # warms the caches, and says which command is the bare one
-    bare = manifests[0]
-    pairs = side_by_side(rounds, lambda: bench.bare(upload, bare), ours)
-    spent = _median_ms([manifest.time_ledger.to_json() for manifest in manifests[1:]])
+    def row(self, what: str, rounds: int, budget: float | None) -> Row:
+        """Measure so many pairs."""
+        manifests: list[Manifest] = []
+
+        def ours() -> float:
+            subject = self.upload if self.probed else self.bench.history.uploads.add(_as_if_new(self.upload))
+            attempted = self.bench.attempt(self.job_type, subject, self.worker)
+            manifests.append(attempted.manifest)
+            return attempted.seconds
+
+        ours()  # warms the caches, and says which command is the bare one
+        bare = manifests[0]
+        pairs = side_by_side(rounds, lambda: self.bench.bare(self.upload, bare), ours)
+        return _row_of(what, pairs, manifests[1:], budget)
+
+
+def _row_of(what: str, pairs: Pairs, manifests: list[Manifest], budget: float | None) -> Row:
+    spent = _median_ms([manifest.time_ledger.to_json() for manifest in manifests])
     note = ", ".join(f"{name.removesuffix('Ms')} {ms:.0f} ms" for name, ms in spent.items() if name != "queueMs")
     return Row.of_pairs(
         what,
         pairs,
-        budget=BUDGETS.get(job_type.name),
+        budget=budget,
         note=note,
         details={"ledgerMs": spent},
     )
@@ -65,14 +84,19 @@ def main() -> None:
     seconds = arguments.seconds or (10 if arguments.quick else 60)
     rounds = arguments.rounds or (3 if arguments.quick else 5)
     rows: list[Row] = []
-    with Bench.open() as bench:
+    with Bench.open() as bench, Worker.open(bench.settings, bench.registry) as warm:
         clip = make_clip(bench.folder / "clip.mp4", seconds)
         upload = bench.register(clip, probed=True)
         for job_type in bench.registry.of_uploads():
             times = rounds if not job_type.threads else 3 * rounds
-            for probed, how in ((False, "probing its source"), (True, "source probed before")):
+            for probed, worker, how in (
+                (False, warm, "probing its source"),
+                (True, warm, "source probed before"),
+                (False, None, "probing its source, first of a process"),
+            ):
+                budget = BUDGETS.get(job_type.name) if worker else None
                 what = f"{job_type.asset} of {seconds} s 1080p, {how}"
-                rows.append(measure(bench, job_type, upload, what, times, probed=probed))
+                rows.append(Measured(bench, job_type, upload, probed, worker).row(what, times, budget))
     print_report("An attempt beside the bare ffmpeg command", rows, json_file=arguments.json)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,18 +93,18 @@ class Bench:
         )
         return self.history.uploads.add(upload)
 
-    def attempt(self, job_type: JobType, upload: Upload) -> Attempted:
-        """Make one attempt by a new worker, as every run has one."""
+    def attempt(self, job_type: JobType, upload: Upload, worker: Worker | None = None) -> Attempted:
+        """Make one attempt by that worker; None: by a new one, as the first attempt of a run is made."""
         self.history.jobs.enqueue([job_type.request(upload, trace_id=new_trace_id(), force=True)])
-        return self.work_next(job_type)
+        return self.work_next(job_type, worker)
 
-    def work_next(self, job_type: JobType) -> Attempted:
-        """Make the attempt at the job of that type that waits, by a new worker."""
+    def work_next(self, job_type: JobType, worker: Worker | None = None) -> Attempted:
+        """Make the attempt at the job of that type that waits, by that worker or a new one."""
         dispatch = self.history.jobs.assign(job_type.name, limit=1, lease_s=600)
         assert dispatch is not None
-        with Worker.open(self.settings, self.registry) as worker:
+        with nullcontext(worker) if worker else Worker.open(self.settings, self.registry) as at_work:
             start = time.perf_counter()
-            tally = work_off(worker, job_type, dispatch.id, run_id="benchmark", observer=Observer())
+            tally = work_off(at_work, job_type, dispatch.id, run_id="benchmark", observer=Observer())
             seconds = time.perf_counter() - start
         (outcome,) = tally.first
         assert outcome.status is AttemptStatus.SUCCESS, outcome.error
