@@ -21,6 +21,7 @@ from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, utc_
 _PAGE = 500
 _COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
 _GETTING = sa.select(*_COLUMNS).where(uploads.c.id == sa.bindparam("upload_id"))  # put together once, see `leases.py`
+_DESCRIBING = sa.update(uploads).where(uploads.c.id == sa.bindparam("of_upload"))
 _CHUNK = 1000
 """Keys looked up at once, well below SQLite's limit of bound parameters."""
 
@@ -122,9 +123,8 @@ class Uploads:
 
     def set_media_info(self, upload_id: str, info: MediaInfo) -> None:
         """Keep what probing found. Raises NotFoundError."""
-        statement = sa.update(uploads).where(uploads.c.id == upload_id).values(_info_columns(info))
         with self._database.write() as connection:
-            if connection.execute(statement).rowcount == 0:
+            if connection.execute(_DESCRIBING, {"of_upload": upload_id, **_info_columns(info)}).rowcount == 0:
                 raise NotFoundError(f"There is no upload {upload_id}.")
 
     def of_day(self, day: date) -> Iterator[Upload]:

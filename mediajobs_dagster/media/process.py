@@ -165,14 +165,16 @@ class Child:
             while selector.get_map():
                 ready = selector.select(_TICK_S)
                 self._usage.look()  # first: what the pipes' listeners do may end the process
-                waits = True
+                waits = bool(ready)
                 for key, _ in ready:
                     pipe: Pipe = key.data
-                    if not pipe.pump():
+                    goes_on = pipe.pump()
+                    if not goes_on:
                         selector.unregister(pipe)
-                    waits = waits and not pipe.was_full
+                    # Where one has ended the others are about to.
+                    waits = waits and goes_on and not pipe.was_full
                 self._check()
-                if ready and waits:
+                if waits:
                     time.sleep(_GATHER_S)
 
     def _check(self) -> None:

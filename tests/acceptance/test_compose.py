@@ -127,5 +127,6 @@ def test_kubernetes_differs_in_the_run_launcher_alone() -> None:
 def test_docker_accepts_the_file() -> None:
     """Where Docker Compose is; elsewhere the tests above have to do."""
     compose = ["docker", "compose"]
-    if shutil.which("docker") and subprocess.run([*compose, "version"], capture_output=True).returncode == 0:
-        subprocess.run([*compose, "config", "--quiet"], cwd=PROJECT, check=True)
+    if not shutil.which("docker") or subprocess.run([*compose, "version"], capture_output=True).returncode:
+        pytest.skip("Docker Compose is not installed here")
+    subprocess.run([*compose, "config", "--quiet"], cwd=PROJECT, check=True)
