@@ -14,7 +14,10 @@ import dagster as dg
 import psutil
 import pytest
 import yaml
+from dagster._core.events import DagsterEventType
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
@@ -103,6 +106,19 @@ def run_ends(cluster: Cluster, run_id: str | None, *, timeout_s: float = 30) -> 
     return cluster.wait_for(ended, timeout_s=timeout_s)
 
 
+def assert_log_is_readable(cluster: Cluster, attempt: Attempt) -> None:
+    """From here, whichever machine carried the run out: what it told Dagster, and what it printed."""
+    run = run_ends(cluster, attempt.run_id)
+    told = cluster.instance.all_logs(run.run_id)
+    assert any("ffmpeg" in entry.user_message for entry in told)
+    (captured,) = [entry.dagster_event for entry in told if entry.dagster_event_type is DagsterEventType.LOGS_CAPTURED]
+    assert captured
+    log_key = [run.run_id, "compute_logs", captured.logs_captured_data.file_key]
+    logs = cluster.instance.compute_log_manager
+    assert isinstance(logs, S3ComputeLogManager)
+    assert all(logs.cloud_storage_has_logs(log_key, kind) for kind in ComputeIOType)
+
+
 def test_forty_jobs_survive_the_loss_of_a_machine(
     cluster: Cluster, clips: Clips, test_card: Callable[[int], Path]
 ) -> None:
@@ -121,8 +137,10 @@ def test_forty_jobs_survive_the_loss_of_a_machine(
     assert_done_exactly_once(cluster, jobs)
     (lost,) = [each for job in jobs for each in cluster.attempts(job) if each.id == attempt.id]
     assert (lost.status, lost.error_code) == (AttemptStatus.LOST, "WORKER_LOST")
-    hosts = {each.host for job in jobs for each in cluster.attempts(job)}
-    assert hosts == {"alpha", "beta"}
+    by_host = {each.host: each for job in jobs for each in cluster.attempts(job) if each.id != lost.id}
+    assert by_host.keys() == {"alpha", "beta"}
+    for made in by_host.values():
+        assert_log_is_readable(cluster, made)
     assert run_ends(cluster, lost.run_id).status is dg.DagsterRunStatus.FAILURE
     assert len({each.run_id for job in jobs for each in cluster.attempts(job)}) >= 6 * 3
 
