@@ -6,6 +6,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 _CHUNK_BYTES = 1 << 20
 _STEP_BYTES = 1 << 16
@@ -23,12 +24,11 @@ class Pipe:
         self._gathered = bytearray(_CHUNK_BYTES if bulk else 0)
         self._filled = 0
         self.was_full = False
-        """Whether the last read left something behind, as far as one can tell."""
+        """Whether the last read found so much that the writer may have to wait soon."""
+        self._capacity = _STEP_BYTES
         if bulk and sys.platform == "linux":
-            try:
-                fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
-            except PermissionError:
-                return
+            with suppress(PermissionError):
+                self._capacity = fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, _CHUNK_BYTES)
 
     def fileno(self) -> int:
         """The end to read: a pipe can be given to a selector as it is."""
@@ -50,7 +50,7 @@ class Pipe:
         # Programs write in steps of some 32 KiB: they are gathered, so that the sink is called seldom.
         count = os.readv(self._read_end, [memoryview(self._gathered)[self._filled :]])
         self._filled += count
-        self.was_full = count >= _STEP_BYTES
+        self.was_full = count >= self._capacity // 2
         if self._filled and (not count or self._filled == len(self._gathered)):
             whole = bytes(memoryview(self._gathered)[: self._filled])
             self._filled = 0
