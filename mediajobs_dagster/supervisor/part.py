@@ -19,6 +19,8 @@ _LONGEST_PAUSE_S = 10.0
 _LOOK_S = 0.02
 _STABLE_S = 60.0
 """A part that lived this long is not suspected of dying at once again."""
+_LAST_WORDS_S = 1.0
+"""How long to wait for what a dead process has printed; what it started and left behind may hold its output open."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Part:
     deaths: int = 0
     """How often in a row it died young."""
     _process: subprocess.Popen[bytes] | None = None
+    _reader: threading.Thread | None = None
     _started: float = 0.0
     _resume_at: float = 0.0
     _orphans: dict[int, float] = field(default_factory=dict[int, float])
@@ -60,7 +63,8 @@ class Part:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
 
     def look(self) -> None:
         """Start it again if it has died and its pause is over."""
@@ -72,12 +76,13 @@ class Part:
         code = self._process.poll()
         if code is None:
             return
-        self._orphans[self._process.pid] = time.monotonic() + self.spec.grace_s
+        now = time.monotonic()
+        self._orphans[self._process.pid] = now + self.spec.grace_s
         self._process = None
-        died_young = time.monotonic() - self._started < _STABLE_S
-        self.deaths = self.deaths + 1 if died_young else 1
+        self.deaths = self.deaths + 1 if now - self._started < _STABLE_S else 1
         pause = min(_FIRST_PAUSE_S * 2 ** (self.deaths - 1), _LONGEST_PAUSE_S)
-        self._resume_at = time.monotonic() + pause
+        self._resume_at = now + pause
+        self._hear_out()
         self.say(self.spec.name, f"ended ({_ending(code)}); it starts again in {pause:g} s")
 
     def stop(self, is_hurried: Callable[[], bool]) -> None:
@@ -92,6 +97,7 @@ class Part:
             _kill_group(self._process.pid)
             self._process.wait()
             self._process = None
+            self._hear_out()
         for group in self._orphans:
             _kill_group(group)
         self._orphans.clear()
@@ -100,6 +106,11 @@ class Part:
         for group in [group for group, until in self._orphans.items() if time.monotonic() > until]:
             _kill_group(group)
             del self._orphans[group]
+
+    def _hear_out(self) -> None:
+        # Whoever learns that it has ended wants to know what it said about that.
+        if self._reader is not None:
+            self._reader.join(_LAST_WORDS_S)
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout  # asked for

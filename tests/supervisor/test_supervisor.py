@@ -19,6 +19,14 @@ from mediajobs_dagster.supervisor.supervisor import Supervisor
 
 SLEEP = "import time; print('at work', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+TALKATIVE = f"""
+import signal, sys
+def end(*_):
+    print(*range(1000), sep="\\n")
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+{SLEEP}
+"""
 PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
 
 
@@ -27,7 +35,7 @@ def part(name: str, code: str, *, grace_s: float = 5.0) -> PartSpec:
     return PartSpec(name, (sys.executable, "-c", code), grace_s)
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Ask until it holds."""
     give_up = time.monotonic() + timeout_s
     while not condition():
@@ -46,13 +54,18 @@ def is_over(process: psutil.Process) -> bool:
 class Running:
     """A supervisor at work in a thread, and what its parts said."""
 
-    def __init__(self, *specs: PartSpec, is_ready: Callable[[], bool] = lambda: True, patience_s: float = 20.0) -> None:
+    def __init__(
+        self,
+        *specs: PartSpec,
+        is_ready: Callable[[], bool] = lambda: True,
+        patience_s: float = 60.0,
+        a_line_takes_s: float = 0.0,
+    ) -> None:
+        self._a_line_takes_s = a_line_takes_s
         self.said: list[tuple[str, str]] = []
         self.error: BaseException | None = None
         self.ready = threading.Event()
-        self.supervisor = Supervisor(
-            specs, lambda *line: self.said.append(line), is_ready=is_ready, patience_s=patience_s
-        )
+        self.supervisor = Supervisor(specs, self._say, is_ready=is_ready, patience_s=patience_s)
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Running:
@@ -61,8 +74,12 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.supervisor.stop()
-        self._thread.join(30)
+        self.join()
         assert not self._thread.is_alive()
+
+    def _say(self, name: str, line: str) -> None:
+        time.sleep(self._a_line_takes_s)
+        self.said.append((name, line))
 
     def _run(self) -> None:
         try:
@@ -76,14 +93,14 @@ class Running:
 
     def join(self) -> None:
         """Wait for the end that comes by itself."""
-        self._thread.join(30)
+        self._thread.join(90)
 
 
 def test_parts_run_until_it_is_stopped_and_leave_nothing() -> None:
     """Their lines come with their names; afterwards no process of theirs is left, grandchildren included."""
     with Running(part("one", SLEEP), part("two", PARENT)) as running:
-        assert running.ready.wait(20)
-        wait_for(lambda: len(running.lines("two")) == 2)
+        assert running.ready.wait(60)
+        wait_for(lambda: len(running.lines("two")) == 2 and running.lines("one") != [])
         family = [psutil.Process(pid) for pid in running.supervisor.pids.values() if pid]
         family += [child for each in family for child in each.children(recursive=True)]
         assert len(family) == 3
@@ -106,7 +123,7 @@ def test_part_that_dies_is_started_again() -> None:
 
 def test_children_of_a_part_that_died_get_time_to_put_their_work_away() -> None:
     """They are killed when the grace time is over, not at once."""
-    with Running(part("one", PARENT, grace_s=1.0)) as running:
+    with Running(part("one", PARENT, grace_s=5.0)) as running:
         wait_for(lambda: len(running.said) == 2)
         leader = psutil.Process(running.supervisor.pids["one"])
         (child,) = leader.children()
@@ -129,6 +146,19 @@ def test_part_that_never_starts_ends_the_whole() -> None:
         running.join()
         assert isinstance(running.error, StartError)
         assert running.lines("two").count("no") == 3
+
+
+def test_last_words_come_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the terminal is slow: of one that dies, before that is told; of one that is stopped, before all ends."""
+    monkeypatch.setattr("mediajobs_dagster.supervisor.part._LAST_WORDS_S", 60.0)
+    words = [str(number) for number in range(1000)]
+    with Running(part("one", TALKATIVE), part("two", TALKATIVE), a_line_takes_s=0.001) as running:
+        wait_for(lambda: running.lines("one") != [] and running.lines("two") != [])
+        psutil.Process(running.supervisor.pids["one"]).terminate()
+        wait_for(lambda: any("it starts again" in line for line in running.lines("one")))
+    one = running.lines("one")
+    assert one[: one.index("ended (exit code 3); it starts again in 0.5 s")] == ["at work", *words]
+    assert running.lines("two") == ["at work", *words]
 
 
 def test_parts_that_do_not_answer_in_time_end_the_whole() -> None:
