@@ -54,5 +54,6 @@ def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def history(history_url: str) -> Iterator[History]:
     """An open history with the newest schema and nothing in it."""
-    with History.open(history_url) as opened:
+    # Many write at once in some tests, and SQLite lets them through in no order: one may wait for all the others.
+    with History.open(history_url, timeout_s=60) as opened:
         yield opened

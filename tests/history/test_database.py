@@ -138,26 +138,26 @@ def test_other_databases_are_refused(url: str) -> None:
 
 def test_a_locked_sqlite_file_is_busy_within_its_timeout(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
-    with History.open(f"sqlite:///{path}", timeout_s=0.3) as history, closing(sqlite3.connect(path)) as other:
+    with History.open(f"sqlite:///{path}", timeout_s=2) as history, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         start = time.monotonic()
-        with pytest.raises(DatabaseBusyError, match=r"did not answer within 0\.3 s"):
+        with pytest.raises(DatabaseBusyError, match=r"did not answer within 2 s"):
             history.jobs.assign(THUMB, limit=1, lease_s=60)
-        assert 0.25 < time.monotonic() - start < 3
+        assert 1.9 < time.monotonic() - start < 9, "ten seconds are what it takes unless told otherwise"
         other.rollback()
         assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None
 
 
 def test_a_locked_postgres_row_is_busy_within_its_timeout(cleared_postgres: str) -> None:
     other = sa.create_engine(cleared_postgres)
-    with History.open(cleared_postgres, timeout_s=0.3) as history:
+    with History.open(cleared_postgres, timeout_s=2) as history:
         [enqueued] = history.jobs.enqueue([a_new_job()])
         with other.begin() as holder:
             holder.execute(sa.text("SELECT id FROM jobs FOR UPDATE"))
             start = time.monotonic()
             with pytest.raises(DatabaseBusyError):
                 history.jobs.cancel(enqueued.job.id)
-            assert 0.25 < time.monotonic() - start < 3
+            assert 1.9 < time.monotonic() - start < 9, "ten seconds are what it takes unless told otherwise"
             assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None  # skipped, not waited for
         history.jobs.cancel(enqueued.job.id)
     other.dispose()
@@ -166,7 +166,7 @@ def test_a_locked_postgres_row_is_busy_within_its_timeout(cleared_postgres: str)
 def test_a_claim_does_not_pass_over_a_job_that_somebody_holds_for_a_moment(cleared_postgres: str) -> None:
     """It would be left assigned, and wait for its lease to run out."""
     other = sa.create_engine(cleared_postgres)
-    with History.open(cleared_postgres, timeout_s=0.3) as history:
+    with History.open(cleared_postgres, timeout_s=2) as history:
         history.jobs.enqueue([a_new_job()], dispatch_id="d", lease_s=60)
         with other.begin() as holder:
             holder.execute(sa.text("SELECT id FROM jobs FOR UPDATE"))

@@ -18,7 +18,7 @@ import pytest
 from mediajobs_dagster.settings import Settings
 from tests.servers.faulty_s3 import FaultyS3
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class S3Server:
             s3_access_key_id=self.access_key,
             s3_secret_access_key=self.secret_key,
             s3_max_attempts=2,
-            s3_timeout_s=5.0,
+            s3_timeout_s=20.0,
         )
 
 

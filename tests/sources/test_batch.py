@@ -196,19 +196,27 @@ def test_what_changes_meanwhile_is_skipped(platform: Platform, clips: Clips, tmp
     assert is_whole(platform)
 
 
-def test_the_work_can_begin_before_all_is_added(platform: Platform, clips: Clips, tmp_path: Path) -> None:
-    """Jobs are there while files are still being stored."""
-    folder = fill(tmp_path / "footage", clips.short(), 250)
+@pytest.mark.parametrize(
+    ("beat_s", "files", "at_least"), [(600.0, 250, 200), (0.0, 10, 1)], ids=["when many are stored", "at every beat"]
+)
+def test_the_work_can_begin_before_all_is_added(
+    platform: Platform,
+    clips: Clips,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    beat_s: float,
+    files: int,
+    at_least: int,
+) -> None:
+    """Jobs are there before the last file is done with, be it for the number of files or for the time."""
+    monkeypatch.setattr("mediajobs_dagster.sources.batch._BEAT_S", beat_s)
+    folder = fill(tmp_path / "footage", clips.short(), files)
     waiting: list[int] = []
     record = Record()
-
-    def look() -> None:
-        waiting.append(len(platform.history.jobs.list(JobFilter(), limit=1000)))
-
-    record.on_done = lambda: look() if len(record.done) == 240 else None
+    record.on_done = lambda: waiting.append(len(platform.history.jobs.list(JobFilter(), limit=1000)))
     batch(platform, record, probing=False).take(candidates(platform, folder))
-    assert waiting[0] >= 200
-    assert len(record.enqueued) == 250
+    assert waiting[files - 2] >= at_least
+    assert len(record.enqueued) == files
 
 
 def test_two_at_once_make_each_upload_once(platform: Platform, clips: Clips, tmp_path: Path) -> None:
