@@ -193,16 +193,17 @@ def test_ffmpeg_that_takes_too_long(open_platform: OpenPlatform, clips: Clips) -
 
 
 class LocksDatabase(Observer):
-    """Holds the database's write lock from the first word of ffmpeg until it is let go."""
+    """Holds the database's write lock from the first word of ffmpeg, for so long or until it is let go."""
 
-    def __init__(self, path: Path, hold_s: float) -> None:
+    def __init__(self, path: Path, hold_s: float | None = None) -> None:
         self._path, self._hold_s, self._connection = path, hold_s, None
 
     def stage(self, job: Job, name: str) -> None:
         if name == "ffmpeg" and self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._connection.execute("BEGIN IMMEDIATE")
-            threading.Timer(self._hold_s, self.let_go).start()
+            if self._hold_s is not None:
+                threading.Timer(self._hold_s, self.let_go).start()
 
     def let_go(self) -> None:
         """Give the lock back."""
@@ -222,12 +223,13 @@ def test_database_locked_for_a_while_loses_nothing(open_platform: OpenPlatform, 
 
 def test_database_locked_for_good_ends_as_lost(open_platform: OpenPlatform, clips: Clips) -> None:
     """Locked beyond the lease, at every attempt: each is recovered as lost, the last leaves the job dead."""
-    platform = open_platform(database_timeout_s=0.2, lease_s=0.6)
+    platform = open_platform(database_timeout_s=0.5, lease_s=0.6)
     upload = platform.add(clips.landscape(), ENVELOPE)
     for _ in range(3):
-        lock = LocksDatabase(platform.settings.home / "mediajobs.db", 3.0)
+        lock = LocksDatabase(platform.settings.home / "mediajobs.db")
         with pytest.raises(DatabaseBusyError):
             platform.work(observer=lock)
+        lock.let_go()
         _until(lambda: _recover(platform) == 1)
     job = platform.job(upload, ENVELOPE)
     attempts = platform.attempts(upload, ENVELOPE)
@@ -244,7 +246,7 @@ def _recover(platform: Platform) -> int:
         return 0
 
 
-def _until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def _until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     gone = threading.Event()
     for _ in range(int(timeout_s / 0.1)):
         if condition():

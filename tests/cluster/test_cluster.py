@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 import yaml
 from dagster._core.events import DagsterEventType
@@ -28,6 +27,7 @@ from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new_trace_id
 from tests.clips import Clips
 from tests.cluster.cluster import PROJECT, SCRIPTS, Cluster
+from tests.processes import is_gone
 
 PROXY, THUMB, ENVELOPE = EditProxy.name, Thumbnail.name, AudioEnvelope.name
 
@@ -85,14 +85,6 @@ def assert_done_exactly_once(cluster: Cluster, jobs: list[Job]) -> None:
         assert isinstance(job_type, UploadJobType)
         for key in job_type.output_keys(job.subject_id):
             assert cluster.platform.storage.stat(key).bytes > 0
-
-
-def is_gone(process: psutil.Process) -> bool:
-    """Whether a process has ended, be there somebody to take note of it or not."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def run_ends(cluster: Cluster, run_id: str | None, *, timeout_s: float = 30) -> dg.DagsterRun:

@@ -16,6 +16,7 @@ from mediajobs_dagster.errors import AlreadyRunningError, StartError
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback, sole_user_of
 from mediajobs_dagster.supervisor.part import PartSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
+from tests.processes import is_gone
 
 SLEEP = "import time; print('at work', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -41,14 +42,6 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < give_up, "the condition was not met in time"
         time.sleep(0.02)
-
-
-def is_over(process: psutil.Process) -> bool:
-    """Whether a process has ended, be it that nobody has asked for its exit code yet."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 class Running:
@@ -105,7 +98,7 @@ def test_parts_run_until_it_is_stopped_and_leave_nothing() -> None:
         family += [child for each in family for child in each.children(recursive=True)]
         assert len(family) == 3
     assert running.lines("one") == ["at work"]
-    wait_for(lambda: all(is_over(each) for each in family))
+    wait_for(lambda: all(is_gone(each) for each in family))
 
 
 def test_part_that_dies_is_started_again() -> None:
@@ -130,7 +123,7 @@ def test_children_of_a_part_that_died_get_time_to_put_their_work_away() -> None:
         leader.kill()
         wait_for(lambda: any("it starts again" in line for line in running.lines("one")))
         assert child.is_running()
-        wait_for(lambda: is_over(child))
+        wait_for(lambda: is_gone(child))
 
 
 def test_part_that_does_not_stop_is_killed_after_its_grace_time() -> None:
