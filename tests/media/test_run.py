@@ -26,6 +26,7 @@ from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.media.conftest import Records, endless
+from tests.processes import is_gone
 
 
 def child() -> psutil.Process:
@@ -56,16 +57,16 @@ def test_a_command_makes_its_output_and_is_on_record(
     runner: Runner, clips: Clips, records: Records, tmp_path: Path
 ) -> None:
     """The record has the kernel's figures, and its argv makes the same bytes again in the same folder."""
-    (tmp_path / "source").symlink_to(clips.landscape())
+    (tmp_path / "source").symlink_to(clips.detailed(8))  # long enough for somebody to look at its memory
     encode = Output("out.mkv", ("-c:v", "mpeg4", "-fflags", "+bitexact", "-flags", "+bitexact", "-an"))
-    made = runner.run(Command((Input("source"),), (encode,), media_seconds=3), cwd=tmp_path, report=records)
+    made = runner.run(Command((Input("source"),), (encode,), media_seconds=8), cwd=tmp_path, report=records)
     record = records.only
-    assert (record.status, record.exit_code, made.frames) == ("ok", 0, 90)
+    assert (record.status, record.exit_code, made.frames) == ("ok", 0, 240)
     assert record.cpu_seconds > 0.02
     assert record.max_rss_mb is not None
     assert 5 < record.max_rss_mb < 1000
     assert record.speed is not None
-    assert record.speed == pytest.approx(3 / (record.duration_ms / 1000), rel=0.1)
+    assert record.speed == pytest.approx(8 / (record.duration_ms / 1000), rel=0.1)
     first = (tmp_path / "out.mkv").read_bytes()
     assert record.argv[0] == "ffmpeg"
     again = [runner.tools.ffmpeg, *record.argv[1:]]
@@ -78,16 +79,16 @@ def test_progress_never_falls_and_reaches_one(runner: Runner, clips: Clips, reco
     """A listener sees fractions that only grow, and 1.0 once the command has ended well."""
     seen: list[Progress] = []
     encode = Output("out.mp4", ("-c:v", "libx264", "-preset", "medium"))
-    source = Input(str(clips.detailed(4)))
-    runner.run(Command((source,), (encode,), media_seconds=4), cwd=tmp_path, report=records, on_progress=seen.append)
+    source = Input(str(clips.detailed(8)))
+    runner.run(Command((source,), (encode,), media_seconds=8), cwd=tmp_path, report=records, on_progress=seen.append)
     fractions = [step.fraction for step in seen if step.fraction is not None]
     assert len(fractions) == len(seen) > 2
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert max(fractions[:-1]) < 1.0
-    assert seen[-1].out_seconds == pytest.approx(4, abs=0.1)
+    assert seen[-1].out_seconds == pytest.approx(8, abs=0.1)
     assert seen[-1].eta_s == 0
-    assert records.only.samples, "a run of a second is sampled every 0.05 s"
+    assert records.only.samples, "a run of seconds is sampled every 0.05 s"
     assert all(sample.rss_mb > 1 for sample in records.only.samples)
     assert max(sample.cpu_pct for sample in records.only.samples) > 20
 
@@ -169,16 +170,16 @@ def test_a_drawing_is_laid_over_a_picture(runner: Runner, clips: Clips, records:
 
 def test_a_stopped_process_is_a_stall(runner: Runner, records: Records, tmp_path: Path) -> None:
     """A process that hangs is killed soon after the stall limit, though it would ignore a polite signal."""
-    limited = replace(runner, limits=Limits(stall_s=1))
+    limited = replace(runner, limits=Limits(stall_s=5))
     stopped: list[float] = []
 
     def stop() -> None:
         child().suspend()
         stopped.append(time.monotonic())
 
-    with pytest.raises(errors.StalledError, match="no progress for 1 s"):
+    with pytest.raises(errors.StalledError, match="no progress for 5 s"):
         limited.run(endless(), cwd=tmp_path, report=records, on_progress=once(stop))
-    assert time.monotonic() - stopped[0] < 6
+    assert time.monotonic() - stopped[0] < 40, "far from the hour that it would take"
     assert (records.only.status, records.only.exit_code) == ("STALLED", -signal.SIGKILL)
 
 
@@ -197,38 +198,37 @@ def test_progress_does_not_save_from_the_total_limit(runner: Runner, records: Re
     with pytest.raises(errors.DeadlineError, match="MEDIAJOBS_JOB_TIMEOUT_S"):
         limited.run(endless(), cwd=tmp_path, report=records)
     assert records.only.status == "TIMEOUT"
-    assert 1000 <= records.only.duration_ms < 4000
+    assert 1000 <= records.only.duration_ms < 30_000, "far from the hour that it would take"
 
 
 # --- is ended --------------------------------------------------------------------------------------------------------
 
 
-def test_a_foreign_kill_is_named_and_keeps_its_figures(
-    runner: Runner, clips: Clips, records: Records, tmp_path: Path
-) -> None:
+def test_a_foreign_kill_is_named_and_keeps_its_figures(runner: Runner, records: Records, tmp_path: Path) -> None:
     """A command killed from outside is FFMPEG_KILLED, with the CPU and the peak of memory that it really used."""
-    before = b"\1" * (800 << 20)  # our own peak must not be taken for the child's
+    before = b"\1" * (300 << 20)  # our own peak must not be taken for the child's
     del before
-    peaks: list[float] = []
-    seconds: list[float] = []
+    seen: list[tuple[float, float, float]] = []
 
-    def kill() -> None:
+    def look_and_kill_later(_: Progress) -> None:
         process = child()
-        times = process.cpu_times()
-        seconds.append(times.user + times.system)
-        peaks.append(process.memory_info().rss / 2**20)
-        process.kill()
+        if not seen:
+            times = process.cpu_times()
+            seen.append((time.monotonic(), times.user + times.system, process.memory_info().rss / 2**20))
+        elif time.monotonic() > seen[0][0] + 0.1:  # the runner has looked since
+            process.kill()
 
     slow = Output("out.mp4", ("-c:v", "libx264", "-preset", "veryslow"))
-    encode = Command((Input(str(clips.detailed(4))),), (slow,), media_seconds=4)
+    encode = Command((Generated("testsrc2=size=640x360:rate=30:duration=3600"),), (slow,), media_seconds=3600)
     with pytest.raises(errors.FfmpegKilledError, match="SIGKILL"):
-        runner.run(encode, cwd=tmp_path, report=records, on_progress=once(kill))
+        runner.run(encode, cwd=tmp_path, report=records, on_progress=look_and_kill_later)
+    ((_, seconds, memory_mb),) = seen
     record = records.only
     assert (record.status, record.exit_code) == ("FFMPEG_KILLED", -signal.SIGKILL)
-    assert record.cpu_seconds >= seconds[0] > 0
+    assert record.cpu_seconds >= seconds > 0
     if sys.platform == "linux":
         assert record.max_rss_mb is not None
-        assert 0.9 * peaks[0] <= record.max_rss_mb < 790
+        assert 0.9 * memory_mb <= record.max_rss_mb < 290
 
 
 def test_a_polite_foreign_signal_is_named_too(runner: Runner, records: Records, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_cancelling_ends_the_whole_process_group(runner: Runner, records: Record
     cancel, working, cancelled_at = Cancellation(), threading.Event(), []
 
     def cancel_soon() -> None:
-        working.wait(20)
+        working.wait(60)
         cancelled_at.append(time.monotonic())
         cancel.cancel(errors.WorkerLostError("lost"))
 
@@ -257,14 +257,14 @@ def test_cancelling_ends_the_whole_process_group(runner: Runner, records: Record
         stubborn.run(endless(), cwd=tmp_path, report=records, on_progress=once(working.set), cancel=cancel)
     took = time.monotonic() - cancelled_at[0]
     canceller.join()
-    assert took < 3
+    assert took < 20, "far from the ten minutes that the helper would take"
     assert records.only.status == "WORKER_LOST"
     helper = int((tmp_path / "helper").read_text())
     # It is no child of ours: nobody here can wait for it, and the kernel may take a moment to carry its end out.
-    deadline = time.monotonic() + 5
-    while _at_work(helper) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while not _is_gone(helper) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not _at_work(helper)
+    assert _is_gone(helper)
 
 
 def test_a_cancelled_token_starts_nothing(runner: Runner, records: Records, tmp_path: Path) -> None:
@@ -386,9 +386,6 @@ def test_the_peak_of_a_process_nobody_saw_is_unknown() -> None:
     assert usage.max_rss_mb is None
 
 
-def _at_work(pid: int) -> bool:
-    """Whether a process lives; one that is dead but not yet collected by its new parent does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _is_gone(pid: int) -> bool:
+    """Whether there is no such process, or one that is dead but not yet collected by its new parent."""
+    return not psutil.pid_exists(pid) or is_gone(psutil.Process(pid))
