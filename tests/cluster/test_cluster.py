@@ -28,6 +28,7 @@ from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new
 from tests.clips import Clips
 from tests.cluster.cluster import PROJECT, SCRIPTS, Cluster
 from tests.processes import is_gone
+from tests.servers.postgres import start_postgres
 
 PROXY, THUMB, ENVELOPE = EditProxy.name, Thumbnail.name, AudioEnvelope.name
 
@@ -297,7 +298,7 @@ def test_a_restart_of_a_server_loses_nothing(cluster: Cluster, clips: Clips, ser
     else:
         cluster.postgres.stop()
         cluster.wait_for(lambda: missed("Is the server running"), timeout_s=30)
-        cluster.postgres.ensure_postgres_running()
+        start_postgres(cluster.postgres)
     jobs = cluster.wait_for_all(*traces, timeout_s=120)
     assert_done_exactly_once(cluster, jobs)
 

@@ -21,7 +21,7 @@ from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
 from mediajobs_dagster.history.schema import SCHEMA_VERSION, metadata
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
-from tests.servers.postgres import running_postgres
+from tests.servers.postgres import running_postgres, start_postgres
 
 
 def test_an_empty_database_gets_the_schema_and_keeps_its_rows(empty_url: str) -> None:
@@ -184,7 +184,7 @@ def test_a_server_that_stops_is_unavailable_and_one_that_returns_is_used_again()
             history.jobs.list(JobFilter())
         with pytest.raises(DatabaseUnavailableError):
             History.open(server.get_uri(), timeout_s=5)
-        server.start()
+        start_postgres(server)
         assert len(history.jobs.list(JobFilter())) == 1
 
 

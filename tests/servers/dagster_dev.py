@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 PROJECT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 150.0
 
 Answer = TypeVar("Answer")
 
@@ -33,12 +33,16 @@ class DagsterDev:
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Ask the GraphQL server; the answer's data."""
+        answer = self.answer(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def answer(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the GraphQL server; its answer, whatever it is."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer["errors"]
-        return answer["data"]
+            return json.load(response)
 
     def wait_for(self, what: Callable[[], Answer | None], *, timeout_s: float) -> Answer:
         """Ask until there is an answer; the log is shown when there is none in time."""
@@ -75,7 +79,7 @@ def running_dagster_dev(home: Path, *, cwd: Path = PROJECT, **environment: str) 
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
@@ -84,8 +88,10 @@ def running_dagster_dev(home: Path, *, cwd: Path = PROJECT, **environment: str) 
 def _answers(dev: DagsterDev, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, dev.log.read_text()[-4000:]
     try:
-        locations = dev.ask("{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }")
-    except (urllib.error.URLError, ConnectionError):
+        answer = dev.answer("{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }")
+    except (OSError, http.client.HTTPException, ValueError):  # a server that starts may answer anything, or half of it
         return False
-    entries = locations["workspaceOrError"].get("locationEntries", [])
+    if "errors" in answer:
+        return False
+    entries = answer["data"]["workspaceOrError"].get("locationEntries", [])
     return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)

