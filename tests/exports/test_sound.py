@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mediajobs_dagster.media.tools import Tools
-from tests.exports.barcodes import RATE, Footage, Studio, hz_of, level, marks, tone, write_wav
+from tests.exports.barcodes import RATE, Footage, Samples, Studio, hz_of, level, marks, tone, write_wav
 from tests.exports.conftest import Renders
 from tests.exports.timelines import clip, gap
 
@@ -53,6 +53,36 @@ def test_marks_stay_with_their_frames(
             expected += [at + second - start for second in range(1, 5) if start <= second < end - 0.012]
         at += length
     assert close(marks(export.sound), expected)
+
+
+def centre(sound: Samples, start: float, end: float) -> float:
+    """Where the middle of what sounds between two times lies, weighed by its energy, seconds."""
+    energy = (sound.mean(axis=1).astype(float) ** 2)[round(max(0, start) * RATE) : round(end * RATE)]
+    return max(0, start) + float(energy @ np.arange(len(energy)) / energy.sum()) / RATE
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.4, 0.5, 0.75, 0.9, 1.5, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["clicks", "bursts"])
+def test_sound_stays_in_time_at_every_speed(render: Renders, studio: Studio, speed: float, kind: str) -> None:
+    """Clicks of 3 ms and bursts of 60 ms through all of a clip, which begins and ends in the middle of its source."""
+    length = {"clicks": 0.003, "bursts": 0.06}[kind]
+    at = 0.35 + np.arange(0, 8, 0.45) + np.random.default_rng(3).uniform(0, 0.1, 18)
+    sound = np.random.default_rng(4).normal(0, 0.2, 9 * RATE)
+    sound *= np.any(
+        [(each <= np.arange(9 * RATE) / RATE) & (np.arange(9 * RATE) / RATE < each + length) for each in at], 0
+    )
+    source = studio.clip(f"{kind}.mp4", 22, seconds=9, sound=sound.astype(np.float32))
+    heard = render({"track": [clip(source, 1.1, 7.3, speed=speed)], "loudness": None}, source).sound
+    expected = [(each + length / 2 - 1.1) / speed for each in at if 1.15 < each < 7.2]
+    measured = [centre(heard, each - 0.2 / speed, each + 0.2 / speed) for each in expected]
+    assert np.abs(np.subtract(measured, expected)).max() < SYNC, np.subtract(measured, expected)
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 0.75, 1.5])
+def test_marks_in_a_tone_stay_in_time(render: Renders, thirty: Footage, speed: float) -> None:
+    """What changes the speed lays a tone together otherwise than silence."""
+    heard = marks(render({"track": [clip(thirty, 0.5, 4.5, speed=speed)], "loudness": None}, thirty).sound)
+    assert close(heard, [(second - 0.5) / speed + 0.005 / speed - 0.005 for second in (1, 2, 3, 4)])
 
 
 def test_clips_gain_mute_and_fades(render: Renders, thirty: Footage, other: Footage, pal: Footage) -> None:

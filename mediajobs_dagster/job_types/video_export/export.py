@@ -86,6 +86,7 @@ class VideoExport(JobType):
 
     name: ClassVar[str] = "create_video_export_v1"
     asset: ClassVar[str] = "video_export"
+    version: ClassVar[int] = 2
     params: ClassVar[type[Params]] = ExportParams
     subject: ClassVar[SubjectKind] = SubjectKind.TIMELINE
     rtf_basis: ClassVar[RtfBasis] = RtfBasis.OUTPUT

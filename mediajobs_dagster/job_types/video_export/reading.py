@@ -27,6 +27,8 @@ from mediajobs_dagster.media.command import Input
 _UNINDEXED = ("mpegts", "mpeg")
 _LEAD_S = Fraction(12)
 """Longer than the key frames of nearly all such streams are apart."""
+_RUN_IN_S = Fraction(1, 10)
+"""Of the sound of a clip at another speed."""
 _WORTH_READING_ON_S = 2
 """A part that begins so soon after the end of the one before is read on to rather than sought."""
 
@@ -87,14 +89,17 @@ class Readers:
             return
         first = parts[0][1]
         source = self._sources[_source_of(first)]
+        start = first.source_in
+        if sounding and isinstance(first.item, Clip):
+            start = max(Fraction(0), start - run_in(first.item))
         only = () if self._picture and sounding else ("-an",) if self._picture else ("-vn",)
-        number = self._graph.open(Input(source.name, (*only, *seek(source, first.source_in))))
+        number = self._graph.open(Input(source.name, (*only, *seek(source, start))))
         pictures = [number for number, _ in parts] if self._picture else []
         video, audio = source.info.main_video, source.info.main_audio
         picture_pads = self._split(f"picture{group}", "split", f"{number}:{video.index if video else 0}", pictures)
         sound_pads = self._split(f"sound{group}", "asplit", f"{number}:{audio.index if audio else 0}", sounding)
         for part, segment in parts:
-            offset = segment.source_in - first.source_in + lead(source, first.source_in)
+            offset = segment.source_in - start + lead(source, start)
             self._branches[part] = _Branch(picture_pads.get(part), sound_pads.get(part), offset)
 
     def _split(self, name: str, split: str, stream: str, parts: Sequence[int]) -> dict[int, str]:
@@ -111,6 +116,11 @@ class Readers:
 def lead(source: Source, start: Fraction) -> Fraction:
     """How much earlier a source is opened that is wanted from `start` on, seconds."""
     return min(start, _LEAD_S) if source.info.container in _UNINDEXED else Fraction(0)
+
+
+def run_in(clip: Clip) -> Fraction:
+    """How much of a clip's sound is wanted from before its beginning, seconds: what changes the speed needs some."""
+    return _RUN_IN_S if clip.speed != 1 else Fraction(0)
 
 
 def seek(source: Source, start: Fraction) -> tuple[str, ...]:
