@@ -242,3 +242,12 @@ def test_video_layers_are_heard(render: Renders, thirty: Footage, other: Footage
     assert level(sound, pal.hz, 2.2, 2.55) == pytest.approx(PLAIN, abs=0.3)
     assert level(sound, pal.hz, 0.3, 1.1) < -60
     assert np.abs(sound[round(2.65 * RATE) :]).max() < 2e-3
+
+
+def test_a_video_layer_is_heard_as_long_as_it_is_seen(render: Renders, studio: Studio) -> None:
+    """Its sound goes on in its file, but not in the export."""
+    longer = studio.clip("longer_sound.mp4", 23, seconds=1, sound=tone(23, 4, marks=False))
+    layers = [{"kind": "video", "source": longer.name, "start": 0.5}]
+    sound = render({"track": [gap(4)], "layers": layers, "loudness": None}, longer).sound
+    assert level(sound, longer.hz, 0.6, 1.4) == pytest.approx(PLAIN, abs=0.3)
+    assert np.abs(sound[round(1.55 * RATE) :]).max() < 2e-3

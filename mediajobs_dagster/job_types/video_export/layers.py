@@ -10,7 +10,7 @@ from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.video_export.captions import draw_band, read_captions, slides
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
-from mediajobs_dagster.job_types.video_export.layout import Layout, picture_length, sound_length
+from mediajobs_dagster.job_types.video_export.layout import Layout, used_part
 from mediajobs_dagster.job_types.video_export.picture import (
     BT709,
     TRANSPARENT_709,
@@ -182,13 +182,13 @@ class Layers:
     def _video(self, number: int, layer: VideoLayer) -> Placed:
         source = self.sources[layer.source]
         video = video_of(source)
-        end = layer.out if layer.out is not None else picture_length(source.info)
-        first, frames = self.layout.span(layer.start, end - layer.in_)
+        begin, end = used_part(layer, source.info)
+        first, frames = self.layout.span(layer.start, end - begin)
         shown = cropped(video.display_size, layer.crop)
         width = max(2, _even(layer.scale * self.layout.width))
         height = max(2, _even(width * shown[1] / shown[0]))
         filters = [
-            *begun(lead(source, layer.in_)),
+            *begun(lead(source, begin)),
             *on_canvas_rate(self.layout.fps, frames),
             *crop_filter(layer.crop),
             *scaled(video, (width, height), self.scaling),
@@ -283,8 +283,8 @@ class Layers:
         audio = source.info.main_audio
         assert audio is not None
         stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
-        end = voice.out if voice.out is not None else sound_length(source.info)
-        first, frames = self.layout.span(voice.start, end - voice.in_)
+        begin, end = used_part(voice, source.info)
+        first, frames = self.layout.span(voice.start, end - begin)
         width, height = (
             max(2, _even(share)) for share in (layer.scale * self.layout.width, layer.height * self.layout.height)
         )
@@ -294,7 +294,7 @@ class Layers:
         waves = f"showwaves=mode=cline:draw=full:scale=sqrt:{drawn}"
         kind = waves if layer.style == "waveform" else f"showfreqs=mode=bar:{drawn}"
         # One channel, for the colour is that of the first; and showwaves is a frame late at the beginning.
-        heard = (*part_of(source, lead(source, voice.in_), end - voice.in_), "aformat=channel_layouts=mono")
+        heard = (*part_of(source, lead(source, begin), end - begin), "aformat=channel_layouts=mono")
         filters = [*heard, kind, "setpts=PTS-STARTPTS", *on_canvas_rate(self.layout.fps, frames), *TRANSPARENT_709]
         if layer.opacity < 1:
             filters.append(f"colorchannelmixer=aa={layer.opacity:g}")

@@ -14,10 +14,12 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     Dissolve,
     FadeThrough,
     Gap,
+    Narration,
     Picture,
     Still,
     Timeline,
     TrackItem,
+    VideoLayer,
 )
 from mediajobs_dagster.job_types.video_export.times import SAMPLE_RATE, exact, samples_at, snap
 from mediajobs_dagster.models import MediaInfo, VideoStream
@@ -178,13 +180,21 @@ def length_of(item: TrackItem, media: Media) -> Fraction:
     return (end - start) / exact(item.speed) + item.hold
 
 
+def used_part(item: Clip | VideoLayer | Narration, info: MediaInfo) -> tuple[Fraction, Fraction]:
+    """The part of its source that an item uses, of sound and picture alike, seconds.
+
+    What has a picture ends with it, and not with its sound. Ends past the source's by less than a frame are clamped.
+    """
+    length = sound_length(info) if isinstance(item, Narration) else picture_length(info)
+    end = item.out if item.out is not None else length
+    return item.in_, min(end, length) if length else end
+
+
 def source_range(item: TrackItem, media: Media) -> tuple[Fraction, Fraction]:
-    """The part of its source that an item shows, seconds; ends past the source's by less than a frame are clamped."""
+    """The part of its source that an item of the base track shows, seconds."""
     match item:
         case Clip():
-            length = picture_length(media[item.source])
-            end = item.out if item.out is not None else length
-            return item.in_, min(end, length) if length else end
+            return used_part(item, media[item.source])
         case Still():
             return item.at, item.at
         case Picture() | Gap():

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
-from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, sound_length
+from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, sound_length, used_part
 from mediajobs_dagster.job_types.video_export.loudness import Measured
 from mediajobs_dagster.job_types.video_export.reading import Readers, lead, run_in, seek
 from mediajobs_dagster.job_types.video_export.timeline import Clip, Music, Narration, Timeline, VideoLayer
@@ -131,25 +131,23 @@ class SoundTrack:
     def _voices(self) -> Iterator[Piece]:
         for number, layer in enumerate(self.timeline.layers):
             if isinstance(layer, VideoLayer) and number in self.layer_sounds:
-                yield self._piece(f"layer_sound{number}", self.layer_sounds[number], layer, ())
+                yield self._piece(f"layer_sound{number}", self.layer_sounds[number], layer)
         for number, voice in enumerate(self.timeline.narration):
             source = self.sources[voice.source]
             stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
             audio = source.info.main_audio
             assert audio is not None
-            yield self._piece(f"narration{number}", f"{stream}:{audio.index}", voice, ())
+            yield self._piece(f"narration{number}", f"{stream}:{audio.index}", voice)
 
-    def _piece(self, name: str, pad: str, item: VideoLayer | Narration, filters: Sequence[str]) -> Piece:
+    def _piece(self, name: str, pad: str, item: VideoLayer | Narration) -> Piece:
         source = self.sources[item.source]
-        available = sound_length(source.info)
-        end = item.out if item.out is not None else available
-        first, frames = self.layout.span(item.start, end - item.in_)
+        begin, end = used_part(item, source.info)
+        first, frames = self.layout.span(item.start, end - begin)
         length = self.layout.samples_of(first, frames)
         fades = (item.fade_in, item.fade_out) if isinstance(item, Narration) else (Fraction(0), Fraction(0))
         shaped = (
-            *part_of(source, lead(source, item.in_), end - item.in_),
+            *part_of(source, lead(source, begin), end - begin),
             *_gain(item.gain_db),
-            *filters,
             *_faded(length, *fades),
             *self._exactly(length),
         )
@@ -325,8 +323,8 @@ def _ahead(stages: Sequence[float], window: Fraction) -> Fraction:
 
     It lays windows over each other where they fit best, and looks for that place ahead of the right one: as far as half
     a window of the source in silence, less the more there is to fit. The shares are the middle of what was measured of
-    clicks, bursts, tones and noise (ffmpeg 8.1, speeds from 0.25 to 4); what is left is within 20 ms. With two stages of
-    whole windows it would not be, for the second one stretches what the first one is off.
+    clicks, bursts, tones and noise (ffmpeg 8.1, speeds from 0.25 to 4); what is left is within 20 ms. With two stages
+    of whole windows it would not be, for the second one stretches what the first one is off.
     """
     share = _AHEAD_SLOWED if stages[0] < 1 else _AHEAD_SPED_UP
     late = Fraction(0)

@@ -15,6 +15,7 @@ from mediajobs_dagster.job_types.video_export.layout import (
     places,
     sound_length,
     source_range,
+    used_part,
 )
 from mediajobs_dagster.job_types.video_export.timeline import (
     Clip,
@@ -140,13 +141,13 @@ class _Assembly:
                 return [plays, replace(plays, length=item.hold, source_in=last, speed=1.0, frozen=True, sounds=False)]
 
     def _layer(self, layer: VideoLayer) -> _Part:
-        end = picture_length(self._media[layer.source]) if layer.out is None else layer.out
+        begin, end = used_part(layer, self._media[layer.source])
         sounds = not layer.mute and self._has_sound(layer.source)
-        return _Part(end - layer.in_, layer.source, layer.in_, carried=layer.to_json(), sounds=sounds)
+        return _Part(end - begin, layer.source, begin, carried=layer.to_json(), sounds=sounds)
 
     def _voice(self, entry: Narration) -> _Part:
-        end = sound_length(self._media[entry.source]) if entry.out is None else entry.out
-        return _Part(end - entry.in_, entry.source, entry.in_, carried=entry.to_json() | {"kind": "narration"})
+        begin, end = used_part(entry, self._media[entry.source])
+        return _Part(end - begin, entry.source, begin, carried=entry.to_json() | {"kind": "narration"})
 
     def _music(self, entry: Music, end: Fraction) -> _Part:
         length = end - entry.start if entry.duration is None else min(entry.duration, end - entry.start)
