@@ -9,7 +9,7 @@ from mediajobs_dagster.attempts.outcome import result_origin
 from mediajobs_dagster.attempts.scratch import SOURCE
 from mediajobs_dagster.attempts.subject import inputs_of
 from mediajobs_dagster.errors import StorageMissingError, TimelineError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.job_types.base import Capabilities, Reading, Source
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.export import FILENAME, Renderer, VideoExport
@@ -20,7 +20,7 @@ from mediajobs_dagster.job_types.video_export.references import readings_of, ref
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
 from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media.command import Command
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, new_id, new_trace_id, utc_now
+from mediajobs_dagster.models import Job, JobStatus, JsonObject, NewJob, Upload, new_id, new_trace_id, utc_now
 from mediajobs_dagster.models import Timeline as StoredTimeline
 from mediajobs_dagster.sources.references import References, with_references
 from mediajobs_dagster.storage import Storage
@@ -97,16 +97,25 @@ class Exports:
         wanted = self.job_type.request(
             stored, trace_id=trace_id, params=params, priority=priority, max_attempts=max_attempts, force=force
         )
+        if not force and (earlier := self._earlier(wanted)):
+            return earlier
         (enqueued,) = self.history.jobs.enqueue([wanted])
-        if enqueued.created:
-            return Requested(enqueued.job, created=True)
-        job = enqueued.job
-        export = self.history.uploads.find_by_origin(result_origin(job.id, FILENAME))
-        if job.status in (JobStatus.COMPLETED, JobStatus.SKIPPED) and export and self._is_there(export):
-            return Requested(job, created=False, export=export)
-        if job.status.is_final:  # its export is gone, or it never came to one
-            return Requested(self.history.jobs.retry(job.id, force=True), created=True)
-        return Requested(job, created=False)
+        if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never came to one
+            return Requested(self.history.jobs.retry(enqueued.job.id), created=True)
+        return Requested(enqueued.job, created=enqueued.created)
+
+    def _earlier(self, wanted: NewJob) -> Requested | None:
+        """The newest export of this edit of this content that is still there, whichever job made it: one that was
+        forced has a key of its own, which begins with that of those that were not.
+        """
+        key = wanted.idempotency_key
+        completed = JobFilter(job_type=wanted.job_type, subject_id=wanted.subject_id, statuses=(JobStatus.COMPLETED,))
+        for job in self.history.jobs.list(completed):
+            if job.idempotency_key == key or job.idempotency_key.startswith(f"{key}/"):
+                export = self.history.uploads.find_by_origin(result_origin(job.id, FILENAME))
+                if export and self._is_there(export):
+                    return Requested(job, created=False, export=export)
+        return None
 
     def _stored(self, prepared: Prepared, trace_id: str) -> StoredTimeline:
         timeline = StoredTimeline(

@@ -158,6 +158,33 @@ def test_the_same_edit_is_rendered_once(platform: Platform, clips: Clips) -> Non
     assert (other.created, other.job.subject_id) == (True, first.job.subject_id)
 
 
+def test_a_forced_export_stands_for_a_cancelled_one(platform: Platform, clips: Clips) -> None:
+    """Asked for again it is offered, although the job that was first asked for never came to one, and others did."""
+    document = cuts(taken(platform, clips.landscape()), (0, 0.5))
+    first = ask(platform, document)
+    platform.history.jobs.cancel(first.job.id)
+    forced = ask(platform, document, force=True)
+    ask(platform, document, params={"profile": "high"})
+    platform.work()
+    again = ask(platform, document)
+    assert (again.created, again.job.id) == (False, forced.job.id)
+    assert again.export is not None
+    assert again.export.storage_key == output_key(forced.job)
+    assert len(exported(platform)) == 2
+
+
+def test_what_is_asked_for_again_while_a_forced_one_waits_is_rendered_once(platform: Platform, clips: Clips) -> None:
+    document = cuts(taken(platform, clips.landscape()), (0, 0.5))
+    first = ask(platform, document)
+    platform.history.jobs.cancel(first.job.id)
+    forced = ask(platform, document, force=True, priority=1)
+    again = ask(platform, document)
+    assert (again.created, again.job.id) == (True, first.job.id)
+    platform.work()
+    assert platform.history.jobs.get(first.job.id).status is JobStatus.SKIPPED
+    assert [export.storage_key for export in exported(platform)] == [output_key(forced.job)]
+
+
 def test_each_set_of_options_is_rendered_once(platform: Platform, clips: Clips) -> None:
     """Draft, high, and draft again: the first draft is offered."""
     document = cuts(taken(platform, clips.landscape()), (0, 0.5))
