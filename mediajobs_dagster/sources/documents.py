@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,8 +12,8 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.video_export.captions import CaptionsError, decode_captions
 from mediajobs_dagster.job_types.video_export.parsing import Fault
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.sources.small_files import MAX_BYTES, decoded, read_small
 
-MAX_BYTES = 4 << 20
 _CAPTIONS = {".srt": "srt", ".vtt": "vtt"}
 _STAND_IN = {"format": "vtt", "text": "00:00.000 --> 00:01.000\n-"}
 
@@ -46,14 +45,7 @@ def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
 
 
 def _json_of(path: Path) -> JsonObject:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RequestError(f"{path} has more than {MAX_BYTES >> 20} MiB; no timeline is that long.")
-        content: object = json.loads(path.read_bytes(), object_pairs_hook=_each_once)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is no JSON that can be read: {error}.") from error
+    content = decoded(read_small(path), path, pairs=_each_once)
     if not isinstance(content, dict):
         raise RequestError(f"{path} holds no timeline: a timeline is a JSON object.")
     return cast(JsonObject, content)

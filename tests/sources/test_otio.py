@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +28,9 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     VideoLayer,
 )
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream
+from mediajobs_dagster.sources.documents import read_document
 from mediajobs_dagster.sources.otio import Imported, read_otio, write_otio
+from mediajobs_dagster.sources.small_files import MAX_BYTES
 from tests.history.factories import an_upload
 
 NTSC = Fraction(30_000, 1001)
@@ -509,6 +512,59 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str,
     (tmp_path / name).write_text(content, encoding="latin-1")
     with pytest.raises(RequestError, match=said):
         read_otio(tmp_path / name)
+
+
+def bundled(folder: Path, name: str, content: bytes) -> Path:
+    """A timeline's JSON in a file of that name: as it is, or in a bundle."""
+    path = folder / name
+    if path.suffix == ".otioz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("content.otio", content)
+    elif path.suffix == ".otiod":
+        path.mkdir()
+        (path / "content.otio").write_bytes(content)
+    else:
+        path.write_bytes(content)
+    return path
+
+
+def nest(kind: str, levels: int) -> bytes:
+    """A timeline whose metadata are nested so deep."""
+    stack = '{"OTIO_SCHEMA": "Stack.1", "children": ['
+    opening, closing = {"lists": ("[", "]"), "objects": ('{"a":', "}"), "stacks": (stack, "]}")}[kind]
+    inside = opening * levels + "1" * (kind == "objects") + closing * levels
+    return f'{{"OTIO_SCHEMA": "Timeline.1", "tracks": null, "metadata": {inside}}}'.encode()
+
+
+@pytest.mark.parametrize("name", ["edit.otio", "edit.otioz", "edit.otiod"])
+@pytest.mark.parametrize("kind", ["lists", "objects", "stacks"])
+def test_what_is_nested_without_end_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """The library's parser would end the process on it; hence a process of its own."""
+    path = bundled(tmp_path, name, nest(kind, 90_000))
+    code = "import sys, pathlib, mediajobs_dagster.sources.documents as d; d.read_document(pathlib.Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", code, path], check=False, capture_output=True, text=True)
+    assert ended.returncode == 1, ended.returncode
+    assert f"RequestError: {path}" in ended.stderr
+    assert "is broken: it is nested without end" in ended.stderr
+
+
+def test_what_is_nested_deeper_than_any_edit_is_refused(tmp_path: Path) -> None:
+    """Although Python's own reader still takes it."""
+    with pytest.raises(RequestError, match="nested without end"):
+        read_document(bundled(tmp_path, "edit.otio", nest("lists", 250)))
+
+
+@pytest.mark.parametrize("name", ["edit.otio", "edit.otioz", "edit.otiod", "edit.edl", "edit.json"])
+def test_what_is_too_long_is_refused(tmp_path: Path, name: str) -> None:
+    path = bundled(tmp_path, name, b" " * (MAX_BYTES + 1))
+    with pytest.raises(RequestError, match="more than 4 MiB"):
+        read_document(path)
+
+
+@pytest.mark.parametrize("name", ["edit.otio", "edit.otioz", "edit.otiod"])
+def test_bundles_are_read_as_what_is_in_them(tmp_path: Path, name: str) -> None:
+    content = otio.adapters.write_to_string(edit(video(clip("a", 0, 25))), "otio_json")
+    assert [item.source for item in clips_of(read_otio(bundled(tmp_path, name, content.encode())))] == ["a.mp4"]
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,13 @@ from mediajobs_dagster.sources.otio.edl import prepared
 from mediajobs_dagster.sources.otio.library import EDL, adapter_of, library, our_metadata
 from mediajobs_dagster.sources.otio.mapping import fingerprint, timeline_of
 from mediajobs_dagster.sources.otio.notes import Notes
+from mediajobs_dagster.sources.small_files import decoded, depth_of, read_packed, read_small
+
+_ARCHIVE, _FOLDER, _IN_BUNDLE = "otioz", "otiod", "content.otio"
+"""Bundles: a timeline, as JSON under that name, together with its media."""
+_HOLD_JSON = ("otio_json", _ARCHIVE, _FOLDER)
+_DEEPEST = 200
+"""Levels of JSON: no edit has so many, and the parser for those adapters has no limit but the process's stack."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,7 @@ def read_otio(path: Path, *, rate: Fraction | None = None) -> Imported:
     notes = Notes()
     edit = _timeline_in(_opened(path, rate, notes), path)
     ours = our_metadata(edit)
-    try:
-        timeline = timeline_of(edit, path.absolute().parent, notes)
-    except RecursionError as error:
-        raise RequestError(f"{path} is broken: its metadata is nested without end.") from error
+    timeline = timeline_of(edit, path.absolute().parent, notes)
     if "timeline" not in ours:
         return Imported(timeline, notes.all)
     try:
@@ -56,20 +60,32 @@ def read_otio(path: Path, *, rate: Fraction | None = None) -> Imported:
 
 def _opened(path: Path, rate: Fraction | None, notes: Notes) -> Any:
     adapter = adapter_of(path.suffix.removeprefix("."), reads=True)
+    content = _content(path, adapter)
     adapters = library().adapters
     # Linking media is left to us: a linker is code that the environment names.
     links_nothing: dict[str, Any] = {"media_linker_name": library().media_linker.MediaLinkingPolicy.DoNotLinkMedia}
     try:
+        if adapter in _HOLD_JSON:
+            if depth_of(decoded(content, path)) > _DEEPEST:
+                raise RequestError(f"{path} is broken: it is nested without end.")
+            return adapters.read_from_string(content.decode("utf-8-sig"), "otio_json", **links_nothing)
         if adapter != EDL:
             return adapters.read_from_file(str(path), adapter, **links_nothing)
-        text, used, note = prepared(path.read_text(encoding="utf-8-sig", errors="replace"), rate)
+        text, used, note = prepared(content.decode("utf-8-sig", errors="replace"), rate)
         if note:
             notes.add(note)
         return adapters.read_from_string(text, adapter, rate=float(true_rate(float(used))), **links_nothing)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except RequestError:
+        raise
     except Exception as error:  # an adapter is foreign code and raises what it likes on a broken file
         raise RequestError(f"{path} is broken, or is not what its suffix says: {error}") from error
+
+
+def _content(path: Path, adapter: str) -> bytes:
+    """What stands in the file, or in the one of a bundle that is the timeline; its media are not touched."""
+    if adapter == _ARCHIVE:
+        return read_packed(path, _IN_BUNDLE)
+    return read_small(path / _IN_BUNDLE if adapter == _FOLDER else path)
 
 
 def _timeline_in(root: Any, path: Path) -> Any:

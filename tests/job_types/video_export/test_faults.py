@@ -15,8 +15,9 @@ from mediajobs_dagster.job_types.video_export.layout import Media
 from mediajobs_dagster.job_types.video_export.parsing import in_order, parse_timeline
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream, new_id
-from mediajobs_dagster.sources.documents import MAX_BYTES, read_document
+from mediajobs_dagster.sources.documents import read_document
 from mediajobs_dagster.sources.exports import Exports
+from mediajobs_dagster.sources.small_files import MAX_BYTES
 from tests.history.factories import an_upload
 from tests.platform import Platform
 
