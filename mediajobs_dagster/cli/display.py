@@ -56,6 +56,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     return made
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 export`, `2 exports`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def cell(value: object) -> Text:
     """One value as text."""
     if value is None:

@@ -227,7 +227,7 @@ def _told(expected: Forecast | None) -> str:
     if expected is None:
         return "No forecast yet: there was no export with these options."
     return (
-        f"Forecast, from {expected.attempts} earlier exports: {expected.seconds:.1f} s, "
+        f"Forecast, from {display.counted(expected.attempts, 'earlier export')}: {expected.seconds:.1f} s, "
         f"{display.size(expected.bytes)}, {expected.memory_mb:.0f} MiB of memory."
     )
 

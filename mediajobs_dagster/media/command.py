@@ -31,6 +31,9 @@ from dataclasses import dataclass, replace
 STDOUT = "pipe:1"
 """The target of an output whose bytes go to the caller's sink rather than into a file."""
 
+VAAPI_DEVICE = ("-vaapi_device", "/dev/dri/renderD128")
+"""Encodes through VAAPI, on the first graphics card. A global option of ffmpeg's: it may stand anywhere."""
+
 ACCEPTED_CONTAINERS: tuple[str, ...] = (
     # Names as `ffmpeg -demuxers` prints them; a demuxer is accepted if any of its comma-separated names stands here.
     # Only containers whose media lies inside the file. Deliberately not here: hls, dash, concat, image2, tee, lavfi,

@@ -14,11 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError
+from mediajobs_dagster.media.command import VAAPI_DEVICE
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.storage.whole_file import whole_file
-
-_ANSWER_TIMEOUT_S = 30.0
-_VAAPI = ("-vaapi_device", "/dev/dri/renderD128")
 
 
 @dataclass(frozen=True)
@@ -27,21 +25,36 @@ class Answers:
 
     file: Path | None = None
     """Where they are kept from one process to the next; None: nowhere."""
+    patience_s: float = 30.0
+    """How long an answer may take."""
 
     def ask(self, program: Path, *question: str) -> str:
         """What `program` prints when it is started with `question`. Raises FfmpegMissingError when it does not run."""
         if self.file is None:
-            return _ask(program, *question)
+            return self._ask(program, *question)
         status = program.stat()
         name = f"{program} {status.st_size} {status.st_mtime_ns} {' '.join(question)}"  # another build has others
         kept = self._kept(self.file)
         if name not in kept:
-            kept[name] = _ask(program, *question)
+            kept[name] = self._ask(program, *question)
             with suppress(OSError, DiskFullError):  # a full or read-only disk: it is asked again next time
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 with whole_file(self.file) as partial:
                     partial.write_text(json.dumps(kept))
         return str(kept[name])
+
+    def _ask(self, program: Path, *question: str) -> str:
+        try:
+            answer = subprocess.run(
+                [program, "-hide_banner", *question],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self.patience_s,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise FfmpegMissingError(f"{program} does not run: {error}. Install a build for this machine.") from error
+        return answer.stdout.decode(errors="replace")
 
     def _kept(self, file: Path) -> JsonObject:
         try:
@@ -90,13 +103,16 @@ class Tools:
         """Whether an encoder of graphics hardware works here: a few black frames are tried."""
         if encoder not in self.encoders:
             return False
-        device = _VAAPI if encoder.endswith("vaapi") else ()
+        device = VAAPI_DEVICE if encoder.endswith("vaapi") else ()
         source = ("-f", "lavfi", "-i", "color=size=640x360:rate=30:duration=0.2")
         upload = ("-vf", "format=nv12,hwupload") if device else ()
         command = [self.ffmpeg, "-v", "error", *device, *source, *upload, "-c:v", encoder, "-f", "null", "-"]
-        tried = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_TIMEOUT_S, check=False
-        )
+        try:
+            tried = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.answers.patience_s, check=False
+            )
+        except (OSError, subprocess.SubprocessError):  # a driver that hangs does not work either
+            return False
         return tried.returncode == 0
 
     def _names(self, listing: str) -> frozenset[str]:
@@ -152,17 +168,3 @@ def _version(answer: str) -> str:
     # "ffmpeg version 8.1.2-static Copyright (c) 2000-2026 the FFmpeg developers"
     words = answer.split()
     return words[2] if words[1:2] == ["version"] and len(words) > 2 else "unknown"
-
-
-def _ask(program: Path, *question: str) -> str:
-    try:
-        answer = subprocess.run(
-            [program, "-hide_banner", *question],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ANSWER_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise FfmpegMissingError(f"{program} does not run: {error}. Install a build for this machine.") from error
-    return answer.stdout.decode(errors="replace")

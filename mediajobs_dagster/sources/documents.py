@@ -33,8 +33,10 @@ def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
     """Read a timeline. `rate`, frames a second, is what an edit decision list is read with.
 
     Captions may be named by a file beside it (`"file": "talk.srt"` in place of `format` and `text`). Raises
-    RequestError when the file cannot be read.
+    RequestError when the file cannot be read, and when it knows its rate but is given one.
     """
+    if rate is not None and path.suffix.lower() != ".edl":
+        raise RequestError(f"{path} says its frame rate itself: --rate is for edit decision lists (.edl).")
     if path.suffix.lower() != ".json":
         from mediajobs_dagster.sources.otio.reading import read_otio  # a large library, needed here only
 

@@ -50,6 +50,13 @@ def jobs_of(platform: Platform) -> list[JobStatus]:
     return [job.status for job in platform.history.jobs.list(JobFilter(job_type=VideoExport.name))]
 
 
+def test_a_rate_is_for_edit_decision_lists(mediajobs: Call, timeline: Path) -> None:
+    """Other timelines say theirs; one that is given beside it would be dropped without a word."""
+    answer = mediajobs("export", timeline, "--rate", "25")
+    assert answer.code == 2
+    assert "--rate is for edit decision lists" in answer.err
+
+
 def test_an_image_is_added_without_jobs(mediajobs: Call, tmp_path: Path) -> None:
     """It is there for timelines; a bomb and a truncated one are refused, and a folder's images stay where they are."""
     Image.new("RGB", (64, 64), "red").save(tmp_path / "logo.png")

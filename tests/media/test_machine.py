@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,7 @@ from mediajobs_dagster.media.demo_clip import make_demo_clip
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.media.tools import Tools, find_tools
+from mediajobs_dagster.media.tools import Answers, Tools, find_tools
 from tests.media.conftest import Records
 
 GIB = 2**30
@@ -239,6 +240,16 @@ def test_a_program_that_does_not_run_is_named(tmp_path: Path) -> None:
     broken.chmod(0o755)
     with pytest.raises(FfmpegMissingError, match="does not run"):
         find_tools(ffmpeg_path=broken)
+
+
+def test_an_encoder_whose_driver_hangs_does_not_work(tools: Tools, tmp_path: Path) -> None:
+    """Whoever asks is told so after a while, rather than with an error."""
+    hanging = tmp_path / "ffmpeg"
+    hanging.write_text(f'#!/bin/sh\ncase "$*" in *-encoders*) exec {tools.ffmpeg} "$@";; esac\nexec sleep 60\n')
+    hanging.chmod(0o755)
+    asked = replace(tools, ffmpeg=hanging, answers=Answers(patience_s=2))
+    assert not asked.can_encode("libx264")
+    assert replace(asked, ffmpeg=tools.ffmpeg, answers=Answers()).can_encode("libx264")
 
 
 def test_the_demo_clip_has_picture_and_sound(runner: Runner, records: Records, tmp_path: Path) -> None:

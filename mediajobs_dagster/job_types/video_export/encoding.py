@@ -9,6 +9,7 @@ from fractions import Fraction
 from pydantic import Field
 
 from mediajobs_dagster.job_types.base import Params
+from mediajobs_dagster.media.command import VAAPI_DEVICE
 
 
 class Profile(StrEnum):
@@ -62,8 +63,6 @@ class Encoding:
     """The filter that brings the picture to the hardware; empty: none is needed."""
 
 
-_VAAPI_DEVICE = ("-vaapi_device", "/dev/dri/renderD128")
-"""A global option of ffmpeg's: it may stand anywhere."""
 _KEYFRAME_S = 2
 """A key frame at least this often: players seek by them, and the check of the result looks at each."""
 
@@ -125,7 +124,7 @@ def encoding_of(params: ExportParams, fps: Fraction, *, hardware_works: bool) ->
         encoder, by_profile = _SOFTWARE[params.codec]
         quality = by_profile[params.profile]
     options = (
-        *(_VAAPI_DEVICE if on_hardware and params.hardware is Hardware.VAAPI else ()),
+        *(VAAPI_DEVICE if on_hardware and params.hardware is Hardware.VAAPI else ()),
         *("-c:v", encoder, *quality, *_SILENT.get(encoder, ())),
         *("-g", str(round(_KEYFRAME_S * fps))),
         *("-pix_fmt", "yuv420p") * (on_hardware is None),

@@ -59,7 +59,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
 from mediajobs_dagster.job_types.video_export.parsing import parse_timeline
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
 from mediajobs_dagster.job_types.video_export.reading import Readers
-from mediajobs_dagster.job_types.video_export.references import readings_of
+from mediajobs_dagster.job_types.video_export.references import readings_of, seen_references_of
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
 from mediajobs_dagster.job_types.video_export.timeline import Clip, Timeline, VideoLayer
@@ -209,8 +209,14 @@ class Renderer:
 
     @cached_property
     def _tone_mapping(self) -> ToneMapping | None:
-        is_hdr = any(source.info.main_video and source.info.main_video.is_hdr for source in self.sources.values())
-        return self.capabilities.tone_mapping() if is_hdr else None
+        return self.capabilities.tone_mapping() if self._hdr else None
+
+    @cached_property
+    def _hdr(self) -> tuple[str, ...]:
+        """The references to HDR sources that are seen."""
+        seen = seen_references_of(self.timeline)
+        videos = {reference: source.info.main_video for reference, source in self.sources.items() if reference in seen}
+        return tuple(reference for reference, video in videos.items() if video and video.is_hdr)
 
     # --- the render --------------------------------------------------------------------------------------------------
 
@@ -304,10 +310,8 @@ class Renderer:
         wanted = hardware_encoder(self.params)
         if wanted and self.encoding.encoder != wanted:
             yield f"{wanted} does not work on this machine; {self.encoding.encoder} encoded instead."
-        for reference, source in self.sources.items():
-            if source.info.main_video and source.info.main_video.is_hdr:
-                done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
-                yield f"Upload {reference} is HDR and {done}."
+        done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
+        yield from (f"Upload {reference} is HDR and {done}." for reference in self._hdr)
 
 
 @dataclass(frozen=True)

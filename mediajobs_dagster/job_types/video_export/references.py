@@ -32,6 +32,12 @@ def image_references_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
     yield from ((path, reference) for path, reference, wants_image in _places(timeline) if wants_image)
 
 
+def seen_references_of(timeline: Timeline) -> frozenset[str]:
+    """The videos whose picture is shown; of others only the sound is heard."""
+    items = (*timeline.track, *timeline.layers)
+    return frozenset(item.source for item in items if isinstance(item, Clip | Still | VideoLayer))
+
+
 def _places(timeline: Timeline) -> Iterator[tuple[str, str, bool]]:
     for index, item in enumerate(timeline.track):
         if not isinstance(item, Gap):
