@@ -154,6 +154,11 @@ class VideoStream(Value):
         return self.transfer in ("smpte2084", "arib-std-b67")
 
     @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height, pixels, once it is turned for display."""
+        return (self.height, self.width) if self.rotation in (90, 270) else (self.width, self.height)
+
+    @property
     def display_size(self) -> tuple[float, float]:
         """Width and height as a person sees them, in square pixels: pixel aspect and rotation applied."""
         width = self.width * self.sample_aspect[0] / self.sample_aspect[1]

@@ -185,6 +185,16 @@ class Studio:
             )
         return Footage(path, 0, Fraction(30), 30)
 
+    def lettered(self, name: str, seconds: int = 3) -> Footage:
+        """Black, with a white box of 140 x 80 in the middle; silent."""
+        path = self.folder / name
+        frame = np.zeros((180, 320), np.uint8)
+        frame[50:130, 90:230] = 255
+        raw = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-")
+        if not path.exists():
+            self._run(*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path), data=frame.tobytes() * 30 * seconds)
+        return Footage(path, 0, Fraction(30), 30 * seconds)
+
     def turned(self, footage: Footage, name: str, degrees: int) -> Footage:
         """The same clip with a display matrix."""
         path = self.folder / name

@@ -104,6 +104,16 @@ def test_images_turned_and_transparent(render: Renders, studio: Studio) -> None:
     assert off_by(frames[14, 140:180, 96:], BLUE) <= 8
 
 
+def test_images_of_sixteen_bits(render: Renders, studio: Studio) -> None:
+    """Their greys are what they are in eight."""
+    path = studio.folder / "sixteen.png"
+    greys = np.repeat(np.array([0, 64, 128, 255], np.uint16) * 257, 40)
+    Image.fromarray(np.tile(greys, (90, 1))).save(path)
+    frame = render({"track": [image(path, 0.2)]}, path).frames[3]
+    for number, grey in enumerate((0, 64, 128, 255)):
+        assert off_by(frame[:, 80 * number + 8 : 80 * number + 72], (grey, grey, grey)) <= 4
+
+
 @pytest.mark.parametrize("text", ["it's: 100% \\n [a];b,c 'q' \"z\"", "%{pts} $(x) `y` {\\an8}<b>", "\\N:/=~#|!?*"])
 def test_text_means_nothing_but_itself(render: Renders, blue: Path, text: str) -> None:
     """No sign in a text, or in a file's name, is taken for the language of filters."""

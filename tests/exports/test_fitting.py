@@ -74,6 +74,29 @@ def test_anamorphic(render: Renders, studio: Studio) -> None:
     assert export.numbers == squeezed.part(6, FPS)
 
 
+def test_covering_where_it_is_turned(render: Renders, studio: Studio, thirty: Footage) -> None:
+    """The middle of it, to the pixel."""
+    turned = studio.turned(thirty, "turned-90.mp4", -90)
+    export = render({"canvas": canvas(120, 320), "track": [clip(turned, 1, 1.2, fit="cover")]}, turned)
+    upright = np.rot90(export.frames, 1, axes=(1, 2))
+    assert numbers_in(upright, (0, -30, 320, 180)) == thirty.part(6, FPS, in_=Fraction(1))
+
+
+def test_covering_where_it_is_anamorphic(render: Renders, studio: Studio) -> None:
+    """The middle of it, to the pixel."""
+    squeezed = studio.clip("squeezed.mp4", 9, size=(240, 180), seconds=1, before=("-aspect", "16:9"))
+    export = render({"canvas": canvas(280, 180), "track": [clip(squeezed, 0, 0.2, fit="cover")]}, squeezed)
+    assert export.numbers_at((-20, 0, 320, 180)) == squeezed.part(6, FPS)
+
+
+def test_a_strip_covers_the_canvas(render: Renders, studio: Studio) -> None:
+    """Six columns of a picture, and their middle."""
+    half = studio.half_dark("half.mp4")
+    export = render({"track": [clip(half, 0, 0.2, fit="cover", crop={"x": 0.25, "width": 0.02})]}, half)
+    assert export.frames.shape[1:3] == (180, 320)
+    assert export.frames.min() > 240
+
+
 def test_image_behind(render: Renders, thirty: Footage, red: Path) -> None:
     behind = {"kind": "image", "source": red.name}
     export = render(

@@ -236,6 +236,65 @@ def test_lettering(render: Renders, blue: Path) -> None:
     assert off_by(frames[46:], BLUE) <= 4
 
 
+def test_captions_up_to_the_end(render: Renders, blue: Path) -> None:
+    """The last one is on show as long as the others."""
+    srt = "00:00:00,100 --> 00:00:00,300\nfirst\n\n00:00:00,300 --> 00:00:09,000\nlast and longer\n"
+    layer = {"kind": "captions", "format": "srt", "text": srt, "style": {"size": 0.08}}
+    export = render({"canvas": canvas(), "track": [image(blue, 1)], "layers": [layer]}, blue)
+    assert spans(ink(export.frames)) == [(3, 30)]
+
+
+def test_places_of_captions_lower_thirds_and_logos(render: Renders, blue: Path, red: Path) -> None:
+    """A position wins over a place, a side and a corner; of captions it is the middle of each."""
+    style, at = {"size": 0.08, "align": "center"}, {"x": 0.25, "y": 0.25}
+    cues = ("00:00:00,000 --> 00:00:00,500\nX\nX", "00:00:00,500 --> 00:00:01,000\nX")
+    captions = {"kind": "captions", "format": "srt", "text": "\n\n".join(cues), "style": style}
+    layers = [
+        {**captions, "place": "top"},
+        {**captions, "position": {"x": 0.75, "y": 0.5}},
+        {"kind": "lower_third", "name": "X", "duration": 1, "position": at, "style": {"size": 0.08}},
+        {"kind": "logo", "source": red.name, "position": {"x": 0.25, "y": 0.75}, "scale": 0.2},
+    ]
+    frames = render({"canvas": canvas(), "track": [image(blue, 1)], "layers": layers}, blue, red).frames
+
+    def middle_of(frame: int, box: tuple[int, int, int, int]) -> tuple[float, float]:
+        left, top, right, bottom = box
+        far = np.abs(frames[frame, top:bottom, left:right].astype(int) - BLUE).max(axis=2) > 60
+        return tuple(float(np.flatnonzero(far.any(axis=axis)).mean()) + first for axis, first in ((0, left), (1, top)))
+
+    two, one = (middle_of(frame, (180, 50, 320, 140)) for frame in (5, 20))
+    assert two == pytest.approx((240, 90), abs=3)
+    assert one == pytest.approx((240, 90), abs=3)
+    upper, lower = (ink(frames[[5, 20]], box=box) for box in ((140, 5, 180, 26), (140, 26, 180, 42)))
+    assert upper == [True, True]
+    assert lower == [True, False]
+    assert middle_of(5, (30, 20, 130, 80)) == pytest.approx((80, 45), abs=3)
+    assert middle_of(5, (0, 100, 140, 180)) == pytest.approx((80, 135), abs=2)
+
+
+def test_captions_come_and_go(render: Renders, blue: Path) -> None:
+    """With the first and the last of them; between them they are half there."""
+    fade = {"kind": "fade", "duration": 0.2}
+    cues = ("00:00:00,200 --> 00:00:00,600\n█", "00:00:00,700 --> 00:00:01,100\n█")
+    captions = {"kind": "captions", "format": "srt", "text": "\n\n".join(cues), "style": {"size": 0.2}}
+    layers = [
+        {**captions, "place": "top", "opacity": 0.5, "enter": fade, "exit": fade},
+        {**captions, "enter": {"kind": "slide", "side": "left", "duration": 0.2}},
+    ]
+    frames = render({"canvas": canvas(), "track": [image(blue, 2)], "layers": layers}, blue).frames.astype(int)
+    share = (frames[:, 24:32, 154:166, 0].mean(axis=(1, 2)) - 30) / (255 - 30)
+    curve = [0, 1 / 12, 2 / 12, 3 / 12, 4 / 12, 5 / 12]
+    assert np.allclose(
+        share[:34], [*[0] * 6, *curve, *[0.5] * 6, *[0] * 3, *[0.5] * 6, *[0.5, *curve[:0:-1]], 0], atol=0.03
+    )
+    middles = [np.flatnonzero(frame[150:158, :, 0].mean(axis=0) > 150) for frame in frames]
+    assert [len(each) > 0 for each in middles[:34]] == [*[False] * 7, *[True] * 11, *[False] * 3, *[True] * 12, False]
+    steps = [float(each.mean()) for each in middles[9:14]]
+    assert steps == sorted(steps)
+    assert steps[0] < 120
+    assert steps[-1] == pytest.approx(160, abs=2)
+
+
 @pytest.mark.parametrize("style", ["waveform", "spectrum"])
 def test_visualiser(render: Renders, voice: Path, style: str) -> None:
     """It is drawn while its narration is heard, in its place and its colour."""

@@ -251,3 +251,10 @@ def test_a_video_layer_is_heard_as_long_as_it_is_seen(render: Renders, studio: S
     sound = render({"track": [gap(4)], "layers": layers, "loudness": None}, longer).sound
     assert level(sound, longer.hz, 0.6, 1.4) == pytest.approx(PLAIN, abs=0.3)
     assert np.abs(sound[round(1.55 * RATE) :]).max() < 2e-3
+
+
+def test_a_fade_of_no_sample(render: Renders, voice: Path) -> None:
+    """It is none."""
+    narration = {"source": voice.name, "fadeIn": "1/1000000", "fadeOut": "1/1000000"}
+    export = render({"track": [gap(2)], "narration": [narration], "loudness": None}, voice)
+    assert level(export.sound, hz_of(20), 1.2, 1.8) == pytest.approx(-14, abs=0.5)

@@ -220,3 +220,13 @@ def test_speeds(render: Renders, thirty: Footage, speeds: tuple[float, ...]) -> 
         assert hz == pytest.approx(thirty.hz, rel=0.02)
         assert amplitude > 0.05
     assert export.numbers == expected
+
+
+def test_a_fade_out_of_an_item_of_one_frame(render: Renders, red: Path, blue: Path) -> None:
+    """Half of it, snapped by itself, is two frames."""
+    fade = {"kind": "fade", "duration": "6/60"}
+    track = [image(red, "31/60"), image(blue, "3/60"), image(red, "1/2", transition=fade)]
+    frames = render({"track": track}, red, blue).frames
+    assert len(frames) == 32
+    assert off_by(frames[15], (200, 30, 60)) <= 6
+    assert off_by(frames[19:], (200, 30, 60)) <= 6

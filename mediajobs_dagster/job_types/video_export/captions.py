@@ -17,13 +17,16 @@ from typing import Final, Literal
 
 from PIL import Image
 
+from mediajobs_dagster.job_types.video_export.drawings import faint
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
 from mediajobs_dagster.job_types.video_export.text.lettering import (
     ACROSS,
+    DOWN,
     Block,
     Size,
     TextTooLongError,
     caption_block,
+    centred,
     placed,
     safe_area,
 )
@@ -75,6 +78,9 @@ class Band:
     height: int
     _room: int
     """The widest slide; the band may begin a column further left."""
+    _down: float
+    """How far down in the band a slide stands that is lower than it; 1: at its bottom."""
+    _opacity: float
     _blocks: Mapping[tuple[str, ...], Block]
 
     def picture(self, slide: Slide) -> Image.Image:
@@ -84,8 +90,8 @@ class Band:
         if block.lines:
             free = self._room - block.width
             left = self.width - self._room + int(free * ACROSS[block.style.align])
-            picture.paste(block.paint(), (left, self.height - block.height))
-        return picture
+            picture.paste(block.paint(), (left, int((self.height - block.height) * self._down)))
+        return faint(picture, self._opacity)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -187,7 +193,7 @@ def slides(cues: Iterable[Cue], until: Fraction) -> tuple[Slide, ...]:
 
 
 def draw_band(shown: Iterable[Slide], captions: Captions, canvas: Size, fonts: Fonts) -> Band:
-    """The band at the bottom of the safe area that all slides fit into; the slides are drawn when they are asked for.
+    """The band that all slides fit into, at its place; the slides are drawn when they are asked for.
 
     Raises TextTooLongError (with the time), UnknownFontError.
     """
@@ -201,6 +207,10 @@ def draw_band(shown: Iterable[Slide], captions: Captions, canvas: Size, fonts: F
     area = safe_area(canvas, captions.safe_area)
     width = max((block.width for block in blocks.values() if block.lines), default=1)
     height = max((block.height for block in blocks.values() if block.lines), default=1)
-    left, top = placed((width, height), area, ACROSS[captions.style.align], 1.0)
+    down = DOWN["middle" if captions.position else captions.place]
+    if captions.position:
+        left, top = centred((width, height), captions.position, canvas)
+    else:
+        left, top = placed((width, height), area, ACROSS[captions.style.align], down)
     # The band begins at even pixels: with halved colour planes, `overlay` would move odd ones.
-    return Band(left & ~1, top & ~1, width + left % 2, height + top % 2, width, blocks)
+    return Band(left & ~1, top & ~1, width + left % 2, height + top % 2, width, down, captions.opacity, blocks)

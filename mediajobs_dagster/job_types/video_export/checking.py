@@ -1,11 +1,13 @@
 """Looks at a finished export: is there picture and sound wherever the timeline has some, and is it as loud as wanted?
 
 Key frames alone are decoded, which takes a hundredth of the time of decoding all, and the whole sound. A source may be
-black or silent itself; so what looks empty is held against the source at that very moment before it is a fault.
+black itself; so what looks black is held against the source at that very moment before it is a fault, and only where no
+layer lies above it. The sound is held against the mix that was measured before the render, ten times a second.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,41 +16,64 @@ from functools import partial
 from pathlib import Path
 
 from mediajobs_dagster.job_types.base import Check, Source
+from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import decimal
+from mediajobs_dagster.job_types.video_export.layers import Covered
 from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, fitted
 from mediajobs_dagster.job_types.video_export.loudness import (
     MEASURING_LOUDNESS,
     SILENT_LUFS,
+    UNASKED_PEAK_DB,
     Measured,
     printed_to,
     read_loudness,
 )
-from mediajobs_dagster.job_types.video_export.picture import crop_filter, cropped, video_of
-from mediajobs_dagster.job_types.video_export.timeline import Clip, ImageLayer, Logo, Timeline, VideoLayer
+from mediajobs_dagster.job_types.video_export.picture import covering, crop_filter, cropped, middle, video_of
+from mediajobs_dagster.job_types.video_export.timeline import Clip, Picture, Still, Timeline
 from mediajobs_dagster.job_types.video_export.times import exact
-from mediajobs_dagster.media.command import Command, Input, Output
+from mediajobs_dagster.media.command import Command, Drawing, Input, Output
 
 _BLACK = 20.0
 """Mean luma, of 16 to 235, up to which a picture counts as black."""
-_LARGE = 0.5
-"""Layers that together have up to this share of the canvas's width leave enough of a clip to be seen."""
+_NOT_BLACK = 2 * _BLACK
 _LOUDNESS_OFF_LU = 1.5
+_CODEC_LU = 1.5
+"""As much more may be missing: the codec drops the highest tones, of which noise has many."""
+_MOMENT_OFF_LU = 6.0
+"""How far 0.4 s of it may be off: what a codec does to a moment averages out over the whole."""
+_MOMENTS = 4
+"""So many in a row, a tenth of a second each, are no accident."""
+_AUDIBLE_LUFS = -50.0
 _MOST_SAMPLES = 40
 _PICTURE_FILE, _SOUND_FILE = "check_picture.txt", "check_sound.txt"
 
 
-def checks_of(
-    timeline: Timeline, layout: Layout, sources: Mapping[str, Source], filename: str, *, decodes: bool = True
-) -> tuple[Check, ...]:
-    """The checks of an export; only of its sound where this ffmpeg encodes a picture that it cannot decode."""
-    checked = _Export(timeline, layout, sources)
+@dataclass(frozen=True)
+class Edit:
+    """What an export is held against."""
+
+    timeline: Timeline
+    layout: Layout
+    sources: Mapping[str, Source]
+    covered: tuple[Covered, ...]
+    """What layers may hide of the base track."""
+    drawings: Drawings
+
+
+def checks_of(edit: Edit, filename: str, loudness_file: str | None, *, decodes: bool = True) -> tuple[Check, ...]:
+    """The checks of an export; only of its sound where this ffmpeg encodes a picture that it cannot decode.
+
+    `loudness_file` is what the mix was measured into before the render; None: nothing sounds in it.
+    """
+    checked = _Export(edit, loudness_file)
     hearing = f"{MEASURING_LOUDNESS},{printed_to(_SOUND_FILE)}"
     inputs, outputs = [Input(filename, ("-vn",))], [Output("nowhere", ("-map", "0:a", "-af", hearing, "-f", "null"))]
     if decodes:
         # In one command: decoding key frames keeps one core busy, and meanwhile another one hears the sound.
         shown = ("-map", "1:v", "-vf", _luma(_PICTURE_FILE), "-fps_mode", "passthrough", "-f", "null")
-        # The other frames are not even read (`-discard`), and no edges are smoothed that become 64 pixels wide anyway.
-        looking = ("-discard:v", "nokey", "-skip_frame", "nokey", "-skip_loop_filter", "all")
+        # The other frames are not decoded, but read: without them (`-discard`) ffmpeg takes the last key frame for an
+        # earlier one. No edges are smoothed that become 64 pixels wide anyway.
+        looking = ("-skip_frame", "nokey", "-skip_loop_filter", "all")
         inputs.append(Input(filename, ("-an", *looking)))
         outputs.append(Output("nowhere", shown))
     return (Check(Command(inputs=tuple(inputs), outputs=tuple(outputs)), checked.judge),)
@@ -56,81 +81,143 @@ def checks_of(
 
 @dataclass(frozen=True)
 class _Export:
-    timeline: Timeline
-    layout: Layout
-    sources: Mapping[str, Source]
+    edit: Edit
+    loudness_file: str | None
 
     def judge(self, folder: Path) -> Iterator[str | Check]:
         """What is wrong with the picture and with the sound."""
         yield from self.judge_picture(folder)
-        yield from self.judge_sound(folder)
+        if self.loudness_file:
+            yield from self.judge_sound(folder / _SOUND_FILE, folder / self.loudness_file)
 
-    def judge_picture(self, folder: Path) -> Iterator[str | Check]:
-        """What is black although a clip is shown there."""
+    # --- the picture -------------------------------------------------------------------------------------------------
+
+    def judge_picture(self, folder: Path) -> Iterator[Check]:
+        """A look at the source of what is black."""
         looked_at = 0
         for at, luma in _values(folder / _PICTURE_FILE, "lavfi.signalstats.YAVG"):
-            segment = self._segment_at(at)
-            if luma > _BLACK or segment is None or self._is_covered(at) or looked_at >= _MOST_SAMPLES:
-                continue
-            looked_at += 1
-            clip = segment.item
-            assert isinstance(clip, Clip)
-            if video_of(self.sources[clip.source]).is_hdr:  # its luma is another scale
-                continue
-            moment = clip.in_ + (exact(at) - segment.first / self.layout.fps) * exact(clip.speed)
-            yield self._source_check(clip, max(Fraction(0), moment), at, looked_at)
+            frame = round(at * float(self.edit.layout.fps))
+            segment = self._segment_at(frame)
+            if luma <= _BLACK and segment is not None and looked_at < _MOST_SAMPLES:
+                looked_at += 1
+                yield from self._source_check(segment, frame, looked_at)
 
-    def judge_sound(self, folder: Path) -> Iterator[str]:
-        """Whether it is as loud as wanted; one gain cannot make it so where the limiter had to hold much back."""
-        loudness, _ = read_loudness(folder / _SOUND_FILE)
-        wanted = self.timeline.loudness
-        before, peak = read_loudness(folder / "loudness.txt")
-        if wanted is None or before < SILENT_LUFS:
+    def _segment_at(self, frame: int) -> Segment | None:
+        """The segment that is shown there, and nothing else: neither a dissolve nor a fade."""
+        segments = self.edit.layout.segments
+        for segment, following in zip(segments, [*segments[1:], None], strict=True):
+            first = segment.first + segment.dissolve + (segment.fade_in.frames if segment.fade_in else 0)
+            end = segment.end - segment.held - (segment.fade_out.frames if segment.fade_out else 0)
+            end -= following.dissolve if following else 0
+            if first <= frame < end:
+                return segment
+        return None
+
+    def _source_check(self, segment: Segment, frame: int, number: int) -> Iterator[Check]:
+        """Puts the source's picture on a black canvas, as it lies on ours, and blackens what layers may hide of it.
+
+        If that is not black, then the export is not right: it shows at least as much.
+        """
+        item, edit = segment.item, self.edit
+        if not isinstance(item, Clip | Still | Picture):
+            return
+        if isinstance(item, Picture):
+            drawing = edit.drawings.image(item.source, edit.layout, item.fit, item.crop)
+            opened: Input | Drawing = drawing
+            showing = ("-map", "0:v", "-frames:v", "1")
+            placing = ("format=gbrap,premultiply=inplace=1", *self._placed(edit.drawings.size_of(drawing)))
+        else:
+            video = video_of(edit.sources[item.source])
+            if video.is_hdr:  # its luma is another scale
+                return
+            opened, count = self._moment(segment, item, frame)
+            showing = ("-map", f"0:{video.index}", "-frames:v", str(count))
+            canvas = edit.layout.width, edit.layout.height
+            crop = covering(video, item.crop, canvas) if item.fit == "cover" else item.crop
+            size = fitted(*cropped(video.display_size, crop), canvas, cover=item.fit == "cover")
+            placing = (*crop_filter(crop), *self._placed(size))
+        file = f"check_source{number}.txt"
+        looking = ",".join((*placing, *self._blackened(frame), _luma(file)))
+        command = Command(inputs=(opened,), outputs=(Output("nowhere", (*showing, "-vf", looking, "-f", "null")),))
+        at = float(frame / edit.layout.fps)
+        yield Check(command, partial(_black_only_here, file, item.source, at))
+
+    def _moment(self, segment: Segment, item: Clip | Still, frame: int) -> tuple[Input, int]:
+        """The source, opened shortly before what is shown in a frame, and how many frames of it are looked at.
+
+        Some before and after: it may flicker, and it is no matter of this check which of its frames is shown.
+        """
+        source, fps = self.edit.sources[item.source], self.edit.layout.fps
+        if isinstance(item, Clip):
+            moment, step = item.in_ + (frame - segment.first) / fps * exact(item.speed), exact(item.speed) / fps
+        else:
+            moment, step = item.at, 1 / fps
+        rate = exact(video_of(source).fps or 30.0)
+        early = max(step, 1 / rate)
+        count = math.ceil((early + step / 2) * rate) + 1
+        return Input(source.name, ("-an", "-ss", decimal(max(Fraction(0), moment - early)))), count
+
+    def _placed(self, size: tuple[int, int]) -> tuple[str, ...]:
+        """Filters that put a picture in the middle of a black canvas, or cut it to that."""
+        canvas = self.edit.layout.width, self.edit.layout.height
+        x, y = middle(canvas, size)
+        scaled = (f"scale={size[0]}:{size[1]}:flags=fast_bilinear:out_range=tv", "format=yuv420p", "setsar=1")
+        if size == canvas:
+            return scaled
+        if size[0] > canvas[0] or size[1] > canvas[1]:
+            return (*scaled, f"crop={canvas[0]}:{canvas[1]}")
+        return (*scaled, f"pad={canvas[0]}:{canvas[1]}:{x}:{y}:black")
+
+    def _blackened(self, frame: int) -> Iterator[str]:
+        """Filters that hide what a layer may hide in a frame."""
+        for each in self.edit.covered:
+            left, right = max(0, each.left), min(each.right, self.edit.layout.width)
+            top, bottom = max(0, each.top), min(each.bottom, self.edit.layout.height)
+            if each.first <= frame < each.end and left < right and top < bottom:
+                yield f"drawbox=x={left}:y={top}:w={right - left}:h={bottom - top}:color=black:t=fill"
+
+    # --- the sound ---------------------------------------------------------------------------------------------------
+
+    def judge_sound(self, heard: Path, measured: Path) -> Iterator[str]:
+        """Whether it is as loud as wanted: the whole, and at each moment."""
+        loudness, _ = read_loudness(heard)
+        before = Measured(*read_loudness(measured))
+        if before.loudness < SILENT_LUFS:
             return
         if loudness < SILENT_LUFS:
             yield "it is silent, and the timeline is not"
             return
-        gain = Measured(before, peak).gain_to(wanted.target)
-        limited = peak + gain > wanted.true_peak
-        if not limited and abs(loudness - (before + gain)) > _LOUDNESS_OFF_LU:
-            yield f"its loudness is {loudness:.1f} LUFS, expected {before + gain:.1f}"
-
-    def _segment_at(self, seconds: float) -> Segment | None:
-        """The clip that is shown there, and nothing else: neither a dissolve nor a fade."""
-        frame = round(seconds * float(self.layout.fps))
-        for number, segment in enumerate(self.layout.segments):
-            following = self.layout.segments[number + 1] if number + 1 < len(self.layout.segments) else None
-            first = segment.first + segment.dissolve + (segment.fade_in.frames if segment.fade_in else 0)
-            end = segment.end - segment.held - (segment.fade_out.frames if segment.fade_out else 0)
-            end -= following.dissolve if following else 0
-            if first <= frame < end and isinstance(segment.item, Clip):
-                return segment
-        return None
-
-    def _is_covered(self, at: float) -> bool:
-        """Whether something lies over most of the clips there, and may be black itself."""
-        pictures = (each for each in self.timeline.layers if isinstance(each, VideoLayer | ImageLayer | Logo))
-        return sum(layer.scale for layer in pictures if layer.start <= at) > _LARGE
-
-    def _source_check(self, clip: Clip, moment: Fraction, at: float, number: int) -> Check:
-        source = self.sources[clip.source]
-        file = f"check_source{number}.txt"
-        video = video_of(source)
-        canvas = self.layout.width, self.layout.height
-        width, height = fitted(*cropped(video.display_size, clip.crop), canvas, cover=clip.fit == "cover")
-        share = min(1.0, width * height / (canvas[0] * canvas[1]))
-        looking = ",".join((*crop_filter(clip.crop), _luma(file)))
-        command = Command(
-            inputs=(Input(source.name, ("-an", "-ss", decimal(moment))),),
-            outputs=(Output("nowhere", ("-map", f"0:{video.index}", "-frames:v", "1", "-vf", looking, "-f", "null")),),
-        )
-        return Check(command, partial(_black_only_here, file, clip.source, share, at))
+        wanted = self.edit.timeline.loudness
+        gain = before.gain_to(wanted.target) if wanted else 0.0
+        # One gain for all; a limiter takes no more off any moment than off the highest peak.
+        limited = max(0.0, before.true_peak + gain - (wanted.true_peak if wanted else UNASKED_PEAK_DB))
+        most, least = before.loudness + gain, before.loudness + gain - limited
+        if not least - _LOUDNESS_OFF_LU - _CODEC_LU <= loudness <= most + _LOUDNESS_OFF_LU:
+            expected = f"{least:.1f} to {most:.1f}" if limited else f"{most:.1f}"
+            yield f"its loudness is {loudness:.1f} LUFS, expected {expected}"
+        yield from _moments(heard, measured, gain, limited)
 
 
-def _black_only_here(file: str, reference: str, share: float, at: float, folder: Path) -> Iterable[str]:
-    """`share` of the canvas is what the source fills."""
+def _moments(heard: Path, measured: Path, gain: float, limited: float) -> Iterator[str]:
+    """The first place where it is too soft, or too loud, for longer than by accident."""
+    key = "lavfi.r128.M"
+    after = {round(at * 10): loudness for at, loudness in _values(heard, key)}
+    off = 0
+    for at, before in _values(measured, key):
+        most, least = before + gain, before + gain - limited
+        loudness = after.get(round(at * 10), most)
+        is_soft = least > _AUDIBLE_LUFS and loudness < least - _MOMENT_OFF_LU
+        is_loud = loudness > max(most, _AUDIBLE_LUFS) + _MOMENT_OFF_LU
+        off = off + 1 if is_soft or is_loud else 0
+        if off == _MOMENTS:
+            what, began = "soft" if is_soft else "loud", at - (_MOMENTS - 1) / 10
+            yield f"it is too {what} at {began:.1f} s: {loudness:.1f} LUFS, expected {most:.1f}"
+            return
+
+
+def _black_only_here(file: str, reference: str, at: float, folder: Path) -> Iterable[str]:
     lumas = [luma for _, luma in _values(folder / file, "lavfi.signalstats.YAVG")]
-    if lumas and (lumas[0] - _BLACK) * share > _BLACK:
+    if lumas and min(lumas) > _NOT_BLACK:
         yield f"it is black at {at:.2f} s, where upload {reference} is not"
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from mediajobs_dagster.job_types.base import ScratchFile, Source
 from mediajobs_dagster.job_types.video_export.images import open_image
-from mediajobs_dagster.job_types.video_export.layout import Layout, fitted
+from mediajobs_dagster.job_types.video_export.layout import Layout, even, fitted
 from mediajobs_dagster.job_types.video_export.pam import pam
 from mediajobs_dagster.job_types.video_export.shapes import rounded
 from mediajobs_dagster.job_types.video_export.timeline import Crop
@@ -51,6 +51,11 @@ class Drawings:
         """The files that the commands need, each with what writes it."""
         return tuple(ScratchFile(name, content) for name, content in self._files.items())
 
+    @property
+    def bytes(self) -> int:
+        """What all drawings take on disk."""
+        return sum(4 * width * height for width, height in self._sizes.values())
+
     def size_of(self, drawing: Drawing) -> tuple[int, int]:
         """Width and height, pixels."""
         return self._sizes[drawing.source]
@@ -59,6 +64,10 @@ class Drawings:
         """A picture that is drawn already. It is kept packed: a canvas full of letters is a few kilobytes."""
         packed = zlib.compress(pam(picture), 1)
         return self._drawing(f"{name}.pam", picture.size, lambda _: zlib.decompress(packed))
+
+    def slide(self, name: str, size: tuple[int, int], picture: Callable[[], Image.Image]) -> Drawing:
+        """A picture that is drawn when its file is written: of slides there are hundreds."""
+        return self._drawing(f"{name}.pam", size, lambda _: pam(picture()))
 
     def file(self, name: str, content: Callable[[Path], bytes]) -> str:
         """Any other file; its name."""
@@ -76,8 +85,7 @@ class Drawings:
     def framed_image(self, reference: str, width: int, frame: Frame) -> Drawing:
         """An image of a user, so many pixels wide, with what goes around it."""
         source_width, source_height = self._size(reference)
-        height = max(2, round(width * source_height / source_width / 2) * 2)
-        return self._image(reference, (width, height), None, frame)
+        return self._image(reference, (width, even(width * source_height / source_width)), None, frame)
 
     def mask(self, size: tuple[int, int], frame: Frame) -> Drawing:
         """How opaque each point of a picture is, in the alpha of the drawing."""
@@ -116,6 +124,13 @@ def mask_of(size: tuple[int, int], frame: Frame) -> Image.Image:
     """A mask of that size: white within the rounded corners, as grey as the opacity."""
     white = rounded(size, round(frame.radius * min(size)))
     return white if frame.opacity == 1 else white.point([round(value * frame.opacity) for value in range(256)])
+
+
+def faint(picture: Image.Image, opacity: float) -> Image.Image:
+    """The picture, so much less opaque."""
+    if opacity < 1:
+        picture.putalpha(picture.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
+    return picture
 
 
 def line_around(size: tuple[int, int], frame: Frame) -> Image.Image:

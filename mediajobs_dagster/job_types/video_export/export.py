@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -35,7 +35,7 @@ from mediajobs_dagster.job_types.base import (
     SubjectKind,
     ToneMapping,
 )
-from mediajobs_dagster.job_types.video_export.checking import checks_of
+from mediajobs_dagster.job_types.video_export.checking import Edit, checks_of
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.encoding import (
     Encoding,
@@ -46,7 +46,7 @@ from mediajobs_dagster.job_types.video_export.encoding import (
 )
 from mediajobs_dagster.job_types.video_export.faults import faults_of
 from mediajobs_dagster.job_types.video_export.graph import Graph
-from mediajobs_dagster.job_types.video_export.layers import Layers, open_layers
+from mediajobs_dagster.job_types.video_export.layers import Covered, Layers, open_layers
 from mediajobs_dagster.job_types.video_export.layout import Layout, lay_out
 from mediajobs_dagster.job_types.video_export.loudness import (
     LISTENING,
@@ -95,8 +95,9 @@ class VideoExport(JobType):
     def plan(self, material: Material, params: Params) -> Plan:
         assert isinstance(params, ExportParams)  # what `parse` made
         assert material.timeline is not None
-        timeline = _fitting(material.timeline, material.sources)
-        renderer = Renderer(timeline, material.sources, material.capabilities, params)
+        fonts = Fonts()
+        timeline = _fitting(material.timeline, material.sources, fonts)
+        renderer = Renderer(timeline, material.sources, material.capabilities, params, fonts)
         return renderer.plan(output_key(material.job))
 
     @override
@@ -116,15 +117,18 @@ class VideoExport(JobType):
         return _KEY.fullmatch(key) is not None
 
 
-def _fitting(document: JsonObject, sources: Mapping[str, Source]) -> Timeline:
-    """The timeline. It was checked when it was asked for, but a source may have been replaced since."""
+def _fitting(document: JsonObject, sources: Mapping[str, Source], fonts: Fonts) -> Timeline:
+    """The timeline. It was checked when it was asked for, but a source may have been replaced since, and this machine
+    may have other fonts than the one it was asked for at.
+    """
     parsed = parse_timeline(document)
-    is_sized = parsed.timeline and (parsed.timeline.canvas.preset or parsed.timeline.canvas.width)
     media = {reference: source.info for reference, source in sources.items()}
-    faults = [*parsed.faults, *faults_of(parsed, media, None if is_sized else Fonts())]
+    faults = [*parsed.faults, *faults_of(parsed, media, fonts)]
     if parsed.timeline is None or faults:
         said = "; ".join(str(fault) for fault in faults)
-        error = TimelineError(f"The timeline does not fit its sources as they are now: {said}.")
+        error = TimelineError(
+            f"The timeline does not fit its sources as they are now, and this machine's fonts: {said}."
+        )
         error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
         raise error
     return parsed.timeline
@@ -155,6 +159,7 @@ class Renderer:
     """What the timeline refers to, by the reference."""
     capabilities: Capabilities
     params: ExportParams
+    fonts: Fonts = field(default_factory=Fonts)
 
     @cached_property
     def layout(self) -> Layout:
@@ -194,9 +199,14 @@ class Renderer:
                 if self._decodes or job_type == "upload_audio_envelope_v1"
             ),
             files=drawings.files,
-            checks=checks_of(self.timeline, layout, self.sources, FILENAME, decodes=self._decodes),
+            checks=checks_of(
+                Edit(self.timeline, layout, self.sources, render.covered, drawings),
+                FILENAME,
+                _LOUDNESS_FILE if self._sounds else None,
+                decodes=self._decodes,
+            ),
             notes=tuple(self._notes()),
-            scratch_bytes=round(pixels * _BITS_PER_PIXEL / 8),
+            scratch_bytes=round(pixels * _BITS_PER_PIXEL / 8) + drawings.bytes,
         )
 
     def preview(self) -> tuple[ffmpeg.Command, ...]:
@@ -226,10 +236,10 @@ class Renderer:
         readers = Readers(graph, self.layout.segments, self.sources)
         opened = open_layers(graph, self.timeline, self.sources)
         base = PictureTrack(graph, self.layout, self.timeline, readers, drawings, scaling).build()
-        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, Fonts(), scaling)
+        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, self.fonts, scaling)
+        whole, covered = layers.build(base)
         end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
-        picture = graph.add("video", end, layers.build(base))
-        return _Picture(graph, picture, readers, opened.sound)
+        return _Picture(graph, graph.add("video", end, whole), covered, readers, opened.sound)
 
     def _command(self, picture: _Picture, folder: Path) -> ffmpeg.Command:
         loudness, true_peak = read_loudness(folder / _LOUDNESS_FILE)
@@ -266,7 +276,7 @@ class Renderer:
         """The passes over the sound alone that the render depends on."""
         if self._has_opener:
             yield Step(self._listening(), weight=_SOUND_WEIGHT)
-        if self.timeline.loudness and self._sounds:
+        if self._sounds:  # even where it stays as loud as it is: the result is held against it
             yield Step(self._measuring, weight=_SOUND_WEIGHT)
 
     def _listening(self) -> ffmpeg.Command:
@@ -320,5 +330,6 @@ class _Picture:
 
     graph: Graph
     pad: str
+    covered: tuple[Covered, ...]
     readers: Readers
     layer_sounds: Mapping[int, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from mediajobs_dagster.job_types.video_export.layout import (
     Place,
     canvas_fps,
     canvas_size,
+    even,
     picture_length,
     places,
     sound_length,
     true_rate,
 )
 from mediajobs_dagster.job_types.video_export.parsing import Fault, Parsed
+from mediajobs_dagster.job_types.video_export.picture import cropped
 from mediajobs_dagster.job_types.video_export.references import image_references_of, references_of
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts, UnknownFontError
 from mediajobs_dagster.job_types.video_export.text.lettering import Size, TextTooLongError, draw_lower_third, draw_title
@@ -32,6 +35,9 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     Dissolve,
     FadeThrough,
     Gap,
+    ImageLayer,
+    Layer,
+    Logo,
     LowerThird,
     Music,
     Narration,
@@ -46,15 +52,21 @@ from mediajobs_dagster.job_types.video_export.timeline import (
 from mediajobs_dagster.job_types.video_export.times import snap
 from mediajobs_dagster.models import MediaInfo
 
+_NO_SIZE = "has no picture that can be made out; its beginning may be missing"
 _UNKNOWN = MediaInfo(container="", duration_seconds=0, bytes=0)
 
 
-def faults_of(parsed: Parsed, media: Media, fonts: Fonts | None) -> list[Fault]:
+_LEAST_PIXELS = 4
+"""Smaller parts of a picture vanish where its planes of colour are smaller than it."""
+_MOST_HEIGHTS = 4
+"""Of the canvas, that a layer may be high: all of it is drawn, wherever it lies."""
+
+
+def faults_of(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
     """What is wrong with a timeline, beside its form, given what is known of the uploads it refers to.
 
-    Texts are tried out with `fonts`; None: they were, on a canvas of the same size.
-    References that `media` does not know are passed over: that they are unknown is somebody else's finding. Nothing is
-    said that could turn out to be right once the other faults are mended.
+    Texts are tried out with `fonts`. References that `media` does not know are passed over: that they are unknown is
+    somebody else's finding. Nothing is said that could turn out to be right once the other faults are mended.
     """
     timeline = parsed.timeline
     if timeline is None:
@@ -68,9 +80,13 @@ def faults_of(parsed: Parsed, media: Media, fonts: Fonts | None) -> list[Fault]:
     found += track.faults()
     if track.end is not None:
         found += _beyond(timeline, track.end, track.fps)
-    if fonts is not None:
-        is_sized = not parsed.has_fault("$.canvas") and _is_sized(timeline, media)
-        found += _texts(timeline, canvas_size(timeline, everything), fonts, is_sized=is_sized)
+    canvas = canvas_size(timeline, everything)
+    is_sized = not parsed.has_fault("$.canvas") and _is_sized(timeline, media)
+    if is_sized:
+        found += _heights(timeline, media, canvas)
+    if not parsed.has_fault("$.canvas.fps") and _has_rate(timeline, media):
+        found += _lengths(timeline, media, track.fps)
+    found += _texts(timeline, canvas, fonts, is_sized=is_sized)
     return [Fault(parsed.original(fault.path), fault.message) for fault in found]
 
 
@@ -84,7 +100,17 @@ def _endless(timeline: Timeline, media: Media) -> Iterator[int]:
 def _is_sized(timeline: Timeline, media: Media) -> bool:
     canvas = timeline.canvas
     first = next((item.source for item in timeline.track if not isinstance(item, Gap)), None)
-    return bool(canvas.preset or canvas.width) or first is None or first in media
+    return bool(canvas.preset or canvas.width) or first is None or (first in media and _has_picture(media[first]))
+
+
+def _has_rate(timeline: Timeline, media: Media) -> bool:
+    first = next((item.source for item in timeline.track if isinstance(item, Clip)), None)
+    return bool(timeline.canvas.fps) or first is None or first in media
+
+
+def _has_picture(info: MediaInfo) -> bool:
+    """Whether it has one that is larger than nothing: a stream without its beginning does not tell its size."""
+    return info.main_video is not None and min(info.main_video.display_size) >= 1
 
 
 def _limits(timeline: Timeline, holes: frozenset[int]) -> Iterator[Fault]:
@@ -123,12 +149,12 @@ def _sources(timeline: Timeline, media: Media) -> Iterator[Fault]:
             yield Fault(path, f"is an image{advice}" if is_image else "is no image")
     for index, item in enumerate(timeline.track):
         if not isinstance(item, Gap):
-            yield from _crop(f"$.track[{index}]", item.crop)
+            yield from _crop(f"$.track[{index}]", item.crop, media.get(item.source))
         if not isinstance(item, Gap) and not (item.source in media and media[item.source].is_image):
             yield from _track_item(f"$.track[{index}]", item, media.get(item.source))
     for index, layer in enumerate(timeline.layers):
         if isinstance(layer, VideoLayer):
-            yield from _crop(f"$.layers[{index}]", layer.crop)
+            yield from _crop(f"$.layers[{index}]", layer.crop, media.get(layer.source))
         if isinstance(layer, VideoLayer) and not (layer.source in media and media[layer.source].is_image):
             yield from _moving(f"$.layers[{index}]", layer, media.get(layer.source))
     for name, items in (("narration", timeline.narration), ("music", timeline.music)):
@@ -138,9 +164,17 @@ def _sources(timeline: Timeline, media: Media) -> Iterator[Fault]:
     yield from _narration_ids(timeline)
 
 
-def _crop(path: str, crop: Crop | None) -> Iterator[Fault]:
-    if crop and (crop.x + crop.width > 1 + 1e-6 or crop.y + crop.height > 1 + 1e-6):
+def _crop(path: str, crop: Crop | None, info: MediaInfo | None) -> Iterator[Fault]:
+    if crop is None:
+        return
+    if crop.x + crop.width > 1 + 1e-6 or crop.y + crop.height > 1 + 1e-6:
         yield Fault(f"{path}.crop", "reaches beyond the edge of the picture")
+    elif info is not None and _has_picture(info):
+        assert info.main_video is not None
+        width, height = cropped(info.main_video.upright_size, crop)
+        if width < _LEAST_PIXELS or height < _LEAST_PIXELS:
+            left = f"leaves {width:g}x{height:g} pixels of the picture"
+            yield Fault(f"{path}.crop", f"{left}; {_LEAST_PIXELS} each way are the least. Make it larger")
 
 
 def _track_item(path: str, item: Clip | Still | Picture, info: MediaInfo | None) -> Iterator[Fault]:
@@ -150,6 +184,8 @@ def _track_item(path: str, item: Clip | Still | Picture, info: MediaInfo | None)
         return
     elif info.main_video is None:
         yield Fault(f"{path}.source", "has no picture")
+    elif not _has_picture(info):
+        yield Fault(f"{path}.source", _NO_SIZE)
     else:
         length = picture_length(info)
         if length and item.at >= length:
@@ -163,6 +199,9 @@ def _moving(path: str, item: Clip | VideoLayer, info: MediaInfo | None) -> Itera
     video = info.main_video
     if video is None:
         yield Fault(f"{path}.source", "has no picture; use it as narration or music")
+        return
+    if not _has_picture(info):
+        yield Fault(f"{path}.source", _NO_SIZE)
         return
     frame = Fraction(1) / true_rate(video.fps or 30.0)
     yield from _range(path, item, picture_length(info), frame)
@@ -276,6 +315,50 @@ def _beyond(timeline: Timeline, end: Fraction, fps: Fraction) -> Iterator[Fault]
             if snap(item.start, fps) >= snap(end, fps):
                 path = f"$.{name}[{index}].start"
                 yield Fault(path, f"is {_s(item.start)}, beyond the end of the timeline at {_s(end)}")
+
+
+def _heights(timeline: Timeline, media: Media, canvas: Size) -> Iterator[Fault]:
+    """Layers that are narrow and very high."""
+    for index, layer in enumerate(timeline.layers):
+        if not isinstance(layer, VideoLayer | ImageLayer | Logo) or layer.source not in media:
+            continue
+        video = media[layer.source].main_video
+        if video is None or min(video.display_size) < 1:
+            continue
+        crop = layer.crop if isinstance(layer, VideoLayer) else None
+        if any(_crop("", crop, media[layer.source])):
+            continue
+        shown = cropped(video.display_size, crop)
+        width = even(layer.scale * canvas[0])
+        height = even(width * shown[1] / shown[0])
+        if height > _MOST_HEIGHTS * canvas[1]:
+            most = math.floor(1000 * layer.scale * _MOST_HEIGHTS * canvas[1] / height) / 1000
+            size = f"makes it {width}x{height} pixels, and {_MOST_HEIGHTS * canvas[1]} are the most it may be high"
+            smaller = f"a scale of {most:g} at most" if most else "a picture of another shape"
+            yield Fault(f"$.layers[{index}].scale", f"{size}; use {smaller}")
+
+
+def _lengths(timeline: Timeline, media: Media, fps: Fraction) -> Iterator[Fault]:
+    """What lies above the base track, or speaks, for so short a time that no frame is left of it."""
+    for name, items in (("layers", timeline.layers), ("narration", timeline.narration)):
+        for index, item in enumerate(items):
+            length = _length_above(item, media)
+            if length and length > 0 and snap(item.start, fps) == snap(item.start + length, fps):
+                yield Fault(f"$.{name}[{index}]", f"lasts {_s(length)}, less than a frame")
+
+
+def _length_above(item: Layer | Narration, media: Media) -> Fraction | None:
+    """None: not known, or to the end."""
+    match item:
+        case ImageLayer() | Logo() | Title() | LowerThird():
+            return item.duration
+        case VideoLayer() | Narration():
+            if item.out is not None or item.source not in media:
+                return item.out and item.out - item.in_
+            whole = (picture_length if isinstance(item, VideoLayer) else sound_length)(media[item.source])
+            return whole - item.in_ if whole else None
+        case Captions() | Visualiser():
+            return None
 
 
 def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, *, is_sized: bool) -> Iterator[Fault]:

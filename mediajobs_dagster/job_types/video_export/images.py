@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mediajobs_dagster.errors import InputCorruptError, InputTooLargeError
+from mediajobs_dagster.errors import InputCorruptError, InputTooLargeError, InputUnsupportedError
 from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
 
 ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -29,11 +29,20 @@ def open_image(path: Path, max_pixels: int) -> Image.Image:
                     f"An image declares {width}x{height} pixels; the limit is {max_pixels} in all. Use a smaller one, "
                     "or raise MEDIAJOBS_MAX_PIXELS."
                 )
-            return ImageOps.exif_transpose(image).convert("RGBA")
+            return _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise InputTooLargeError(f"An image is too large: {error}. Use a smaller one.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputCorruptError(f"An image cannot be decoded: {error}. Upload it again.") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits as one of 8, which Pillow would do by clipping. Raises InputUnsupportedError."""
+    if image.mode == "F":
+        raise InputUnsupportedError("An image holds numbers with a fraction, whose range is not known: save it as PNG.")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    return image.convert("I").point(lambda value: value / 257 + 0.5).convert("L")
 
 
 def _opened(path: Path) -> Image.Image:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from mediajobs_dagster.job_types.base import Source
-from mediajobs_dagster.job_types.video_export.captions import draw_band, read_captions, slides
-from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
+from mediajobs_dagster.job_types.video_export.captions import Slide, draw_band, read_captions, slides
+from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame, faint
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
-from mediajobs_dagster.job_types.video_export.layout import Layout, used_part
+from mediajobs_dagster.job_types.video_export.layout import Layout, even, used_part
 from mediajobs_dagster.job_types.video_export.picture import (
     BT709,
     TRANSPARENT_709,
@@ -29,6 +30,7 @@ from mediajobs_dagster.job_types.video_export.text.lettering import draw_lower_t
 from mediajobs_dagster.job_types.video_export.timeline import (
     Captions,
     ImageLayer,
+    Layer,
     Logo,
     LowerThird,
     Motion,
@@ -43,8 +45,6 @@ from mediajobs_dagster.media.command import Drawing, Input, Slideshow
 _MARGIN = 0.05  # of the canvas: within it televisions, and players with a bar, may cover something
 _STEPS_PER_S = 25
 """What ffmpeg counts the times of a slideshow in: it takes drawings for 25 frames a second."""
-
-Moving = VideoLayer | ImageLayer | Logo | Title | LowerThird | Visualiser
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,18 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """A part of the canvas that a layer may hide, pixels (`right` and `bottom` outside), and in which frames."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Layers:
     """Builds the layers of a timeline over its base track."""
 
@@ -103,16 +115,16 @@ class Layers:
     fonts: Fonts
     scaling: Scaling
 
-    def build(self, base: str) -> str:
-        """The pad of everything together."""
+    def build(self, base: str) -> tuple[str, tuple[Covered, ...]]:
+        """The pad of everything together, and what the layers may hide of the base track."""
+        covered: list[Covered] = []
         for number, layer in enumerate(self.timeline.layers):
-            if isinstance(layer, Captions):
-                base = self._captions(base, number, layer)
-            else:
-                base = self._over(base, number, layer, self._placed(number, layer))
-        return base
+            if placed := self._placed(number, layer):
+                base = self._over(base, number, layer, placed)
+                covered.append(self._covered(layer, placed))
+        return base, tuple(covered)
 
-    def _placed(self, number: int, layer: Moving) -> Placed:
+    def _placed(self, number: int, layer: Layer) -> Placed | None:
         match layer:
             case VideoLayer():
                 return self._video(number, layer)
@@ -121,22 +133,22 @@ class Layers:
                 return self._drawn(number, drawing, layer, layer.duration, self._centred(drawing, layer.position))
             case Logo():
                 drawing = self._framed(layer.source, layer.scale, Frame(opacity=layer.opacity))
-                return self._drawn(number, drawing, layer, layer.duration, self._in_corner(drawing, layer.corner))
+                place = self._centred(drawing, layer.position) if layer.position else self._in_corner(drawing, layer)
+                return self._drawn(number, drawing, layer, layer.duration, place)
             case Title():
                 lettering = draw_title(layer, (self.layout.width, self.layout.height), self.fonts)
             case LowerThird():
                 lettering = draw_lower_third(layer, (self.layout.width, self.layout.height), self.fonts)
+            case Captions():
+                return self._captions(number, layer)
             case Visualiser():
                 return self._visualiser(number, layer)
-        picture = lettering.picture
-        if layer.opacity < 1:
-            picture.putalpha(picture.getchannel("A").point([round(alpha * layer.opacity) for alpha in range(256)]))
-        drawing = self.drawings.picture(f"text{number}", picture)
+        drawing = self.drawings.picture(f"text{number}", faint(lettering.picture, layer.opacity))
         return self._drawn(number, drawing, layer, layer.duration, (lettering.left, lettering.top))
 
     # --- one layer over the rest -------------------------------------------------------------------------------------
 
-    def _over(self, base: str, number: int, layer: Moving, placed: Placed) -> str:
+    def _over(self, base: str, number: int, layer: Layer, placed: Placed) -> str:
         fading = self.graph.add(
             f"layer{number}",
             [*self._fades(layer, placed.frames), shifted(placed.first, self.layout.fps)],
@@ -145,14 +157,26 @@ class Layers:
         x, y = self._moving(layer, placed)
         return self.graph.add(f"over{number}", [f"overlay=x={x}:y={y}:eof_action=pass:format=yuv420"], base, fading)
 
-    def _fades(self, layer: Moving, frames: int) -> Iterator[str]:
+    def _covered(self, layer: Layer, placed: Placed) -> Covered:
+        """Where it lies, and the way that a slide takes."""
+        slides = {motion.side for motion in (layer.enter, layer.exit) if motion and motion.kind == "slide"}
+        return Covered(
+            left=0 if "left" in slides else placed.left,
+            top=0 if "top" in slides else placed.top,
+            right=self.layout.width if "right" in slides else placed.left + placed.width,
+            bottom=self.layout.height if "bottom" in slides else placed.top + placed.height,
+            first=placed.first,
+            end=placed.first + placed.frames,
+        )
+
+    def _fades(self, layer: Layer, frames: int) -> Iterator[str]:
         if layer.enter and layer.enter.kind == "fade":
             yield f"fade=t=in:s=0:n={self._frames(layer.enter)}:alpha=1"
         if layer.exit and layer.exit.kind == "fade":
             count = self._frames(layer.exit)
             yield f"fade=t=out:s={max(0, frames - count)}:n={count}:alpha=1"
 
-    def _moving(self, layer: Moving, placed: Placed) -> tuple[str, str]:
+    def _moving(self, layer: Layer, placed: Placed) -> tuple[str, str]:
         """Left and top as expressions of the time: a slide comes from, or leaves to, outside the canvas."""
         x, y = str(placed.left), str(placed.top)
         frame = f"t*{rate(self.layout.fps)}"  # overlay's own n counts what it has read, which is ahead of what it shows
@@ -185,8 +209,8 @@ class Layers:
         begin, end = used_part(layer, source.info)
         first, frames = self.layout.span(layer.start, end - begin)
         shown = cropped(video.display_size, layer.crop)
-        width = max(2, _even(layer.scale * self.layout.width))
-        height = max(2, _even(width * shown[1] / shown[0]))
+        width = even(layer.scale * self.layout.width)
+        height = even(width * shown[1] / shown[0])
         filters = [
             *begun(lead(source, begin)),
             *on_canvas_rate(self.layout.fps, frames),
@@ -213,7 +237,7 @@ class Layers:
     # --- drawings ----------------------------------------------------------------------------------------------------
 
     def _framed(self, reference: str, scale: float, frame: Frame) -> Drawing:
-        return self.drawings.framed_image(reference, max(2, _even(scale * self.layout.width)), frame)
+        return self.drawings.framed_image(reference, even(scale * self.layout.width), frame)
 
     def _frame(self, layer: VideoLayer | ImageLayer) -> Frame:
         if layer.border is None:
@@ -222,7 +246,7 @@ class Layers:
         return Frame(layer.radius, line, layer.border.color, layer.opacity)
 
     def _drawn(
-        self, number: int, drawing: Drawing, layer: Moving, duration: Fraction | None, place: tuple[int, int]
+        self, number: int, drawing: Drawing, layer: Layer, duration: Fraction | None, place: tuple[int, int]
     ) -> Placed:
         first, frames = self.layout.span(layer.start, duration)
         still = self._still(f"drawn{number}", drawing)
@@ -243,7 +267,8 @@ class Layers:
         left, top = position.x * self.layout.width - width / 2, position.y * self.layout.height - height / 2
         return round(left / 2) * 2, round(top / 2) * 2
 
-    def _in_corner(self, drawing: Drawing, corner: str) -> tuple[int, int]:
+    def _in_corner(self, drawing: Drawing, logo: Logo) -> tuple[int, int]:
+        corner = logo.corner
         width, height = self.drawings.size_of(drawing)
         margins = self.layout.width * _MARGIN, self.layout.height * _MARGIN
         left = margins[0] if corner.endswith("left") else self.layout.width - margins[0] - width
@@ -252,30 +277,44 @@ class Layers:
 
     # --- captions and sound ------------------------------------------------------------------------------------------
 
-    def _captions(self, base: str, number: int, layer: Captions) -> str:
-        cues = read_captions(layer.text, layer.format)
-        shown = slides(cues, max(self.layout.seconds - layer.start, Fraction(0)))
-        band = draw_band(shown, layer, (self.layout.width, self.layout.height), self.fonts)
+    def _captions(self, number: int, layer: Captions) -> Placed | None:
+        shown = list(self._slides(layer))
+        if not shown:
+            return None
+        first = shown[0][1]
+        band = draw_band((slide for slide, _, _ in shown), layer, (self.layout.width, self.layout.height), self.fonts)
         names: dict[tuple[str, ...], str] = {}
         lines = ["ffconcat version 1.0"]
-        at = first = self.layout.frame_at(layer.start)
-        for slide in shown:
+        for slide, start, end in shown:
             if slide.texts not in names:
-                names[slide.texts] = self.drawings.picture(f"caption{number}_{len(names)}", band.picture(slide)).source
-            end = self.layout.frame_at(layer.start + slide.end)
-            if end > at:
-                lines += [f"file {names[slide.texts]}", f"duration {decimal(Fraction(end - at, _STEPS_PER_S))}"]
-            at = max(end, at)
-        listing = "\n".join([*lines, ""]).encode()
-        name = self.drawings.file(f"captions{number}.ffconcat", lambda _: listing)
-        stream = self.graph.open(Slideshow(name))
-        # A step of the slideshow is a frame of ours; overlay shows it from the frame that is nearest.
+                name = f"caption{number}_{len(names)}"
+                drawn = partial(band.picture, slide)
+                names[slide.texts] = self.drawings.slide(name, (band.width, band.height), drawn).source
+            lines += [f"file {names[slide.texts]}", f"duration {decimal(Fraction(end - start, _STEPS_PER_S))}"]
+        # The last slide once more: nothing but the next one keeps a slide on show for its time.
+        listing = "\n".join([*lines, f"file {names[shown[-1][0].texts]}", ""]).encode()
+        stream = self.graph.open(Slideshow(self.drawings.file(f"captions{number}.ffconcat", lambda _: listing)))
+        # A step of the slideshow is a frame of ours.
         fps = self.layout.fps
-        moved = f"setpts=PTS*{decimal(_STEPS_PER_S / fps)}+{decimal(first / fps)}/TB"
-        filters = [*TRANSPARENT_709, "settb=AVTB", moved]
-        drawn = self.graph.add(f"captions{number}", filters, f"{stream}:0")
-        place = f"{_even(band.left)}:{_even(band.top)}"
-        return self.graph.add(f"captioned{number}", [f"overlay={place}:eof_action=pass:format=yuv420"], base, drawn)
+        moved = ("settb=AVTB", f"setpts=PTS*{decimal(_STEPS_PER_S / fps)}", f"settb=1/({rate(fps)})")
+        # A fade counts frames, and a slide is but one.
+        fades = any(motion and motion.kind == "fade" for motion in (layer.enter, layer.exit))
+        even_rate = (f"fps={rate(fps)}:start_time=0",) if fades else ()
+        pad = self.graph.add(f"captions{number}", [*TRANSPARENT_709, *moved, *even_rate], f"{stream}:0")
+        last = max(end for slide, _, end in shown if slide.texts)
+        return Placed(pad, band.left, band.top, band.width, band.height, first, last - first)
+
+    def _slides(self, layer: Captions) -> Iterator[tuple[Slide, int, int]]:
+        """From the first caption on that is seen for a frame, each slide with its frames: the first, and one beyond."""
+        cues = read_captions(layer.text, layer.format)
+        at = self.layout.frame_at(layer.start)
+        has_begun = False
+        for slide in slides(cues, max(self.layout.seconds - layer.start, Fraction(0))):
+            end = self.layout.frame_at(layer.start + slide.end)
+            if end > at and (slide.texts or has_begun):
+                has_begun = True
+                yield slide, at, end
+            at = max(end, at)
 
     def _visualiser(self, number: int, layer: Visualiser) -> Placed:
         voice = next(each for each in self.timeline.narration if each.id == layer.narration)
@@ -285,9 +324,7 @@ class Layers:
         stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
         begin, end = used_part(voice, source.info)
         first, frames = self.layout.span(voice.start, end - begin)
-        width, height = (
-            max(2, _even(share)) for share in (layer.scale * self.layout.width, layer.height * self.layout.height)
-        )
+        width, height = even(layer.scale * self.layout.width), even(layer.height * self.layout.height)
         color = hexadecimal(layer.color[:7])
         drawn = f"s={width}x{height}:rate={rate(self.layout.fps)}:colors={color}"
         # draw=full: by default a column is as opaque as it has samples, and a wide one is hardly to be seen.
@@ -306,7 +343,3 @@ class Layers:
 def _quoted(expression: str) -> str:
     # Commas part filters, unless they are quoted.
     return f"'{expression}'" if "," in expression else expression
-
-
-def _even(value: float) -> int:
-    return max(0, round(value / 2) * 2)

@@ -21,13 +21,18 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     TrackItem,
     VideoLayer,
 )
-from mediajobs_dagster.job_types.video_export.times import SAMPLE_RATE, exact, samples_at, snap
+from mediajobs_dagster.job_types.video_export.times import exact, samples_at, snap
 from mediajobs_dagster.models import MediaInfo, VideoStream
 
 _LONG_EDGE = 1920
 _DEFAULT_SIZE = (1920, 1080)
 _DEFAULT_FPS = Fraction(30)
 _SLOWEST, _FASTEST = Fraction(24000, 1001), 60
+_USUAL_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)) + tuple(
+    map(Fraction, (24, 25, 30, 48, 50, 60))
+)
+_NEARLY = Fraction(1, 100)
+"""Phones record at rates such as 29.94: what is off by no more than this share was meant to be the usual one."""
 
 Media = Mapping[str, MediaInfo]
 """What is known of each upload, by the reference that a timeline makes to it."""
@@ -149,15 +154,17 @@ def lay_out(timeline: Timeline, media: Media) -> Layout:
 
 
 def _with_fades(segments: list[Segment], fps: Fraction) -> Iterator[Segment]:
-    def fade_into(segment: Segment | None) -> Fade | None:
+    def fade_into(segment: Segment | None, within: Segment) -> Fade | None:
         transition = segment.item.transition if segment and segment.item else None
         if not isinstance(transition, FadeThrough):
             return None
-        return Fade(max(1, snap(transition.duration / 2, fps)), transition.color)
+        # Snapped by itself, half of it may come out a frame longer than the item.
+        frames = min(max(1, snap(transition.duration / 2, fps)), within.frames)
+        return Fade(frames, transition.color)
 
     for segment, following in zip(segments, [*segments[1:], None], strict=True):
-        fade_in = fade_into(segment) if segment is not segments[0] else None
-        yield replace(segment, fade_in=fade_in, fade_out=fade_into(following))
+        fade_in = fade_into(segment, segment) if segment is not segments[0] else None
+        yield replace(segment, fade_in=fade_in, fade_out=fade_into(following, segment))
 
 
 def places(timeline: Timeline, media: Media) -> Iterator[Place]:
@@ -226,7 +233,7 @@ def canvas_size(timeline: Timeline, media: Media) -> tuple[int, int]:
     first = _first_picture(timeline, media)
     width, height = first.display_size if first else _DEFAULT_SIZE
     scale = min(1.0, _LONG_EDGE / max(width, height, 1))
-    return _even(width * scale), _even(height * scale)
+    return even(width * scale), even(height * scale)
 
 
 def canvas_fps(timeline: Timeline, media: Media) -> Fraction:
@@ -237,19 +244,28 @@ def canvas_fps(timeline: Timeline, media: Media) -> Fraction:
     first = next((media[item.source].main_video for item in timeline.track if isinstance(item, Clip)), None)
     if first is None or not first.fps or first.variable_frame_rate:
         return _DEFAULT_FPS
-    rate = true_rate(first.fps)
-    if rate < _SLOWEST:
-        return min(rate * math.ceil(_SLOWEST / rate), Fraction(_FASTEST))
-    return rate / math.ceil(rate / _FASTEST)
+    return _usual(true_rate(first.fps))
+
+
+def _usual(rate: Fraction) -> Fraction:
+    """A rate of sources as one of canvases: brought into their range, and the usual one where it is nearly that."""
+    if rate < _SLOWEST * (1 - _NEARLY):
+        rate = min(rate * math.ceil(_SLOWEST * (1 - _NEARLY) / rate), Fraction(_FASTEST))
+    else:
+        rate /= math.ceil(rate / (_FASTEST * (1 + _NEARLY)))
+    nearest = min(_USUAL_RATES, key=lambda usual: abs(usual - rate))
+    return nearest if abs(nearest - rate) <= _NEARLY * nearest else rate
 
 
 def true_rate(fps: float) -> Fraction:
     """The frame rate that `fps` stands for: 29.97 is 30000/1001."""
     whole = round(fps)
     ntsc = Fraction(whole * 1000, 1001)
-    if abs(fps - whole) < 0.005:
+    if whole and abs(fps - whole) < 0.005:
         return Fraction(whole)
-    return ntsc if abs(fps - ntsc) < 0.01 else Fraction(fps).limit_denominator(1001)
+    if whole and abs(fps - ntsc) < 0.01:
+        return ntsc
+    return Fraction(fps).limit_denominator(1001) or Fraction(fps)  # a frame in many minutes is a rate, too
 
 
 def _asked_fps(canvas: Canvas) -> Fraction | None:
@@ -261,7 +277,8 @@ def _first_picture(timeline: Timeline, media: Media) -> VideoStream | None:
     return next((media[item.source].main_video for item in pictured), None)
 
 
-def _even(value: float) -> int:
+def even(value: float) -> int:
+    """The nearest even number of pixels, two at least."""
     return max(2, round(value / 2) * 2)
 
 
@@ -269,9 +286,4 @@ def fitted(width: float, height: float, box: tuple[int, int], *, cover: bool) ->
     """The even size, pixels, at which a picture just fits into `box`, or just covers it."""
     scales = box[0] / width, box[1] / height
     scale = max(scales) if cover else min(scales)
-    return _even(width * scale), _even(height * scale)
-
-
-def seconds(samples: int) -> Fraction:
-    """Samples as seconds."""
-    return Fraction(samples, SAMPLE_RATE)
+    return even(width * scale), even(height * scale)

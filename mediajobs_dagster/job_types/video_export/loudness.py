@@ -17,6 +17,9 @@ SILENT_LUFS = -69.0
 _MOST_GAIN_DB = 30.0
 """More would only lift the noise of a recording that is nearly silent."""
 
+UNASKED_PEAK_DB = -1.0
+"""Where the limiter stands when nothing is said of loudness: it only keeps the sum of the tracks from clipping."""
+
 MEASURING_LOUDNESS = "ebur128=metadata=1:framelog=quiet"
 MEASURING = "ebur128=peak=true:metadata=1:framelog=quiet"
 LISTENING = "silencedetect=noise=-45dB:d=0.1"

@@ -133,7 +133,7 @@ def _position(document: JsonObject, path: str) -> tuple[int, ...]:
 def _steps(path: str) -> list[str | int]:
     """`$.track[3].out` as "track", 3, "out"."""
     parts = path.removeprefix("$").replace("[", ".").replace("]", "").split(".")
-    return [int(part) if part.isdigit() else part for part in parts if part]
+    return [int(part) if part.isascii() and part.isdecimal() else part for part in parts if part]
 
 
 def _zeros(document: JsonObject) -> Iterator[Fault]:

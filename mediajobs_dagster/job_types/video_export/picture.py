@@ -7,6 +7,7 @@ so that a source of the same rate is shown frame by frame, and rounding cannot t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,6 +33,8 @@ from mediajobs_dagster.job_types.video_export.timeline import (
 from mediajobs_dagster.models import VideoStream
 
 _HD = 720
+_SPARE = 4
+"""Pixels of a source that are scaled along with what covers the canvas, so that no rounding leaves too little."""
 _BLUR_SHARE = 8  # blurred at an eighth of the size: nobody can tell, and it costs a sixty-fourth
 
 BT709 = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
@@ -152,10 +155,10 @@ class PictureTrack:
     ) -> str:
         """A picture on the canvas: cropped, scaled, in BT.709, and the background where it does not reach."""
         canvas = self.layout.width, self.layout.height
-        shown = cropped(video.display_size, crop)
+        used = covering(video, crop, canvas) if fit == "cover" else crop
+        shown = cropped(video.display_size, used)
         size = fitted(*shown, canvas, cover=fit == "cover")
-        scale = scaled(video, size, self.scaling)
-        filters = [*timing, *crop_filter(crop), *scale]
+        filters = [*timing, *crop_filter(used), *scaled(video, size, self.scaling)]
         if fit == "cover" and size != canvas:
             filters.append(f"crop={canvas[0]}:{canvas[1]}")
             size = canvas
@@ -163,18 +166,17 @@ class PictureTrack:
         if size == canvas:
             return self.graph.add(pad, filters, taken)
         fitting = self.graph.add(f"{pad}_fit", filters, taken)
-        if isinstance(self.timeline.canvas.background, BlurBackground):
-            return self._on_blur(pad, fitting, shown, size)
-        return self._on_background(pad, fitting, size)
+        match self.timeline.canvas.background:
+            case BlurBackground():
+                return self._on_blur(pad, fitting, shown, size)
+            case ColourBackground(color=color):
+                x, y = middle(canvas, size)
+                return self.graph.add(pad, [f"pad={canvas[0]}:{canvas[1]}:{x}:{y}:{hexadecimal(color[:7])}"], fitting)
+            case ImageBackground():
+                return self._on_image(pad, fitting, size)
 
-    def _on_background(self, pad: str, picture: str, size: tuple[int, int]) -> str:
-        canvas, background = (self.layout.width, self.layout.height), self.timeline.canvas.background
-        if size == canvas:
-            return picture
-        x, y = middle(canvas, size)
-        if isinstance(background, ColourBackground | BlurBackground):
-            color = background.color if isinstance(background, ColourBackground) else "#000000"
-            return self.graph.add(pad, [f"pad={canvas[0]}:{canvas[1]}:{x}:{y}:{hexadecimal(color[:7])}"], picture)
+    def _on_image(self, pad: str, picture: str, size: tuple[int, int]) -> str:
+        x, y = middle((self.layout.width, self.layout.height), size)
         behind = self._background(f"{pad}_behind")
         endless = self.graph.add(f"{pad}_endless", ["tpad=stop=-1:stop_mode=clone"], behind)
         return self.graph.add(pad, [f"overlay={x}:{y}:shortest=1:format=yuv420"], endless, picture)
@@ -263,6 +265,36 @@ def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tu
 def cropped(size: tuple[float, float], crop: Crop | None) -> tuple[float, float]:
     """Width and height of what is left of a picture."""
     return (size[0] * crop.width, size[1] * crop.height) if crop else size
+
+
+def covering(video: VideoStream, crop: Crop | None, canvas: tuple[int, int]) -> Crop | None:
+    """What is left of a picture, after `crop`, where it covers the canvas.
+
+    Cut out before anything is scaled, and some pixels too much: what is scaled is never much larger than the canvas,
+    whatever the shape of the picture, and the cut that shapes it to a pixel follows.
+    """
+    width, height = cropped(video.display_size, crop)
+    wanted = canvas[0] / canvas[1]
+    whole = crop or Crop()
+    stored = video.upright_size
+    if width > height * wanted:
+        share = _kept(stored[0] * whole.width, height * wanted / width)
+        left = whole.x + whole.width * (1 - share) / 2
+        narrowed = whole.model_copy(update={"x": left, "width": whole.width * share})
+    else:
+        share = _kept(stored[1] * whole.height, width / wanted / height)
+        top = whole.y + whole.height * (1 - share) / 2
+        narrowed = whole.model_copy(update={"y": top, "height": whole.height * share})
+    return crop if share == 1 else narrowed
+
+
+def _kept(pixels: float, share: float) -> float:
+    """The share that stays of so many pixels, of which `share` is wanted: what goes, goes evenly at either side.
+
+    An even number each, for crop moves odd ones where planes of colour are halved.
+    """
+    gone = 4 * math.floor((pixels * (1 - share) - _SPARE) / 4)
+    return 1 - gone / pixels if gone > 0 else 1
 
 
 def crop_filter(crop: Crop | None) -> tuple[str, ...]:

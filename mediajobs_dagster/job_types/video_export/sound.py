@@ -14,7 +14,7 @@ from fractions import Fraction
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, sound_length, used_part
-from mediajobs_dagster.job_types.video_export.loudness import Measured
+from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
 from mediajobs_dagster.job_types.video_export.reading import Readers, lead, run_in, seek
 from mediajobs_dagster.job_types.video_export.timeline import Clip, Music, Narration, Timeline, VideoLayer
 from mediajobs_dagster.job_types.video_export.times import SAMPLE_RATE, exact, snap
@@ -27,8 +27,6 @@ _WINDOW = 2048
 """What `atempo` works with at our rate, samples: a 24th of a second, rounded up to a power of two."""
 _AHEAD_SLOWED, _AHEAD_SPED_UP = Fraction(27, 100), Fraction(1, 8)
 """How far `atempo` runs ahead in its source, in windows; see `_ahead`."""
-_GAP_DB = -1.0
-"""Where the limiter stands when nothing is said of loudness: it only keeps the sum of the tracks from clipping."""
 
 # Brings speech of any level to a steady one, and everything below a whisper to nothing: what the compressors of the
 # music listen to. With 20:1 above -42 dB and 41 dB of make-up, speech of -36 dB and more arrives at 1 to -1 dB.
@@ -228,7 +226,7 @@ class SoundTrack:
     def _mastered(self, measured: Measured) -> Iterator[str]:
         wanted = self.timeline.loudness
         if wanted is None:
-            yield from _limited(_GAP_DB)
+            yield from _limited(UNASKED_PEAK_DB)
             return
         gain = measured.gain_to(wanted.target)
         yield from _gain(gain)
@@ -338,10 +336,10 @@ def _gain(decibels: float) -> tuple[str, ...]:
 
 
 def _faded(length: int, fade_in: Fraction, fade_out: Fraction) -> Iterator[str]:
-    if fade_in:
-        yield f"afade=t=in:ns={min(length, snap(fade_in, Fraction(SAMPLE_RATE)))}"
-    if fade_out:
-        samples = min(length, snap(fade_out, Fraction(SAMPLE_RATE)))
+    # Of no sample at all, ffmpeg takes no fade.
+    if samples := min(length, snap(fade_in, Fraction(SAMPLE_RATE))):
+        yield f"afade=t=in:ns={samples}"
+    if samples := min(length, snap(fade_out, Fraction(SAMPLE_RATE))):
         yield f"afade=t=out:ss={length - samples}:ns={samples}"
 
 

@@ -222,6 +222,7 @@ class Logo(_Layer):
     source: Reference
     duration: Length | None = Field(default=None, description="Default: to the end.")
     corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "top-right"
+    position: Position | None = Field(default=None, description="Of its middle; wins over `corner`.")
     scale: float = Field(default=0.12, gt=0, le=1, description="Width, as share of the canvas's width.")
 
 
@@ -273,17 +274,22 @@ class LowerThird(_Layer):
     role: Annotated[str, Field(max_length=200)] = ""
     duration: Length
     side: Literal["left", "right"] = "left"
+    position: Position | None = Field(default=None, description="Of its middle; wins over `side`.")
     style: TextStyle = TextStyle(size=0.045, box=Box(), align="left")
 
 
-class Captions(Value):
-    """The lines of a SubRip or WebVTT file, each at its time after `start`; lines at the same time stand in a stack."""
+class Captions(_Layer):
+    """The lines of a SubRip or WebVTT file, each at its time after `start`; lines at the same time stand in a stack.
+
+    The first of them enters, and the last one exits.
+    """
 
     kind: Literal["captions"]
-    start: Moment = Fraction(0)
     format: Literal["srt", "vtt"]
     text: Annotated[str, Field(min_length=1, max_length=MAX_CAPTIONS, description="The file's content.")]
     style: TextStyle = TextStyle(size=0.045, outline=Outline())
+    place: Literal["top", "middle", "bottom"] = "bottom"
+    position: Position | None = Field(default=None, description="Of the captions' middle; wins over `place`.")
     safe_area: Annotated[float, Field(gt=0.2, le=1)] = 0.9
 
 

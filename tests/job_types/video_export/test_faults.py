@@ -42,6 +42,9 @@ MEDIA: dict[str, MediaInfo] = {
     "silent": ten_seconds(PICTURE),
     "sound": ten_seconds(SOUND),
     "image": ten_seconds(PICTURE, image=True),
+    "thin": ten_seconds(PICTURE.model_copy(update={"width": 1, "height": 2000}), image=True),
+    "blind": ten_seconds(PICTURE.model_copy(update={"width": 0, "height": 0}), SOUND),
+    "slides": ten_seconds(PICTURE.model_copy(update={"fps": 1 / 300})),
 }
 FONTS = Fonts()
 
@@ -152,6 +155,49 @@ def test_nothing_wrong() -> None:
         (whole(music=[{"source": "image"}]), "$.music[0].source: is an image and has no sound"),
         (whole(music=[{"source": "silent"}]), "$.music[0].source: has no sound"),
         (whole(narration=[{"source": "silent"}]), "$.narration[0].source: has no sound"),
+        *(
+            (
+                whole(item),
+                "$.track[0].source: has no picture that can be made out; its beginning may be missing",
+            )
+            for item in (clip("blind"), {"kind": "still", "source": "blind", "duration": 1})
+        ),
+        (
+            whole(layers=[{"kind": "video", "source": "blind"}]),
+            "$.layers[0].source: has no picture that can be made out; its beginning may be missing",
+        ),
+        # too large, too small, too short
+        *(
+            (
+                whole(layers=[{"kind": kind, "source": "thin", "scale": 0.5}]),
+                "$.layers[0].scale: makes it 960x1920000 pixels, and 4320 are the most it may be high; "
+                "use a scale of 0.001 at most",
+            )
+            for kind in ("image", "logo")
+        ),
+        (
+            whole(layers=[{"kind": "video", "source": "v", "crop": {"width": 0.01}}]),
+            "$.layers[0].scale: makes it 576x32400 pixels, and 4320 are the most it may be high; "
+            "use a scale of 0.04 at most",
+        ),
+        (
+            whole(clip(crop={"width": 0.0001})),
+            "$.track[0].crop: leaves 0.192x1080 pixels of the picture; 4 each way are the least. Make it larger",
+        ),
+        (
+            whole({"kind": "image", "source": "image", "duration": 1, "crop": {"height": 0.001}}),
+            "$.track[0].crop: leaves 1920x1.08 pixels of the picture; 4 each way are the least. Make it larger",
+        ),
+        (
+            whole(layers=[{"kind": "video", "source": "v", "crop": {"width": 0.0001}, "scale": 0.001}]),
+            "$.layers[0].crop: leaves 0.192x1080 pixels of the picture; 4 each way are the least. Make it larger",
+        ),
+        (whole(layers=[title() | {"duration": 0.01}]), "$.layers[0]: lasts 0.01 s, less than a frame"),
+        (whole(layers=[{"kind": "video", "source": "v", "in": 9.99}]), "$.layers[0]: lasts 0.01 s, less than a frame"),
+        (
+            whole(narration=[{"source": "v", "out": 0.01, "fadeIn": 1}]),
+            "$.narration[0]: lasts 0.01 s, less than a frame",
+        ),
         # beyond the end
         (whole(layers=[title(start=4)]), "$.layers[0].start: is 4 s, beyond the end of the timeline at 4 s"),
         (
@@ -237,6 +283,17 @@ def test_less_than_a_frame_is_no_fault() -> None:
     assert found(whole(clip(out=10.039))) == []
     assert found(whole(clip(), clip(start=3.98))) == []
     assert found(whole(narration=[{"source": "v", "out": 10.09}], layers=[title(start=3.9)])) == []
+
+
+def test_a_source_that_shows_a_frame_in_minutes_is_no_fault() -> None:
+    """A recording of a slide: two frames in ten minutes."""
+    assert found(whole(clip("slides"))) == []
+
+
+def test_a_field_whose_name_is_a_digit_to_some() -> None:
+    """It is unknown, like any other."""
+    document = whole(clip(**{"²": 1}), **{"²": 1, "٣": 2})
+    assert found(document) == [f"$.{name}: there is no such field" for name in ("track[0].²", "²", "٣")]
 
 
 def test_captions_that_overlap_are_no_fault() -> None:

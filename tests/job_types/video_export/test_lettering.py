@@ -157,6 +157,14 @@ def test_a_long_word_breaks_between_graphemes(fonts: Fonts) -> None:
     assert len(whole) == 4 * 9
 
 
+def test_a_letter_has_no_more_marks_than_writing_knows(fonts: Fonts) -> None:
+    """Those that are left out would each be a letter to set and to draw."""
+    (heaped,) = graphemes("e" + "\u0301" * 2000)
+    assert heaped == "e" + "\u0301" * 31
+    many, most = (draw_title(title("x" + "\u0323" * count), CANVAS, fonts).picture for count in (1999, 31))
+    assert many.size == most.size
+
+
 def test_ideographs_break_anywhere_but_before_a_full_stop(fonts: Fonts) -> None:
     for size in range(30, 60, 3):
         lines = lines_of("日本語の文章はどこでも、折り返せる。「ただし」例外がある。", fonts, size=size)

@@ -6,6 +6,8 @@ The graphs stand in `graphs/`, a chain a line. After a change that is meant, loo
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from mediajobs_dagster.job_types.base import Capabilities, Material, Plan, Sourc
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.job_types.video_export.export import Renderer, VideoExport
 from mediajobs_dagster.job_types.video_export.graph import Graph
-from mediajobs_dagster.job_types.video_export.layout import lay_out
+from mediajobs_dagster.job_types.video_export.layout import canvas_fps, lay_out
 from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
@@ -147,6 +149,94 @@ def test_hardware_that_works_is_used(hardware: Hardware, codec: Codec) -> None:
     options = renderer.preview()[-1].outputs[0].options
     assert options[options.index("-c:v") + 1] == f"{codec}_{hardware}"
     assert ("hwupload" in (renderer.preview()[-1].graph or "")) == (hardware is Hardware.VAAPI)
+
+
+@pytest.mark.parametrize(
+    ("rate", "taken"),
+    [
+        (29.94, "30000/1001"),  # of a phone
+        (30.1, "30"),
+        (24.9, "25"),
+        (60.4, "60"),
+        (120.2, "60"),
+        (23.8, "24000/1001"),
+        (1 / 300, "24000/1001"),
+        (0.0001, "24000/1001"),
+        (90.0, "45"),
+        (40.0, "40"),
+    ],
+)
+def test_a_rate_that_is_nearly_a_usual_one_was_meant_to_be_it(rate: float, taken: str) -> None:
+    """Unless it was asked for."""
+    document = {"version": "create_video_v1", "track": [{"kind": "clip", "source": "talk", "out": 1}]}
+    media = {"talk": _media(600, fps=rate)}
+    assert canvas_fps(Timeline.model_validate(document), media) == Fraction(taken)
+    asked = Timeline.model_validate(document | {"canvas": {"fps": "29.9"}})
+    assert canvas_fps(asked, media) == Fraction(299, 10)
+
+
+@pytest.mark.parametrize("preset", ["1080p", "9:16"])
+@pytest.mark.parametrize(
+    "crop", [None, {"width": 0.01}, {"height": 0.05, "y": 0.4}, {"x": 0.5, "width": 0.5, "height": 0.2}]
+)
+@pytest.mark.parametrize("source", ["talk", "old", "phone"])
+def test_what_covers_the_canvas_is_scaled_to_about_its_size(
+    source: str, crop: dict[str, float] | None, preset: str
+) -> None:
+    """However narrow the picture is, and however it lies."""
+    item = {"kind": "clip", "source": source, "out": 1, "fit": "cover", "crop": crop}
+    document = {"version": "create_video_v1", "canvas": {"preset": preset}, "track": [item]}
+    sources = {source: Source(upload(id=source), MEDIA[source], "source_0")}
+    renderer = Renderer(Timeline.model_validate(document), sources, CAN, ExportParams())
+    ((width, height),) = re.findall(r"scale=(\d+):(\d+):flags=bicubic", renderer.preview()[-1].graph or "")
+    canvas = renderer.layout.width * renderer.layout.height
+    # Some pixels of the source are scaled along, which is much where it has but few.
+    assert canvas <= int(width) * int(height) <= (1.1 if crop is None else 2.5) * canvas
+
+
+def test_texts_are_tried_with_the_fonts_of_the_machine_that_draws_them() -> None:
+    """On a canvas of any size."""
+    layer = {"kind": "title", "text": "Hello", "duration": 1, "style": {"font": "Not Here Sans"}}
+    document: JsonObject = {
+        "version": "create_video_v1",
+        "canvas": {"preset": "1080p"},
+        "track": [{"kind": "gap", "duration": 1}],
+        "layers": [layer],
+    }
+    with pytest.raises(TimelineError, match="no font family 'Not Here Sans'") as refusal:
+        VideoExport().plan(Material(job(), {}, document, CAN), ExportParams())
+    assert [fault["path"] for fault in refusal.value.faults] == ["$.layers[0].style.font"]
+
+
+def test_captions_are_drawn_where_a_frame_shows_them() -> None:
+    """Of a thousand in a second there are thirty pictures, and the room that they take on disk is asked for."""
+    text = "".join(f"00:00:00,{n:03} --> 00:00:00,{n + 1:03}\nThe number is {n}\n\n" for n in range(999))
+    timeline = Timeline.model_validate(
+        {
+            "version": "create_video_v1",
+            "canvas": {"preset": "1080p", "fps": 30},
+            "track": [{"kind": "gap", "duration": 1}],
+            "layers": [{"kind": "captions", "format": "srt", "text": text}],
+        }
+    )
+    plan = Renderer(timeline, {}, CAN, ExportParams()).plan("renders/key")
+    pictures = [file.content(Path()) for file in plan.files if file.name.endswith(".pam")]
+    assert 25 <= len(pictures) <= 31
+    assert plan.scratch_bytes is not None
+    assert plan.scratch_bytes > sum(len(each) - 100 for each in pictures) > 10**6
+
+
+def test_a_source_that_lends_its_sound_alone_is_not_tone_mapped() -> None:
+    """Nor is that said of it."""
+    talk = MEDIA["hdr"].model_copy(update={"audio": MEDIA["talk"].audio})
+    sources = {"hdr": Source(upload(id="hdr"), talk, "source_0")}
+    document = {"version": "create_video_v1", "track": [{"kind": "gap", "duration": 1}]}
+    heard = Timeline.model_validate(document | {"narration": [{"source": "hdr"}]})
+    assert Renderer(heard, sources, CAN, ExportParams()).plan("renders/key").notes == ()
+    seen = Timeline.model_validate(document | {"layers": [{"kind": "video", "source": "hdr"}]})
+    assert Renderer(seen, sources, CAN, ExportParams()).plan("renders/key").notes == (
+        "Upload hdr is HDR and is tone-mapped.",
+    )
 
 
 def test_what_follows_a_gap_begins_at_its_start() -> None:

@@ -31,9 +31,11 @@ def clean(text: str) -> str:
 
 
 def graphemes(text: str) -> list[str]:
-    """The text's graphemes, in order."""
+    """The text's graphemes, in order; marks are left out of which there are too many on one letter."""
     found: list[str] = []
     for character in text:
+        if found and len(found[-1]) >= _LONGEST and _is_mark(character):
+            continue
         if found and _joins(found[-1], character):
             found[-1] += character
         else:
@@ -46,7 +48,7 @@ def _joins(before: str, character: str) -> bool:
         return False
     last = before[-1]
     category = unicodedata.category(character)
-    if category in ("Mn", "Mc", "Me") or character in _SPACING or "\U000e0020" <= character <= "\U000e007f":
+    if _is_mark(character) or character in _SPACING or "\U000e0020" <= character <= "\U000e007f":
         return True
     if character in "\u200c\u200d" or "\U0001f3fb" <= character <= "\U0001f3ff":
         return True
@@ -57,6 +59,10 @@ def _joins(before: str, character: str) -> bool:
     if _is_flag_half(character):
         return len(before) == 1 and _is_flag_half(before)
     return "\u1160" <= character <= "\u11ff" and "\u1100" <= last <= "\u11ff"  # a Korean syllable, letter by letter
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in ("Mn", "Mc", "Me")
 
 
 def _is_flag_half(character: str) -> bool:

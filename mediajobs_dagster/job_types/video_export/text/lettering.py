@@ -16,13 +16,16 @@ from PIL import Image, ImageColor
 from mediajobs_dagster.job_types.video_export.shapes import rounded
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
 from mediajobs_dagster.job_types.video_export.text.typesetting import Letters, Line, set_text
-from mediajobs_dagster.job_types.video_export.timeline import Captions, LowerThird, TextStyle, Title
+from mediajobs_dagster.job_types.video_export.timeline import Captions, LowerThird, Position, TextStyle, Title
 
 _LOWER_THIRD_AREA = 0.9
 _ROLE_SIZE = 0.75
 """Of the letters of a lower third's role, to those of its name."""
 ACROSS: Final = {"left": 0.0, "center": 0.5, "right": 1.0}
 """How far to the right an alignment moves what it has room to move."""
+
+DOWN: Final = {"top": 0.0, "middle": 0.5, "bottom": 1.0}
+"""How far down a place moves it."""
 
 Size = tuple[int, int]
 """Width and height, pixels."""
@@ -75,24 +78,24 @@ def draw_title(title: Title, canvas: Size, fonts: Fonts) -> Lettering:
     em = title.style.size * canvas[1]
     block = set_block(((title.text, letters(title.style, em)),), title.style, em, area, fonts)
     require_fit(block, area, "title")
+    size = block.width, block.height
     if title.position is not None:
-        left = round(title.position.x * canvas[0] - block.width / 2)
-        top = round(title.position.y * canvas[1] - block.height / 2)
-        return _drawn(block, left, top)
-    down = {"top": 0.0, "middle": 0.5, "bottom": 1.0}[title.place]
-    return _drawn(block, *placed((block.width, block.height), area, ACROSS[title.style.align], down))
+        return _drawn(block, *centred(size, title.position, canvas))
+    return _drawn(block, *placed(size, area, ACROSS[title.style.align], DOWN[title.place]))
 
 
 def draw_lower_third(layer: LowerThird, canvas: Size, fonts: Fonts) -> Lettering:
-    """Name and role at the left or right below. Raises TextTooLongError, UnknownFontError."""
+    """Name and role at their place, by default at the left below. Raises TextTooLongError, UnknownFontError."""
     area = safe_area(canvas, _LOWER_THIRD_AREA)
     em = layer.style.size * canvas[1]
     name = letters(layer.style.model_copy(update={"weight": max(layer.style.weight, 700)}), em)
     texts = ((layer.name, name), (layer.role, letters(layer.style, em * _ROLE_SIZE)))
     block = set_block(texts, layer.style, em, area, fonts)
     require_fit(block, area, "lower third")
-    across = 0.0 if layer.side == "left" else 1.0
-    return _drawn(block, *placed((block.width, block.height), area, across, 1.0))
+    size = block.width, block.height
+    if layer.position is not None:
+        return _drawn(block, *centred(size, layer.position, canvas))
+    return _drawn(block, *placed(size, area, ACROSS[layer.side], DOWN["bottom"]))
 
 
 def caption_block(texts: Sequence[str], captions: Captions, canvas: Size, fonts: Fonts) -> Block:
@@ -201,6 +204,11 @@ def require_fit(block: Block, area: Area, what: str) -> None:
 def placed(size: Size, area: Area, across: float, down: float) -> tuple[int, int]:
     """Left and top of a block in an area; 0: at its left, its top; 1: at its right, its bottom."""
     return area.left + int((area.width - size[0]) * across), area.top + int((area.height - size[1]) * down)
+
+
+def centred(size: Size, position: Position, canvas: Size) -> tuple[int, int]:
+    """Left and top of a block whose middle lies at a position."""
+    return round(position.x * canvas[0] - size[0] / 2), round(position.y * canvas[1] - size[1] / 2)
 
 
 # --- painting --------------------------------------------------------------------------------------------------------
