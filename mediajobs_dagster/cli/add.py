@@ -191,6 +191,8 @@ class Tally(Listener):
         """Registered now or earlier."""
         self.known = 0
         """Registered earlier."""
+        self.with_jobs = 0
+        """Those among them that have jobs; images have none."""
         self.jobs = 0
         """Enqueued now."""
         self.skips: list[Skipped] = []
@@ -230,6 +232,7 @@ class Tally(Listener):
     def registered(self, found: Sequence[Registered], *, known: bool) -> None:
         self.uploads += len(found)
         self.known += len(found) if known else 0
+        self.with_jobs += sum(bool(each.jobs) for each in found)
         self.jobs += sum(entry.created for each in found for entry in each.jobs)
         if self._keep:
             self.kept += [(each, known) for each in found]
@@ -262,7 +265,11 @@ def print_skipped(skips: Sequence[Skipped]) -> None:
 
 
 def _print_one(kept: tuple[Registered, bool]) -> None:
-    registered, _ = kept
+    registered, known = kept
+    if not registered.jobs:
+        is_new = "was known before" if known else "is added"
+        display.console().print(f"Upload {registered.upload.id} {is_new}: an image, for timelines. It has no jobs.")
+        return
     display.console().print(job_table([entry.job for entry in registered.jobs], title=f"Upload {registered.upload.id}"))
     _print_next(any(entry.created for entry in registered.jobs))
 
@@ -279,7 +286,8 @@ def _print_many(tally: Tally, trace_id: str) -> None:
     )
     if tally.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {trace_id}")
-    _print_next(tally.jobs > 0)
+    if tally.with_jobs:
+        _print_next(tally.jobs > 0)
 
 
 def _print_next(enqueued: bool) -> None:

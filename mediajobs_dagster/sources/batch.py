@@ -30,7 +30,6 @@ from mediajobs_dagster.history import Registered
 from mediajobs_dagster.job_types.video_export.images import IMAGE_SUFFIXES, image_info
 from mediajobs_dagster.media.budget import granted_budget
 from mediajobs_dagster.media.cancellation import Cancellation
-from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo, Upload, new_id
@@ -95,10 +94,10 @@ class Prober:
         """Raises the faults of the input, and whatever `media.probe` does."""
         with self.slots:
             try:
-                address = candidate.reading_address()
-                if self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES and not is_remote(address):
-                    return image_info(Path(address), self.runner.guards.max_pixels)
-                return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
+                if self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES:
+                    with candidate.as_file() as path:
+                        return image_info(path, self.runner.guards.max_pixels)
+                return probe(self.runner, candidate.reading_address(), size=candidate.bytes, cancel=cancel)
             except OSError as error:
                 raise unreadable(Path(candidate.location), error) from error
 

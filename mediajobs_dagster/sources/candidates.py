@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as modes
+import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +71,10 @@ class Candidate(ABC):
         """What ffprobe can open: a path or a signed address."""
 
     @abstractmethod
+    def as_file(self) -> AbstractContextManager[Path]:
+        """A file with all of it, while the context lasts. Raises as the storage does."""
+
+    @abstractmethod
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
         """Store a copy under `key`. Raises as the storage does."""
 
@@ -115,6 +122,11 @@ class FileCandidate(Candidate):
     def reading_address(self) -> str:
         self.check()  # says what is wrong better than ffprobe does
         return str(self.path.absolute())
+
+    @override
+    def as_file(self) -> AbstractContextManager[Path]:
+        self.check()
+        return nullcontext(self.path)
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
@@ -179,6 +191,14 @@ class ObjectCandidate(Candidate):
         address = self.place.reader_url(self.stat.key)
         assert address is not None  # objects that are files come by their paths
         return address
+
+    @contextmanager
+    @override
+    def as_file(self) -> Generator[Path]:
+        with tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
+            path = Path(folder) / "object"
+            self.place.get(self.stat.key, path)
+            yield path
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:

@@ -62,6 +62,8 @@ def test_an_image_is_added_without_jobs(mediajobs: Call, tmp_path: Path) -> None
     Image.new("RGB", (64, 64), "red").save(tmp_path / "logo.png")
     added = mediajobs("add", tmp_path / "logo.png", "--json").json
     assert added["jobs"] == []
+    said = mediajobs("add", tmp_path / "logo.png").out
+    assert said.endswith("was known before: an image, for timelines. It has no jobs.\n")
     assert added["uploads"][0]["mediaInfo"]["container"] == "image"
     Image.new("1", (100_000, 1_000)).save(tmp_path / "bomb.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "logo.png").read_bytes()[:90])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typing_extensions import override
 
 from mediajobs_dagster.errors import StorageUnavailableError
@@ -22,7 +23,7 @@ from mediajobs_dagster.sources.candidates import Candidate, Skipped
 from mediajobs_dagster.sources.intake import Intake, Order
 from mediajobs_dagster.sources.journal import journals_of
 from mediajobs_dagster.sources.search import Search
-from mediajobs_dagster.storage import upload_source_key
+from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
 from tests.clips import Clips
 from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
@@ -306,6 +307,30 @@ def test_a_prefix_of_another_bucket_is_copied(
     assert (len(second.known), second.added, second.enqueued) == (3, [], [])
     assert is_whole(on_s3)
     assert {outcome.status for outcome in on_s3.work()} == {AttemptStatus.SUCCESS}
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_an_image_on_s3_is_taken_in(on_s3: Platform, s3_server: S3Server, tmp_path: Path, is_ours: bool) -> None:
+    """Known as what it is, so that a timeline can use it at once; nothing of the look at it is left."""
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "logo.png")
+    place = on_s3.storage if is_ours else open_place(on_s3, s3_server.make_bucket())
+    place.put(tmp_path / "logo.png", "in/logo.png", content_type="image/png")
+    record = Record()
+    prober = Prober.from_settings(on_s3.settings, images=True)
+    intake = Intake(on_s3.history, on_s3.storage)
+    found = candidates(on_s3, f"{place.url}in/logo.png")
+    BatchIntake(intake, Order(THUMB), prober, journals(on_s3), listener=record).take(found)
+    (upload,) = record.added
+    assert upload.media_info
+    assert upload.media_info.is_image
+    assert upload.media_info.main_video
+    assert upload.media_info.main_video.display_size == (64, 48)
+    assert record.enqueued == []
+
+
+def open_place(platform: Platform, bucket: str) -> Storage:
+    """Another bucket of the same server."""
+    return open_storage(platform.settings.model_copy(update={"storage_url": f"s3://{bucket}"}))
 
 
 def test_a_prefix_of_our_own_stays_where_it_is(on_s3: Platform, clips: Clips) -> None:
