@@ -194,7 +194,7 @@ class _Asked:
         length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
         console.print(f"{layout.width}x{layout.height}, {length}; {self.params.codec}, profile {self.params.profile}")
         console.print(display.table(("Input", "Upload", "File", "Read"), self._inputs(planned), title="Inputs"))
-        console.print(_told(expected))
+        console.print(_told(expected, planned.memory_bytes))
         for command in commands:
             console.print()
             display.print_command(console, command)
@@ -217,15 +217,17 @@ class _Asked:
                     for name, reading in planned.inputs.items()
                 ],
                 "commands": commands,
+                "memoryBytes": planned.memory_bytes,
                 "forecast": asdict(expected) if expected else None,
                 "notes": self.notes,
             }
         )
 
 
-def _told(expected: Forecast | None) -> str:
+def _told(expected: Forecast | None, memory_bytes: int) -> str:
     if expected is None:
-        return "No forecast yet: there was no export with these options."
+        memory = f"by what is opened, up to {memory_bytes >> 20} MiB of memory"
+        return f"No forecast yet, for there was no export with these options; {memory}."
     return (
         f"Forecast, from {display.counted(expected.attempts, 'earlier export')}: {expected.seconds:.1f} s, "
         f"{display.size(expected.bytes)}, {expected.memory_mb:.0f} MiB of memory."

@@ -15,6 +15,7 @@ from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.export import FILENAME, Renderer, VideoExport
 from mediajobs_dagster.job_types.video_export.faults import faults_of
 from mediajobs_dagster.job_types.video_export.layout import Layout
+from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
 from mediajobs_dagster.job_types.video_export.parsing import Fault, Parsed, in_order, parse_timeline
 from mediajobs_dagster.job_types.video_export.references import readings_of, references_of
 from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
@@ -163,6 +164,8 @@ class Preview:
     inputs: Mapping[str, Reading]
     """How each upload is read, by its name in the commands."""
     commands: tuple[Command, ...]
+    memory_bytes: int
+    """What the render will take by what it opens, at most."""
 
 
 def preview(prepared: Prepared, params: ExportParams, capabilities: Capabilities) -> Preview:
@@ -175,4 +178,6 @@ def preview(prepared: Prepared, params: ExportParams, capabilities: Capabilities
         assert upload.media_info is not None  # or it would have been a fault
         sources[upload.id] = Source(upload, upload.media_info, name)
     renderer = Renderer(prepared.timeline, sources, capabilities, params)
-    return Preview(renderer.layout, names, renderer.preview())
+    media = {reference: source.info for reference, source in sources.items()}
+    memory = estimated_bytes(prepared.timeline, renderer.layout, media)
+    return Preview(renderer.layout, names, renderer.preview(), memory)

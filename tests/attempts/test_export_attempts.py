@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,11 @@ from mediajobs_dagster.job_types.video_export import picture
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.job_types.video_export.export import VideoExport, output_key
 from mediajobs_dagster.job_types.video_export.layout import lay_out
+from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
+from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media import progress as media
 from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, UploadRole, new_id, new_trace_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.sources.batch import Prober
@@ -183,6 +187,46 @@ def test_what_is_asked_for_again_while_a_forced_one_waits_is_rendered_once(platf
     platform.work()
     assert platform.history.jobs.get(first.job.id).status is JobStatus.SKIPPED
     assert [export.storage_key for export in exported(platform)] == [output_key(forced.job)]
+
+
+class CountsFiles(Observer):
+    """Looks at how many files ffmpeg has open while it renders."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    @override
+    def progress(self, job: Job, progress: media.Progress) -> None:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                self.most = max(self.most, child.num_fds())
+
+
+def test_fifty_clips_of_fifty_sources(platform: Platform, tools: Tools, tmp_path: Path) -> None:
+    """Each source is opened once, and memory stays below what the timeline was forecast to take."""
+    first = tmp_path / "clip_0.mp4"
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=1")
+    sound = ("-f", "lavfi", "-i", "sine=frequency=300:duration=1", "-c:a", "aac")
+    coded = ("-c:v", "libx264", "-preset", "veryfast", "-refs", "4", "-pix_fmt", "yuv420p")
+    subprocess.run([tools.ffmpeg, "-nostdin", "-v", "error", *picture, *sound, *coded, first], check=True)
+    paths = [first, *(tmp_path / f"clip_{number}.mp4" for number in range(1, 50))]
+    for path in paths[1:]:
+        path.write_bytes(first.read_bytes())
+    sources = [taken(platform, path) for path in paths]
+    track = [{"kind": "clip", "source": source.id, "in": 0.2, "out": 0.4} for source in sources]
+    document = {"version": "create_video_v1", "canvas": {"width": 320, "height": 180}, "track": track}
+    requested = ask(platform, document)
+    counts = CountsFiles()
+    (outcome,) = platform.work(observer=counts)
+    assert outcome.error is None, outcome.error
+    assert 50 <= counts.most <= 50 + 30
+
+    known = {source.id: source.media_info for source in sources if source.media_info}
+    timeline = Timeline.model_validate(document)
+    foretold = estimated_bytes(timeline, lay_out(timeline, known), known) / 2**20
+    taken_mb = max(command.max_rss_mb or 0 for command in manifest_of(platform, requested.job).ffmpeg_commands)
+    assert foretold / 2.5 < taken_mb < foretold
+    assert foretold < 200
 
 
 def test_each_set_of_options_is_rendered_once(platform: Platform, clips: Clips) -> None:

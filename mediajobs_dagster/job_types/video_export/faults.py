@@ -20,6 +20,7 @@ from mediajobs_dagster.job_types.video_export.layout import (
     sound_length,
     true_rate,
 )
+from mediajobs_dagster.job_types.video_export.memory import memory_faults
 from mediajobs_dagster.job_types.video_export.parsing import Fault, Parsed
 from mediajobs_dagster.job_types.video_export.picture import cropped
 from mediajobs_dagster.job_types.video_export.references import image_references_of, references_of
@@ -87,6 +88,8 @@ def faults_of(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
     if not parsed.has_fault("$.canvas.fps") and _has_rate(timeline, media):
         found += _lengths(timeline, media, track.fps)
     found += _texts(timeline, canvas, fonts, is_sized=is_sized)
+    if not found and not parsed.faults and everything.keys() <= media.keys():
+        found += memory_faults(timeline, media)
     return [Fault(parsed.original(fault.path), fault.message) for fault in found]
 
 

@@ -57,7 +57,7 @@ class Readers:
         self._graph, self._sources = graph, sources
         self._picture, self._sound = picture, sound
         self._branches: dict[int, _Branch] = {}
-        for number, parts in enumerate(_readable(segments)):
+        for number, parts in enumerate(readable(segments)):
             self._open(number, parts)
 
     def source(self, reference: str) -> Source:
@@ -88,7 +88,7 @@ class Readers:
         if not self._picture and not sounding:
             return
         first = parts[0][1]
-        source = self._sources[_source_of(first)]
+        source = self._sources[source_of(first)]
         start = first.source_in
         if sounding and isinstance(first.item, Clip):
             start = max(Fraction(0), start - run_in(first.item))
@@ -135,12 +135,13 @@ def begun(offset: Fraction, speed: float = 1) -> tuple[str, ...]:
     return (f"setpts={moved}/{decimal(speed)}",) if offset or speed != 1 else ()
 
 
-def _source_of(segment: Segment) -> str:
+def source_of(segment: Segment) -> str:
+    """The reference of a segment that is read from a video."""
     assert isinstance(segment.item, Clip | Still)
     return segment.item.source
 
 
-def _readable(segments: Sequence[Segment]) -> Iterator[list[tuple[int, Segment]]]:
+def readable(segments: Sequence[Segment]) -> Iterator[list[tuple[int, Segment]]]:
     """The segments that are read from videos, those that share a reader together."""
     group: list[tuple[int, Segment]] = []
     for number, segment in enumerate(segments):
