@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TypeVar
 from mediajobs_dagster.errors import (
     CancelledError,
     FfmpegMissingError,
+    InputTooLargeError,
     InputUnreadableError,
     MediaJobsError,
     OutOfMemoryError,
@@ -38,6 +39,7 @@ from mediajobs_dagster.sources.candidates import Candidate, Skipped, unreadable
 from mediajobs_dagster.sources.intake import Intake, Order
 from mediajobs_dagster.sources.journal import Journal, sweep
 from mediajobs_dagster.sources.side_by_side import side_by_side
+from mediajobs_dagster.storage.by_range import RangeServer
 
 Result = TypeVar("Result")
 
@@ -45,6 +47,8 @@ _THREADS = 8
 """Files on their way at once. Storing waits for the disk or the network, so these may be more than there are cores."""
 _CHUNK = 200
 """Uploads registered in one transaction; on SQLite it keeps every other writer waiting."""
+_IMAGE_BYTES = 256 << 20
+"""Of an image, which is read whole."""
 _BEAT_S = 1.0
 """What is stored is registered no later than after this many seconds, however little it is."""
 
@@ -83,6 +87,8 @@ class Prober:
     slots: BoundedSemaphore
     images: bool = False
     """Whether images are taken too: they are where somebody names one, not where a folder happens to hold some."""
+    ranges: RangeServer = field(default_factory=RangeServer)
+    """Serves objects to ffprobe."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, images: bool = False) -> Prober:
@@ -92,12 +98,16 @@ class Prober:
 
     def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
         """Raises the faults of the input, and whatever `media.probe` does."""
+        is_image = self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES
+        if is_image and candidate.bytes > _IMAGE_BYTES:
+            size = f"{candidate.bytes >> 20} MiB"
+            raise InputTooLargeError(f"{candidate.location} has {size}; no image for a timeline is that large.")
         with self.slots:
             try:
-                if self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES:
-                    with candidate.as_file() as path:
-                        return image_info(path, self.runner.guards.max_pixels)
-                return probe(self.runner, candidate.reading_address(), size=candidate.bytes, cancel=cancel)
+                with candidate.opened(self.ranges, whole=is_image) as address:
+                    if is_image:
+                        return image_info(Path(address), self.runner.guards.max_pixels)
+                    return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
             except OSError as error:
                 raise unreadable(Path(candidate.location), error) from error
 
@@ -193,7 +203,11 @@ class BatchIntake:
     ) -> Generator[Result | None]:
         stopped = CancelledError("The intake was stopped.")
         stop = partial(self._cancellation.cancel, stopped)
-        return side_by_side(work, candidates, threads=_THREADS, beat_s=_BEAT_S, stop=stop)
+        try:
+            yield from side_by_side(work, candidates, threads=_THREADS, beat_s=_BEAT_S, stop=stop)
+        finally:
+            if self._prober:
+                self._prober.ranges.close()
 
     def _inspect(self, candidate: Candidate) -> Inspected:
         info = self._probe(candidate)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as modes
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from typing_extensions import override
 
@@ -23,7 +23,9 @@ from mediajobs_dagster.errors import (
     StorageMissingError,
 )
 from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
+from mediajobs_dagster.storage.by_range import RangeReader, RangeServer
 
+_PROBED = "probed"
 _CONTENT_TYPE = "application/octet-stream"  # what it really is, only a probe can tell
 
 
@@ -67,12 +69,11 @@ class Candidate(ABC):
         return None
 
     @abstractmethod
-    def reading_address(self) -> str:
-        """What ffprobe can open: a path or a signed address."""
+    def opened(self, ranges: RangeServer, *, whole: bool) -> AbstractContextManager[str]:
+        """Where it can be read: a path, or an address of `ranges`. With `whole` it is a path.
 
-    @abstractmethod
-    def as_file(self) -> AbstractContextManager[Path]:
-        """A file with all of it, while the context lasts. Raises as the storage does."""
+        What the storage fails with meanwhile is raised, whatever a reader made of it.
+        """
 
     @abstractmethod
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
@@ -119,14 +120,10 @@ class FileCandidate(Candidate):
         return _origin("file", self.path.resolve(), self.status.st_size, self.status.st_mtime_ns)
 
     @override
-    def reading_address(self) -> str:
+    @contextmanager
+    def opened(self, ranges: RangeServer, *, whole: bool) -> Generator[str]:
         self.check()  # says what is wrong better than ffprobe does
-        return str(self.path.absolute())
-
-    @override
-    def as_file(self) -> AbstractContextManager[Path]:
-        self.check()
-        return nullcontext(self.path)
+        yield str(self.path.absolute())
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
@@ -187,18 +184,21 @@ class ObjectCandidate(Candidate):
         return self.key
 
     @override
-    def reading_address(self) -> str:
-        address = self.place.reader_url(self.stat.key)
-        assert address is not None  # objects that are files come by their paths
-        return address
-
     @contextmanager
-    @override
-    def as_file(self) -> Generator[Path]:
-        with tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
-            path = Path(folder) / "object"
-            self.place.get(self.stat.key, path)
-            yield path
+    def opened(self, ranges: RangeServer, *, whole: bool) -> Generator[str]:
+        with TemporaryDirectory(prefix="mediajobs-") as name:
+            folder = Path(name)
+            if whole:
+                self.place.get(self.stat.key, folder / _PROBED)
+                yield str(folder / _PROBED)
+                return
+            with RangeReader.open(ranges, self.place, folder, lambda _: None) as reader:
+                try:
+                    yield reader.address(self.stat, _PROBED)
+                except MediaJobsError as error:
+                    if reader.fault:
+                        raise reader.fault from error
+                    raise
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
@@ -24,6 +27,7 @@ from mediajobs_dagster.sources.intake import Intake, Order
 from mediajobs_dagster.sources.journal import journals_of
 from mediajobs_dagster.sources.search import Search
 from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
+from mediajobs_dagster.storage.by_range import RangeServer
 from tests.clips import Clips
 from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
@@ -346,6 +350,20 @@ def test_a_prefix_of_our_own_stays_where_it_is(on_s3: Platform, clips: Clips) ->
     assert all(upload.media_info for upload in record.added)
     assert record.codes == {"text.mp4": "INPUT_NOT_MEDIA", "gone.mp4": "STORAGE_MISSING"}
     assert len(list(on_s3.storage.list(""))) == 3
+
+
+def test_objects_are_probed_at_an_address_of_ours(on_s3: Platform, clips: Clips) -> None:
+    """It is good on this machine and as long as it is needed; a signed one would be good anywhere, for an hour."""
+    on_s3.storage.put(clips.short(), "in/a.mp4", content_type="video/mp4")
+    (candidate,) = candidates(on_s3, f"{on_s3.storage.url}in/a.mp4")
+    with closing(RangeServer()) as ranges:
+        with candidate.opened(ranges, whole=False) as address:
+            assert address.startswith("http://127.0.0.1:")
+            assert "Signature" not in address
+            with urlopen(address) as answer:
+                assert answer.read() == clips.short().read_bytes()
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(address)
 
 
 def test_files_go_to_s3_side_by_side(on_s3: Platform, clips: Clips, tmp_path: Path) -> None:
