@@ -230,7 +230,6 @@ class JobType(ABC):
     version: ClassVar[int] = 1
     """Raised when the same parameters make another output; outputs of an earlier version are stale."""
     lane: ClassVar[Lane] = Lane.HEAVY
-    access: ClassVar[Access] = Access.WHOLE
     batch_size: ClassVar[int] = 1
     """Most jobs of one trace that one run works on."""
     threads: ClassVar[int] = 0
@@ -316,6 +315,8 @@ class JobType(ABC):
 
 class UploadJobType(JobType):
     """A job type whose subject is one upload."""
+
+    access: ClassVar[Access] = Access.WHOLE
 
     @abstractmethod
     def output_keys(self, subject_id: str) -> tuple[str, ...]:

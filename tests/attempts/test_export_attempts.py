@@ -521,7 +521,10 @@ def test_two_seconds_out_of_a_long_source_read_little(
         if operation.op == "range_read":
             assert operation.status == "ok"
             read[operation.key] += operation.bytes
-    assert all(0 < read[source.storage_key] < 0.2 * source.bytes for source in sources)
+    for source, length, cut in zip(sources, (120, 60), (2, 1), strict=True):
+        # Two seconds from the key frame before to the cut, one that is read ahead, and the index. That is 5 and 8 %
+        # of files this short; of a longer one it is less, and the benchmark looks at one of two hours.
+        assert 0 < read[source.storage_key] < source.bytes / length * (cut + 3) + 2**20
     assert manifest.metrics.s3_bytes_in == sum(read.values())
     arguments = [argument for command in manifest.ffmpeg_commands for argument in command.argv]
     assert not [argument for argument in arguments if "X-Amz" in argument or "Signature" in argument]
