@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import open_storage
 from tests.platform import Platform
+from tests.processes import is_gone
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 
@@ -57,7 +58,7 @@ class Process:
     def kill(self) -> None:
         """End the whole group as a loss of power would; processes that it forked off elsewhere go down with it."""
         os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait(10)
+        self.popen.wait(60)
 
     def stop(self, *, timeout_s: float = 30.0) -> int:
         """Tell it to stop, as the manager of a machine does; its exit code."""
@@ -100,7 +101,7 @@ class Cluster:
         home = str(self.folder / hostname)  # a machine has its own disk
         command = [str(SCRIPTS / "mediajobs"), "worker", "--hostname", hostname, *options]
         self.workers[hostname] = worker = self.start(hostname, *command, MEDIAJOBS_HOME=home, **environment)
-        self.wait_for(lambda: " ready." in worker.log.read_text() or None, timeout_s=30)
+        self.wait_for(lambda: " ready." in worker.log.read_text() or None, timeout_s=120)
         return worker
 
     def start(self, name: str, *command: str, **environment: str) -> Process:
@@ -124,6 +125,7 @@ class Cluster:
         for worker in self.workers.values():
             worker.end()
         self.workers.clear()
+        self.end_ffmpegs()
         is_open = [status for status in JobStatus if not status.is_final]
         for job in self.platform.history.jobs.list(JobFilter(statuses=tuple(is_open)), limit=1000):
             self.platform.history.jobs.cancel(job.id)
@@ -132,8 +134,15 @@ class Cluster:
         """Have no process."""
         for process in reversed(self._started):
             process.end()
-        for orphan in self.ffmpegs():
-            orphan.kill()
+        self.end_ffmpegs()
+
+    def end_ffmpegs(self) -> None:
+        """Have no ffmpeg: one whose worker was killed goes on by itself, until another worker finds it."""
+        orphans = self.ffmpegs()
+        for orphan in orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        self.wait_for(lambda: all(is_gone(orphan) for orphan in orphans), timeout_s=60)
 
     def wait_for(self, what: Callable[[], Answer | None], *, timeout_s: float) -> Answer:
         """Ask until there is an answer; the logs are shown when there is none in time."""
