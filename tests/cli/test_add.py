@@ -22,7 +22,7 @@ from tests.sources.folders import fill
 
 THUMB = Thumbnail.name
 PROGRAM = [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()"]
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_an_interrupted_addition_goes_on_where_it_stopped(tmp_path: Path, clips:
     process = start(home, folder)
     wait_for(lambda: len(sources(home)) >= 3, process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
     registered = len(sources(home))
     assert 3 <= registered < 200
@@ -229,7 +229,7 @@ def test_an_interrupted_addition_goes_on_where_it_stopped(tmp_path: Path, clips:
     assert whole(home, registered)
 
     process = start(home, folder)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert f"Uploads added: {200 - registered}, known before: {registered}, skipped: 0." in out
     assert whole(home, 200)
@@ -241,10 +241,10 @@ def test_a_killed_addition_leaves_nothing_that_the_next_does_not_mend(tmp_path: 
     process = start(home, folder)
     wait_for(lambda: len(sources(home)) >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert len(sources(home)) < 200
 
     process = start(home, folder)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, ""), out
     assert whole(home, 200)

@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Answer
 from tests.clips import Clips
 
@@ -33,10 +35,11 @@ def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> Answer:
     """Its end."""
     with process:
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=250)
     return Answer(process.returncode, out, err)
 
 
+@pytest.mark.timeout(600)  # two demos at once
 def test_demo(tmp_path: Path, clips: Clips) -> None:
     """The video's three outputs, an edit of it, and the three of that, on one trace: a table, or JSON. Exit code 0."""
     for_people = start(tmp_path / "one", "demo")  # makes a clip of its own

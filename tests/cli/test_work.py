@@ -22,22 +22,22 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_hands_its_job_back(platform: Platform, clips: Clips, number: signal.Signals) -> None:
     """SIGTERM and Ctrl-C in mid-ffmpeg: attempt on record as cancelled, job in the queue, no process, no scratch."""
-    upload = platform.add(clips.detailed(), EditProxy.name)
+    upload = platform.add(clips.detailed(60), EditProxy.name)
     process = subprocess.Popen(
         [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()", "work"],
         cwd=PROJECT,
-        env={**os.environ, "MEDIAJOBS_HOME": str(platform.settings.home)},
+        env={**os.environ, "MEDIAJOBS_HOME": str(platform.settings.home), "MEDIAJOBS_SCRATCH_RESERVE_MB": "1"},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not list(platform.settings.scratch.glob("worker-*/attempt-*/edit_proxy.mp4")):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(number)
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
     finally:
         process.kill()
         process.wait(10)
