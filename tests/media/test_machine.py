@@ -151,8 +151,11 @@ def test_facts_follow_the_budget(tmp_path: Path) -> None:
     assert facts.hostname
 
 
-def test_the_metadata_service_is_asked_with_a_token_and_only_if_switched_on(tmp_path: Path) -> None:
+def test_the_metadata_service_is_asked_with_a_token_and_only_if_switched_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """IMDSv2: a token first, the type with it; a machine that must not ask does not."""
+    monkeypatch.setattr("mediajobs_dagster.media.host._IMDS_TIMEOUT_S", 30.0)
     with imds(instance_type="m7g.xlarge") as (base, asked):
         assert host_facts(None, False, imds_url=base, root=tmp_path).instance_type is None
         assert asked == []

@@ -38,7 +38,7 @@ def test_processes_are_forks_of_a_server_that_has_imported_the_definitions() -> 
     answers = context.Queue()
     process = context.Process(target=_look_around, args=(answers,))
     process.start()
-    loaded, threads = answers.get(timeout=30)
+    loaded, threads = answers.get(timeout=120)
     process.join(30)
     assert loaded
     assert threads == {"MainThread", "mediajobs-parent-watch"}
