@@ -495,7 +495,7 @@ def test_memory_does_not_grow_with_the_length_of_the_clips(platform: Platform, c
         peak = manifest_of(platform, requested.job).metrics.mem_rss_mb_max
         assert peak
         peaks.append(peak)
-    assert peaks[1] - peaks[0] < 60  # 12 * 2.6 s are 1.2 GB of pictures
+    assert peaks[1] - peaks[0] < 300  # 12 * 2.6 s are 1.2 GB of pictures
 
 
 # --- reading by range -------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def lose(platform: Platform, clips: Clips) -> Upload:
     upload = platform.add(clips.landscape(), THUMB)
     dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
-    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=1e-3)
+    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
     assert len(recover(platform.history, platform.settings, AllGone()).lost) == 1
     return upload
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -276,6 +277,7 @@ def test_killed_in_the_middle_of_appending_it_loses_at_most_the_last_entry(log: 
             writer.stdout.readline()
             while not path.exists() or path.stat().st_size < 2_000_000:
                 assert writer.poll() is None
+                time.sleep(0.01)  # an eager look would keep it from its work
             writer.send_signal(signal.SIGKILL)
         log.log_job(an_entry(job_id="after"))
         *before, after = job_ids(path)

@@ -64,7 +64,7 @@ class Served:
     def get(self, wanted: str | None = None) -> tuple[int, bytes]:
         """Status and content of the answer to one request."""
         request = urllib.request.Request(self.address, headers={"Range": wanted} if wanted else {})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
 
     def refused(self, wanted: str | None = None) -> int:
@@ -127,7 +127,7 @@ def test_a_reader_who_turns_elsewhere_has_not_read_all(
     served.stat = served.storage.put(make_file(served.content), "large.mp4", content_type=TYPE)
     served.address = served.reader.address(served.stat, "large")
     where = urlsplit(served.address)
-    connection = http.client.HTTPConnection(where.netloc, timeout=10)
+    connection = http.client.HTTPConnection(where.netloc, timeout=60)
     connection.request("GET", where.path, headers={"Range": "bytes=0-"})
     answer = connection.getresponse()
     assert answer.read(1000) == served.content[:1000]
@@ -140,7 +140,7 @@ def test_a_reader_who_turns_elsewhere_has_not_read_all(
 def test_one_connection_asks_for_one_range_after_another(served: Served) -> None:
     """As ffmpeg does, which asks for a MiB at a time."""
     where = urlsplit(served.address)
-    connection = http.client.HTTPConnection(where.netloc, timeout=10)
+    connection = http.client.HTTPConnection(where.netloc, timeout=60)
     for start in range(0, SIZE, MiB):
         connection.request("GET", where.path, headers={"Range": f"bytes={start}-{start + MiB - 1}"})
         answer = connection.getresponse()
@@ -286,7 +286,7 @@ class Gate(LocalStorage):
     def read_part(self, stat: ObjectStat, start: int, size: int) -> bytes:
         if start in self.closed:
             self.closed[start].reached.set()
-            assert self.closed[start].opened.wait(10)
+            assert self.closed[start].opened.wait(60)
         if start in self.failing:
             raise self.failing[start]
         return super().read_part(stat, start, size)
@@ -322,9 +322,9 @@ def test_what_nobody_waits_for_any_more_fails_no_later_command(gated: Served) ->
         if fault:
             Gate.failing[start] = fault
         where = urlsplit(gated.address)
-        connection = http.client.HTTPConnection(where.netloc, timeout=10)
+        connection = http.client.HTTPConnection(where.netloc, timeout=60)
         connection.request("GET", where.path, headers={"Range": f"bytes={start}-{start + 9}"})
-        assert door.reached.wait(10)
+        assert door.reached.wait(60)
         gated.reader.account()
         door.opened.set()
         connection.getresponse().read()
@@ -378,7 +378,7 @@ def test_what_nobody_foresaw_is_a_fault_too(gated: Served) -> None:
 def test_a_server_that_is_closed_serves_nothing(served: Served) -> None:
     """Not even over a connection that was open before."""
     where = urlsplit(served.address)
-    connection = http.client.HTTPConnection(where.netloc, timeout=10)
+    connection = http.client.HTTPConnection(where.netloc, timeout=60)
     connection.request("GET", where.path, headers={"Range": "bytes=0-9"})
     assert connection.getresponse().read() == served.content[:10]
     served.server.close()

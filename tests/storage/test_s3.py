@@ -221,7 +221,7 @@ def test_a_reader_takes_only_the_range_it_asks_for(
     url = faulty.reader_url("a")
     assert url
     request = urllib.request.Request(url, headers={"Range": "bytes=0-999"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.read() == content[:1000]
     assert faulty_s3.bytes_sent == 1000
 
@@ -313,7 +313,7 @@ def test_the_content_type_is_the_one_given(s3: Storage, make_file: MakeFile) -> 
     s3.put(make_file(b"x", "page.html"), "a.jpg", content_type="video/mp4")
     url = s3.reader_url("a.jpg")
     assert url
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert answer.headers["Content-Type"] == "video/mp4"
 
 
