@@ -6,13 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mediajobs_dagster.errors import IllegalTransitionError
-from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -114,7 +113,8 @@ def test_light_jobs_never_wait_behind_encodes(dev: DagsterDev, shared: Platform,
     for job in heavy:
         with suppress(IllegalTransitionError):  # it is done already
             shared.history.jobs.cancel(job.id)
-        dev.wait_for(partial(ended, shared, job.trace_id, 1), timeout_s=120)
+    at_work = AttemptFilter(statuses=(AttemptStatus.RUNNING,))
+    dev.wait_for(lambda: not shared.history.attempts.list(at_work) and not shared.leftovers(), timeout_s=120)
 
 
 def test_terminating_a_run_stops_its_work(dev: DagsterDev, shared: Platform, tools: Tools, tmp_path: Path) -> None:

@@ -298,5 +298,5 @@ def try_up(home: Path, port: int) -> tuple[int, str]:
     """Run `mediajobs up` to its end: exit code and what it said."""
     command = [sys.executable, "-m", "mediajobs_dagster", "up", "--port", str(port)]
     env = {"MEDIAJOBS_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(home)}
-    ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=150, check=False)
     return ended.returncode, ended.stdout + ended.stderr
