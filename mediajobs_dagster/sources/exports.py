@@ -23,7 +23,7 @@ from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, NewJob, Upload, new_id, new_trace_id, utc_now
 from mediajobs_dagster.models import Timeline as StoredTimeline
-from mediajobs_dagster.sources.references import References, with_references
+from mediajobs_dagster.sources.references import Found, References, Unresolved, with_references
 from mediajobs_dagster.storage import Storage
 
 
@@ -68,14 +68,12 @@ class Exports:
             reference for _, reference in references_of(parsed.timeline)
         )
         uploads = {name: answer for name, answer in found.items() if isinstance(answer, Upload)}
-        faults += self._reference_faults(
-            parsed, {name: getattr(each, "message", None) for name, each in found.items()}, uploads
-        )
+        faults += self._reference_faults(parsed, found)
         media = {name: upload.media_info for name, upload in uploads.items() if upload.media_info}
         faults += faults_of(parsed, media, self.fonts)
         if faults:
             raise refused(in_order(document, faults))
-        timeline = with_references(parsed.timeline, found)
+        timeline = with_references(parsed.timeline, uploads)
         by_id = {upload.id: upload for upload in uploads.values()}
         return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)})
 
@@ -125,19 +123,17 @@ class Exports:
         etag = inputs_of(self.job_type, timeline, self.history, self.storage).etag
         return timeline.model_copy(update={"etag": etag})
 
-    def _reference_faults(
-        self, parsed: Parsed, messages: Mapping[str, str | None], uploads: Mapping[str, Upload]
-    ) -> Iterable[Fault]:
+    def _reference_faults(self, parsed: Parsed, found: Found) -> Iterable[Fault]:
         assert parsed.timeline is not None
-        gone = {name for name, upload in uploads.items() if not self._is_there(upload)}
+        gone = {name for name, each in found.items() if isinstance(each, Upload) and not self._is_there(each)}
         for path, reference in references_of(parsed.timeline):
-            where = parsed.original(path)
-            if message := messages[reference]:
-                yield Fault(where, message)
+            where, answer = parsed.original(path), found[reference]
+            if isinstance(answer, Unresolved):
+                yield Fault(where, answer.message)
             elif reference in gone:
-                yield Fault(where, f"the content of upload {uploads[reference].id} was deleted; add it again")
-            elif uploads[reference].media_info is None:
-                yield Fault(where, f"upload {uploads[reference].id} was not probed yet; wait for one of its jobs")
+                yield Fault(where, f"the content of upload {answer.id} was deleted; add it again")
+            elif answer.media_info is None:
+                yield Fault(where, f"upload {answer.id} was not probed yet; wait for one of its jobs")
 
     def _is_there(self, upload: Upload) -> bool:
         try:

@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 
 from mediajobs_dagster.errors import KeyRefusedError, RequestError, StorageDeniedError, StorageMissingError
 from mediajobs_dagster.history.uploads import Uploads
-from mediajobs_dagster.job_types.video_export.references import references_of
 from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.models import Upload, Value
 from mediajobs_dagster.sources.search import Search
@@ -24,7 +23,7 @@ _LISTED = 5
 
 
 @dataclass(frozen=True)
-class Fault:
+class Unresolved:
     """Why a reference stands for no upload."""
 
     reference: str
@@ -32,7 +31,7 @@ class Fault:
     """What is wrong, and what to do."""
 
 
-Found = Mapping[str, Upload | Fault]
+Found = Mapping[str, Upload | Unresolved]
 """What became of each reference."""
 
 
@@ -63,38 +62,29 @@ class References:
 
     def _at(self, places: Mapping[str, str]) -> Found:
         """What is known of `places`, by the names that they were given."""
-        found: dict[str, Upload | Fault] = {}
+        found: dict[str, Upload | Unresolved] = {}
         origins: dict[str, str] = {}
         for name, place in places.items():
             try:
                 origins[name] = Search(self.storage).file(place).origin
             except (RequestError, StorageMissingError, StorageDeniedError, KeyRefusedError) as error:
-                found[name] = Fault(name, f"{error.message} If it was added, name it by its upload's id or file name.")
+                found[name] = Unresolved(
+                    name, f"{error.message} If it was added, name it by its upload's id or file name."
+                )
             except (OSError, RuntimeError) as error:  # no path at all: too long, or of a user that does not exist
-                found[name] = Fault(name, f"{name!r} is not a path that can be looked at: {error}.")
+                found[name] = Unresolved(name, f"{name!r} is not a path that can be looked at: {error}.")
         known = self.uploads.known(list(origins.values()))
         for name, origin in origins.items():
-            found[name] = known.get(origin) or Fault(
+            found[name] = known.get(origin) or Unresolved(
                 name,
                 f"{places[name]} was not added, or changed since. Add it: mediajobs add {shlex.quote(places[name])}",
             )
         return found
 
 
-def with_references(timeline: Timeline, found: Found) -> Timeline:
-    """The timeline with each reference replaced by the id of its upload.
-
-    Raises RequestError, naming every place, when some of them stand for no upload.
-    """
-    faults = [
-        f"{path}: {answer.message}"
-        for path, reference in references_of(timeline)
-        if isinstance(answer := found[reference], Fault)
-    ]
-    if faults:
-        raise RequestError("\n".join(faults))
-    ids = {name: answer.id for name, answer in found.items() if isinstance(answer, Upload)}
-    return _replaced(timeline, ids)
+def with_references(timeline: Timeline, uploads: Mapping[str, Upload]) -> Timeline:
+    """The timeline with each reference replaced by the id of the upload that it stands for."""
+    return _replaced(timeline, {name: upload.id for name, upload in uploads.items()})
 
 
 _FIELD = "source"
@@ -113,7 +103,7 @@ def _replaced(part: Part, ids: Mapping[str, str]) -> Part:
     return part.model_copy(update=news) if news else part
 
 
-def _chosen(name: str, contents: list[Upload] | None) -> Upload | Fault | None:
+def _chosen(name: str, contents: list[Upload] | None) -> Upload | Unresolved | None:
     """The one upload of that file name; `contents` has the newest of each different content, newest first."""
     if not contents:
         return None
@@ -121,7 +111,7 @@ def _chosen(name: str, contents: list[Upload] | None) -> Upload | Fault | None:
         return contents[0]
     listed = ", ".join(f"{each.id} (of {each.created_at:%Y-%m-%d %H:%M} UTC)" for each in contents)
     more = " and older ones" if len(contents) == _LISTED else ""
-    return Fault(
+    return Unresolved(
         name, f"{name!r} is the file name of uploads with different content: {listed}{more}. Name the one by its id."
     )
 
@@ -139,11 +129,11 @@ def _place(name: str) -> str | None:
     return name if address.scheme == "s3" else None
 
 
-def _unknown(name: str) -> Fault:
+def _unknown(name: str) -> Unresolved:
     if "://" in name and _place(name) is None:
-        return Fault(name, f"{name!r} cannot be reached from here. Download it, and add it: mediajobs add FILE")
+        return Unresolved(name, f"{name!r} cannot be reached from here. Download it, and add it: mediajobs add FILE")
     file = shlex.quote(Path(name).name)
-    return Fault(name, f"No upload has the id or the file name {name!r}. Add the file first: mediajobs add {file}")
+    return Unresolved(name, f"No upload has the id or the file name {name!r}. Add the file first: mediajobs add {file}")
 
 
 def _is_storable(name: str) -> bool:

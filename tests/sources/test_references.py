@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from annotated_types import MaxLen, MinLen
 
-from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.video_export import timeline as format_
 from mediajobs_dagster.job_types.video_export.references import references_of
 from mediajobs_dagster.job_types.video_export.timeline import Reference, Timeline
 from mediajobs_dagster.models import Upload, Value
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.sources.references import Fault, References, with_references
+from mediajobs_dagster.sources.references import References, Unresolved, with_references
 from mediajobs_dagster.storage import open_storage
 from tests.clips import Clips
 from tests.history.factories import an_upload
@@ -33,7 +32,7 @@ def references(platform: Platform) -> References:
 def fault(references: References, name: str) -> str:
     """What is said of a reference that stands for nothing."""
     answer = references.resolve([name])[name]
-    assert isinstance(answer, Fault)
+    assert isinstance(answer, Unresolved)
     assert answer.reference == name
     return answer.message
 
@@ -167,16 +166,6 @@ def test_every_reference_is_replaced() -> None:
     back = with_references(replaced, {upload.id: an_upload(id=name) for name, upload in uploads.items()})
     assert back == EVERYWHERE
     assert back.model_dump_json(exclude_unset=True) == EVERYWHERE.model_dump_json(exclude_unset=True)
-
-
-def test_what_stands_for_nothing_is_refused_with_its_place() -> None:
-    found = {name: an_upload() for _, name in references_of(EVERYWHERE)} | {"talk": Fault("talk", "No such talk.")}
-    with pytest.raises(RequestError) as refused:
-        with_references(EVERYWHERE, found)
-    assert refused.value.message.splitlines() == [
-        "$.track[0].source: No such talk.",
-        "$.layers[0].source: No such talk.",
-    ]
 
 
 LIMITS = (MinLen(1), MaxLen(1024))
