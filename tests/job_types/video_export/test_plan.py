@@ -141,6 +141,17 @@ def test_what_cannot_be_tone_mapped_is_refused() -> None:
     _renderer("pictures_of_every_kind", Capabilities(), allow_untonemapped=True).preview()
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_hdr_is_noted_where_it_is_seen(seen: bool) -> None:
+    """Of a source that only lends its sound no picture is tone-mapped; nor does that need an ffmpeg that can."""
+    info = _media(10, transfer="smpte2084", matrix="bt2020nc")
+    item = {"kind": "clip", "source": "hdr", "out": 1} if seen else {"kind": "gap", "duration": 1}
+    document = {"version": "create_video_v1", "track": [item], "narration": [{"source": "hdr", "out": 1}]}
+    sources = {"hdr": Source(upload(id="hdr"), info, "source_0")}
+    plan = VideoExport().plan(Material(job(), sources, document, CAN if seen else Capabilities()), ExportParams())
+    assert plan.notes == (("Upload hdr is HDR and is tone-mapped.",) if seen else ())
+
+
 @pytest.mark.parametrize("hardware", Hardware)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC])
 def test_hardware_that_works_is_used(hardware: Hardware, codec: Codec) -> None:
