@@ -41,7 +41,7 @@ from mediajobs_dagster.models import (
     Timeline,
     utc_now,
 )
-from mediajobs_dagster.storage.by_range import RANGE_READ
+from mediajobs_dagster.storage.partly_read import RANGE_READ
 from mediajobs_dagster.storage.redaction import redact
 
 CHECK, FETCH, PROBE, PLAN, PREPARE = "check", "fetch", "probe", "plan", "prepare"

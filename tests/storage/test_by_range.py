@@ -32,7 +32,7 @@ from mediajobs_dagster.errors import (
 from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.models import StorageOp
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import ObjectStat, Storage, by_range, open_storage
+from mediajobs_dagster.storage import ObjectStat, Storage, open_storage, partly_read
 from mediajobs_dagster.storage.by_range import RangeReader, RangeServer
 from mediajobs_dagster.storage.local import LocalStorage
 from tests.servers.faulty_s3 import FaultyS3
@@ -161,7 +161,7 @@ def test_many_at_once(served: Served, faulty_s3: FaultyS3) -> None:
 
 def test_no_more_is_kept_than_may_be(served: Served, faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is over the limit is read from the storage each time."""
-    monkeypatch.setattr(by_range, "_KEPT_BLOCKS", 16)
+    monkeypatch.setattr(partly_read, "_KEPT_BLOCKS", 16)
     for _ in range(2):
         assert served.get() == (200, served.content)
     assert faulty_s3.bytes_sent == 2 * SIZE - MiB
@@ -352,7 +352,7 @@ def test_what_is_kept_does_not_wait_for_the_storage(gated: Served) -> None:
 
 def test_a_storage_that_does_not_answer_is_named(gated: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the request still hangs: ffmpeg gives up earlier than the storage's client does."""
-    monkeypatch.setattr(by_range, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(partly_read, "_PATIENCE_S", 0.05)
     door = Door(0)
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(gated.get, "bytes=0-9")

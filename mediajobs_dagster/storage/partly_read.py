@@ -1,0 +1,181 @@
+"""An object that is read in parts. What was read is kept in a file, fetched once whoever asks, and accounted for."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Lock
+
+from mediajobs_dagster.errors import InternalError, MediaJobsError, StorageUnavailableError
+from mediajobs_dagster.models import StorageOp
+from mediajobs_dagster.storage.base import MiB, ObjectStat, Storage
+from mediajobs_dagster.storage.redaction import redact
+
+_log = logging.getLogger(__name__)
+
+RANGE_READ = "range_read"
+"""The operation that reading parts is reported as: one for each object and command."""
+
+_BLOCK_BYTES = 64 * 1024
+"""What is kept is counted in these."""
+_REQUEST_BLOCKS = MiB // _BLOCK_BYTES
+"""No more is asked of the storage at once: a reader often turns elsewhere before it has read all it asked for."""
+_KEPT_BLOCKS = 64 * MiB // _BLOCK_BYTES
+"""About as much is kept of an object: the index of half a day of video."""
+_PATIENCE_S = 15.0
+"""Who waits longer for the storage is told that it does not answer; ffmpeg itself gives up soon after."""
+
+
+class PartlyRead:
+    """An object, and what was read of it. Threads share it."""
+
+    def __init__(self, storage: Storage, stat: ObjectStat, kept: Path) -> None:
+        self.stat = stat
+        self._storage, self._kept = storage, kept
+        self._lock = Lock()
+        """Held while what follows is looked at or changed, never while the storage is waited for."""
+        self._blocks: set[int] = set()
+        """What is kept."""
+        self._fetching: dict[int, Event] = {}
+        """What somebody fetches; the event says that they are done."""
+        self._faults: dict[int, MediaJobsError] = {}
+        """What fetching failed with, by the block; gone when it succeeds."""
+        self._waiting: dict[int, float] = {}
+        """Since when somebody waits for the storage, by the block."""
+        self._bytes, self._seconds, self._account = 0, 0.0, 0
+
+    @property
+    def fault(self) -> MediaJobsError | None:
+        """What the storage failed with, and nobody got over since the last account."""
+        with self._lock:
+            return self._fault()
+
+    def _fault(self) -> MediaJobsError | None:
+        for fault in self._faults.values():
+            return fault
+        longest = time.monotonic() - min(self._waiting.values(), default=math.inf)
+        if longest > _PATIENCE_S:
+            return StorageUnavailableError(
+                f"{self._storage.url} has not answered for {longest:.0f} s to a request for a part of {self.stat.key}."
+            )
+        return None
+
+    def read(self, start: int, size: int) -> bytes:
+        """The bytes from `start` on, at least one and at most `size` of them."""
+        first, last = start // _BLOCK_BYTES, (start + size - 1) // _BLOCK_BYTES
+        wanted = range(first, min(last, first + _REQUEST_BLOCKS - 1) + 1)
+        while True:
+            with self._lock:
+                kept = _prefix(wanted, lambda block: block in self._blocks)
+                busy = None if kept else self._fetching.get(first)
+                missing = _prefix(wanted, lambda block: block not in self._blocks and block not in self._fetching)
+                done = Event()
+                if not kept and not busy:
+                    self._fetching |= dict.fromkeys(missing, done)
+            if busy:
+                busy.wait()
+                continue
+            content = self._read_kept(kept) if kept else self._fetch(missing, done)
+            if content:
+                return content[start - first * _BLOCK_BYTES :][:size]
+
+    def read_all(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` to `end`, in pieces."""
+        while start < end:
+            piece = self.read(start, end - start)
+            yield piece
+            start += len(piece)
+
+    def _read_kept(self, blocks: range) -> bytes:
+        """What is kept of them; nothing, and they are kept no longer, where scratch has lost it."""
+        try:
+            with self._kept.open("rb") as file:
+                file.seek(blocks.start * _BLOCK_BYTES)
+                content = file.read(self._size_of(blocks))
+        except OSError:
+            content = b""
+        if len(content) == self._size_of(blocks):
+            return content
+        with self._lock:
+            self._blocks.difference_update(blocks)
+        return b""
+
+    def _size_of(self, blocks: range) -> int:
+        return min(blocks.stop * _BLOCK_BYTES, self.stat.bytes) - blocks.start * _BLOCK_BYTES
+
+    def _fetch(self, blocks: range, done: Event) -> bytes:
+        start, size = blocks.start * _BLOCK_BYTES, self._size_of(blocks)
+        began = time.monotonic()
+        with self._lock:
+            account, self._waiting[blocks.start] = self._account, began
+        fault: MediaJobsError | None = None
+        is_kept = False
+        try:
+            content = self._storage.read_part(self.stat, start, size)
+            is_kept = self._keep(start, content)
+            return content
+        except MediaJobsError as error:
+            fault = error
+            raise
+        except Exception as error:
+            _log.error("Reading a part of %s failed:\n%s", self.stat.key, redact(traceback.format_exc()))
+            fault = InternalError(f"{type(error).__name__} while a part of {self.stat.key} was read.")
+            raise fault from error
+        finally:
+            with self._lock:
+                self._waiting.pop(blocks.start, None)
+                self._seconds += time.monotonic() - began
+                if is_kept:
+                    self._blocks.update(blocks)
+                for block in blocks:
+                    del self._fetching[block]
+                    self._faults.pop(block, None)
+                if fault is None:
+                    self._bytes += size
+                elif account == self._account:
+                    self._faults[blocks.start] = fault
+            done.set()
+
+    def _keep(self, start: int, content: bytes) -> bool:
+        """Keeping spares requests; whoever reads can do without."""
+        with self._lock:
+            if len(self._blocks) >= _KEPT_BLOCKS:
+                return False
+        try:
+            # Opened each time: the folder may be gone, and what is late must not leave a file behind.
+            with self._kept.open("r+b") as file:
+                file.seek(start)
+                file.write(content)
+        except OSError as error:
+            _log.debug("What was read of %s is not kept: %s", self.stat.key, error)
+            return False
+        return True
+
+    def account(self) -> StorageOp | None:
+        """What was read of the storage since the last account."""
+        with self._lock:
+            moved, seconds, fault = self._bytes, self._seconds, self._fault()
+            self._bytes, self._seconds = 0, 0.0
+            # Nobody waits any more for what is still under way.
+            self._faults.clear()
+            self._waiting.clear()
+            self._account += 1
+        if not seconds and not fault:
+            return None
+        return StorageOp(
+            op=RANGE_READ,
+            bucket=self._storage.bucket,
+            key=self.stat.key,
+            bytes=moved,
+            duration_ms=round(seconds * 1000),
+            status=fault.code if fault else "ok",
+        )
+
+
+def _prefix(blocks: range, holds: Callable[[int], bool]) -> range:
+    """The blocks at the beginning for which it holds."""
+    return blocks[: next((number for number, block in enumerate(blocks) if not holds(block)), len(blocks))]
