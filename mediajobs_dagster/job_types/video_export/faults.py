@@ -19,6 +19,7 @@ from mediajobs_dagster.job_types.video_export.layout import (
     places,
     sound_length,
     true_rate,
+    used_part,
 )
 from mediajobs_dagster.job_types.video_export.memory import memory_faults
 from mediajobs_dagster.job_types.video_export.parsing import Fault, Parsed
@@ -346,22 +347,20 @@ def _lengths(timeline: Timeline, media: Media, fps: Fraction) -> Iterator[Fault]
     for name, items in (("layers", timeline.layers), ("narration", timeline.narration)):
         for index, item in enumerate(items):
             length = _length_above(item, media)
-            if length and length > 0 and snap(item.start, fps) == snap(item.start + length, fps):
+            if length > 0 and snap(item.start, fps) == snap(item.start + length, fps):
                 yield Fault(f"$.{name}[{index}]", f"lasts {_s(length)}, less than a frame")
 
 
-def _length_above(item: Layer | Narration, media: Media) -> Fraction | None:
-    """None: not known, or to the end."""
+def _length_above(item: Layer | Narration, media: Media) -> Fraction:
+    """Seconds; 0: not known, or to the end."""
     match item:
         case ImageLayer() | Logo() | Title() | LowerThird():
-            return item.duration
+            return item.duration or Fraction(0)
         case VideoLayer() | Narration():
-            if item.out is not None or item.source not in media:
-                return item.out and item.out - item.in_
-            whole = (picture_length if isinstance(item, VideoLayer) else sound_length)(media[item.source])
-            return whole - item.in_ if whole else None
+            begin, end = used_part(item, media.get(item.source, _UNKNOWN))
+            return max(Fraction(0), end - begin)
         case Captions() | Visualiser():
-            return None
+            return Fraction(0)
 
 
 def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, *, is_sized: bool) -> Iterator[Fault]:
