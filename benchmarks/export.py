@@ -151,11 +151,20 @@ def beside_bare(taken: Footage, edit: Edit, rounds: int) -> list[Row]:
     whole = statistics.median(pairs.ours_s)
     return [
         Row.of_pairs(f"export of {seconds:.0f} s, beside its own commands", pairs, budget=1.03, note=note),
+        _beside_render_alone(manifests),
         _share("of it, going through the sound first", manifests, lambda each: _command_ms(each, "-filter_complex", 0)),
         _share("of it, verification", manifests, lambda each: each.time_ledger.verify_ms),
         _share("of it, everything but ffmpeg and verification", manifests, _rest_ms),
         Row("seconds of export a second", seconds / whole, rounds=rounds),
     ]
+
+
+def _beside_render_alone(manifests: list[Manifest]) -> Row:
+    """The attempt beside the one command of it that renders: going through the sound counts as ours then."""
+    ratios = [each.duration_ms / _command_ms(each, "-crf", 0) for each in manifests]
+    spread = (min(ratios), max(ratios))
+    what = "the same beside the render alone"
+    return Row(what, statistics.median(ratios), budget=1.03, rounds=len(ratios), spread=spread)
 
 
 def _share(what: str, manifests: list[Manifest], ms: Callable[[Manifest], float]) -> Row:
