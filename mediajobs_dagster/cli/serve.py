@@ -59,8 +59,8 @@ def check_host(host: str, *, unprotected: bool) -> None:
     """Raise RequestError for an address that others reach, unless that is said to be meant."""
     if not unprotected and not is_loopback(host):
         raise RequestError(
-            f"The Dagster UI has no login, and whoever reaches {host} could start and delete runs. Listen on 127.0.0.1 "
-            "with a proxy in front that has a login; on a network of its own, say --unprotected."
+            f"The Dagster UI has no login, and whoever reaches {host!r} could start and delete runs. Listen on "
+            "127.0.0.1 with a proxy in front that has a login; on a network of its own, say --unprotected."
         )
 
 
