@@ -35,12 +35,12 @@ from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import History
+from mediajobs_dagster.intake.exports import Exports, Prepared
 from mediajobs_dagster.job_types.base import Capabilities, Material, Source
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_export.export import VideoExport
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.sources.exports import Exports, Prepared
 from mediajobs_dagster.storage import open_storage
 from tests.servers.s3 import running_s3
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.export_edit import SIZE, Edit, Part
 from benchmarks.export_sources import FPS, ffmpeg
 from mediajobs_dagster.job_types.video_export.pam import pam
-from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
-from mediajobs_dagster.job_types.video_export.text.lettering import Lettering, draw_title
-from mediajobs_dagster.job_types.video_export.timeline import Title
+from mediajobs_dagster.timelines.model import Title
+from mediajobs_dagster.timelines.text.fonts import Fonts
+from mediajobs_dagster.timelines.text.lettering import Lettering, draw_title
 
 PICTURE = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", 2 * FPS, "-pix_fmt", "yuv420p")
 SOUND = ("-c:a", "aac", "-b:a", "128k", "-ar", 48000, "-ac", 2)

@@ -186,7 +186,7 @@ def _polls(past: Past) -> list[Ask]:
         Ask("breaker: last success", lambda history, chance: history.attempts.last_success_at(chance.choice(TYPES))),
         Ask(
             "breaker: failures of ours",
-            lambda history, chance: history.attempts.failures_of_ours(
+            lambda history, chance: history.attempts.operator_failures(
                 chance.choice(TYPES), since=past.end - a_while_ago
             ),
         ),

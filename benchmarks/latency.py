@@ -23,13 +23,13 @@ import psutil
 
 from benchmarks.report import Row, options, print_report
 from mediajobs_dagster.history import History
+from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.demo_clip import make_demo_clip
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.sources.intake import Intake
 from mediajobs_dagster.storage import open_storage
 from tests.servers.dagster_dev import running_dagster_dev
 from tests.servers.mediajobs_up import running_up

@@ -24,7 +24,7 @@ class Blame(StrEnum):
     """Somebody asked for the work to stop."""
 
     @property
-    def is_ours(self) -> bool:
+    def concerns_operators(self) -> bool:
         """Whether the operators of mediajobs have to care: these failures open the breaker and turn a run red."""
         return self in (Blame.SYSTEM, Blame.EXTERNAL)
 

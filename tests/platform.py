@@ -15,16 +15,16 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
-from mediajobs_dagster.attempts.recovery import Fate
+from mediajobs_dagster.attempts.recovery import RunState
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import Dispatch, History, JobFilter
+from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.sources.intake import Intake
 from mediajobs_dagster.storage import Storage, open_storage
 
 
@@ -51,11 +51,11 @@ class Collects(Observer):
 class AllGone:
     """Knows that no run lives any more, however it is asked."""
 
-    def of_dispatch(self, dispatch_id: str) -> Fate:
-        return Fate.GONE
+    def of_dispatch(self, dispatch_id: str) -> RunState:
+        return RunState.GONE
 
-    def of_run(self, run_id: str) -> Fate:
-        return Fate.GONE
+    def of_run(self, run_id: str) -> RunState:
+        return RunState.GONE
 
 
 @dataclass

@@ -57,7 +57,7 @@ def test_what_nobody_foresaw_is_ours() -> None:
 def test_faults_of_the_input_are_never_tried_again(kind: type[MediaJobsError]) -> None:
     """The same file fails the same way; nobody is woken for it."""
     assert not kind.retryable
-    assert not kind.blame.is_ours
+    assert not kind.blame.concerns_operators
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_who_is_to_blame(code: str, blame: Blame, retryable: bool) -> None:
 
 def test_operators_care_for_what_is_ours_or_a_services() -> None:
     """Neither a bad upload nor a cancelled job opens a breaker."""
-    assert {blame for blame in Blame if blame.is_ours} == {Blame.SYSTEM, Blame.EXTERNAL}
+    assert {blame for blame in Blame if blame.concerns_operators} == {Blame.SYSTEM, Blame.EXTERNAL}

@@ -19,22 +19,22 @@ from pathlib import Path
 
 from mediajobs_dagster.attempts import recorder as stages
 from mediajobs_dagster.attempts.capabilities import capabilities_of
-from mediajobs_dagster.attempts.course import Course
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Interrupted, Outcome, UpToDate, Work, settle
-from mediajobs_dagster.attempts.place import Place
+from mediajobs_dagster.attempts.progress import ProgressMeter
 from mediajobs_dagster.attempts.recorder import Recorder
-from mediajobs_dagster.attempts.subject import Inputs, Read, inputs_of, subject_of
+from mediajobs_dagster.attempts.subjects import AttemptSource, Inputs, inputs_of, subject_of
 from mediajobs_dagster.attempts.verify import sha256_of, verify
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.errors import DiskFullError, InternalError, MediaJobsError, OutputInvalidError
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import Check, Material, Plan, Source, Step
-from mediajobs_dagster.job_types.video_export.images import image_info
 from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command, Input, Output
+from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
 from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Made, Runner
@@ -95,9 +95,9 @@ class _Attempt:
     cancellation: Cancellation
 
     @cached_property
-    def course(self) -> Course:
+    def meter(self) -> ProgressMeter:
         """How far it is."""
-        return Course(lambda progress: self.observer.progress(self.claim.job, progress))
+        return ProgressMeter(lambda progress: self.observer.progress(self.claim.job, progress))
 
     def work(self) -> Work:
         """Everything between the claim and the record; raises UpToDate when there is nothing to do."""
@@ -113,7 +113,7 @@ class _Attempt:
             self.worker.scratch.attempt_folder(self.claim.attempt.id) as folder,
             RangeReader.open(self.worker.ranges, storage, folder, recorder.add_storage_op) as ranges,
         ):
-            place = Place(folder, ranges, self.cancellation)
+            workspace = Workspace(folder, ranges, self.cancellation)
             with recorder.timed(stages.CHECK):
                 subject = subject_of(job_type, job.subject_id, history)
                 recorder.describe_subject(subject)
@@ -124,9 +124,9 @@ class _Attempt:
                 raise UpToDate(fingerprint, fresh)
 
             with recorder.timed(stages.FETCH):
-                self._fetch(inputs, storage, place)
+                self._fetch(inputs, storage, workspace)
             with recorder.timed(stages.PROBE):
-                infos = [self._media_info(read, place) for read in inputs.read]
+                infos = [self._media_info(read, workspace) for read in inputs.read]
                 recorder.info = next(iter(infos), None)  # titles alone are read from nothing
             with recorder.timed(stages.PLAN):
                 sources = {
@@ -144,9 +144,9 @@ class _Attempt:
                         self.cancellation.check()
                         (folder / file.name).write_bytes(file.content(folder))
             with recorder.timed(stages.FFMPEG):
-                lengths = self._make(plan, place)
+                lengths = self._make(plan, workspace)
             with recorder.timed(stages.VERIFY):
-                verified = self._verify(plan, place, lengths)
+                verified = self._verify(plan, workspace, lengths)
             with recorder.timed(stages.PUBLISH):
                 published = self._publish(plan, verified, folder, storage)
         for child in plan.children:
@@ -158,46 +158,46 @@ class _Attempt:
         """Runs the commands of this attempt; raises FfmpegMissingError."""
         return self.worker.runner_for(self.worker.registry[self.claim.job.job_type])
 
-    def _fetch(self, inputs: Inputs, storage: Storage, place: Place) -> None:
+    def _fetch(self, inputs: Inputs, storage: Storage, workspace: Workspace) -> None:
         """Bring everything within ffmpeg's reach."""
         arrived = 0
 
         def count(size: int) -> None:
             nonlocal arrived
             arrived += size
-            self.course.within(stages.FETCH, arrived / max(1, inputs.bytes))
+            self.meter.within(stages.FETCH, arrived / max(1, inputs.bytes))
 
         for read in inputs.read:
             access, shelf = read.reading.access, self.worker.shelf
-            source = shelf.fetch(read.content, access, storage, place, name=read.name, on_bytes=count)
+            source = shelf.fetch(read.content, access, storage, workspace, name=read.name, on_bytes=count)
             self.recorder.stands_for(source, read.upload.storage_key)
-            place.sources[read.name] = source
+            workspace.sources[read.name] = source
 
-    def _media_info(self, read: Read, place: Place) -> MediaInfo:
+    def _media_info(self, read: AttemptSource, workspace: Workspace) -> MediaInfo:
         """What a source holds: known already, if it is still the content that the upload was probed as."""
-        source = place.sources[read.name]
+        source = workspace.sources[read.name]
         info = read.upload.media_info if read.is_as_taken_in else None
         self.recorder.describe_media(known=info is not None)
         is_probed = info is None
         if info is None and read.reading.is_image:
-            info = image_info(place.folder / source, self.runner.guards.max_pixels)
+            info = image_info(workspace.folder / source, self.runner.guards.max_pixels)
         elif info is None:
-            info = self._probe(source, place, size=read.content.bytes)
+            info = self._probe(source, workspace, size=read.content.bytes)
         if not info.is_image:
-            missing = place.missing_bytes(read.name, read.content.bytes)
+            missing = workspace.missing_bytes(read.name, read.content.bytes)
             refuse_unusable(info, missing, max_pixels=self.runner.guards.max_pixels)
         if is_probed and read.is_as_taken_in:
             self.worker.history.uploads.set_media_info(read.upload.id, info)
         return info
 
-    def _probe(self, name: str, place: Place, *, size: int | None = None) -> MediaInfo:
+    def _probe(self, name: str, workspace: Workspace, *, size: int | None = None) -> MediaInfo:
         report, cancel = self.recorder.add_command, self.cancellation
-        with place.reading():
-            return probe(self.runner, name, cwd=place.folder, size=size, report=report, cancel=cancel)
+        with workspace.reading():
+            return probe(self.runner, name, cwd=workspace.folder, size=size, report=report, cancel=cancel)
 
-    def _make(self, plan: Plan, place: Place) -> dict[str, float | None]:
+    def _make(self, plan: Plan, workspace: Workspace) -> dict[str, float | None]:
         """Make every output in the folder; the seconds of media that ffmpeg says it wrote into each."""
-        folder, lengths = place.folder, dict[str, float | None]()
+        folder, lengths = workspace.folder, dict[str, float | None]()
         for output in plan.outputs:
             self.recorder.stands_for(output.filename, output.key)
             if output.literal is not None:
@@ -206,19 +206,19 @@ class _Attempt:
         for step in plan.steps:
             if step.only_without is None or not (folder / step.only_without).exists():
                 command = step.command if isinstance(step.command, Command) else step.command(folder)
-                made = self._run_step(step, command, place, done / whole, step.weight / whole)
+                made = self._run_step(step, command, workspace, done / whole, step.weight / whole)
                 lengths |= {output.target: made.out_seconds for output in command.outputs}
             done += step.weight
         return lengths
 
-    def _run_step(self, step: Step, command: Command, place: Place, begin: float, share: float) -> Made:
+    def _run_step(self, step: Step, command: Command, workspace: Workspace, begin: float, share: float) -> Made:
         def tell(progress: Progress) -> None:
             fraction = None if progress.fraction is None else begin + share * progress.fraction
-            self.course.within(stages.FFMPEG, fraction, progress)
+            self.meter.within(stages.FFMPEG, fraction, progress)
 
-        sink = step.sink(place.folder) if step.sink else None
+        sink = step.sink(workspace.folder) if step.sink else None
         try:
-            return self._run(command, place, tell, sink.write if sink else None)
+            return self._run(command, workspace, tell, sink.write if sink else None)
         finally:
             if sink:
                 sink.close()
@@ -226,14 +226,14 @@ class _Attempt:
     def _run(
         self,
         command: Command,
-        place: Place,
+        workspace: Workspace,
         on_progress: Callable[[Progress], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
     ) -> Made:
-        with place.reading():
+        with workspace.reading():
             made = self.runner.run(
-                place.addressed(command),
-                cwd=place.folder,
+                workspace.addressed(command),
+                cwd=workspace.folder,
                 on_progress=on_progress,
                 on_data=on_data,
                 cancel=self.cancellation,
@@ -243,38 +243,38 @@ class _Attempt:
             self.recorder.notes.append(f"ffmpeg complained about its input, too little to refuse it: {made.faults}.")
         return made
 
-    def _verify(self, plan: Plan, place: Place, lengths: dict[str, float | None]) -> list[MediaInfo | None]:
+    def _verify(self, plan: Plan, workspace: Workspace, lengths: dict[str, float | None]) -> list[MediaInfo | None]:
         def probe_output(name: str) -> MediaInfo:
-            return self._probe(name, place)
+            return self._probe(name, workspace)
 
         def decode_end(name: str, duration: float) -> None:
-            self._run(_decoding_end(name, duration), place)
+            self._run(_decoding_end(name, duration), workspace)
 
         verified: list[MediaInfo | None] = []
         for output in plan.outputs:
-            info = verify(output, place.folder, probe_output, decode_end, lengths.get(output.filename))
+            info = verify(output, workspace.folder, probe_output, decode_end, lengths.get(output.filename))
             declared, tolerance = output.expected.duration_seconds, output.expected.duration_tolerance
             if info and declared and tolerance and abs(info.duration_seconds - declared) > tolerance:
                 self.recorder.notes.append(
                     f"{output.filename} lasts {info.duration_seconds:.3f} s, its source declares {declared:.3f} s."
                 )
             verified.append(info)
-        self._check(plan.checks, place)
+        self._check(plan.checks, workspace)
         return verified
 
-    def _check(self, checks: Sequence[Check], place: Place) -> None:
+    def _check(self, checks: Sequence[Check], workspace: Workspace) -> None:
         faults: list[str] = []
         due, done = deque(checks), 0
         while due:
             check = due.popleft()
-            self._run(check.command, place)
-            for finding in check.judge(place.folder):
+            self._run(check.command, workspace)
+            for finding in check.judge(workspace.folder):
                 if isinstance(finding, Check):
                     due.append(finding)
                 else:
                     faults.append(finding)
             done += 1
-            self.course.within(stages.VERIFY, done / (done + len(due)))
+            self.meter.within(stages.VERIFY, done / (done + len(due)))
         if faults:
             raise OutputInvalidError(f"The output is not what was asked for: {'; '.join(faults)}.")
 
@@ -290,7 +290,7 @@ class _Attempt:
             nonlocal sent
             self.cancellation.check()  # an interrupt must not wait for the upload of a large file
             sent += size
-            self.course.within(stages.PUBLISH, sent / max(1, whole))
+            self.meter.within(stages.PUBLISH, sent / max(1, whole))
 
         for output, info in zip(plan.outputs, verified, strict=True):
             path = folder / output.filename

@@ -6,12 +6,12 @@ from contextlib import suppress
 from datetime import date
 
 from mediajobs_dagster.attempts.attempt import make_attempt
-from mediajobs_dagster.attempts.crew import Crew
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.heartbeat import Heartbeat
 from mediajobs_dagster.attempts.observer import Observer, OneAtATime
-from mediajobs_dagster.attempts.subject import current_etag, subjects_of_day
-from mediajobs_dagster.attempts.tally import Tally
+from mediajobs_dagster.attempts.subjects import current_etag, subjects_of_day
+from mediajobs_dagster.attempts.threads import AttemptThreads
+from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import AttemptFilter
@@ -21,12 +21,12 @@ from mediajobs_dagster.models import JobStatus, Subject
 _ENQUEUED_AT_ONCE = 500
 
 
-def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, observer: Observer) -> Tally:
+def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, observer: Observer) -> RunTotals:
     """Claim and attempt every job of a dispatch, as many side by side as the machine bears.
 
     What is left when it is interrupted is given back to the queue, or called off with the run.
     """
-    tally = Tally()
+    totals = RunTotals()
     settings, jobs = worker.settings, worker.history.jobs
     listener = OneAtATime(observer)
     try:
@@ -43,18 +43,18 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
-                    tally.add(make_attempt(claim, worker, listener, cancellation))
+                    totals.add(make_attempt(claim, worker, listener, cancellation))
                 return True
 
             size = min(worker.side_by_side(job_type), len(assigned))
-            Crew(size, attempt_next, heartbeat.end_all).run()
+            AttemptThreads(size, attempt_next, heartbeat.end_all).run()
     except BaseException:
         if worker.after_interrupt() is JobStatus.CANCELLED:
             jobs.cancel_assigned(dispatch_id)
         raise
     finally:
         jobs.release(dispatch_id)
-    return tally
+    return totals
 
 
 def requeue_run(worker: Worker, job_type: JobType, run_id: str, *, dispatch_id: str) -> int:

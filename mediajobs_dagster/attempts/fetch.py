@@ -8,10 +8,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediajobs_dagster.attempts.place import Place
-from mediajobs_dagster.attempts.scratch import SOURCE, Scratch
+from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.errors import InputEmptyError
-from mediajobs_dagster.job_types.base import Access
+from mediajobs_dagster.job_types.base import SOURCE, Access
 from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 
 
@@ -28,7 +28,7 @@ class SourceShelf:
         content: ObjectStat,
         access: Access,
         storage: Storage,
-        place: Place,
+        workspace: Workspace,
         *,
         name: str = SOURCE,
         on_bytes: OnBytes = lambda _: None,
@@ -43,16 +43,16 @@ class SourceShelf:
             raise InputEmptyError
         local = storage.local_path(content.key)
         if local is not None:
-            (place.folder / name).symlink_to(local)
+            (workspace.folder / name).symlink_to(local)
         elif access is Access.RANGE:
-            return place.ranges.address(content, name)
+            return workspace.ranges.address(content, name)
         else:
 
             def look(size: int) -> None:
-                place.cancellation.check()
+                workspace.cancellation.check()
                 on_bytes(size)
 
-            self._fetch_whole(content, storage, place.folder, name, look)
+            self._fetch_whole(content, storage, workspace.folder, name, look)
         return name
 
     def _fetch_whole(self, content: ObjectStat, storage: Storage, folder: Path, link: str, on_bytes: OnBytes) -> None:

@@ -20,7 +20,7 @@ from mediajobs_dagster.errors import (
     MediaJobsError,
 )
 from mediajobs_dagster.history import Claim, History
-from mediajobs_dagster.job_types.base import Child, Plan
+from mediajobs_dagster.job_types.base import Child, Plan, result_origin
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import (
     Attempt,
@@ -212,11 +212,6 @@ def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work
                 trace_id=claim.job.trace_id,
             )
     return uploads
-
-
-def result_origin(job_id: str, filename: str) -> str:
-    """Where the upload that a job's output became came from."""
-    return f"job:{job_id}/{filename}"
 
 
 def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Upload]) -> list[NewJob]:

@@ -20,7 +20,7 @@ _RUNNING = 1000
 """Attempts looked at in one recovery; there are about as many as the machines have cores."""
 
 
-class Fate(StrEnum):
+class RunState(StrEnum):
     """What became of the run of a dispatch."""
 
     ALIVE = "alive"
@@ -51,44 +51,44 @@ class Recovered:
         )
 
 
-class Fates(Protocol):
+class RunStates(Protocol):
     """Who knows what became of runs."""
 
-    def of_dispatch(self, dispatch_id: str) -> Fate:
+    def of_dispatch(self, dispatch_id: str) -> RunState:
         """What became of the run of a dispatch whose lease has run out."""
         ...
 
-    def of_run(self, run_id: str) -> Fate:
+    def of_run(self, run_id: str) -> RunState:
         """What became of a run that has attempts under way."""
         ...
 
 
-def recover(history: History, settings: Settings, fates: Fates) -> Recovered:
+def recover(history: History, settings: Settings, run_states: RunStates) -> Recovered:
     """Recover the jobs of every worker that fell silent: its lease ran out, or its run is over without it."""
     now = utc_now()
     loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
     lost = [claim for claim in history.jobs.lost(now) if loss.record(claim)]
-    lost += [claim for claim, fate in _left_behind(history, fates) if loss.record(claim, fate)]
+    lost += [claim for claim, run_state in _left_behind(history, run_states) if loss.record(claim, run_state)]
     released = cancelled = 0
     for dispatch_id in history.jobs.expired_dispatches(now):
-        match fates.of_dispatch(dispatch_id):
-            case Fate.ALIVE:
+        match run_states.of_dispatch(dispatch_id):
+            case RunState.ALIVE:
                 history.jobs.renew(dispatch_id, lease_s=settings.lease_s, now=now)
-            case Fate.GONE:
+            case RunState.GONE:
                 released += history.jobs.release(dispatch_id)
-            case Fate.CANCELLED:
+            case RunState.CANCELLED:
                 cancelled += history.jobs.cancel_assigned(dispatch_id)
     return Recovered(tuple(lost), released, cancelled)
 
 
-def _left_behind(history: History, fates: Fates) -> Iterator[tuple[Claim, Fate]]:
+def _left_behind(history: History, run_states: RunStates) -> Iterator[tuple[Claim, RunState]]:
     """Attempts that are under way by the record, in runs that are over: nobody has to wait for their leases."""
     running = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,)), limit=_RUNNING)
-    by_run = {attempt.run_id: fates.of_run(attempt.run_id) for attempt in running if attempt.run_id}
+    by_run = {attempt.run_id: run_states.of_run(attempt.run_id) for attempt in running if attempt.run_id}
     for attempt in running:
-        fate = by_run.get(attempt.run_id, Fate.ALIVE) if attempt.run_id else Fate.ALIVE
-        if fate is not Fate.ALIVE and attempt.job_id:
-            yield Claim(history.jobs.get(attempt.job_id), attempt), fate
+        run_state = by_run.get(attempt.run_id, RunState.ALIVE) if attempt.run_id else RunState.ALIVE
+        if run_state is not RunState.ALIVE and attempt.job_id:
+            yield Claim(history.jobs.get(attempt.job_id), attempt), run_state
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ class _Loss:
     chance: random.Random
     now: datetime
 
-    def record(self, claim: Claim, fate: Fate = Fate.GONE) -> bool:
+    def record(self, claim: Claim, run_state: RunState = RunState.GONE) -> bool:
         """Put the attempt on record as lost; False when it has ended in the meantime."""
         error = WorkerLostError(
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
         verdict = self.policy.judge(claim.job, error, now=self.now, chance=self.chance)
-        if fate is Fate.CANCELLED:
+        if run_state is RunState.CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
         manifest = manifest_of_lost(claim, error, self.now)
         row = claim.attempt.model_copy(

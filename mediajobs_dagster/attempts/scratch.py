@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, SettingsError
+from mediajobs_dagster.job_types.base import SOURCE
 from mediajobs_dagster.media.orphans import kill_orphans
 from mediajobs_dagster.models import new_id
 from mediajobs_dagster.storage.whole_file import is_partial
-
-SOURCE = "source"
-"""The name under which commands know a source in their attempt's folder; numbered, where there are several."""
 
 _LOCK = ".lock"
 _MIB = 1024 * 1024

@@ -15,13 +15,13 @@ from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import FfmpegMissingError, MediaJobsError, RequestError
 from mediajobs_dagster.history import Registered
+from mediajobs_dagster.intake.batch import BatchIntake, Inspected, Listener, Prober
+from mediajobs_dagster.intake.candidates import Candidate, Skipped
+from mediajobs_dagster.intake.intake import Intake, Order
+from mediajobs_dagster.intake.journal import journals_of
+from mediajobs_dagster.intake.search import Search, is_folder
 from mediajobs_dagster.job_types.base import JobType, SubjectKind
 from mediajobs_dagster.models import JsonObject, new_trace_id
-from mediajobs_dagster.sources.batch import BatchIntake, Inspected, Listener, Prober
-from mediajobs_dagster.sources.candidates import Candidate, Skipped
-from mediajobs_dagster.sources.intake import Intake, Order
-from mediajobs_dagster.sources.journal import journals_of
-from mediajobs_dagster.sources.search import Search, is_folder
 from mediajobs_dagster.storage.local import LocalStorage
 
 _SHOWN = 10
@@ -63,16 +63,16 @@ def add(
     order = order_of(session, types, priority=priority, force=force, trace_id=trace_id)
     intake = CommandLineIntake(session, locations, order, quiet=as_json, include=include, exclude=exclude)
     if dry_run:
-        _print_inspected(intake.inspect(), intake.tally.skips, as_json=as_json)
+        _print_inspected(intake.inspect(), intake.counts.skips, as_json=as_json)
         return
-    tally = intake.take()
+    counts = intake.take()
     if as_json:
-        display.print_json(tally.to_json(order.trace_id))
-    elif intake.single and tally.kept:
-        _print_one(tally.kept[0])
+        display.print_json(counts.to_json(order.trace_id))
+    elif intake.single and counts.kept:
+        _print_one(counts.kept[0])
     else:
-        _print_many(tally, order.trace_id)
-    if not tally.uploads:
+        _print_many(counts, order.trace_id)
+    if not counts.uploads:
         raise click.exceptions.Exit(1)
 
 
@@ -125,9 +125,9 @@ class CommandLineIntake:
         shown = not quiet and self._console.is_terminal
         self._progress = Progress(*columns, console=self._console, transient=True, disable=not shown)
         # Everything is kept only where it will be printed: an intake may be of a hundred thousand files.
-        self.tally = Tally(self._progress, keep=quiet or self.single)
+        self.counts = IntakeCounts(self._progress, keep=quiet or self.single)
 
-    def take(self) -> Tally:
+    def take(self) -> IntakeCounts:
         """Take everything in. Raises as the search and the intake do; what was registered by then stays."""
         with self._progress:
             batch = self._batch()
@@ -140,7 +140,7 @@ class CommandLineIntake:
                 if isinstance(error, KeyboardInterrupt):
                     raise click.exceptions.Exit(130) from None
                 raise
-        return self.tally
+        return self.counts
 
     def inspect(self) -> list[Inspected]:
         """What would become of each file."""
@@ -152,11 +152,11 @@ class CommandLineIntake:
         candidates: list[Candidate] = []
         for find in self._search.find(self._locations):
             if isinstance(find, Skipped):
-                self.tally.skipped(find)
+                self.counts.skipped(find)
             else:
                 candidates.append(find)
-                self.tally.found(find)
-        self.tally.begin()
+                self.counts.found(find)
+        self.counts.begin()
         return candidates
 
     def _batch(self) -> BatchIntake:
@@ -173,17 +173,17 @@ class CommandLineIntake:
             prober,
             journals_of(session.settings),
             even_if_not_media=self.single,
-            listener=self.tally,
+            listener=self.counts,
         )
 
     def _kept(self, found: int) -> str:
         return (
-            f"Not all was added: {self.tally.uploads:,} of {found:,} files are, and their jobs are queued. Repeat the "
+            f"Not all was added: {self.counts.uploads:,} of {found:,} files are, and their jobs are queued. Repeat the "
             f"command to go on where it stopped; with --trace {self._order.trace_id} it stays one trace."
         )
 
 
-class Tally(Listener):
+class IntakeCounts(Listener):
     """Counts what comes of an intake, and shows how it gets on."""
 
     def __init__(self, progress: Progress, *, keep: bool) -> None:
@@ -274,20 +274,20 @@ def _print_one(kept: tuple[Registered, bool]) -> None:
     _print_next(any(entry.created for entry in registered.jobs))
 
 
-def _print_many(tally: Tally, trace_id: str) -> None:
-    print_skipped(tally.skips)
+def _print_many(counts: IntakeCounts, trace_id: str) -> None:
+    print_skipped(counts.skips)
     console = display.console()
-    if not tally.uploads:
+    if not counts.uploads:
         console.print("Nothing was added: there is no media here that can be taken in.")
         return
     console.print(
-        f"Uploads added: {tally.uploads - tally.known:,}, known before: {tally.known:,}, "
-        f"skipped: {len(tally.skips):,}. Jobs enqueued: {tally.jobs:,}."
+        f"Uploads added: {counts.uploads - counts.known:,}, known before: {counts.known:,}, "
+        f"skipped: {len(counts.skips):,}. Jobs enqueued: {counts.jobs:,}."
     )
-    if tally.jobs:
+    if counts.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {trace_id}")
-    if tally.with_jobs:
-        _print_next(tally.jobs > 0)
+    if counts.with_jobs:
+        _print_next(counts.jobs > 0)
 
 
 def _print_next(enqueued: bool) -> None:

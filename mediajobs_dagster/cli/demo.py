@@ -14,13 +14,13 @@ from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.intake.exports import Exports
+from mediajobs_dagster.intake.intake import Order
 from mediajobs_dagster.job_types.base import SubjectKind
-from mediajobs_dagster.job_types.video_export.layout import picture_length
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload
-from mediajobs_dagster.sources.exports import Exports
-from mediajobs_dagster.sources.intake import Order
+from mediajobs_dagster.timelines.layout import picture_length
 
 
 @click.command()
@@ -35,11 +35,13 @@ def demo(session: Session, video: str | None, as_json: bool) -> None:
     """
     location = video or _made(session, "demo.mp4", make_demo_clip)
     order = order_of(session, (), force=True)
-    tally = CommandLineIntake(session, [location], order, quiet=as_json).take()
-    if not tally.uploads:
-        raise RequestError(tally.skips[0].reason if tally.skips else f"{location} holds nothing that can be taken in.")
+    counts = CommandLineIntake(session, [location], order, quiet=as_json).take()
+    if not counts.uploads:
+        raise RequestError(
+            counts.skips[0].reason if counts.skips else f"{location} holds nothing that can be taken in."
+        )
     trace_id = order.trace_id
-    for registered, _ in tally.kept[:1]:
+    for registered, _ in counts.kept[:1]:
         _ask_for_edit(session, registered.upload, order, quiet=as_json)
     done, _ = work_off(session, quiet=as_json)
     found = session.history.jobs.list(JobFilter(trace_id=trace_id))

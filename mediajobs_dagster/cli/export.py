@@ -18,11 +18,11 @@ from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
-from mediajobs_dagster.job_types.video_export.times import exact
+from mediajobs_dagster.timelines.times import exact
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.sources.exports import Exports, Prepared, Preview, Requested
-    from mediajobs_dagster.sources.forecast import Forecast
+    from mediajobs_dagster.attempts.forecast import Forecast
+    from mediajobs_dagster.intake.exports import Exports, Prepared, Preview, Requested
 
 
 class Rate(click.ParamType[Fraction]):
@@ -87,8 +87,8 @@ def export(
 
     The same edit of the same content is rendered once; asked for again, the earlier export is shown.
     """
-    from mediajobs_dagster.sources.documents import read_document
-    from mediajobs_dagster.sources.exports import Exports
+    from mediajobs_dagster.intake.exports import Exports
+    from mediajobs_dagster.timelines.documents import read_document
 
     params = ExportParams(
         profile=Profile(profile),
@@ -125,7 +125,7 @@ class _Asked:
 
     def write(self, path: Path) -> None:
         """Write the timeline for other programs."""
-        from mediajobs_dagster.sources.otio.writing import write_otio
+        from mediajobs_dagster.timelines.otio.writing import write_otio
 
         notes = (*self.notes, *write_otio(self.prepared.timeline, self.prepared.uploads, path))
         if self.as_json:
@@ -177,9 +177,9 @@ class _Asked:
     def show_plan(self) -> None:
         """Show the commands, the inputs and the forecast."""
         from mediajobs_dagster.attempts.capabilities import capabilities_of
+        from mediajobs_dagster.attempts.forecast import forecast
+        from mediajobs_dagster.intake.exports import preview
         from mediajobs_dagster.media.run import Runner
-        from mediajobs_dagster.sources.exports import preview
-        from mediajobs_dagster.sources.forecast import forecast
 
         runner = Runner.from_settings(self.session.settings)
         planned = preview(self.prepared, self.params, capabilities_of(runner))

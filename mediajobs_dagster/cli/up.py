@@ -24,7 +24,7 @@ from rich.text import Text
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
-from mediajobs_dagster.supervisor.part import PartSpec
+from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
 
 _PACKAGE = Path(__file__).parents[1]
@@ -65,15 +65,15 @@ def up(session: Session, host: str, port: int, unprotected: bool, reload: bool) 
         lines.say("up", "stopped")
 
 
-def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[PartSpec]:
+def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[ProcessSpec]:
     """In the order in which they are stopped."""
     mediajobs = (sys.executable, "-m", _PACKAGE.name)
     supervised = ("--supervised", str(os.getpid()))
     code = ("--code", str(socket), *supervised)
     return [
-        PartSpec("daemon", (*mediajobs, "daemon", *code), grace_s=_MARGIN_S),
-        PartSpec("code", (*mediajobs, "code-server", "--listen", str(socket), *supervised), grace_s + _MARGIN_S),
-        PartSpec(
+        ProcessSpec("daemon", (*mediajobs, "daemon", *code), grace_s=_MARGIN_S),
+        ProcessSpec("code", (*mediajobs, "code-server", "--listen", str(socket), *supervised), grace_s + _MARGIN_S),
+        ProcessSpec(
             "web", (*mediajobs, "web", *code, "--host", host, "--port", str(port), "--unprotected"), grace_s=_MARGIN_S
         ),
     ]

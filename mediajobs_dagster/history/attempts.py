@@ -139,7 +139,7 @@ class Attempts:
             row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
         return None if row is None else _attempt_of(row)
 
-    def failures_of_ours(self, job_name: str, *, since: datetime) -> FailedJobs:
+    def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that system or external faults failed since a moment, once each, the latest failure first.
 
         Of the jobs that one run lost when its process died, one stands for all: that was one fault.
@@ -157,7 +157,7 @@ class Attempts:
                 history.job_name == job_name,
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
                 history.completed_at >= since,
-                history.blame.in_([blame for blame in Blame if blame.is_ours]),
+                history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
             )
             .subquery()
         )

@@ -66,7 +66,7 @@ class StatisticsReport(Value):
 
 
 @dataclass
-class _Tally:
+class _Sums:
     """What is added up for a report."""
 
     by_status: Counter[str] = field(default_factory=Counter[str])
@@ -131,7 +131,7 @@ class Statistics:
         All time is all time: an attempt whose row was cleared away stays in the totals. Counted by their rows alone are
         those of a trace, a run or a job, and those in the hours that a period cuts at its ends.
         """
-        tally = _Tally()
+        tally = _Sums()
         # One moment for all: between two, an attempt could end, or be folded into the totals.
         with self._database.read(snapshot=True) as connection:
             if filter.trace_id or filter.run_id or filter.job_id:
@@ -142,7 +142,7 @@ class Statistics:
         return tally.report(_stage_figures(stages))
 
 
-def _add_totals(connection: sa.Connection, tally: _Tally, filter: AttemptFilter) -> None:
+def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) -> None:
     period = cover(filter.since, filter.until)
     whole = [*_same(metric_entries, filter), *_between(metric_entries.c.created_at, period.since, period.until)]
     singles = [_rows(metric_entries, whole)]
@@ -158,7 +158,7 @@ def _add_totals(connection: sa.Connection, tally: _Tally, filter: AttemptFilter)
         _add_spans(connection, tally, filter, period.whole)
 
 
-def _add_spans(connection: sa.Connection, tally: _Tally, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
+def _add_spans(connection: sa.Connection, tally: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
     totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
     for status, error_code, duration_class, attempts, *sums in connection.execute(totals).all():
         tally.add((status, error_code), int(attempts), duration_of(duration_class), sums)
@@ -180,7 +180,7 @@ def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Condition
     return [table.c.span_s == spans.span_s, *_between(table.c.start, spans.since, spans.until), *_same(table, filter)]
 
 
-def _add_rows(connection: sa.Connection, tally: _Tally, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
+def _add_rows(connection: sa.Connection, tally: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
     for status, error_code, host, duration_ms, *made in connection.execute(sa.union_all(*selects)).all():
         # Beside the classes of the totals an exact duration would count as one before or behind all of its class.
         each_ms = duration_ms if exact else duration_of(class_of(duration_ms))

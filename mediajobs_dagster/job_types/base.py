@@ -146,13 +146,17 @@ class Plan:
     """What it will need on disk; None: about as much as its source."""
 
 
+SOURCE = "source"
+"""The name under which commands know a source in their attempt's folder; numbered, where there are several."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A media file that an attempt reads."""
 
     upload: Upload
     info: MediaInfo
-    name: str = "source"
+    name: str = SOURCE
     """What it is called in the scratch folder, and so in commands."""
 
 
@@ -197,13 +201,18 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SourceUse:
     """That a job reads an upload, and how."""
 
     upload_id: str
     access: Access
     is_image: bool = False
     """Read by Pillow, so it has to be a file, and is not probed as media."""
+
+
+def result_origin(job_id: str, filename: str) -> str:
+    """Where the upload that a job's output became came from."""
+    return f"job:{job_id}/{filename}"
 
 
 class SubjectKind(StrEnum):
@@ -247,7 +256,7 @@ class JobType(ABC):
         return (self.__doc__ or self.name).strip().splitlines()[0]
 
     @abstractmethod
-    def readings(self, subject: Subject) -> tuple[Reading, ...]:
+    def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         """The uploads that a job on this subject reads; the first is the primary one."""
 
     @abstractmethod
@@ -327,8 +336,8 @@ class UploadJobType(JobType):
         """The plan for one upload. Raises an InputError when it cannot be used for this."""
 
     @override
-    def readings(self, subject: Subject) -> tuple[Reading, ...]:
-        return (Reading(subject.id, self.access),)
+    def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
+        return (SourceUse(subject.id, self.access),)
 
     @override
     def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
 from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.tally import Tally
+from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import JobStatus
@@ -70,19 +70,19 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        tally = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
-        fault = _fault_of_run(tally)
+        totals = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
+        fault = _fault_of_run(totals)
         if fault:
-            raise dg.Failure(fault, metadata=metadata.of_run(tally, worker), allow_retries=False)
+            raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
         check = dg.AssetCheckResult(
             check_name=OUTPUT_CHECK,
-            passed=not tally.failed,
+            passed=not totals.failed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=metadata.of_check(tally),
+            metadata=metadata.of_check(totals),
         )
         yield check
-        if tally.attempts or tags.DISPATCH not in context.run.tags:
-            yield dg.MaterializeResult(metadata=metadata.of_run(tally, worker))
+        if totals.attempts or tags.DISPATCH not in context.run.tags:
+            yield dg.MaterializeResult(metadata=metadata.of_run(totals, worker))
         else:
             context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
 
@@ -127,7 +127,7 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 
 def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
-) -> Tally:
+) -> RunTotals:
     run, own_dispatch = context.run, tags.dispatch_by_hand(context.run.run_id, job_type)
     if parent := run.tags.get(tags.PARENT_RUN):
         # Its other tags are those of the run before too, whose dispatch is over.
@@ -148,12 +148,12 @@ def _work(
     return work_off(worker, job_type, dispatch_id, run_id=run.run_id, observer=observer)
 
 
-def _fault_of_run(tally: Tally) -> str | None:
+def _fault_of_run(totals: RunTotals) -> str | None:
     """Why the run has to be red, if it has to be: a fault of ours, or not one job that succeeded."""
-    if tally.faults:
-        return f"{tally.faults} of {tally.attempts} jobs failed by a fault of the system. First: {tally.first_fault}"
-    if tally.attempts and not tally.succeeded:
-        return f"None of the {tally.attempts} jobs succeeded. First: {tally.failures[0].error}"
+    if totals.faults:
+        return f"{totals.faults} of {totals.attempts} jobs failed by a fault of the system. First: {totals.first_fault}"
+    if totals.attempts and not totals.succeeded:
+        return f"None of the {totals.attempts} jobs succeeded. First: {totals.failures[0].error}"
     return None
 
 

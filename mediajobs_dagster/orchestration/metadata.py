@@ -16,7 +16,7 @@ from PIL import Image
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import Outcome
-from mediajobs_dagster.attempts.tally import Tally
+from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
 from mediajobs_dagster.media.command import without_guards
@@ -40,41 +40,41 @@ class Rows:
     of: int
 
 
-def of_run(tally: Tally, worker: Worker) -> Metadata:
+def of_run(totals: RunTotals, worker: Worker) -> Metadata:
     """The metadata of a run whose attempts came to this."""
     found: Metadata = {
-        "jobs": dg.MetadataValue.int(tally.attempts),
-        "succeeded": dg.MetadataValue.int(tally.succeeded),
-        "failed": dg.MetadataValue.int(tally.failed),
-        "duration_seconds": _figure(tally.spent_ms / 1000),
-        "media_seconds": _figure(tally.media_seconds),
-        "rtf": _figure(tally.rtf),
-        "ffmpeg_seconds": _figure(tally.ffmpeg_ms / 1000),
-        "cpu_pct_avg": _figure(tally.cpu_pct),
-        "mem_rss_mb_max": _figure(tally.rss_mb_max),
-        "bytes_in": dg.MetadataValue.int(tally.bytes_in),
-        "bytes_out": dg.MetadataValue.int(tally.bytes_out),
+        "jobs": dg.MetadataValue.int(totals.attempts),
+        "succeeded": dg.MetadataValue.int(totals.succeeded),
+        "failed": dg.MetadataValue.int(totals.failed),
+        "duration_seconds": _figure(totals.spent_ms / 1000),
+        "media_seconds": _figure(totals.media_seconds),
+        "rtf": _figure(totals.rtf),
+        "ffmpeg_seconds": _figure(totals.ffmpeg_ms / 1000),
+        "cpu_pct_avg": _figure(totals.cpu_pct),
+        "mem_rss_mb_max": _figure(totals.rss_mb_max),
+        "bytes_in": dg.MetadataValue.int(totals.bytes_in),
+        "bytes_out": dg.MetadataValue.int(totals.bytes_out),
     }
-    if tally.attempts == 1:
-        found |= _of_single(tally.first[0], worker)
-    manifests = [outcome.manifest for outcome in tally.first]
+    if totals.attempts == 1:
+        found |= _of_single(totals.first[0], worker)
+    manifests = [outcome.manifest for outcome in totals.first]
     tables = {
-        "attempts": Rows([_attempt_row(outcome) for outcome in tally.first], of=tally.attempts),
-        "ffmpeg_commands": Rows([row for each in manifests for row in _command_rows(each)], of=tally.commands),
-        "storage_operations": Rows([row for each in manifests for row in _storage_rows(each)], of=tally.storage_ops),
+        "attempts": Rows([_attempt_row(outcome) for outcome in totals.first], of=totals.attempts),
+        "ffmpeg_commands": Rows([row for each in manifests for row in _command_rows(each)], of=totals.commands),
+        "storage_operations": Rows([row for each in manifests for row in _storage_rows(each)], of=totals.storage_ops),
     }
     return _with_tables(found, tables)
 
 
-def of_check(tally: Tally) -> Metadata:
+def of_check(totals: RunTotals) -> Metadata:
     """The metadata of the output check: the subjects without an output, and why."""
     rows: list[Row] = [
         {"subject": outcome.job.subject_id, "code": outcome.error.code, "message": str(outcome.error)[:_MAX_CELL]}
-        for outcome in tally.failures
+        for outcome in totals.failures
         if outcome.error
     ]
-    found: Metadata = {"failed": dg.MetadataValue.int(tally.failed), "jobs": dg.MetadataValue.int(tally.attempts)}
-    return _with_tables(found, {"uploads_without_output": Rows(rows, of=tally.failed)})
+    found: Metadata = {"failed": dg.MetadataValue.int(totals.failed), "jobs": dg.MetadataValue.int(totals.attempts)}
+    return _with_tables(found, {"uploads_without_output": Rows(rows, of=totals.failed)})
 
 
 def _figure(value: float) -> dg.MetadataValue:

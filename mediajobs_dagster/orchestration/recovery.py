@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.launcher import WorkerStatus
 
 from mediajobs_dagster.attempts.outcome import withdraw
-from mediajobs_dagster.attempts.recovery import Fate, Recovered, recover
+from mediajobs_dagster.attempts.recovery import Recovered, RunState, recover
 from mediajobs_dagster.attempts.scratch import sweep
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
@@ -35,8 +35,8 @@ _SAME_DISPATCH = 20
 
 def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
     """Recover the jobs of dead workers, and close their runs: one that stays STARTED would hold its lane for ever."""
-    fates = _DagsterFates(instance, timedelta(seconds=parts.settings.lease_s))
-    recovered = recover(parts.history, parts.settings, fates)
+    run_states = _DagsterRunStates(instance, timedelta(seconds=parts.settings.lease_s))
+    recovered = recover(parts.history, parts.settings, run_states)
     sweep(parts.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
     for claim in recovered.lost:
         withdraw(claim.job, parts.registry, parts.history, lambda: open_storage(parts.settings))
@@ -67,34 +67,34 @@ def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.Dags
 
 
 @dataclass(frozen=True)
-class _DagsterFates:
+class _DagsterRunStates:
     instance: dg.DagsterInstance
     lease: timedelta
 
-    def of_dispatch(self, dispatch_id: str) -> Fate:
+    def of_dispatch(self, dispatch_id: str) -> RunState:
         found = self.instance.get_run_records(dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}), limit=_SAME_DISPATCH)
         # A run that executes another again carries its tags, and works on a dispatch of its own.
         record = next((each for each in found if tags.PARENT_RUN not in each.dagster_run.tags), None)
         if record is None:
-            return Fate.GONE
+            return RunState.GONE
         run = record.dagster_run
         if run.status in CALLED_OFF:
-            return Fate.CANCELLED
+            return RunState.CANCELLED
         if run.is_finished:
-            return Fate.GONE
+            return RunState.GONE
         if self._is_dead(record):
             self.instance.report_run_failed(run, _SILENT)
-            return Fate.GONE
-        return Fate.ALIVE
+            return RunState.GONE
+        return RunState.ALIVE
 
-    def of_run(self, run_id: str) -> Fate:
+    def of_run(self, run_id: str) -> RunState:
         record = next(iter(self.instance.get_run_records(dg.RunsFilter(run_ids=[run_id]), limit=1)), None)
         if record is None or not record.dagster_run.is_finished:
-            return Fate.ALIVE  # one that Dagster does not know of keeps its lease, or loses it
+            return RunState.ALIVE  # one that Dagster does not know of keeps its lease, or loses it
         ended = _moment(record.end_time)
         if ended is None or utc_now() - ended < _SETTLING:
-            return Fate.ALIVE
-        return Fate.CANCELLED if record.dagster_run.status is dg.DagsterRunStatus.CANCELED else Fate.GONE
+            return RunState.ALIVE
+        return RunState.CANCELLED if record.dagster_run.status is dg.DagsterRunStatus.CANCELED else RunState.GONE
 
     def _is_dead(self, record: dg.RunRecord) -> bool:
         """Whether a run will not renew the leases of its jobs any more, which have run out."""

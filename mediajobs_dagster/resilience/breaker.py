@@ -32,7 +32,7 @@ class BreakerState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reading:
+class BreakerReading:
     """The breaker of one job type, as read from the history at one moment."""
 
     job_type: str
@@ -67,21 +67,21 @@ class Breaker:
         """The rule that the settings ask for."""
         return cls(settings.breaker_failures, settings.breaker_window_s, settings.breaker_cooldown_s)
 
-    def read(self, history: History, job_type: str, *, now: datetime) -> Reading:
+    def read(self, history: History, job_type: str, *, now: datetime) -> BreakerReading:
         """The state of the breaker of `job_type`."""
         since = now - timedelta(seconds=self.window_s)
         last_success = history.attempts.last_success_at(job_type)
         if last_success and last_success > since:
             since = last_success
-        failures = tuple(history.attempts.failures_of_ours(job_type, since=since))
+        failures = tuple(history.attempts.operator_failures(job_type, since=since))
         if len(failures) < self.failures:
-            return Reading(job_type, BreakerState.CLOSED, failures)
+            return BreakerReading(job_type, BreakerState.CLOSED, failures)
         retry_at = max(failed.last_at for failed in failures) + timedelta(seconds=self.cooldown_s)
         state = BreakerState.OPEN if now < retry_at else BreakerState.HALF_OPEN
-        return Reading(job_type, state, failures, retry_at)
+        return BreakerReading(job_type, state, failures, retry_at)
 
 
-def skip_row(reading: Reading, *, now: datetime) -> Attempt:
+def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:
     """The history row that says dispatch was skipped. It has the same id for the same opening of the breaker."""
     opened_at = max((failed.last_at for failed in reading.failures), default=now)
     return Attempt(

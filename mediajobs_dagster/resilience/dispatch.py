@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mediajobs_dagster.history import Dispatch, History
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.resilience.breaker import Breaker, BreakerState, Reading, skip_row
+from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Dispatcher:
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
         return probe
 
-    def _hold(self, reading: Reading, now: datetime) -> Held | None:
+    def _hold(self, reading: BreakerReading, now: datetime) -> Held | None:
         waiting = self.history.jobs.next_due([reading.job_type])
         if waiting is None or waiting > now:
             return None

@@ -122,7 +122,7 @@ class PartlyRead:
             fault = error
             raise
         except Exception as error:
-            _log.error("Reading a part of %s failed:\n%s", self.stat.key, redact(traceback.format_exc()))
+            _log.error("SourceUse a part of %s failed:\n%s", self.stat.key, redact(traceback.format_exc()))
             fault = InternalError(f"{type(error).__name__} while a part of {self.stat.key} was read.")
             raise fault from error
         finally:

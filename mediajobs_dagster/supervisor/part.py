@@ -24,7 +24,7 @@ _LAST_WORDS_S = 1.0
 
 
 @dataclass(frozen=True)
-class PartSpec:
+class ProcessSpec:
     """What to run, and how long it may take to stop."""
 
     name: str
@@ -34,10 +34,10 @@ class PartSpec:
 
 
 @dataclass
-class Part:
+class SupervisedProcess:
     """A part and its process of the moment. For use from one thread."""
 
-    spec: PartSpec
+    spec: ProcessSpec
     say: Say
     deaths: int = 0
     """How often in a row it died young."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mediajobs_dagster.errors import StartError
-from mediajobs_dagster.supervisor.part import Part, PartSpec, Say
+from mediajobs_dagster.supervisor.part import ProcessSpec, Say, SupervisedProcess
 
 _TICK_S = 0.1
 _ONE_REQUEST_S = 1.0
@@ -19,9 +19,11 @@ _EARLY_DEATHS = 3
 class Supervisor:
     """Keeps `parts` running from `run` until somebody calls `stop`, from a signal handler or another thread."""
 
-    def __init__(self, parts: Sequence[PartSpec], say: Say, *, is_ready: Callable[[], bool], patience_s: float) -> None:
+    def __init__(
+        self, parts: Sequence[ProcessSpec], say: Say, *, is_ready: Callable[[], bool], patience_s: float
+    ) -> None:
         """`is_ready` asks whether all parts answer; they have `patience_s` seconds for it."""
-        self._parts = {spec.name: Part(spec, say) for spec in parts}
+        self._parts = {spec.name: SupervisedProcess(spec, say) for spec in parts}
         self._say = say
         self._is_ready = is_ready
         self._patience_s = patience_s

@@ -23,7 +23,7 @@ from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.sources.intake import Intake
+from mediajobs_dagster.intake.intake import Intake
 
 settings = Settings.load(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1, lease_s=300)
 with Worker.open(settings, Registry.standard()) as worker:

@@ -17,8 +17,8 @@ from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.settings import Settings
 from tests.cli.conftest import Call
 from tests.clips import Clips
+from tests.intake.folders import fill
 from tests.platform import Platform
-from tests.sources.folders import fill
 
 THUMB = Thumbnail.name
 PROGRAM = [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()"]

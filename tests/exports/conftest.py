@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.job_types.video_export.images import image_info
+from mediajobs_dagster.intake.exports import Exports
+from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.sources.exports import Exports
 from tests.exports.barcodes import (
     Area,
     Footage,

@@ -15,12 +15,12 @@ from PIL import Image
 from mediajobs_dagster.job_types.base import Capabilities, Check, Plan, Source
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.job_types.video_export.export import Renderer
-from mediajobs_dagster.job_types.video_export.images import image_info
-from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media.command import Command, Guards
+from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import Tools
+from mediajobs_dagster.timelines.model import Timeline
 from tests.exports.barcodes import Footage, Studio, tone, write_wav
 from tests.exports.conftest import Renders
 from tests.exports.timelines import canvas, clip, gap, image

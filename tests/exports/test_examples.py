@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.job_types.video_export import timeline
-from mediajobs_dagster.job_types.video_export.layout import canvas_size
-from mediajobs_dagster.job_types.video_export.parsing import parse_timeline
-from mediajobs_dagster.job_types.video_export.timeline import timeline_schema
-from mediajobs_dagster.job_types.video_export.times import told
+from mediajobs_dagster.intake.exports import Exports
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JsonObject, Value
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.sources.documents import read_document
-from mediajobs_dagster.sources.exports import Exports
+from mediajobs_dagster.timelines import model as timeline
+from mediajobs_dagster.timelines.documents import read_document
+from mediajobs_dagster.timelines.layout import canvas_size
+from mediajobs_dagster.timelines.model import timeline_schema
+from mediajobs_dagster.timelines.parsing import parse_timeline
+from mediajobs_dagster.timelines.times import told
 from tests.exports.barcodes import Pixels, decode
 from tests.exports.conftest import Renders
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 DOCUMENT = (ROOT / "docs" / "timeline.md").read_text()
 PUBLISHED = ROOT / "docs" / "timeline.schema.json"
-WRITE = ["-m", "mediajobs_dagster.job_types.video_export.timeline"]
+WRITE = ["-m", "mediajobs_dagster.timelines.model"]
 
 
 # --- rendered --------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def test_failures_of_ours_count_jobs_and_leave_out_bad_input(history: History) -
     fail(4, status=AttemptStatus.CANCELLED, blame=Blame.CANCELLED)
     fail(4, job_name="other")
     fail(-1)
-    assert history.attempts.failures_of_ours(THUMB, since=NOON) == [
+    assert history.attempts.operator_failures(THUMB, since=NOON) == [
         FailedJob(job_id, again.completed_at, "STALLED"),
         FailedJob(None, lost.completed_at, "DISK_FULL"),
     ]

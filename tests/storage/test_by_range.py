@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from typing_extensions import override
 
-from mediajobs_dagster.attempts.place import Place
+from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.errors import (
     CancelledError,
     InputCorruptError,
@@ -393,11 +393,11 @@ def test_a_server_that_is_closed_serves_nothing(served: Served) -> None:
 
 def test_the_storages_own_error_is_raised(gated: Served) -> None:
     """In the place of ffmpeg's guess, and also when ffmpeg was content; unless the attempt was told to stop."""
-    place = Place(gated.folder, gated.reader, Cancellation())
+    workspace = Workspace(gated.folder, gated.reader, Cancellation())
     Gate.failing[0] = StorageDeniedError()
 
     def run(error: MediaJobsError | None, *, is_read: bool = True) -> None:
-        with place.reading():
+        with workspace.reading():
             if is_read:
                 assert gated.refused() == 403
             if error:
@@ -408,7 +408,7 @@ def test_the_storages_own_error_is_raised(gated: Served) -> None:
             run(guess)
     with pytest.raises(InputCorruptError):
         run(InputCorruptError(), is_read=False)
-    place.cancellation.cancel(CancelledError())
+    workspace.cancellation.cancel(CancelledError())
     with pytest.raises(CancelledError):
         run(InputCorruptError())
     assert [operation.status for operation in gated.operations] == ["STORAGE_DENIED"] * 3

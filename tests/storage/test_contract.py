@@ -46,7 +46,7 @@ def test_what_was_put_is_got_back(storage: Storage, make_file: MakeFile, tmp_pat
 
 
 def test_an_object_that_is_not_there_is_missing(storage: Storage, tmp_path: Path) -> None:
-    """Reading raises, `find` gives None, and no file appears."""
+    """SourceUse raises, `find` gives None, and no file appears."""
     target = tmp_path / "target"
     assert storage.find("uploads/none/source") is None
     for read in (storage.stat, storage.read, lambda key: storage.get(key, target), lambda key: storage.copy(key, "b")):

@@ -14,7 +14,7 @@ import pytest
 
 from mediajobs_dagster.errors import AlreadyRunningError, StartError
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback, sole_user_of
-from mediajobs_dagster.supervisor.part import PartSpec
+from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
 from tests.processes import is_gone
 
@@ -31,9 +31,9 @@ signal.signal(signal.SIGTERM, end)
 PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
 
 
-def part(name: str, code: str, *, grace_s: float = 5.0) -> PartSpec:
+def part(name: str, code: str, *, grace_s: float = 5.0) -> ProcessSpec:
     """A part that runs this Python code."""
-    return PartSpec(name, (sys.executable, "-c", code), grace_s)
+    return ProcessSpec(name, (sys.executable, "-c", code), grace_s)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
@@ -49,7 +49,7 @@ class Running:
 
     def __init__(
         self,
-        *specs: PartSpec,
+        *specs: ProcessSpec,
         is_ready: Callable[[], bool] = lambda: True,
         patience_s: float = 60.0,
         a_line_takes_s: float = 0.0,

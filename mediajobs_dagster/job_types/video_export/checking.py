@@ -19,7 +19,6 @@ from mediajobs_dagster.job_types.base import Check, Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import decimal
 from mediajobs_dagster.job_types.video_export.layers import Covered
-from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, fitted
 from mediajobs_dagster.job_types.video_export.loudness import (
     MEASURING_LOUDNESS,
     SILENT_LUFS,
@@ -29,9 +28,10 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_loudness,
 )
 from mediajobs_dagster.job_types.video_export.picture import covering, crop_filter, cropped, middle, video_of
-from mediajobs_dagster.job_types.video_export.timeline import Clip, Picture, Still, Timeline
-from mediajobs_dagster.job_types.video_export.times import exact
 from mediajobs_dagster.media.command import Command, Drawing, Input, Output
+from mediajobs_dagster.timelines.layout import Layout, Segment, fitted
+from mediajobs_dagster.timelines.model import Clip, Picture, Still, Timeline
+from mediajobs_dagster.timelines.times import exact
 
 _BLACK = 20.0
 """Mean luma, of 16 to 235, up to which a picture counts as black."""

@@ -16,12 +16,12 @@ from typing import Literal
 from PIL import Image, ImageChops, ImageOps
 
 from mediajobs_dagster.job_types.base import ScratchFile, Source
-from mediajobs_dagster.job_types.video_export.images import open_image
-from mediajobs_dagster.job_types.video_export.layout import Layout, even, fitted
 from mediajobs_dagster.job_types.video_export.pam import pam
-from mediajobs_dagster.job_types.video_export.shapes import rounded
-from mediajobs_dagster.job_types.video_export.timeline import Crop
 from mediajobs_dagster.media.command import Drawing
+from mediajobs_dagster.media.images import open_image
+from mediajobs_dagster.timelines.layout import Layout, even, fitted
+from mediajobs_dagster.timelines.model import Crop
+from mediajobs_dagster.timelines.shapes import rounded
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,6 @@ def mask_of(size: tuple[int, int], frame: Frame) -> Image.Image:
     """A mask of that size: white within the rounded corners, as grey as the opacity."""
     white = rounded(size, round(frame.radius * min(size)))
     return white if frame.opacity == 1 else white.point([round(value * frame.opacity) for value in range(256)])
-
-
-def faint(picture: Image.Image, opacity: float) -> Image.Image:
-    """The picture, so much less opaque."""
-    if opacity < 1:
-        picture.putalpha(picture.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
-    return picture
 
 
 def line_around(size: tuple[int, int], frame: Frame) -> Image.Image:

@@ -28,9 +28,9 @@ from mediajobs_dagster.job_types.base import (
     Output,
     Params,
     Plan,
-    Reading,
     RtfBasis,
     Source,
+    SourceUse,
     Step,
     SubjectKind,
     ToneMapping,
@@ -44,10 +44,8 @@ from mediajobs_dagster.job_types.video_export.encoding import (
     encoding_of,
     hardware_encoder,
 )
-from mediajobs_dagster.job_types.video_export.faults import faults_of
 from mediajobs_dagster.job_types.video_export.graph import Graph
 from mediajobs_dagster.job_types.video_export.layers import Covered, Layers, open_layers
-from mediajobs_dagster.job_types.video_export.layout import Layout, lay_out
 from mediajobs_dagster.job_types.video_export.loudness import (
     LISTENING,
     MEASURING,
@@ -56,15 +54,18 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_loudness,
     read_speech_starts,
 )
-from mediajobs_dagster.job_types.video_export.parsing import parse_timeline
+from mediajobs_dagster.job_types.video_export.memory import render_faults
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
 from mediajobs_dagster.job_types.video_export.reading import Readers
-from mediajobs_dagster.job_types.video_export.references import readings_of, seen_references_of
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
-from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
-from mediajobs_dagster.job_types.video_export.timeline import Clip, Timeline, VideoLayer
+from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import Job, JsonObject, Subject, UploadRole
+from mediajobs_dagster.timelines.layout import Layout, lay_out
+from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
+from mediajobs_dagster.timelines.parsing import parse_timeline
+from mediajobs_dagster.timelines.references import seen_references_of
+from mediajobs_dagster.timelines.text.fonts import Fonts
 
 FILENAME = "video.mp4"
 _KEY = re.compile(rf"renders/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{re.escape(FILENAME)}")
@@ -101,8 +102,8 @@ class VideoExport(JobType):
         return renderer.plan(output_key(material.job))
 
     @override
-    def readings(self, subject: Subject) -> tuple[Reading, ...]:
-        return readings_of(Timeline.model_validate(_document(subject)))
+    def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
+        return source_uses_of(Timeline.model_validate(_document(subject)))
 
     @override
     def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
@@ -123,7 +124,7 @@ def _fitting(document: JsonObject, sources: Mapping[str, Source], fonts: Fonts) 
     """
     parsed = parse_timeline(document)
     media = {reference: source.info for reference, source in sources.items()}
-    faults = [*parsed.faults, *faults_of(parsed, media, fonts)]
+    faults = [*parsed.faults, *render_faults(parsed, media, fonts)]
     if parsed.timeline is None or faults:
         said = "; ".join(str(fault) for fault in faults)
         error = TimelineError(

@@ -8,16 +8,13 @@ from fractions import Fraction
 from functools import partial
 
 from mediajobs_dagster.job_types.base import Source
-from mediajobs_dagster.job_types.video_export.captions import Slide, draw_band, read_captions, slides
-from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame, faint
+from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
-from mediajobs_dagster.job_types.video_export.layout import Layout, even, used_part
 from mediajobs_dagster.job_types.video_export.picture import (
     BT709,
     TRANSPARENT_709,
     Scaling,
     crop_filter,
-    cropped,
     on_canvas_rate,
     scaled,
     shifted,
@@ -25,9 +22,10 @@ from mediajobs_dagster.job_types.video_export.picture import (
 )
 from mediajobs_dagster.job_types.video_export.reading import begun, lead, seek
 from mediajobs_dagster.job_types.video_export.sound import part_of
-from mediajobs_dagster.job_types.video_export.text.fonts import Fonts
-from mediajobs_dagster.job_types.video_export.text.lettering import draw_lower_third, draw_title
-from mediajobs_dagster.job_types.video_export.timeline import (
+from mediajobs_dagster.media.command import Drawing, Input, Slideshow
+from mediajobs_dagster.timelines.captions import Slide, draw_band, read_captions, slides
+from mediajobs_dagster.timelines.layout import Layout, cropped, even, used_part
+from mediajobs_dagster.timelines.model import (
     Captions,
     ImageLayer,
     Layer,
@@ -40,7 +38,9 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     VideoLayer,
     Visualiser,
 )
-from mediajobs_dagster.media.command import Drawing, Input, Slideshow
+from mediajobs_dagster.timelines.shapes import faint
+from mediajobs_dagster.timelines.text.fonts import Fonts
+from mediajobs_dagster.timelines.text.lettering import draw_lower_third, draw_title
 
 _MARGIN = 0.05  # of the canvas: within it televisions, and players with a bar, may cover something
 _STEPS_PER_S = 25

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mediajobs_dagster.job_types.video_export.layout import Layout, Media, lay_out
-from mediajobs_dagster.job_types.video_export.parsing import Fault
 from mediajobs_dagster.job_types.video_export.reading import readable, source_of
-from mediajobs_dagster.job_types.video_export.timeline import (
+from mediajobs_dagster.models import VideoStream
+from mediajobs_dagster.timelines.faults import faults_of
+from mediajobs_dagster.timelines.layout import Layout, Media, lay_out
+from mediajobs_dagster.timelines.model import (
     ImageLayer,
     Logo,
     LowerThird,
@@ -24,7 +25,9 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     VideoLayer,
     Visualiser,
 )
-from mediajobs_dagster.models import VideoStream
+from mediajobs_dagster.timelines.parsing import Fault, Parsed
+from mediajobs_dagster.timelines.references import references_of
+from mediajobs_dagster.timelines.text.fonts import Fonts
 
 _MIB = 1 << 20
 MAX_BYTES = 4 << 30
@@ -52,7 +55,21 @@ def estimated_bytes(timeline: Timeline, layout: Layout, media: Media) -> int:
     return _PROGRAM_BYTES + _CANVAS_PICTURES * canvas * 3 // 2 + videos + drawings + sounds
 
 
-def memory_faults(timeline: Timeline, media: Media) -> Iterator[Fault]:
+def render_faults(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
+    """What is wrong with a timeline, and, where nothing else is, that its render would take too much memory.
+
+    The arguments and the result are those of `faults_of`.
+    """
+    found = faults_of(parsed, media, fonts)
+    timeline = parsed.timeline
+    if found or parsed.faults or timeline is None:
+        return found
+    if {reference for _, reference in references_of(timeline)} <= media.keys():
+        found += _memory_faults(timeline, media)
+    return found
+
+
+def _memory_faults(timeline: Timeline, media: Media) -> Iterator[Fault]:
     """That a render would take too much. Nothing else may be wrong with the timeline."""
     layout = lay_out(timeline, media)
     wanted = estimated_bytes(timeline, layout, media)

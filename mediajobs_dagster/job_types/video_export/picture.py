@@ -17,9 +17,10 @@ from mediajobs_dagster.errors import HdrUnsupportedError
 from mediajobs_dagster.job_types.base import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
-from mediajobs_dagster.job_types.video_export.layout import Fade, Layout, Segment, fitted
 from mediajobs_dagster.job_types.video_export.reading import Readers
-from mediajobs_dagster.job_types.video_export.timeline import (
+from mediajobs_dagster.models import VideoStream
+from mediajobs_dagster.timelines.layout import Fade, Layout, Segment, cropped, fitted
+from mediajobs_dagster.timelines.model import (
     BlurBackground,
     Clip,
     ColourBackground,
@@ -30,7 +31,6 @@ from mediajobs_dagster.job_types.video_export.timeline import (
     Still,
     Timeline,
 )
-from mediajobs_dagster.models import VideoStream
 
 _HD = 720
 _SPARE = 4
@@ -260,11 +260,6 @@ def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tu
                 f"A source is HDR ({video.transfer}), and this ffmpeg cannot tone-map it. Use ffmpeg 8 or newer, or "
                 "one with zscale, or allow its colours to come out washed out (--allow-untonemapped)."
             )
-
-
-def cropped(size: tuple[float, float], crop: Crop | None) -> tuple[float, float]:
-    """Width and height of what is left of a picture."""
-    return (size[0] * crop.width, size[1] * crop.height) if crop else size
 
 
 def covering(video: VideoStream, crop: Crop | None, canvas: tuple[int, int]) -> Crop | None:

@@ -20,9 +20,9 @@ from fractions import Fraction
 
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
-from mediajobs_dagster.job_types.video_export.layout import Segment
-from mediajobs_dagster.job_types.video_export.timeline import Clip, Still
 from mediajobs_dagster.media.command import Input
+from mediajobs_dagster.timelines.layout import Segment
+from mediajobs_dagster.timelines.model import Clip, Still
 
 _UNINDEXED = ("mpegts", "mpeg")
 _LEAD_S = Fraction(12)

@@ -13,12 +13,12 @@ from fractions import Fraction
 
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
-from mediajobs_dagster.job_types.video_export.layout import Layout, Segment, sound_length, used_part
 from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
 from mediajobs_dagster.job_types.video_export.reading import Readers, lead, run_in, seek
-from mediajobs_dagster.job_types.video_export.timeline import Clip, Music, Narration, Timeline, VideoLayer
-from mediajobs_dagster.job_types.video_export.times import SAMPLE_RATE, exact, snap
 from mediajobs_dagster.media.command import Input
+from mediajobs_dagster.timelines.layout import Layout, Segment, sound_length, used_part
+from mediajobs_dagster.timelines.model import Clip, Music, Narration, Timeline, VideoLayer
+from mediajobs_dagster.timelines.times import SAMPLE_RATE, exact, snap
 
 _FORM = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts=stereo"
 _SILENCE = f"anullsrc=r={SAMPLE_RATE}:cl=stereo"

@@ -18,10 +18,10 @@ from mediajobs_dagster.job_types.base import Capabilities, Material, Plan, Sourc
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.job_types.video_export.export import Renderer, VideoExport
 from mediajobs_dagster.job_types.video_export.graph import Graph
-from mediajobs_dagster.job_types.video_export.layout import canvas_fps, lay_out
-from mediajobs_dagster.job_types.video_export.timeline import Timeline
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
+from mediajobs_dagster.timelines.layout import canvas_fps, lay_out
+from mediajobs_dagster.timelines.model import Timeline
 from tests.job_types.sources import job, upload
 
 GRAPHS = Path(__file__).parent / "graphs"

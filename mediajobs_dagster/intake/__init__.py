@@ -1,0 +1,1 @@
+"""Files and folders that come in, and requests for exports."""

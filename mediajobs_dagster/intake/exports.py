@@ -1,0 +1,178 @@
+"""Takes requests for exports in: a timeline is checked against the uploads it refers to, kept, and its job enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mediajobs_dagster.errors import StorageMissingError, TimelineError
+from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.intake.search import Search
+from mediajobs_dagster.job_types.base import SOURCE, Capabilities, Source, SourceUse, result_origin
+from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+from mediajobs_dagster.job_types.video_export.export import FILENAME, Renderer, VideoExport
+from mediajobs_dagster.job_types.video_export.memory import estimated_bytes, render_faults
+from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
+from mediajobs_dagster.media.command import Command
+from mediajobs_dagster.models import Job, JobStatus, JsonObject, NewJob, Upload, new_id, new_trace_id, utc_now
+from mediajobs_dagster.models import Timeline as StoredTimeline
+from mediajobs_dagster.storage import Storage
+from mediajobs_dagster.timelines.layout import Layout
+from mediajobs_dagster.timelines.model import Timeline
+from mediajobs_dagster.timelines.parsing import Fault, Parsed, in_order, parse_timeline
+from mediajobs_dagster.timelines.references import references_of
+from mediajobs_dagster.timelines.resolving import Found, References, Unresolved, with_references
+from mediajobs_dagster.timelines.text.fonts import Fonts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A timeline in which nothing is wrong, its references resolved."""
+
+    timeline: Timeline
+    uploads: Mapping[str, Upload]
+    """What it refers to, by id; the first is the primary one."""
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What became of a request for an export."""
+
+    job: Job
+    created: bool
+    """False: the same edit of the same content was asked for before."""
+    export: Upload | None = None
+    """The earlier export, where it is up to date."""
+
+
+@dataclass(frozen=True)
+class Exports:
+    """Where exports are asked for."""
+
+    history: History
+    storage: Storage
+    job_type: VideoExport = field(default_factory=VideoExport)
+    fonts: Fonts = field(default_factory=Fonts)
+
+    def prepare(self, document: JsonObject, known_faults: Iterable[Fault] = ()) -> Prepared:
+        """Check a timeline. Raises TimelineError, which lists every fault with its JSON path, in the order of the
+        document, those that reading it from a file has found among them; nothing is enqueued.
+        """
+        parsed = parse_timeline(document)
+        faults = [*known_faults, *parsed.faults]
+        if parsed.timeline is None:
+            raise refused(in_order(document, faults))
+        found = References(self.history.uploads, Search(self.storage).origin_of).resolve(
+            reference for _, reference in references_of(parsed.timeline)
+        )
+        uploads = {name: answer for name, answer in found.items() if isinstance(answer, Upload)}
+        faults += self._reference_faults(parsed, found)
+        media = {name: upload.media_info for name, upload in uploads.items() if upload.media_info}
+        faults += render_faults(parsed, media, self.fonts)
+        if faults:
+            raise refused(in_order(document, faults))
+        timeline = with_references(parsed.timeline, uploads)
+        by_id = {upload.id: upload for upload in uploads.values()}
+        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)})
+
+    def request(
+        self,
+        prepared: Prepared,
+        *,
+        params: Mapping[str, object] | None = None,
+        trace_id: str | None = None,
+        priority: int = 0,
+        max_attempts: int = 3,
+        force: bool = False,
+    ) -> Requested:
+        """Keep the timeline and enqueue its job; the same edit of the same content is the same job.
+
+        With `force` it is rendered again in any case. Raises StorageMissingError.
+        """
+        trace_id = trace_id or new_trace_id()
+        stored = self.history.timelines.add(self._stored(prepared, trace_id))
+        wanted = self.job_type.request(
+            stored, trace_id=trace_id, params=params, priority=priority, max_attempts=max_attempts, force=force
+        )
+        if not force and (earlier := self._earlier(wanted)):
+            return earlier
+        (enqueued,) = self.history.jobs.enqueue([wanted])
+        if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never came to one
+            return Requested(self.history.jobs.retry(enqueued.job.id), created=True)
+        return Requested(enqueued.job, created=enqueued.created)
+
+    def _earlier(self, wanted: NewJob) -> Requested | None:
+        """The newest export of this edit of this content that is still there, whichever job made it: one that was
+        forced has a key of its own, which begins with that of those that were not.
+        """
+        key = wanted.idempotency_key
+        completed = JobFilter(job_type=wanted.job_type, subject_id=wanted.subject_id, statuses=(JobStatus.COMPLETED,))
+        for job in self.history.jobs.list(completed):
+            if job.idempotency_key == key or job.idempotency_key.startswith(f"{key}/"):
+                export = self.history.uploads.find_by_origin(result_origin(job.id, FILENAME))
+                if export and self._is_there(export):
+                    return Requested(job, created=False, export=export)
+        return None
+
+    def _stored(self, prepared: Prepared, trace_id: str) -> StoredTimeline:
+        timeline = StoredTimeline(
+            id=new_id(), document=prepared.timeline.to_json(), etag="", created_at=utc_now(), trace_id=trace_id
+        )
+        etags = {each.id: self.storage.stat(each.storage_key).etag for each in prepared.uploads.values()}
+        etag = self.job_type.etag_of(timeline, etags)
+        return timeline.model_copy(update={"etag": etag})
+
+    def _reference_faults(self, parsed: Parsed, found: Found) -> Iterable[Fault]:
+        assert parsed.timeline is not None
+        gone = {name for name, each in found.items() if isinstance(each, Upload) and not self._is_there(each)}
+        for path, reference in references_of(parsed.timeline):
+            where, answer = parsed.original(path), found[reference]
+            if isinstance(answer, Unresolved):
+                yield Fault(where, answer.message)
+            elif reference in gone:
+                yield Fault(where, f"the content of upload {answer.id} was deleted; add it again")
+            elif answer.media_info is None:
+                yield Fault(where, f"upload {answer.id} was not probed yet; wait for one of its jobs")
+
+    def _is_there(self, upload: Upload) -> bool:
+        try:
+            self.storage.stat(upload.storage_key)
+        except StorageMissingError:
+            return False
+        return True
+
+
+def refused(faults: list[Fault]) -> TimelineError:
+    """The error that lists all faults."""
+    lines = "\n".join(f"  {fault}" for fault in faults)
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    error = TimelineError(f"The timeline has {count}, and nothing was enqueued:\n{lines}")
+    error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
+    return error
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would be run for a timeline."""
+
+    layout: Layout
+    inputs: Mapping[str, SourceUse]
+    """How each upload is read, by its name in the commands."""
+    commands: tuple[Command, ...]
+    memory_bytes: int
+    """What the render will take by what it opens, at most."""
+
+
+def preview(prepared: Prepared, params: ExportParams, capabilities: Capabilities) -> Preview:
+    """The commands for a timeline. Raises HdrUnsupportedError."""
+    readings = source_uses_of(prepared.timeline)
+    names = {f"{SOURCE}_{number}": reading for number, reading in enumerate(readings)}
+    sources: dict[str, Source] = {}
+    for name, reading in names.items():
+        upload = prepared.uploads[reading.upload_id]
+        assert upload.media_info is not None  # or it would have been a fault
+        sources[upload.id] = Source(upload, upload.media_info, name)
+    renderer = Renderer(prepared.timeline, sources, capabilities, params)
+    media = {reference: source.info for reference, source in sources.items()}
+    memory = estimated_bytes(prepared.timeline, renderer.layout, media)
+    return Preview(renderer.layout, names, renderer.preview(), memory)

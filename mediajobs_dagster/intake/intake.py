@@ -1,0 +1,125 @@
+"""Takes a media file in: stores it, registers the upload, and enqueues the jobs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mediajobs_dagster.errors import InputUnreadableError
+from mediajobs_dagster.history import Enqueued, History, Registered
+from mediajobs_dagster.intake.candidates import Candidate
+from mediajobs_dagster.intake.search import Search
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, new_id, new_trace_id, utc_now
+from mediajobs_dagster.storage import OnBytes, Storage, upload_source_key
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done with everything that one request takes in."""
+
+    job_types: tuple[JobType, ...] = ()
+    trace_id: str = field(default_factory=new_trace_id)
+    priority: int = 0
+    max_attempts: int = 3
+    force: bool = False
+    """Make the outputs again even if they are up to date."""
+
+    def jobs_of(self, upload: Upload) -> list[NewJob]:
+        """One job of each type on `upload`; an image is there to be used in timelines, and no job is made of it."""
+        if upload.media_info and upload.media_info.is_image:
+            return []
+        return [
+            job_type.request(
+                upload,
+                trace_id=self.trace_id,
+                priority=self.priority,
+                max_attempts=self.max_attempts,
+                force=self.force,
+            )
+            for job_type in self.job_types
+        ]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The way into the system for files. The same file, unchanged, is the same upload however often it is added."""
+
+    history: History
+    storage: Storage
+
+    def add(
+        self,
+        location: str,
+        job_types: Iterable[JobType],
+        *,
+        priority: int = 0,
+        max_attempts: int = 3,
+        force: bool = False,
+        on_bytes: OnBytes | None = None,
+    ) -> tuple[Upload, list[Enqueued]]:
+        """Register the file at `location` (a path or an `s3://` address) and enqueue one job of each type.
+
+        Nothing is probed: whatever it holds, the attempts will tell. Raises RequestError when there is no such file,
+        InputUnreadableError, and StorageError when it cannot be stored.
+        """
+        order = Order(tuple(job_types), priority=priority, max_attempts=max_attempts, force=force)
+        found = self._take(location, order, on_bytes)
+        return found.upload, list(found.jobs)
+
+    def register(self, location: str, *, trace_id: str, on_bytes: OnBytes | None = None) -> Upload:
+        """Make the file at `location` known, and store it unless it lies in our storage already. Raises as `add`."""
+        return self._take(location, Order(trace_id=trace_id), on_bytes).upload
+
+    def _take(self, location: str, order: Order, on_bytes: OnBytes | None) -> Registered:
+        candidate = Search(self.storage).file(location)
+        upload = self.history.uploads.find_by_origin(candidate.origin)
+        return self.commit([upload or self.store(candidate, new_id(), order.trace_id, on_bytes=on_bytes)], order)[0]
+
+    # --- the steps, for many files too -------------------------------------------------------------------------------
+
+    def store(
+        self,
+        candidate: Candidate,
+        upload_id: str,
+        trace_id: str,
+        *,
+        info: MediaInfo | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> Upload:
+        """Store the candidate, unless it lies in our storage already: the upload that is to be registered now.
+
+        `info` is what probing the candidate found. Raises InputUnreadableError when the candidate is not any more as
+        it was found, for then it is not what was probed; and StorageError. Nothing stays stored then.
+        """
+        if candidate.own_key is None:
+            stat = candidate.store(self.storage, upload_source_key(upload_id), on_bytes)
+        else:
+            stat = self.storage.stat(candidate.own_key)
+        try:
+            candidate.check()
+        except InputUnreadableError:
+            if candidate.own_key is None:
+                self.storage.delete(stat.key)
+            raise
+        return Upload(
+            id=upload_id,
+            role=UploadRole.SOURCE,
+            storage_key=stat.key,
+            filename=candidate.filename,
+            bytes=stat.bytes,
+            etag=stat.etag,
+            origin=candidate.origin,
+            media_info=info,
+            created_at=utc_now(),
+            trace_id=trace_id,
+        )
+
+    def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
+        """Register what was stored, and what is known already, with its jobs: all or none."""
+        registered = self.history.uploads.register(uploads, order.jobs_of)
+        for asked, found in zip(uploads, registered, strict=True):
+            if found.upload.id != asked.id and asked.storage_key == upload_source_key(asked.id):
+                # Somebody registered the same file a moment ago: one copy of ours is enough.
+                self.storage.delete(asked.storage_key)
+        return registered

@@ -1,1 +1,0 @@
-"""Where work comes from."""

@@ -1,0 +1,68 @@
+"""OpenTimelineIO itself: imported when it is needed, its objects untyped, its times made exact."""
+
+from __future__ import annotations
+
+import json
+import math
+from fractions import Fraction
+from typing import Any
+
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.timelines.layout import true_rate
+
+OURS = "mediajobs"
+"""The key of what is ours in any object's metadata."""
+EDL = "cmx_3600"
+"""The adapter of edit decision lists."""
+_CENTURIES = 10**10
+"""Seconds, beyond which nothing is meant as a time."""
+
+
+def library() -> Any:
+    """The package. It takes a tenth of a second to import, which most commands need not spend."""
+    import opentimelineio  # pyright: ignore[reportMissingTypeStubs]  # it ships none
+
+    return opentimelineio
+
+
+def adapter_of(suffix: str, *, reads: bool) -> str:
+    """The name of the adapter for files that end with `suffix` (without a dot). Raises RequestError.
+
+    The error names all suffixes for which an adapter is installed.
+    """
+    adapters = library().plugins.ActiveManifest().adapters
+    feature = "read" if reads else "write_to_string"
+    fit = [each for each in adapters if each.has_feature(feature)]
+    for each in fit:
+        if suffix.lower() in each.suffixes:
+            return each.name
+    known = ", ".join(sorted(f".{suffix}" for each in fit for suffix in each.suffixes))
+    kind = f"files that end with .{suffix}" if suffix else "files without a suffix"
+    raise RequestError(
+        f"No installed adapter of OpenTimelineIO {'reads' if reads else 'writes'} {kind}; there are some for {known}."
+    )
+
+
+def seconds(time: Any) -> Fraction:
+    """A RationalTime as exact seconds. Raises RequestError when it is none.
+
+    A rate stands for the true one (29.97 for 30000/1001), and a value for the simplest fraction that is that float.
+    """
+    if math.isfinite(time.value) and math.isfinite(time.rate) and (rate := true_rate(time.rate)) > 0:
+        exact = Fraction(time.value).limit_denominator(10**6) / rate
+        if abs(exact) <= _CENTURIES:
+            return exact
+    raise RequestError(f"The timeline is broken: {time.value} frames at a rate of {time.rate} are not a time.")
+
+
+def tellable(value: Fraction) -> Fraction:
+    """A time that a timeline's JSON can hold: the same, unless it is a fraction that nobody would write."""
+    return value.limit_denominator(10**9)
+
+
+def our_metadata(thing: Any) -> JsonObject:
+    """What we once wrote into an object's metadata; empty where there is none."""
+    metadata = json.loads(library().core.serialize_json_to_string(thing.metadata))
+    ours: Any = metadata.get(OURS) if isinstance(metadata, dict) else None  # pyright: ignore  # decoded JSON
+    return ours if isinstance(ours, dict) else {}  # pyright: ignore  # decoded JSON

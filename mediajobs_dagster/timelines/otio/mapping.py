@@ -1,0 +1,229 @@
+"""Makes a timeline of ours of an OpenTimelineIO timeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.timelines.layout import true_rate
+from mediajobs_dagster.timelines.model import (
+    VERSION,
+    Canvas,
+    Clip,
+    Dissolve,
+    FadeThrough,
+    Gap,
+    ImageLayer,
+    Layer,
+    Motion,
+    Picture,
+    Position,
+    Still,
+    Timeline,
+    TrackItem,
+    Transition,
+    VideoLayer,
+)
+from mediajobs_dagster.timelines.otio.carrying import made
+from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
+from mediajobs_dagster.timelines.otio.library import tellable
+from mediajobs_dagster.timelines.otio.notes import Notes, named, told
+from mediajobs_dagster.timelines.otio.pieces import Joint, Piece, TrackReader, offset_of
+from mediajobs_dagster.timelines.otio.sounding import Sound, sound_of
+
+_MIDDLE = Position(x=0.5, y=0.5)
+_PICTURED = ("fit", "crop")
+_LAYERED = ("opacity", "enter", "exit", "position", "scale", "border", "radius")
+
+
+def timeline_of(edit: Any, folder: Path, notes: Notes) -> Timeline:
+    """What the tracks of `edit` say; media with relative paths lies below `folder`.
+
+    Raises RequestError when there is no picture, or when it does not make a timeline of ours.
+    """
+    try:
+        return _timeline(edit, folder, notes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"“{edit.name}” cannot become a timeline. {place}: {first['msg']}.") from error
+
+
+def _timeline(edit: Any, folder: Path, notes: Notes) -> Timeline:
+    video, audio = _tracks(edit, TrackReader(folder, notes), notes)
+    rate = _rate(edit)
+    tracks = [joined(track, notes) for track in video]
+    pictures = [each for track in tracks for each in track if each.piece.kind == "clip"]
+    sound = sound_of(audio, pictures, 1 / (rate or Fraction(25)), notes)
+    base = tuple(_base(tracks[0], sound, notes)) if tracks else ()
+    if not base:
+        why = " ".join(("It has no video track with anything on it.", *notes.all[:3]))
+        raise RequestError(f"“{edit.name}” cannot become a timeline. {why}")
+    return Timeline(
+        version=VERSION,
+        title=edit.name[:200],
+        canvas=_canvas(rate, notes),
+        track=base,
+        layers=tuple(layer for track in tracks[1:] for layer in _layers(track, sound, notes)),
+        narration=tuple(sound.narration),
+        music=tuple(sound.music),
+    )
+
+
+def fingerprint(timeline: Timeline) -> str:
+    """Tells whether tracks still say what they said."""
+    return hashlib.sha256(json.dumps(timeline.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def _tracks(edit: Any, reader: TrackReader, notes: Notes) -> tuple[list[list[Piece]], list[list[Piece]]]:
+    """The pieces of the video tracks, the lowest first, and of the audio tracks; without tracks that are empty."""
+    tracks: list[Any] = []
+    for child in edit.tracks:
+        if child.schema_name() == "Track" and child.kind in ("Video", "Audio"):
+            tracks.append(child)
+        else:
+            notes.add(f"{named(child)} is left out: it is neither a video nor an audio track.")
+    for marker in edit.tracks.markers:
+        notes.add(f"The marker “{marker.name}” on {named(edit)} is left out.")
+    for effect in edit.tracks.effects:
+        notes.add(f"The effect “{effect.effect_name or effect.name}” on {named(edit)} is left out.")
+    # What comes before the first track begins is a time code, and no time.
+    origin = min((offset_of(track) for track in tracks), default=Fraction(0))
+    read = [(track.kind, reader.pieces(track, offset_of(track) - origin)) for track in tracks]
+    video, audio = ([pieces for each, pieces in read if each == kind and pieces] for kind in ("Video", "Audio"))
+    return video, audio
+
+
+# --- canvas ----------------------------------------------------------------------------------------------------------
+
+
+def _rate(edit: Any) -> Fraction | None:
+    """Frames a second of the timeline: of its start, or else of the first part on its lowest video track."""
+    tracks = (track for track in edit.tracks if track.schema_name() == "Track" and track.kind == "Video")
+    ranges = (getattr(child, "source_range", None) for track in tracks for child in track)
+    times = (edit.global_start_time, *(used.duration for used in ranges if used))
+    return next((true_rate(time.rate) for time in times if time), None)
+
+
+def _canvas(rate: Fraction | None, notes: Notes) -> Canvas:
+    if rate is None:
+        return Canvas()
+    try:
+        return Canvas(fps=rate)
+    except ValidationError:
+        notes.add(f"Exports have 23.976 to 60 frames a second, not {told(rate)}: the rate follows from the first clip.")
+        return Canvas()
+
+
+# --- base track ------------------------------------------------------------------------------------------------------
+
+
+def _base(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[TrackItem]:
+    begun = False
+    for each in track:
+        if _is_nothing(each.piece, notes):
+            continue
+        yield _item(each, _transition(each) if begun else None, sound, notes)
+        begun = True
+
+
+def _is_nothing(piece: Piece, notes: Notes) -> bool:
+    if piece.length or piece.whole:
+        return False
+    if piece.kind != "gap":
+        notes.add(f"{piece.name} lasts no time and is left out.")
+    return True
+
+
+def _transition(each: Joined) -> Transition | None:
+    if each.joint is None:
+        return None
+    duration = tellable(length_of(each.joint))
+    if each.joint.fade_color is None:
+        return Dissolve(kind="dissolve", duration=duration)
+    return made(FadeThrough, {"color": each.joint.fade_color}, ("color",), kind="fade", duration=duration)
+
+
+def _item(each: Joined, transition: Transition | None, sound: Sound, notes: Notes) -> TrackItem:
+    piece = each.piece
+    length = tellable(piece.length)
+    if piece.kind == "gap" or (piece.source_end is not None and piece.source_in >= piece.source_end):
+        if piece.kind != "gap":
+            notes.add(f"{piece.name} starts after the end of its media and is left empty.")
+        return Gap(kind="gap", duration=length, transition=transition)
+    shown = {"source": piece.source, "transition": transition}
+    if piece.kind == "image":
+        return made(Picture, piece.carried, _PICTURED, kind="image", duration=length, **shown)
+    at = tellable(piece.source_in)
+    if piece.kind == "still":
+        return made(Still, piece.carried, _PICTURED, kind="still", at=at, duration=length, **shown)
+    out, hold = _end(piece)
+    if hold:
+        notes.add(f"{piece.name} goes on for {told(hold)} s after the end of its media: its last frame stands still.")
+    return made(
+        Clip,
+        piece.carried,
+        (*_PICTURED, "gainDb"),
+        kind="clip",
+        in_=at,
+        out=out,
+        hold=hold,
+        speed=piece.speed,
+        mute=sound.is_silent(each.original),
+        **shown,
+    )
+
+
+def _end(piece: Piece) -> tuple[Fraction | None, Fraction]:
+    """Where in its file a clip ends (None: where the file does), and how long its last frame stands still then."""
+    if piece.whole:
+        return None, Fraction(0)
+    end = piece.source_end
+    if end is None or piece.source_out <= end:
+        return tellable(piece.source_out), Fraction(0)
+    return tellable(end), tellable((piece.source_out - end) / Fraction(str(piece.speed)))
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+
+
+def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Layer]:
+    for each, after in zip(track, [*track[1:], None], strict=False):
+        piece = each.piece
+        if piece.kind == "gap" or _is_nothing(piece, notes):
+            continue
+        if piece.kind == "still":
+            notes.add(f"{piece.name} stands still above another picture, which is not supported: it is left out.")
+            continue
+        fields: dict[str, Any] = {"source": piece.source, "start": tellable(piece.start)}
+        if each.joint:
+            fields["enter"] = _fade(each.joint)
+        # Under the next picture of its own track it stays while that one fades in: both fading would show the base.
+        if each.following and (after is None or after.piece.kind == "gap"):
+            fields["exit"] = _fade(each.following)
+        given = {"position": _MIDDLE, "scale": 1.0} | piece.carried
+        kept = tuple(name for name in _LAYERED if name not in fields)
+        if piece.kind == "image":
+            duration = tellable(piece.length)
+            yield made(ImageLayer, given, kept, kind="image", duration=duration, **fields)
+            continue
+        if piece.speed != 1:
+            notes.add(f"{piece.name} plays at its normal speed: above another picture no other is supported.")
+            piece = replace(piece, speed=1.0)
+        out, hold = _end(piece)
+        if hold:
+            notes.add(f"{piece.name} ends {told(hold)} s early, with its media.")
+        fields |= {"in_": tellable(piece.source_in), "out": out, "mute": sound.is_silent(each.original)}
+        yield made(VideoLayer, given, (*kept, "crop", "gainDb"), kind="video", **fields)
+
+
+def _fade(joint: Joint) -> Motion:
+    return Motion(kind="fade", duration=tellable(length_of(joint)))

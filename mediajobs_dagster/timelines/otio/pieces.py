@@ -1,0 +1,277 @@
+"""Takes the tracks of an OpenTimelineIO timeline apart: into pieces with exact times, and notes of what they lack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.timelines.otio.library import library, our_metadata, seconds
+from mediajobs_dagster.timelines.otio.media import MediaNames
+from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted, told
+
+_IMAGES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"})
+_SLOWEST, _FASTEST = Fraction(1, 4), Fraction(4)
+_HOUR = 3600
+_DEEPEST = 20
+"""Flattening copies all that is below, at every level anew."""
+_ZERO = Fraction(0)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A transition between a piece and the one before it."""
+
+    name: str
+    before: Fraction
+    """How long before the cut it begins, seconds."""
+    after: Fraction
+    """How long after the cut it ends, seconds."""
+    fade_color: str | None = None
+    """The fade through this colour, which shows neither piece longer; None: a dissolve."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Something that lies on a track for a while. Times are seconds."""
+
+    kind: Literal["clip", "still", "image", "gap"]
+    start: Fraction
+    length: Fraction
+    name: str = ""
+    """For notes."""
+    source: str = ""
+    source_in: Fraction = _ZERO
+    """Counted from the start of the file."""
+    source_end: Fraction | None = None
+    """Where the file ends; None: not known."""
+    whole: bool = False
+    """All of the file is shown, and its length is not known."""
+    speed: float = 1.0
+    joint: Joint | None = None
+    carried: JsonObject = field(default_factory=dict[str, Any])
+    """The item of our own timeline that it was written from, as JSON."""
+
+    @property
+    def end(self) -> Fraction:
+        """Where it ends on its track."""
+        return self.start + self.length
+
+    @property
+    def source_out(self) -> Fraction:
+        """Where in the file it ends."""
+        return self.source_in + self.length * Fraction(str(self.speed))
+
+
+class TrackReader:
+    """Reads tracks of one file."""
+
+    def __init__(self, folder: Path, notes: Notes) -> None:
+        """Relative paths are looked for below `folder`."""
+        self._media, self._notes = MediaNames(folder, notes), notes
+        self._depth = 0
+
+    def pieces(self, track: Any, lead: Fraction) -> list[Piece]:
+        """What lies on a track that begins after `lead`, without holes. Raises RequestError for broken times.
+
+        What cannot be told is a gap, so that all else keeps its time.
+        """
+        self._markers(track)
+        if not track.enabled:
+            self._notes.add(f"{named(track)} is disabled and left out.")
+            return []
+        self._effects(track)
+        pieces = list(self._on(self._trimmed(track), lead, track.kind))
+        return [Piece("gap", _ZERO, lead), *pieces] if lead and pieces else pieces
+
+    def _trimmed(self, track: Any) -> Any:
+        """The track's own content, cut to the part that is used."""
+        if track.source_range is None or offset_of(track) > 0:
+            return track
+        return self._cut(track, track.source_range, named(track)) or []
+
+    def _cut(self, track: Any, part: Any, name: str) -> Any | None:
+        """The part of a track; None, and a note, when that cannot be had."""
+        algorithms = library().algorithms
+        try:
+            return algorithms.track_trimmed_to_range(track, part)
+        except (library().exceptions.OTIOError, ValueError) as error:
+            self._notes.add(f"{name} is left out, because it cannot be cut to the part that is used: {error}.")
+            return None
+
+    def _on(self, children: Iterable[Any], start: Fraction, kind: str) -> Iterator[Piece]:
+        joint: Joint | None = None
+        first = True
+        for child in children:
+            if child.schema_name() == "Transition":
+                # At either end of a track it fades out of nothing, or into it.
+                if first:
+                    yield Piece("gap", start, _ZERO)
+                joint = self._joint(child)
+                first = False
+                continue
+            first = False
+            for piece in self._of_child(child, start, kind):
+                yield replace(piece, joint=joint) if joint else piece
+                start, joint = piece.end, None
+        if joint:
+            yield Piece("gap", start, _ZERO, joint=joint)
+
+    def _of_child(self, child: Any, start: Fraction, kind: str) -> Iterator[Piece]:
+        self._markers(child)
+        match child.schema_name():
+            case "Gap":
+                yield Piece("gap", start, self._length(child) or _ZERO)
+            case "Clip" if not child.enabled:
+                self._notes.add(f"{named(child)} is disabled and left out.")
+                yield Piece("gap", start, self._length(child) or _ZERO)
+            case "Clip":
+                yield self._clip(child, start)
+            case "Stack" | "Track":
+                yield from self._nested(child, start, kind)
+            case other:
+                self._notes.add(f"{named(child)} is left out: a {other} is not understood.")
+
+    # --- what is nested ----------------------------------------------------------------------------------------------
+
+    def _nested(self, nest: Any, start: Fraction, kind: str) -> Iterator[Piece]:
+        length = self._length(nest) or _ZERO
+        self._effects(nest)
+        self._notes.add(f"{named(nest)} is nested: the topmost clips in it stand in its place.")
+        if self._depth == _DEEPEST:
+            raise RequestError(f"{named(nest)} is nested more than {_DEEPEST} deep. Flatten it where it was made.")
+        flat = self._flattened(nest, kind) if nest.enabled else None
+        at = start
+        self._depth += 1
+        for piece in self._on(flat or [], start, kind):
+            yield piece
+            at = piece.end
+        self._depth -= 1
+        if at < start + length:
+            yield Piece("gap", at, start + length - at)
+
+    def _flattened(self, nest: Any, kind: str) -> Any | None:
+        tracks = [nest] if nest.schema_name() == "Track" else [_as_track(child, kind) for child in nest]
+        tracks = [track for track in tracks if track.kind == kind and track.enabled]
+        if not tracks:
+            return None
+        try:
+            flat = library().algorithms.flatten_stack(tracks)
+        except (library().exceptions.OTIOError, ValueError) as error:
+            self._notes.add(f"{named(nest)} is left out, because it cannot be flattened: {error}.")
+            return None
+        return self._cut(flat, nest.source_range, named(nest)) if nest.source_range else flat
+
+    # --- clips -------------------------------------------------------------------------------------------------------
+
+    def _clip(self, clip: Any, start: Fraction) -> Piece:
+        length, media = self._length(clip), clip.media_reference
+        carried = our_metadata(clip).get("item")
+        source = self._media.source(clip)
+        if source is None:
+            return Piece("gap", start, length or _ZERO, named(clip))
+        piece = Piece(
+            kind="image" if source.rpartition(".")[2].lower() in _IMAGES else "clip",
+            start=start,
+            length=length or _ZERO,
+            name=named(clip),
+            source=source,
+            whole=length is None,
+            carried=carried if isinstance(carried, dict) else {},  # pyright: ignore  # decoded JSON
+        )
+        if piece.carried.get("kind") == "image":
+            piece = replace(piece, kind="image")  # an upload's id has no suffix
+        speed = self._speed(clip)
+        if piece.kind == "image":
+            return piece
+        if length is None:
+            self._notes.add(f"{piece.name} does not say which part of its media is used: all of it is.")
+        else:
+            piece = self._within(piece, clip.source_range, media and media.available_range)
+        return replace(piece, kind="still") if speed == 0 else replace(piece, speed=float(speed))
+
+    def _within(self, piece: Piece, used: Any, available: Any) -> Piece:
+        """The piece with its place in the file, which begins at the start of `available`."""
+        begins = seconds(available.start_time) if available else _ZERO
+        source_in = seconds(used.start_time) - begins if used else _ZERO
+        if source_in < 0:
+            self._notes.add(f"{piece.name} starts before its media does; its start was taken as counted from zero.")
+            source_in = max(_ZERO, seconds(used.start_time))
+        elif not available and source_in >= _HOUR:
+            self._notes.add(
+                f"{piece.name} starts {told(source_in)} s into its media, if that begins at zero: "
+                "the timeline does not say at which time code it does."
+            )
+        return replace(piece, source_in=source_in, source_end=seconds(available.duration) if available else None)
+
+    def _length(self, item: Any) -> Fraction | None:
+        """How long an item lasts; None where neither it nor its media says so."""
+        try:
+            length = seconds(item.duration())
+        except (library().exceptions.OTIOError, ValueError):
+            return None
+        if length < 0:
+            self._notes.add(f"{named(item)} lasts {told(length)} s and is left out.")
+        return max(_ZERO, length)
+
+    def _speed(self, clip: Any) -> Fraction:
+        """How much faster than filmed it plays; 0: it stands still."""
+        scale = self._effects(clip)
+        if scale == 0:
+            return scale
+        if scale < 0:
+            self._notes.add(f"{named(clip)} plays backwards, which is not supported: it plays forwards.")
+        speed = min(max(abs(scale), _SLOWEST), _FASTEST)
+        if speed != abs(scale):
+            self._notes.add(f"{named(clip)} plays at {told(abs(scale))} times its speed: {told(speed)} was taken.")
+        return speed
+
+    def _effects(self, item: Any) -> Fraction:
+        """How many times faster the item's effects make it; all other effects are noted."""
+        scale = Fraction(1)
+        for effect in item.effects:
+            what = effect.schema_name()
+            if what in ("LinearTimeWarp", "FreezeFrame") and item.schema_name() == "Clip":
+                # Six digits are more than a list of edits has, and few enough to stay exact.
+                scalar = effect.time_scalar if math.isfinite(effect.time_scalar) else 1.0
+                scale *= Fraction(scalar).limit_denominator(10**6)
+            else:
+                label = effect.effect_name or effect.name or what
+                self._notes.add(f"The effect “{label}” on {named(item)} is left out.")
+        return Fraction(str(round(float(scale), 6)))
+
+    def _joint(self, transition: Any) -> Joint | None:
+        name = f"the transition {quoted(transition.name) or transition.transition_type}"
+        before, after = (
+            max(_ZERO, seconds(each)) if each else _ZERO for each in (transition.in_offset, transition.out_offset)
+        )
+        ours = our_metadata(transition).get("transition")
+        if isinstance(ours, dict) and ours.get("kind") == "fade":  # pyright: ignore  # decoded JSON
+            return Joint(name, before, after, str(ours.get("color")))  # pyright: ignore  # decoded JSON
+        if transition.transition_type != "SMPTE_Dissolve":
+            self._notes.add(f"{name} is a cut: a {transition.transition_type} is not supported.")
+            return None
+        return Joint(name, before, after)
+
+    def _markers(self, item: Any) -> None:
+        for marker in getattr(item, "markers", ()):
+            self._notes.add(f"The marker {quoted(marker.name) or 'without a name'} on {named(item)} is left out.")
+
+
+def offset_of(track: Any) -> Fraction:
+    """How long after the timeline's zero a track begins, seconds; edit decision lists have it so."""
+    return max(_ZERO, -seconds(track.source_range.start_time)) if track.source_range else _ZERO
+
+
+def _as_track(child: Any, kind: str) -> Any:
+    """A child of a stack, as the track that flattening takes."""
+    if child.schema_name() == "Track":
+        return child
+    track = library().schema.Track(kind=kind)
+    track.append(child.deepcopy())
+    return track

@@ -1,0 +1,111 @@
+"""Reads timelines of other programs, in every format for which OpenTimelineIO has an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.timelines.layout import true_rate
+from mediajobs_dagster.timelines.model import Timeline, VideoLayer
+from mediajobs_dagster.timelines.otio.edl import prepared
+from mediajobs_dagster.timelines.otio.library import EDL, adapter_of, library, our_metadata
+from mediajobs_dagster.timelines.otio.mapping import fingerprint, timeline_of
+from mediajobs_dagster.timelines.otio.notes import Notes
+from mediajobs_dagster.timelines.small_files import decoded, depth_of, read_packed, read_small
+
+_ARCHIVE, _FOLDER, _IN_BUNDLE = "otioz", "otiod", "content.otio"
+"""Bundles: a timeline, as JSON under that name, together with its media."""
+_HOLD_JSON = ("otio_json", _ARCHIVE, _FOLDER)
+_DEEPEST = 200
+"""Levels of JSON: no edit has so many, and the parser for those adapters has no limit but the process's stack."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A timeline that another program made."""
+
+    timeline: Timeline
+    """Its references are addresses, paths or names, or upload ids where it was once ours."""
+    notes: tuple[str, ...]
+    """What of it is not, or not as it was, in the timeline: sentences for people."""
+
+
+def read_otio(path: Path, *, rate: Fraction | None = None) -> Imported:
+    """Read the file at `path`; its suffix names its format.
+
+    `rate`, frames a second, is what an edit decision list is read with; without it, it is guessed, and noted. Raises
+    RequestError when the file cannot be read, when no adapter is installed for it, or when it holds no timeline.
+    """
+    notes = Notes()
+    edit = _timeline_in(_opened(path, rate, notes), path)
+    ours = our_metadata(edit)
+    timeline = timeline_of(edit, path.absolute().parent, notes)
+    if "timeline" not in ours:
+        return Imported(timeline, notes.all)
+    try:
+        written = Timeline.model_validate(ours["timeline"])
+    except ValidationError:
+        notes.add("What mediajobs once wrote into the metadata is damaged: only the tracks were read.")
+        return Imported(timeline, notes.all)
+    if fingerprint(timeline) == ours.get("tracks"):
+        return Imported(written, ())
+    return Imported(_merged(timeline, written, notes), notes.all)
+
+
+def _opened(path: Path, rate: Fraction | None, notes: Notes) -> Any:
+    adapter = adapter_of(path.suffix.removeprefix("."), reads=True)
+    content = _content(path, adapter)
+    adapters = library().adapters
+    # Linking media is left to us: a linker is code that the environment names.
+    links_nothing: dict[str, Any] = {"media_linker_name": library().media_linker.MediaLinkingPolicy.DoNotLinkMedia}
+    try:
+        if adapter in _HOLD_JSON:
+            if depth_of(decoded(content, path)) > _DEEPEST:
+                raise RequestError(f"{path} is broken: it is nested without end.")
+            return adapters.read_from_string(content.decode("utf-8-sig"), "otio_json", **links_nothing)
+        if adapter != EDL:
+            return adapters.read_from_file(str(path), adapter, **links_nothing)
+        text, used, note = prepared(content.decode("utf-8-sig", errors="replace"), rate)
+        if note:
+            notes.add(note)
+        return adapters.read_from_string(text, adapter, rate=float(true_rate(float(used))), **links_nothing)
+    except RequestError:
+        raise
+    except Exception as error:  # an adapter is foreign code and raises what it likes on a broken file
+        raise RequestError(f"{path} is broken, or is not what its suffix says: {error}") from error
+
+
+def _content(path: Path, adapter: str) -> bytes:
+    """What stands in the file, or in the one of a bundle that is the timeline; its media are not touched."""
+    if adapter == _ARCHIVE:
+        return read_packed(path, _IN_BUNDLE)
+    return read_small(path / _IN_BUNDLE if adapter == _FOLDER else path)
+
+
+def _timeline_in(root: Any, path: Path) -> Any:
+    """The one timeline that a file holds."""
+    if isinstance(root, library().schema.SerializableCollection):
+        timelines = [each for each in root if isinstance(each, library().schema.Timeline)]
+        if len(timelines) > 1:
+            raise RequestError(f"{path} holds {len(timelines)} timelines. Export the one that is meant by itself.")
+        root = timelines[0] if timelines else None
+    if not isinstance(root, library().schema.Timeline) or root.tracks is None:
+        raise RequestError(f"{path} holds no timeline.")
+    return root
+
+
+def _merged(read: Timeline, written: Timeline, notes: Notes) -> Timeline:
+    """The tracks as they are now, with what only our metadata knows."""
+    others = tuple(layer for layer in written.layers if not isinstance(layer, VideoLayer))
+    kept: JsonObject = {"canvas": written.canvas, "music": written.music, "loudness": written.loudness}
+    notes.add(
+        "The tracks were edited since mediajobs wrote them. Canvas, music, loudness and all layers but videos are as "
+        "they were then, also if what they belong to has moved."
+    )
+    return read.model_copy(update=kept | {"layers": (*read.layers, *others)})

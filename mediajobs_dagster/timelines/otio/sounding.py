@@ -1,0 +1,93 @@
+"""Which pictures are heard with their own sound, and what is heard besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mediajobs_dagster.timelines.model import Music, Narration
+from mediajobs_dagster.timelines.otio.carrying import made
+from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
+from mediajobs_dagster.timelines.otio.library import tellable
+from mediajobs_dagster.timelines.otio.notes import Notes
+from mediajobs_dagster.timelines.otio.pieces import Piece
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a timeline."""
+
+    sounding: Sequence[Piece] | None
+    """The pictures that are heard; None: all of them, because there are no audio tracks."""
+    narration: Sequence[Narration] = ()
+    music: Sequence[Music] = ()
+    """Only what was once music of ours: by itself a track does not say what it is."""
+
+    def is_silent(self, picture: Piece) -> bool:
+        """Whether the picture is not heard."""
+        return self.sounding is not None and not any(each is picture for each in self.sounding)
+
+
+def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], frame: Fraction, notes: Notes) -> Sound:
+    """What audio tracks say. `frame` is the length of one, seconds: how far what belongs together may be apart.
+
+    A clip that shows the same part of the same media at the same time as a picture is that picture's own sound. All
+    others are heard by themselves, such as a sound that begins before its picture does.
+    """
+    if not tracks:
+        return Sound(None)
+    sounding: list[Piece] = []
+    heard: list[Piece] = []  # channels of one sound on several tracks are one sound
+    narration: list[Narration] = []
+    music: list[Music] = []
+    for each in (each for track in tracks for each in joined(track, notes)):
+        piece = each.original
+        if piece.kind != "clip" or not (piece.length or piece.whole):
+            continue
+        if piece.carried.get("kind") == "music":
+            music.append(_music(piece))
+            continue
+        if any(_is_same(piece, other, frame) for other in heard):
+            continue
+        heard.append(piece)
+        picture = next((other for other in pictures if _is_same(piece, other.original, frame)), None)
+        if picture is None:
+            narration.append(_narration(each, {entry.id for entry in narration}, notes))
+            continue
+        sounding.append(picture.original)
+        if (each.joint and not picture.joint) or (each.following and not picture.following):
+            notes.add(f"The sound of {piece.name} begins and ends as its picture does: its own fades are left out.")
+    return Sound(sounding, narration, music)
+
+
+def _is_same(one: Piece, other: Piece, frame: Fraction) -> bool:
+    if one.source != other.source or one.speed != other.speed:
+        return False
+    apart = (one.start - other.start, one.length - other.length, one.source_in - other.source_in)
+    return all(abs(each) < frame for each in apart)
+
+
+def _narration(each: Joined, taken: set[str | None], notes: Notes) -> Narration:
+    piece = each.piece
+    if piece.speed != 1:
+        notes.add(f"{piece.name} is heard at its normal speed: sound without its picture has no other.")
+    fields = {
+        "source": piece.source,
+        "start": tellable(piece.start),
+        "in_": tellable(piece.source_in),
+        "out": None if piece.whole else tellable(piece.source_in + piece.length),
+    }
+    if each.joint:
+        fields["fade_in"] = tellable(length_of(each.joint))
+    if each.following:
+        fields["fade_out"] = tellable(length_of(each.following))
+    kept = ("id", "gainDb", *(() if each.joint else ("fadeIn",)), *(() if each.following else ("fadeOut",)))
+    carried = piece.carried if piece.carried.get("id") not in taken else piece.carried | {"id": None}
+    return made(Narration, carried, kept, **fields)
+
+
+def _music(piece: Piece) -> Music:
+    kept = ("duration", "mode", "duckDb", "gainDb", "fadeIn", "fadeOut")
+    start, source_in = tellable(piece.start), tellable(piece.source_in)
+    return made(Music, piece.carried, kept, source=piece.source, start=start, in_=source_in)
