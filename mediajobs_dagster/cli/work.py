@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typing_extensions import override
 
+from mediajobs_dagster import models as media
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.media import progress as media
 from mediajobs_dagster.models import Job, JobStatus
 
 if TYPE_CHECKING:
