@@ -1,8 +1,8 @@
 """The one place that hands records to whoever listens.
 
-A listener is called with every record of `records.py`, and takes those that it wants. It cannot break the work: what it
-raises is caught, logged once, and the rest goes on. A program, or another package, plugs one in without a change of this
-package: by the setting MEDIAJOBS_LISTENERS (`module:name`, with commas), or by an entry point in the group
+A listener is called with every record of `records.py`, and takes those that it wants. It cannot break the work: what
+it raises is caught and logged once, and the work goes on. A program, or another package, plugs one in without a change
+of this package: by the setting MEDIAJOBS_LISTENERS (`module:name`, with commas), or by an entry point in the group
 `mediajobs.listeners`. Either names a function that takes the settings and returns the listener.
 """
 

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
+    offers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="What this machine offers beside ffmpeg to job types that need it, with commas, such as speech.",
+    )
     celery_url: str = Field(
         default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."
     )
@@ -100,15 +104,11 @@ class Settings(BaseSettings):
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
-    sample_interval_s: float = Field(
-        default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
-    )
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that make further listeners, as module:function, with commas between them."
     )
-    offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="What this machine offers beside ffmpeg to job types that need it, with commas, such as speech.",
+    sample_interval_s: float = Field(
+        default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
     )
     console_url: str | None = Field(
         default=None, description="Address of the console, for links from Dagster to an attempt."
