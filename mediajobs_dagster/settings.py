@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     )
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="What this machine offers beside ffmpeg to job types that need it, with commas, such as speech.",
+        default=("ffmpeg",),
+        description="What this machine offers to job types that need it, with commas, such as ffmpeg,speech.",
     )
     celery_url: str = Field(
         default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."

@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
     *("errors", "cancellation", "models", "settings", "records", "listeners"),
-    *("history", "storage", "media", "resilience", "timelines", "job_types"),
+    *("history", "storage", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "orchestration", "supervisor", "definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""
