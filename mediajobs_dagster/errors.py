@@ -249,6 +249,13 @@ class DatabaseUnavailableError(MediaJobsError):
     code = "DATABASE_UNAVAILABLE"
 
 
+class DagsterVersionError(MediaJobsError):
+    """The installed Dagster is not one that mediajobs knows. Install the version that it is locked to."""
+
+    code = "DAGSTER_VERSION"
+    retryable = False
+
+
 class InternalError(MediaJobsError):
     """An exception that nobody foresaw; its traceback is in the attempt's log."""
 

@@ -11,8 +11,6 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster_shared.utils.warnings import PreviewWarning
 
 from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
 from mediajobs_dagster.attempts.totals import RunTotals
@@ -21,6 +19,7 @@ from mediajobs_dagster.job_types.base import FFMPEG, JobType
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
+from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
 from mediajobs_dagster.orchestration.observer import RunLog
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import was_terminated

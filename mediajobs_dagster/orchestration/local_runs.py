@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.dispatching import not_offered, run_request_of
+from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from celery import Celery
-from dagster_celery.make_app import make_app
 from kombu.entity import Exchange, Queue
 
 from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.internals.celery import make_app
 from mediajobs_dagster.settings import Settings
 
 EXECUTE_RUN = "execute_run"

@@ -11,14 +11,21 @@ from typing import Any, Self
 
 import dagster as dg
 from celery.states import PENDING, READY_STATES
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._serdes import ConfigurableClassData
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 from redis.exceptions import RedisError
 from typing_extensions import override
 
 from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, app_arguments, queue_name, queue_named
+from mediajobs_dagster.orchestration.internals.celery import (
+    DAGSTER_CELERY_QUEUE_TAG,
+    DAGSTER_CELERY_TASK_ID_TAG,
+    CeleryRunLauncher,
+)
+from mediajobs_dagster.orchestration.internals.core import (
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    LaunchRunContext,
+    WorkerStatus,
+)
 from mediajobs_dagster.settings import Settings
 
 _log = logging.getLogger(__name__)
