@@ -25,6 +25,15 @@ FLOORS: tuple[str, ...] = (
 CLOSED: dict[str, tuple[str, ...]] = {
     "history": ("settings",),
     "storage": ("settings", "history"),
+    # Of the storage, what takes secrets out of text.
+    "services": (
+        *("history", "listeners"),
+        *(
+            f"storage.{path.stem}"
+            for path in (PACKAGE / "storage").glob("*.py")
+            if path.stem not in ("redaction", "__init__")
+        ),
+    ),
     "timelines": ("settings", "media", "resilience", "listeners"),
     # A planner knows the values that a command and a picture are, and nothing that runs ffmpeg.
     "job_types": tuple(
@@ -47,6 +56,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "boto3": ("storage",),
     "botocore": ("storage",),
     "s3transfer": ("storage",),
+    "urllib3": ("services",),
     "click": ("cli",),
     "opentimelineio": ("timelines",),
 }

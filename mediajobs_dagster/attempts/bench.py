@@ -28,6 +28,11 @@ class AttemptBench:
     on_progress: Callable[[float | None], None] = lambda _: None
     _clients: dict[type[ServiceClient], ServiceClient] = field(default_factory=dict[type[ServiceClient], ServiceClient])
 
+    def close(self) -> None:
+        """The step is over: its clients give back what they hold."""
+        for client in self._clients.values():
+            client.close()
+
     def check(self) -> None:
         self.cancellation.check()
         self.deadline.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -106,7 +107,8 @@ class StepMaker:
             on_progress=lambda done: self.meter.within(STEPS, None if done is None else begin + share * done),
         )
         bench.check()
-        step.work(bench)
+        with closing(bench):
+            step.work(bench)
         bench.check()  # work that did not look at its bench is over time, or unwanted, all the same
 
 

@@ -1,1 +1,1 @@
-"""Clients of outside services: the only part that speaks to other machines, but for storage and databases."""
+"""Outside services: the only folder that speaks to the outside world. A step of a job asks its bench for a client."""

@@ -1,4 +1,4 @@
-"""What every client of an outside service is made from."""
+"""What every client of an outside service is given, and how it is opened."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from mediajobs_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """What a client works within."""
+    """What a client of a service works within."""
 
     settings: Settings
     cancellation: Cancellation
+    """Ends every call at once, with the error that the work was cancelled with."""
     deadline: Deadline
+    """Ends every call with DeadlineError when it is over."""
     record: Callable[[ServiceCall], None]
-    """Called exactly once for each call, before anything leaves it."""
+    """Told of each call exactly once, before its result or its error is handed on. Called from any thread."""
 
 
 class ServiceClient(ABC):
-    """A client of an outside service. A job type asks its bench for one by its class."""
+    """Speaks to one outside service. Safe to use from several threads of one attempt."""
 
     @classmethod
     @abstractmethod
     def open(cls, context: ServiceContext) -> Self:
-        """A client that works within `context`."""
+        """A client that works within `context`. Nothing is asked of the service yet."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the client holds, such as open connections."""
