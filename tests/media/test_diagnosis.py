@@ -22,10 +22,18 @@ SAVED = [
     ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "OUT_OF_MEMORY"),
     ("[error] Something new", 1, "FFMPEG_FAILED"),
     ("", 1, "FFMPEG_FAILED"),
-    ("[info] Exiting normally, received signal 15.", 255, "FFMPEG_KILLED"),
+    ("[out#0/mp4 @ 0x1] [fatal] Output file does not contain any stream", 1, "INPUT_NO_VIDEO"),
+    *(
+        (f"[info] Exiting normally, received signal {number}.", 255, "FFMPEG_KILLED")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
+    ),
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
     ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
-    ("[error] Cannot allocate memory", -signal.SIGABRT, "OUT_OF_MEMORY"),
+    *(
+        ("[error] Cannot allocate memory", -number, "OUT_OF_MEMORY")
+        for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+    ),
+    ("[error] Cannot allocate memory", -signal.SIGKILL, "FFMPEG_KILLED"),
 ]
 
 
@@ -45,6 +53,9 @@ def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
         ("[tcp @ 0x1] [error] Failed to resolve hostname bucket.s3", "STORAGE_UNAVAILABLE"),
         ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection timed out", "STORAGE_UNAVAILABLE"),
         ("[mov @ 0x1] [error] moov atom not found", "INPUT_TRUNCATED"),
+        # What the storage refused explains what ffmpeg made of it.
+        ("[https @ 0x1] [warning] HTTP error 404 Not Found\n[mov @ 0x1] [error] moov atom not found", "STORAGE_MISSING"),
+        ("[https @ 0x1] [warning] HTTP error 403 Forbidden\n[error] a: Invalid data found when", "STORAGE_DENIED"),
     ],
 )
 def test_last_words_about_a_remote_input(stderr: str, code: str) -> None:
