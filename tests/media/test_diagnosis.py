@@ -54,7 +54,10 @@ def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
         ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection timed out", "STORAGE_UNAVAILABLE"),
         ("[mov @ 0x1] [error] moov atom not found", "INPUT_TRUNCATED"),
         # What the storage refused explains what ffmpeg made of it.
-        ("[https @ 0x1] [warning] HTTP error 404 Not Found\n[mov @ 0x1] [error] moov atom not found", "STORAGE_MISSING"),
+        (
+            "[https @ 0x1] [warning] HTTP error 404 Not Found\n[mov @ 0x1] [error] moov atom not found",
+            "STORAGE_MISSING",
+        ),
         ("[https @ 0x1] [warning] HTTP error 403 Forbidden\n[error] a: Invalid data found when", "STORAGE_DENIED"),
     ],
 )

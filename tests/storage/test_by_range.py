@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -186,6 +187,20 @@ def test_an_address_is_good_as_long_as_its_reader(served: Served) -> None:
     assert served.refused() == 404
     served.opened = RangeReader.open(served.server, served.storage, served.folder, served.operations.append)
     served.reader = served.opened.__enter__()
+
+
+def test_what_was_read_is_accounted_for_at_the_end(served: Served) -> None:
+    """Of a reader who never asked for an account, and whatever ended its work."""
+    for error in (None, KeyboardInterrupt()):
+        operations: list[StorageOp] = []
+        with (
+            pytest.raises(KeyboardInterrupt) if error else nullcontext(),
+            RangeReader.open(served.server, served.storage, served.folder, operations.append) as reader,
+        ):
+            reader.read_at(reader.address(served.stat, "other"), 0, 10)
+            if error:
+                raise error
+        assert [(operation.op, operation.bytes) for operation in operations] == [("range_read", 64 * 1024)]
 
 
 def test_another_content_is_not_mixed_in(served: Served, make_file: MakeFile) -> None:
