@@ -48,6 +48,7 @@ SAVED = [
         (f"[info] Exiting normally, received signal {number}.", 255, "FFMPEG_KILLED")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
     ),
+    ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
     ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
     *(
@@ -111,6 +112,10 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
     """The line that says why is found among those that only say that it failed."""
     text = "[info] a\n[fc @ 0x1] [error] No such filter: 'x'\n[fatal] Error opening output files: no\n[info] b"
     assert last_words(text) == "No such filter: 'x'"
+    for hollow in ("Error opening input files: no", "Error opening input file a.", "Conversion failed!", "Terminating"):
+        assert last_words(f"[error] Why\n[fatal] {hollow}") == "Why"
+    assert last_words("[fatal] Nothing was written into output file\n[fatal] Why\n[info] b") == "Why"
+    assert last_words("[info] a\n \n") == "a"
     assert last_words("") == "nothing"
 
 
@@ -120,12 +125,17 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         (Faults(), 1.5, 3.0, 45, None),  # shorter without a complaint: not judged here
         (Faults(cut_off=1), 1.5, 3.0, 45, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), 2.9, 3.0, 87, None),  # next to nothing is missing
+        (Faults(cut_off=1), 2.5, 3.0, 75, None),
+        (Faults(cut_off=1), 2.0, 2.75, 75, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), None, 3.0, 0, None),
         (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
+        (Faults(bad_pictures=5), 3.0, 3.0, 5, "INPUT_CORRUPT"),
         (Faults(bad_pictures=9), 3.0, 3.0, 90, None),
         (Faults(bad_pictures=10), 3.0, 3.0, 90, "INPUT_CORRUPT"),
         (Faults(bad_sounds=10), 3.0, 3.0, 0, None),
         (Faults(bad_sounds=20), 3.0, 3.0, 0, "INPUT_CORRUPT"),
+        (Faults(bad_sounds=5), None, 3.0, 0, "INPUT_CORRUPT"),
+        (Faults(bad_sounds=5), 0.0, 3.0, 0, "INPUT_CORRUPT"),
     ],
 )
 def test_an_input_is_judged_after_a_good_end(

@@ -41,6 +41,8 @@ _CLAUSES = ("where", "order_by", "having", "limit")
 """Methods of a query that it would run without."""
 _TERMS = (*_CLAUSES, "and_", "or_")
 """What takes conditions that may be left out one by one."""
+_PATH = re.compile(r"(path|folder|root|home|unborn|url)$", re.IGNORECASE)
+"""What is joined with something by `/` or `+` rather than divided."""
 _SKIPPED_FIELDS = ("annotation", "returns", "decorator_list")
 
 
@@ -111,7 +113,7 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.stmt, ast.AST
                 yield "condition dropped", node, _without(node, "values", number)
         case ast.UnaryOp(op=ast.Not()):
             yield "not dropped", node, node.operand
-        case ast.BinOp() | ast.AugAssign() if type(node.op) in _OPERATORS and not _joins_text(node):
+        case ast.BinOp() | ast.AugAssign() if type(node.op) in _OPERATORS and not _joins(node):
             yield "arithmetic", node, _with(node, "op", None, _OPERATORS[type(node.op)][0]())
         case ast.Constant():
             for value in _constants(node.value):
@@ -135,9 +137,10 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.stmt, ast.AST
         yield "statement removed", node, ast.Pass()
 
 
-def _joins_text(node: ast.BinOp | ast.AugAssign) -> bool:
+def _joins(node: ast.BinOp | ast.AugAssign) -> bool:
     parts = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.value,)
-    return any(isinstance(part, ast.JoinedStr | ast.Constant) and not _is_number(part) for part in parts)
+    is_text = any(isinstance(part, ast.JoinedStr | ast.Constant) and not _is_number(part) for part in parts)
+    return is_text or (isinstance(node.op, ast.Div | ast.Add) and bool(_PATH.search(ast.unparse(parts[0]))))
 
 
 def _is_number(node: ast.expr) -> bool:
