@@ -103,3 +103,10 @@ def test_what_is_under_way_or_over_is_left_alone(history: History, settings: Set
     (lost,) = recover(history, settings, All(RunState.GONE)).lost
     assert lost.job.id == claim.job.id
     assert [history.attempts.get(each.id).status for each in (over, jobless)] == [over.status, jobless.status]
+
+
+def test_all_attempts_of_a_dead_run_are_found_at_once(history: History, settings: Settings) -> None:
+    """A machine may have had more of them under way than a page of the history has."""
+    for _ in range(101):
+        claimed(history)
+    assert len(recover(history, settings, All(RunState.GONE)).lost) == 101

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from mediajobs_dagster.attempts.observer import Observer
@@ -149,9 +153,28 @@ def test_strange_files_are_left_alone(tmp_path: Path) -> None:
     """A scratch folder that was pointed at the wrong place loses nothing."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "notes.txt").touch()
+    (tmp_path / "worker-notes.txt").touch()
     with open_scratch(tmp_path):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"thesis", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis", "notes.txt", "worker-notes.txt"}
+
+
+def test_nothing_of_a_worker_stays_open(tmp_path: Path) -> None:
+    """Neither its own lock, which is for this user alone, nor those of the folders that it swept."""
+    before = psutil.Process().num_fds()
+    (tmp_path / "worker-dead").mkdir()
+    with open_scratch(tmp_path):
+        (lock,) = tmp_path.glob("worker-*/.lock")
+        assert lock.stat().st_mode & 0o077 == 0
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_folder_that_somebody_else_removed_is_no_fault(tmp_path: Path) -> None:
+    """An attempt's, or the worker's whole."""
+    with open_scratch(tmp_path) as scratch:
+        with scratch.attempt_folder("one") as folder:
+            folder.rmdir()
+        shutil.rmtree(folder.parent)
 
 
 def test_a_scratch_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
@@ -187,6 +210,32 @@ def test_idle_sources_make_room(tmp_path: Path) -> None:
             assert not idle.exists()
             assert partial.exists()
             assert all(path.exists() for path in needed)
+
+
+def test_what_fits_to_the_byte_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a byte more does not, of which the figures tell; nothing that is idle goes before it has to."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
+    with open_scratch(tmp_path, reserve_mb=4) as scratch:
+        with scratch.attempt_folder("done") as gone:
+            idle = scratch.link_source(gone, "idle")
+            idle.touch()
+        scratch.require(6 << 20, "making it")
+        assert idle.exists()
+        with pytest.raises(DiskFullError, match="has 10 MiB free, and making it needs 6 MiB with 4 MiB"):
+            scratch.require((6 << 20) + 1, "making it")
+        assert not idle.exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_for_a_folder_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """No setting is at fault then, and the job is tried again."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DiskFullError):
+        Scratch.open(tmp_path, reserve_mb=0)
 
 
 class Peeks(Observer):

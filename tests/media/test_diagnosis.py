@@ -128,6 +128,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         (Faults(cut_off=1), 2.5, 3.0, 75, None),
         (Faults(cut_off=1), 2.0, 2.75, 75, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), None, 3.0, 0, None),
+        (Faults(cut_off=1), 1.5, None, 45, None),
         (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
         (Faults(bad_pictures=5), 3.0, 3.0, 5, "INPUT_CORRUPT"),
         (Faults(bad_pictures=9), 3.0, 3.0, 90, None),
@@ -139,7 +140,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
     ],
 )
 def test_an_input_is_judged_after_a_good_end(
-    faults: Faults, out: float | None, expected: float, frames: int, code: str | None
+    faults: Faults, out: float | None, expected: float | None, frames: int, code: str | None
 ) -> None:
     """What ffmpeg shrugged off refuses a file only if it is much."""
     refusal = diagnose_success(faults, out_seconds=out, expected_seconds=expected, frames=frames)

@@ -6,6 +6,7 @@ import http.client
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 import urllib.error
@@ -401,6 +402,19 @@ def test_a_server_that_is_closed_serves_nothing(served: Served) -> None:
     answer = connection.getresponse()
     assert answer.status == 404
     connection.close()
+
+
+def test_a_server_that_is_closed_leaves_nothing_and_may_start_again(served: Served) -> None:
+    """Its port is free and its thread has ended; who asks for an address later gets one that is good."""
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "range-server")
+    where = urlsplit(served.address)
+    served.server.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((where.hostname, where.port), timeout=60)
+    served.address = served.reader.address(served.stat, "again")
+    assert served.get("bytes=0-9")[1] == served.content[:10]
 
 
 # --- around a command -------------------------------------------------------------------------------------------------
