@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -69,7 +69,8 @@ class Targets:
         name = module.removeprefix(f"{PACKAGE}/")
         folder, _, file = name.rpartition("/")
         own = f"tests/{folder}/test_{file}"
-        matching = self.tests.get(name) or ([own] if (PROJECT / own).exists() else [f"tests/{folder}"])
+        by_name = [own] if (PROJECT / own).exists() else None
+        matching = self.tests.get(name) or by_name or self.tests.get(folder) or [f"tests/{folder}"]
         return matching, self.wider.get(folder.partition("/")[0], ())
 
 
@@ -146,14 +147,13 @@ class Trial:
     targets: Targets
     trees: SimpleQueue[Tree]
     is_wide: bool
-    _killers: dict[str, dict[str, None]] = field(default_factory=dict)
+    _killers: dict[str, list[str]] = field(default_factory=dict)
     """By module, the tests that found a fault in it. They are asked first."""
 
     def check(self, modules: Sequence[str]) -> None:
         """Exit unless the tests of the modules pass without a fault."""
-        sets = {tuple(self.targets.of(module)[number]) for module in modules for number in range(1 + self.is_wide)}
         tree = self.trees.get()
-        session = tree.test(sorted({test for tests in sets for test in tests}))
+        session = tree.test(sorted({test for module in modules for test in self.targets.of(module)[0]}))
         self.trees.put(tree)
         print(f"Without a fault the tests take {session.seconds:.0f} s.", flush=True)
         if session.code:
@@ -162,24 +162,35 @@ class Trial:
     def is_killed(self, mutant: Mutant) -> bool:
         """Whether a test finds the fault."""
         matching, wider = self.targets.of(mutant.path)
-        killers = self._killers.setdefault(mutant.path, {})
         tree = self.trees.get()
         tree.put(mutant.path, mutant.source)
         try:
-            for tests in ([*list(killers)[:_ASKED_FIRST], *matching], wider if self.is_wide else ()):
-                session = tree.test(tests) if tests else None
-                if session and session.code:
-                    if session.failed and "::" in session.failed:
-                        self._killers[mutant.path] = {session.failed: None, **killers}
-                    said = session.failed or session.output.strip().splitlines()[-1:]
-                    print(f"killed    {mutant.path}:{mutant.line} {mutant.kind}, {session.seconds:.0f} s: {said}")
-                    return True
+            session = tree.test([*self._killers.get(mutant.path, [])[:_ASKED_FIRST], *matching])
+            if not session.code and wider and self.is_wide:
+                session = tree.test(wider)
+                tree.put(mutant.path, mutant.before)
+                if session.code and session.failed and tree.test([session.failed]).code:
+                    print(f"{session.failed} fails without a fault too, and does not count.")
+                    session = replace(session, code=0)
+            if session.code and not session.failed:
+                # A module that cannot be imported fails every test; so does an environment that is broken.
+                tree.put(mutant.path, mutant.before)
+                if tree.test([*matching, "--collect-only"]).code:
+                    sys.exit(f"The tests cannot be asked:\n{session.output}")
         finally:
             tree.put(mutant.path, mutant.before)
             self.trees.put(tree)
-            sys.stdout.flush()
-        print(f"SURVIVED  {mutant.path}:{mutant.line} {mutant.kind}\n{mutant.diff}", flush=True)
-        return False
+        if session.failed and "::" in session.failed:
+            known = self._killers.get(mutant.path, [])
+            self._killers[mutant.path] = list(dict.fromkeys([session.failed, *known]))
+        place = f"{mutant.path}:{mutant.line} {mutant.kind}"
+        if session.code:
+            how = session.failed or "pytest did not come to any test"
+            hung = ", which hung" if "Timeout (>" in session.output else ""
+            print(f"killed    {place}, {session.seconds:.0f} s: {how}{hung}", flush=True)
+        else:
+            print(f"SURVIVED  {place}\n{mutant.diff}", flush=True)
+        return bool(session.code)
 
 
 def equivalents() -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], str]:
