@@ -294,7 +294,7 @@ class _Attempt:
 
         for output, info in zip(plan.outputs, verified, strict=True):
             path = folder / output.filename
-            digest = sha256_of(path)
+            digest = sha256_of(path, self.cancellation.check)
             stat = storage.put(path, output.key, content_type=output.content_type, on_bytes=count)
             self.recorder.outputs.append(OutputRecord(key=output.key, bytes=stat.bytes, sha256=digest, media_info=info))
             published.append(stat)
