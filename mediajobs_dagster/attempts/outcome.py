@@ -97,7 +97,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     uploads = _result_uploads(claim, worker, manifest, ending) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     # As it is on record: redacted, for listeners print it.
-    error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
+    error = ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, recorder, manifest, ending, children)
     jobs, ended = worker.history.jobs, verdict
     is_written = _patiently(

@@ -19,6 +19,7 @@ from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.exports import Exports, Requested
@@ -556,3 +557,5 @@ def test_a_source_that_is_replaced_in_mid_render(
     assert outcome.error is not None
     assert (outcome.error.code, outcome.verdict.status) == ("TIMELINE_INVALID", JobStatus.DEAD)
     assert "$.track[0]." in outcome.error.message  # of 60 s there is no second 80
+    assert isinstance(outcome.error, TimelineError)
+    assert [fault["path"] for fault in outcome.error.faults] == ["$.track[0].out"]
