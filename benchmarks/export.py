@@ -40,7 +40,7 @@ from mediajobs_dagster.job_types.base import Capabilities, Material, Source
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_export.export import VideoExport
 from mediajobs_dagster.media.tools import find_tools
-from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.models import JsonObject, new_id
 from mediajobs_dagster.storage import open_storage
 from tests.servers.s3 import running_s3
 
@@ -108,7 +108,7 @@ class Exported:
             if upload.media_info
         }
         job = self.bench.history.jobs.get(self.job_id)
-        material = Material(job, sources, self.prepared.timeline.to_json(), Capabilities())
+        material = Material(job, sources, self.prepared.timeline.to_json(), Capabilities(), new_id())
         for file in EXPORT.plan(material, EXPORT.parse({})).files:
             (folder / file.name).write_bytes(file.content(folder))
         return folder

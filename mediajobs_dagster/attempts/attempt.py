@@ -134,7 +134,8 @@ class _Attempt:
                     for read, info in zip(inputs.read, infos, strict=True)
                 }
                 document = subject.document if isinstance(subject, Timeline) else None
-                plan = job_type.plan(Material(job, sources, document, capabilities_of(self.runner)), params)
+                capabilities, attempt_id = capabilities_of(self.runner), self.claim.attempt.id
+                plan = job_type.plan(Material(job, sources, document, capabilities, attempt_id), params)
                 recorder.notes.extend(plan.notes)
                 made = ", ".join(output.key for output in plan.outputs)
                 self.worker.scratch.require(plan.scratch_bytes or inputs.bytes, f"making {made}")

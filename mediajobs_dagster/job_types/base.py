@@ -193,6 +193,8 @@ class Material:
     timeline: JsonObject | None = None
     """The subject, where it is a timeline."""
     capabilities: Capabilities = field(default_factory=Capabilities)
+    attempt_id: str = ""
+    """The attempt that the plan is for. The key of an output that becomes an upload is built of it."""
 
     @property
     def primary(self) -> Source:
@@ -267,9 +269,12 @@ class JobType(ABC):
     def has_made(self, key: str) -> bool:
         """Whether a key is one under which jobs of this type publish."""
 
-    def result_keys(self, job: Job) -> tuple[str, ...]:
-        """The keys of that job's outputs that become uploads: nobody needs them unless the job succeeds."""
-        del job
+    def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
+        """The keys of the outputs of one attempt at a job that become uploads.
+
+        No other attempt publishes under them, so they can be removed at any time when the attempt came to nothing.
+        """
+        del job, attempt_id
         return ()
 
     @abstractmethod

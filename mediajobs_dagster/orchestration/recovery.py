@@ -38,8 +38,9 @@ def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
     run_states = _DagsterRunStates(instance, timedelta(seconds=parts.settings.lease_s))
     recovered = recover(parts.history, parts.settings, run_states)
     sweep(parts.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
+    for claim in recovered.over:
+        withdraw(claim, parts.registry, parts.history, lambda: open_storage(parts.settings))
     for claim in recovered.lost:
-        withdraw(claim.job, parts.registry, parts.history, lambda: open_storage(parts.settings))
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)
