@@ -15,7 +15,18 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "models", "settings", "history", "storage", "media", "resilience", "timelines", "job_types"),
+    *(
+        "errors",
+        "models",
+        "settings",
+        "side_by_side",
+        "history",
+        "storage",
+        "media",
+        "resilience",
+        "timelines",
+        "job_types",
+    ),
     *("attempts", "intake", "orchestration", "supervisor", "definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""

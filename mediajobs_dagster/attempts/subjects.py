@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from mediajobs_dagster.errors import StorageMissingError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import SOURCE, JobType, SourceUse, SubjectKind
 from mediajobs_dagster.models import Subject, Upload
@@ -71,11 +70,3 @@ def inputs_of(job_type: JobType, subject: Subject, history: History, storage: St
         read.append(AttemptSource(upload, reading, content, SOURCE if single else f"{SOURCE}_{number}"))
     etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in read})
     return Inputs(subject, tuple(read), etag)
-
-
-def current_etag(job_type: JobType, subject: Subject, history: History, storage: Storage) -> str | None:
-    """Names the content that a job would read now; None where some of it is gone."""
-    try:
-        return inputs_of(job_type, subject, history, storage).etag
-    except StorageMissingError:
-        return None

@@ -76,17 +76,19 @@ def test_a_run_killed_after_its_last_attempt_is_closed(
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_by_hand_may_look_for_its_work_for_some_minutes(
+def test_a_run_by_hand_may_look_for_its_work_as_long_as_it_says_so(
     dagster_platform: DagsterPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It asks the storage about every subject of its day before it holds a job."""
+    """Before it holds a job it asks the storage about every subject of its day, for an hour if need be."""
     platform = dagster_platform
     run = make_run(platform, dg.DagsterRunStatus.STARTED)
-    later(monkeypatch, timedelta(minutes=9))
+    searching = {"mediajobs/searching_at": f"{time.time() + 3600:.3f}"}
+    platform.instance.add_run_tags(run.run_id, searching)
+    later(monkeypatch, timedelta(minutes=61))
     recover_runs(platform.parts, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
 
-    later(monkeypatch, timedelta(minutes=11))
+    later(monkeypatch, timedelta(minutes=63))
     recover_runs(platform.parts, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
