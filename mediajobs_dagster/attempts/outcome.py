@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.worker import Worker
@@ -98,7 +99,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     # As it is on record: redacted, for listeners print it.
     error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
-    row = _row(claim, recorder, manifest, ending, children)
+    row = _row(claim, worker, recorder, manifest, ending, children)
     jobs, ended = worker.history.jobs, verdict
     is_written = _patiently(
         worker,
@@ -158,7 +159,14 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
             return worker.retry.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
 
 
-def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, children: list[NewJob]) -> Attempt:
+def _row(
+    claim: Claim,
+    worker: Worker,
+    recorder: Recorder,
+    manifest: Manifest,
+    ending: Ending,
+    children: list[NewJob],
+) -> Attempt:
     metrics = manifest.metrics
     error = manifest.errors[-1] if manifest.errors else None
     return claim.attempt.model_copy(
@@ -172,6 +180,7 @@ def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, c
             "bytes_out": metrics.s3_bytes_out,
             "cpu_seconds": recorder.cpu_seconds,
             "max_rss_mb": metrics.mem_rss_mb_max,
+            **cohort_of(manifest, side_by_side=_side_by_side(claim, worker)),
             "error_code": error.code if error else None,
             "blame": error.blame if error else None,
             "error": error.message if error else None,
@@ -179,6 +188,12 @@ def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, c
             "manifest": manifest.to_json(),
         }
     )
+
+
+def _side_by_side(claim: Claim, worker: Worker) -> int | None:
+    """How many attempts of that type the worker makes at the same time; None for a type that it does not know."""
+    named = (each for each in worker.registry if each.name == claim.job.job_type)
+    return next((worker.side_by_side(job_type) for job_type in named), None)
 
 
 def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonObject | None:

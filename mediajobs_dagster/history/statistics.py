@@ -18,6 +18,7 @@ from pydantic import Field
 
 from mediajobs_dagster.history.attempts import AttemptFilter
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
 from mediajobs_dagster.history.paging import Conditions, newest_of
 from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
 from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
@@ -58,6 +59,14 @@ class StatisticsReport(Value):
     )
     output_files: int = Field(default=0, description="Files that were made.")
     output_bytes: int = Field(default=0, description="Their bytes.")
+    rtf: float | None = Field(
+        default=None, description="Media seconds / processing seconds of all attempts that have a real-time factor."
+    )
+    media_seconds: float = Field(default=0.0, description="The media seconds of these.")
+    cpu_seconds: float = Field(default=0.0, description="CPU time of all commands.")
+    bytes_in: int = Field(default=0, description="Bytes read from the storage.")
+    bytes_out: int = Field(default=0, description="Bytes written to the storage.")
+    wasted_ms: int = Field(default=0, description="Milliseconds of attempts that failed, were lost or cancelled.")
     errors: dict[str, int] = Field(description="Attempts by error code, the most frequent first.")
     stages: tuple[StageFigures, ...] = Field(
         default=(), description=f"Of the newest {_STAGE_SAMPLE} with a manifest, in order of appearance."
@@ -74,14 +83,13 @@ class _Sums:
     by_host: Counter[str] = field(default_factory=Counter[str])
     by_duration: Counter[float] = field(default_factory=Counter[float])
     """Attempts by the milliseconds that they took, or that stand for it."""
-    duration_ms: int = 0
-    output_files: int = 0
-    output_bytes: int = 0
+    sums: list[int] = field(default_factory=lambda: [0] * len(Figures._fields))
+    """What all of them add up to, as `Figures`. A list, because it is added to for every row."""
 
-    def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, sums: Sequence[Any]) -> None:
+    def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, figures: Figures) -> None:
         """Count attempts with a status and an error code in common that took `each_ms` each.
 
-        `sums` are what all of them together took, milliseconds, and made: files and their bytes.
+        `figures` are what all of them together add up to.
         """
         status, error_code = common
         self.by_status[status] += attempts
@@ -89,21 +97,26 @@ class _Sums:
             self.by_error[error_code] += attempts
         if each_ms is not None:
             self.by_duration[each_ms] += attempts
-        duration_ms, output_files, output_bytes = sums
-        self.duration_ms += int(duration_ms or 0)
-        self.output_files += int(output_files)
-        self.output_bytes += int(output_bytes)
+        for place, figure in enumerate(figures):
+            self.sums[place] += figure
 
     def report(self, stages: tuple[StageFigures, ...]) -> StatisticsReport:
         """The figures."""
+        figures = Figures(*self.sums)
         ended = sum(self.by_status[each] for each in (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST))
         return StatisticsReport(
             attempts=self.by_status.total(),
             by_status={status: self.by_status[status] for status in AttemptStatus},
             success_rate=self.by_status[AttemptStatus.SUCCESS] / ended if ended else 0.0,
             duration_ms=self._spread(),
-            output_files=self.output_files,
-            output_bytes=self.output_bytes,
+            output_files=figures.output_files,
+            output_bytes=figures.output_bytes,
+            rtf=figures.rtf_media_ms / figures.rtf_duration_ms if figures.rtf_duration_ms else None,
+            media_seconds=figures.rtf_media_ms / 1000,
+            cpu_seconds=figures.cpu_ms / 1000,
+            bytes_in=figures.bytes_in,
+            bytes_out=figures.bytes_out,
+            wasted_ms=figures.wasted_ms,
             errors=dict(sorted(self.by_error.items(), key=_most_frequent_first)),
             stages=stages,
             workers=dict(sorted(self.by_host.items(), key=_most_frequent_first)),
@@ -114,7 +127,9 @@ class _Sums:
         if not timed:
             return Spread()
         return Spread(
-            average=self.duration_ms / timed, p50=_nearest(self.by_duration, 0.50), p95=_nearest(self.by_duration, 0.95)
+            average=Figures(*self.sums).duration_ms / timed,
+            p50=_nearest(self.by_duration, 0.50),
+            p95=_nearest(self.by_duration, 0.95),
         )
 
 
@@ -161,7 +176,7 @@ def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) 
 def _add_spans(connection: sa.Connection, tally: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
     totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
     for status, error_code, duration_class, attempts, *sums in connection.execute(totals).all():
-        tally.add((status, error_code), int(attempts), duration_of(duration_class), sums)
+        tally.add((status, error_code), int(attempts), duration_of(duration_class), Figures(*map(int, sums)))
     for host, attempts in connection.execute(_sums_of(metric_hosts, filter, whole, by=("host",))).all():
         tally.by_host[host] += int(attempts)
 
@@ -181,24 +196,17 @@ def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Condition
 
 
 def _add_rows(connection: sa.Connection, tally: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
-    for status, error_code, host, duration_ms, *made in connection.execute(sa.union_all(*selects)).all():
+    for row in connection.execute(sa.union_all(*selects)).mappings():
+        duration_ms = row["duration_ms"]
         # Beside the classes of the totals an exact duration would count as one before or behind all of its class.
         each_ms = duration_ms if exact else duration_of(class_of(duration_ms))
-        tally.add((status, error_code), 1, each_ms, (duration_ms, *made))
-        if host is not None:
-            tally.by_host[host] += 1
+        tally.add((row["status"], row["error_code"]), 1, each_ms, figures_of(row))
+        if row["host"] is not None:
+            tally.by_host[row["host"]] += 1
 
 
 def _rows(table: sa.Table, conditions: Conditions) -> sa.Select[Any]:
-    columns = table.c
-    return sa.select(
-        columns.status,
-        columns.error_code,
-        columns.host,
-        columns.duration_ms,
-        columns.output_files,
-        columns.output_bytes,
-    ).where(*conditions)
+    return sa.select(*(table.c[name] for name in ("status", "error_code", "host", *SOURCES))).where(*conditions)
 
 
 def _same(table: sa.Table, filter: AttemptFilter) -> Conditions:

@@ -51,5 +51,9 @@ class Dispatcher:
         waiting = self.history.jobs.next_due([reading.job_type])
         if waiting is None or waiting > now:
             return None
-        self.history.attempts.record(skip_row(reading, now=now))
+        # Asked first, for this comes up every second while the breaker is open: to record even what is there already
+        # takes SQLite's one write lock.
+        row = skip_row(reading, now=now)
+        if not self.history.attempts.exists(row.id):
+            self.history.attempts.record(row)
         return Held(reading.reason, reading.retry_at)

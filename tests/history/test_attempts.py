@@ -25,6 +25,15 @@ def test_an_attempt_comes_back_as_it_was_recorded(history: History) -> None:
         bytes_out=7,
         cpu_seconds=0.123456,
         max_rss_mb=88.5,
+        width=3840,
+        height=2160,
+        fps=59.94,
+        video_codec="hevc",
+        media_seconds=61.25,
+        input_bytes=6_000_000_000,
+        instance_type="c7i.large",
+        threads=4,
+        side_by_side=3,
         error_code="DISK_FULL",
         blame=Blame.SYSTEM,
         error="full",
@@ -124,6 +133,14 @@ def test_each_filter_selects_its_attempts(history: History) -> None:
     assert found(AttemptFilter(since=NOON + timedelta(hours=1))) == [claim.attempt.id, other.id]
     assert found(AttemptFilter(until=NOON + timedelta(hours=1))) == [plain.id]
     assert found(AttemptFilter(job_name="other", run_id="run-1")) == []
+
+
+def test_the_latest_success_comes_with_its_result_and_without_its_manifest(history: History) -> None:
+    """Whether outputs are fresh stands in the result; a manifest is large."""
+    claim = claimed(history, subject_id="s")
+    done = ended(claim, result={"fingerprint": "f"}, manifest={"stages": []})
+    history.jobs.finish(done, job_status=JobStatus.COMPLETED)
+    assert history.attempts.latest_success(THUMB, "s") == done.model_copy(update={"manifest": None})
 
 
 def test_the_latest_success_is_of_that_subject_and_type(history: History) -> None:

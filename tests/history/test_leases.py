@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -37,6 +37,17 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
         assert job.lease_expires_at == NOON + timedelta(seconds=60)
         assert job.status is JobStatus.QUEUED
         assert job == history.jobs.get(job.id)
+
+
+def test_a_dispatch_never_mixes_days(history: History) -> None:
+    """There is room for all of them, but the run has one partition, and that is one day."""
+    days = [DAY, DAY + timedelta(days=1), DAY]
+    history.jobs.enqueue([a_new_job(subject_day=day) for day in days], now=NOON)
+    sizes: dict[date, int] = {}
+    while dispatch := history.jobs.assign(THUMB, limit=10, lease_s=60, now=NOON):
+        assert {job.subject_day for job in dispatch.jobs} == {dispatch.subject_day}
+        sizes[dispatch.subject_day] = len(dispatch.jobs)
+    assert sizes == {days[0]: 2, days[1]: 1}
 
 
 def test_jobs_that_are_not_due_are_left_alone(history: History) -> None:
@@ -218,6 +229,16 @@ def test_lost_has_a_limit_and_the_longest_lost_first(history: History) -> None:
     claims = [claimed(history, now=NOON + timedelta(seconds=number)) for number in range(3)]
     found = history.jobs.lost(NOON + timedelta(hours=1), limit=2)
     assert [claim.job.id for claim in found] == [claim.job.id for claim in claims[:2]]
+
+
+def test_who_is_lost_longest_is_told_by_the_lease_and_not_by_the_age_of_the_job(history: History) -> None:
+    """The oldest job may have been kept by its worker for longer than the others."""
+    claims = [claimed(history, now=NOON) for _ in range(4)]
+    for claim, minutes in zip(claims, (4, 2, 3, 1), strict=True):
+        assert claim.job.dispatch_id is not None
+        history.jobs.renew(claim.job.dispatch_id, lease_s=60 * minutes, now=NOON)
+    found = history.jobs.lost(NOON + timedelta(hours=1), limit=3)
+    assert [claim.job.id for claim in found] == [claims[place].job.id for place in (3, 1, 2)]
 
 
 def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:

@@ -63,8 +63,25 @@ def expected_of(attempts: list[Attempt]) -> dict[str, Any]:
         "p95": percentile(0.95),
         "output_files": len(outputs),
         "output_bytes": sum(output["bytes"] for output in outputs),
+        **expected_costs_of(attempts),
         "errors": Counter(attempt.error_code for attempt in attempts if attempt.error_code),
         "workers": Counter(attempt.host for attempt in attempts if attempt.host),
+    }
+
+
+def expected_costs_of(attempts: list[Attempt]) -> dict[str, Any]:
+    """What the attempts cost, to the millisecond each."""
+    timed = [each for each in attempts if each.rtf is not None and each.media_seconds is not None]
+    media_ms = sum(round((each.media_seconds or 0.0) * 1000) for each in timed)
+    processing_ms = sum(each.duration_ms or 0 for each in timed)
+    nothing = (AttemptStatus.FAILURE, AttemptStatus.LOST, AttemptStatus.CANCELLED)
+    return {
+        "rtf": media_ms / processing_ms if processing_ms else None,
+        "media_seconds": media_ms / 1000,
+        "cpu_seconds": sum(round((each.cpu_seconds or 0.0) * 1000) for each in attempts) / 1000,
+        "bytes_in": sum(each.bytes_in or 0 for each in attempts),
+        "bytes_out": sum(each.bytes_out or 0 for each in attempts),
+        "wasted_ms": sum(each.duration_ms or 0 for each in attempts if each.status in nothing),
     }
 
 
@@ -114,6 +131,11 @@ class Story:
             "error_code": self.chance.choice(CODES) if status is not AttemptStatus.SUCCESS else None,
             "duration_ms": self.chance.choice((None, 0, round(10 ** self.chance.uniform(0, 7)))),
             "result": {"outputs": outputs} if outputs else None,
+            "rtf": 2.0 if self.chance.random() < 0.6 else None,
+            "media_seconds": self.chance.choice((None, self.chance.uniform(0, 9000))),
+            "cpu_seconds": self.chance.choice((None, self.chance.uniform(0, 9000))),
+            "bytes_in": self.chance.choice((None, self.chance.randrange(10**12))),
+            "bytes_out": self.chance.choice((None, self.chance.randrange(10**12))),
         }
 
     def record(self) -> None:
