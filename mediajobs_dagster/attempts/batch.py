@@ -27,19 +27,19 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
     What is left when it is interrupted is given back to the queue, or called off with the run.
     """
     totals = RunTotals()
-    settings, jobs = worker.settings, worker.history.jobs
+    settings, leases = worker.settings, worker.history.leases
     listener = OneAtATime(observer)
     try:
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
             # The lease ran while the run was started. And the answer tells how many jobs there are at most, so that
             # nobody has to ask for one more to learn that there is none.
-            assigned = jobs.renew(dispatch_id, lease_s=settings.lease_s)
+            assigned = leases.renew(dispatch_id, lease_s=settings.lease_s)
             left = iter(assigned)
 
             def attempt_next() -> bool:
                 if next(left, None) is None:
                     return False
-                claim = jobs.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
+                claim = leases.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
@@ -50,10 +50,10 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
             AttemptThreads(size, attempt_next, heartbeat.end_all).run()
     except BaseException:
         if worker.after_interrupt() is JobStatus.CANCELLED:
-            jobs.cancel_assigned(dispatch_id)
+            leases.cancel_assigned(dispatch_id)
         raise
     finally:
-        jobs.release(dispatch_id)
+        leases.release(dispatch_id)
     return totals
 
 

@@ -100,10 +100,10 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     # As it is on record: redacted, for listeners print it.
     error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, worker, recorder, manifest, ending, children)
-    jobs, ended = worker.history.jobs, verdict
+    history, ended = worker.history, verdict
     is_written = _patiently(
         worker,
-        lambda: jobs.finish(
+        lambda: history.leases.finish(
             row,
             job_status=ended.status,
             not_before=ended.not_before,
@@ -113,7 +113,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     )
     if not is_written:
         # It was cancelled, or given to somebody else, while this attempt was at its end.
-        verdict = Verdict(_patiently(worker, lambda: jobs.get(claim.job.id)).status)
+        verdict = Verdict(_patiently(worker, lambda: history.jobs.get(claim.job.id)).status)
     if not is_written or isinstance(ending, MediaJobsError):
         withdraw(claim.job, worker.registry, worker.history, lambda: worker.storage)
     return Outcome(claim.job, claim.attempt.id, status, verdict, manifest, error)

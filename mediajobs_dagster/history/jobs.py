@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
-from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
-from mediajobs_dagster.history.leases import Leases, check_transition, lock_job, set_job
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
 from mediajobs_dagster.history.paging import Conditions, newest_of, starting_after
 from mediajobs_dagster.history.schema import IS_FREE, job_counts, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
@@ -66,8 +67,12 @@ JobList = list[Job]
 EnqueuedList = list[Enqueued]
 
 
-class Jobs(Leases):
-    """Reads and writes the table of jobs."""
+class Jobs:
+    """What people and programs ask for. Workers get jobs from `leases.py`."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
 
     def enqueue(
         self,
@@ -116,7 +121,7 @@ class Jobs(Leases):
         """Call a job off. Raises NotFoundError, and IllegalTransitionError when it is final already.
 
         Where it is being worked on, the worker notices at its next heartbeat and ends its attempt. The lease stays
-        until then, so that the attempt of a worker that died meanwhile is found by `lost`.
+        until then, so that the attempt of a worker that died meanwhile is found by `Leases.lost`.
         """
         with self._database.write() as connection:
             job = lock_job(connection, job_id)

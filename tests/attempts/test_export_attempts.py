@@ -435,9 +435,9 @@ def test_what_a_dead_worker_published_is_withdrawn_with_its_job(platform: Platfo
     source = taken(platform, clips.landscape())
     requested = ask(platform, cuts(source, (0, 1)))
     platform.storage.put(clips.landscape(), output_key(requested.job), content_type="video/mp4")
-    dispatch = platform.history.jobs.assign(VideoExport.name, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(VideoExport.name, limit=1, lease_s=60)
     assert dispatch is not None
-    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=60)
+    claim = platform.history.leases.claim(dispatch.id, run_id="run", host="gone", lease_s=60)
     assert claim is not None
     withdraw(claim.job, platform.registry, platform.history, lambda: platform.storage)
     assert renders(platform) == [output_key(requested.job)], "it may be another worker's by now"

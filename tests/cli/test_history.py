@@ -152,9 +152,9 @@ def test_an_attempt_that_has_none_yet(mediajobs: Call, platform: Platform, clips
     upload = platform.add(clips.landscape(), THUMB)
     job = platform.job(upload, THUMB)
     assert "NOT_FOUND" in mediajobs("attempt", job.id).err
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch
-    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="here", lease_s=60)
+    assert platform.history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     answer = mediajobs("attempt", job.id)
     assert answer.code == 2
     assert "is running and has no manifest yet" in answer.err

@@ -139,7 +139,7 @@ def test_the_latest_success_comes_with_its_result_and_without_its_manifest(histo
     """Whether outputs are fresh stands in the result; a manifest is large."""
     claim = claimed(history, subject_id="s")
     done = ended(claim, result={"fingerprint": "f"}, manifest={"stages": []})
-    history.jobs.finish(done, job_status=JobStatus.COMPLETED)
+    history.leases.finish(done, job_status=JobStatus.COMPLETED)
     assert history.attempts.latest_success(THUMB, "s") == done.model_copy(update={"manifest": None})
 
 
@@ -148,10 +148,10 @@ def test_the_latest_success_is_of_that_subject_and_type(history: History) -> Non
     old, new = (claimed(history, subject_id="s", now=NOON + timedelta(hours=hour)) for hour in (0, 1))
     failed = claimed(history, subject_id="s", now=NOON + timedelta(hours=2))
     elsewhere = claimed(history, subject_id="t", now=NOON + timedelta(hours=3))
-    history.jobs.finish(ended(new), job_status=JobStatus.COMPLETED)
-    history.jobs.finish(ended(old), job_status=JobStatus.COMPLETED)
-    history.jobs.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
-    history.jobs.finish(ended(elsewhere), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(new), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(old), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    history.leases.finish(ended(elsewhere), job_status=JobStatus.COMPLETED)
     latest = history.attempts.latest_success(THUMB, "s")
     assert latest is not None
     assert latest.id == new.attempt.id

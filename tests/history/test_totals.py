@@ -150,7 +150,7 @@ class Story:
         dispatch_id, now = new_id(), self.moment()
         self.history.jobs.enqueue([job], dispatch_id=dispatch_id, lease_s=60, now=now)
         run_id = self.chance.choice(("run-1", "run-2"))
-        claim = self.history.jobs.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60, now=now)
+        claim = self.history.leases.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60, now=now)
         assert claim is not None
         return claim
 
@@ -162,7 +162,7 @@ class Story:
             self.history.jobs.cancel(claim.job.id)
         done = ended(claim, **{"error_code": None} | self.ending())
         for _ in range(self.chance.choice((1, 1, 2))):  # a worker that was thought dead ends it once more
-            self.history.jobs.finish(done, job_status=AFTER[done.status])
+            self.history.leases.finish(done, job_status=AFTER[done.status])
 
     def live(self, steps: int) -> list[Attempt]:
         for _ in range(steps):
@@ -289,17 +289,17 @@ def random_step(history: History, database: Database, chance: random.Random) -> 
             same = a_new_job(job_type=job.job_type, idempotency_key=job.idempotency_key)
             history.jobs.enqueue([same, a_new_job(job_type="third")], dispatch_id=new_id(), lease_s=60)
         case 2 | 3:
-            dispatch = history.jobs.assign(chance.choice(TYPES), limit=3, lease_s=60)
-            while dispatch and (claim := history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60)):
+            dispatch = history.leases.assign(chance.choice(TYPES), limit=3, lease_s=60)
+            while dispatch and (claim := history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)):
                 status = chance.choice(ENDINGS)
                 if chance.random() < 0.8:
-                    history.jobs.finish(
+                    history.leases.finish(
                         ended(claim, status), job_status=AFTER[status], children=[a_new_job(job_type="child")]
                     )
         case 4:
-            history.jobs.release(dispatch_id)
+            history.leases.release(dispatch_id)
         case 5:
-            history.jobs.cancel_assigned(dispatch_id)
+            history.leases.cancel_assigned(dispatch_id)
         case 6 if job:
             with pytest.raises(IllegalTransitionError) if job.status.is_final else nullcontext():
                 history.jobs.cancel(job.id)
@@ -336,9 +336,9 @@ def test_counts_stay_right_among_many_writers(history: History, database: Databa
         for _ in range(15):
             batch = [a_new_job(job_type=name) for name in chance.sample(TYPES, 2)]
             history.jobs.enqueue(batch, dispatch_id=(dispatch := new_id()), lease_s=60)
-            while claim := history.jobs.claim(dispatch, run_id=None, host=f"h-{seed}", lease_s=60):
+            while claim := history.leases.claim(dispatch, run_id=None, host=f"h-{seed}", lease_s=60):
                 children = [a_new_job(job_type=name) for name in chance.sample(TYPES, 2)]
-                history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED, children=children)
+                history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED, children=children)
             if chance.random() < 0.3:
                 fold(database, limit=50)
 

@@ -135,7 +135,7 @@ def test_a_run_that_a_worker_took_and_did_not_start_is_given_up(
     platform = open_dagster(lease_s=30)
     platform.add(clips.landscape(), THUMB)
     (request,) = platform.requests(f"dispatch_{THUMB}")
-    platform.history.jobs.renew(request.tags["mediajobs/dispatch"], lease_s=0)
+    platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0)
     taken = {"mediajobs/taken_at": f"{time.time() - ago_s:.3f}"}
     run = make_run(platform, dg.DagsterRunStatus.STARTING, **request.tags, **taken)
     assert recover_runs(platform.parts, platform.instance).released == released

@@ -128,10 +128,10 @@ def test_a_half_open_breaker_lets_one_job_through_at_a_time(history: History) ->
     held = dispatcher.next(THUMB, batch_size=5, now=LATER)
     assert isinstance(held, Held)
     assert "probe job is under way" in held.reason
-    claim = history.jobs.claim(probe.id, run_id=None, host="h", lease_s=60, now=LATER)
+    claim = history.leases.claim(probe.id, run_id=None, host="h", lease_s=60, now=LATER)
     assert claim is not None
     assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Held)
-    history.jobs.finish(ended(claim, completed_at=LATER), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(claim, completed_at=LATER), job_status=JobStatus.COMPLETED)
     batch = dispatcher.next(THUMB, batch_size=5, now=LATER)  # its success closed the breaker
     assert isinstance(batch, Dispatch)
     assert len(batch.jobs) == 2
@@ -154,4 +154,4 @@ def test_of_many_dispatchers_in_the_same_instant_one_gets_the_probe_job(
             [probe] = [answer for answer in answers if isinstance(answer, Dispatch)]
             assert len(probe.jobs) == history.jobs.active(THUMB) == 1
             assert sum(isinstance(answer, Held) for answer in answers) == RIVALS - 1
-            assert history.jobs.release(probe.id) == 1
+            assert history.leases.release(probe.id) == 1
