@@ -233,7 +233,7 @@ def _attempt_of(row: sa.RowMapping) -> Attempt:
 
 
 def _row_of(attempt: Attempt) -> dict[str, Any]:
-    outputs = _outputs_of(attempt.result)
+    outputs = outputs_of(attempt.result)
     return attempt.model_dump() | {
         "output_files": len(outputs),
         "output_bytes": sum(int(output.get("bytes") or 0) for output in outputs),
@@ -241,5 +241,6 @@ def _row_of(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _outputs_of(result: JsonObject | None) -> list[JsonObject]:
+def outputs_of(result: JsonObject | None) -> list[JsonObject]:
+    """What an attempt made, of its result."""
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]

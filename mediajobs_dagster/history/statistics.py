@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -19,10 +19,11 @@ from pydantic import Field
 from mediajobs_dagster.history.attempts import AttemptFilter
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
+from mediajobs_dagster.history.frames import Staged, stages_of
 from mediajobs_dagster.history.paging import Conditions, newest_of
 from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
 from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
-from mediajobs_dagster.models import AttemptStatus, JsonObject, Value
+from mediajobs_dagster.models import AttemptStatus, Value
 
 _STAGE_SAMPLE = 100
 """Manifests run to tens of kilobytes each: only so many are opened."""
@@ -153,8 +154,8 @@ class Statistics:
                 _add_rows(connection, tally, [_rows(job_history, filter.conditions())], exact=True)
             else:
                 _add_totals(connection, tally, filter)
-            stages = _stages(connection, filter)
-        return tally.report(_stage_figures(stages))
+            staged = _staged(connection, filter)
+        return tally.report(_stage_figures(staged))
 
 
 def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) -> None:
@@ -220,34 +221,26 @@ def _between(column: sa.Column[datetime], since: datetime | None, until: datetim
     return after if until is None else [*after, column < until]
 
 
-def _stages(connection: sa.Connection, filter: AttemptFilter) -> list[JsonObject]:
+def _staged(connection: sa.Connection, filter: AttemptFilter) -> Sequence[Staged]:
     columns = (job_history.c.id, job_history.c.created_at)
     alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
     newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
     ids = [row["id"] for row in newest]
     # The manifests whole: PostgreSQL refuses to take a JSON apart that holds a NUL anywhere, which media can bring.
-    statement = sa.select(job_history.c.manifest).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
-    manifests: list[JsonObject] = [manifest or {} for manifest in connection.scalars(statement)]
-    return [stage for manifest in manifests for stage in manifest.get("stages") or ()]
+    told = [job_history.c[name] for name in ("id", "job_id", "job_name", "status", "created_at", "manifest")]
+    statement = sa.select(*told).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
+    return cast(Sequence[Staged], connection.execute(statement).all())
 
 
-def _stage_figures(stages: list[JsonObject]) -> tuple[StageFigures, ...]:
-    if not stages:
+def _stage_figures(attempts: Sequence[Staged]) -> tuple[StageFigures, ...]:
+    if not attempts:
         return ()
-    columns = {name: [stage[name] for stage in stages] for name in ("name", "durationMs")}
-    groups: Any = _pandas().DataFrame(columns).groupby("name", sort=False)["durationMs"]
-    figures = zip(groups.count().items(), groups.mean(), groups.quantile(0.95), strict=True)
+    durations = stages_of(attempts).groupby("stage", sort=False)["duration_ms"]
+    figures = zip(durations.count().items(), durations.mean(), durations.quantile(0.95), strict=True)
     return tuple(
         StageFigures(name=str(name), count=int(count), average_ms=float(average), p95_ms=float(p95))
         for (name, count), average, p95 in figures
     )
-
-
-def _pandas() -> Any:
-    # It takes half a second to import, which a worker that needs no statistics should not pay.
-    import pandas  # pyright: ignore[reportMissingTypeStubs]  # it ships none, and what it infers is no use
-
-    return pandas
 
 
 def _nearest(counted: Counter[float], share: float) -> float:
