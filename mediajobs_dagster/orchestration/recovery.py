@@ -57,7 +57,7 @@ def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.Dags
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run, started = record.dagster_run, _moment(record.start_time)
         dispatches = tags.dispatches_of(run, parts.registry)
-        if started is None or not dispatches or parts.history.jobs.any_of(dispatches):
+        if started is None or not dispatches or parts.history.leases.any_of(dispatches):
             continue
         attempts = parts.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
         ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]
