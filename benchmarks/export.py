@@ -34,14 +34,12 @@ from benchmarks.export_passes import Passes
 from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.history import History
 from mediajobs_dagster.intake.exports import Exports, Prepared
 from mediajobs_dagster.job_types.base import Capabilities, Material, Source
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_export.export import VideoExport
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.servers.s3 import running_s3
 
 EXPORT = VideoExport()
@@ -296,8 +294,8 @@ def _bytes_read(manifest: Manifest) -> int:
 def _on_s3() -> Generator[Bench]:
     with tempfile.TemporaryDirectory() as name, running_s3(Path(name)) as server:
         settings = server.settings(server.make_bucket(), Path(name) / "home")
-        with History.open(settings.database_url) as history:
-            yield Bench(Path(name), settings, history, open_storage(settings), Registry.standard())
+        with MediaJobs(settings) as media:
+            yield Bench(Path(name), media)
 
 
 def of_fifty(bench: Bench, frames: int) -> list[Row]:

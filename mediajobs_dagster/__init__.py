@@ -1,3 +1,97 @@
-"""mediajobs runs a video product's media jobs on Dagster and explains every one of them."""
+"""mediajobs runs a video product's media jobs on Dagster and explains every one of them.
+
+The names in `__all__` are for programs of your own. Each is imported from its module when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.errors import (
+        InputError,
+        MediaJobsError,
+        NotFoundError,
+        OutputInvalidError,
+        ParametersError,
+        RequestError,
+        SettingsError,
+        StorageError,
+        TimelineError,
+    )
+    from mediajobs_dagster.history import AttemptFilter, JobFilter
+    from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger
+    from mediajobs_dagster.job_types.base import (
+        Access,
+        Child,
+        Expected,
+        JobType,
+        Lane,
+        Output,
+        Params,
+        Plan,
+        Source,
+        Step,
+        UploadJobType,
+    )
+    from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+    from mediajobs_dagster.settings import Settings
+    from mediajobs_dagster.system import MediaJobs
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Access",
+    "AttemptFilter",
+    "Child",
+    "Expected",
+    "ExportParams",
+    "InputError",
+    "JobFilter",
+    "JobLogEntry",
+    "JobLogger",
+    "JobType",
+    "Lane",
+    "MediaJobs",
+    "MediaJobsError",
+    "NotFoundError",
+    "Output",
+    "OutputInvalidError",
+    "ParametersError",
+    "Params",
+    "Plan",
+    "RequestError",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "Step",
+    "StorageError",
+    "TimelineError",
+    "UploadJobType",
+]
+
+_MODULES = {
+    "system": ("MediaJobs",),
+    "settings": ("Settings",),
+    "history": ("AttemptFilter", "JobFilter"),
+    "history.job_log": ("JobLogEntry", "JobLogger"),
+    # What a job type of your own needs.
+    "job_types.base": (
+        *("Access", "Child", "Expected", "JobType", "Lane", "Output"),
+        *("Params", "Plan", "Source", "Step", "UploadJobType"),
+    ),
+    "job_types.video_export.encoding": ("ExportParams",),
+    "errors": (
+        *("InputError", "MediaJobsError", "NotFoundError", "OutputInvalidError", "ParametersError"),
+        *("RequestError", "SettingsError", "StorageError", "TimelineError"),
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing the package must stay cheap: every command, worker and fork server does it.
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found

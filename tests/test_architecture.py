@@ -16,7 +16,8 @@ NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
     *("errors", "models", "settings", "history", "storage", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "orchestration", "supervisor", "definitions", "preload", "cli", "__main__"),
+    *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
+    *("definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""
 

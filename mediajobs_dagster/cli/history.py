@@ -8,9 +8,9 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.history import AttemptFilter, StatisticsReport, export
+from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.system import MediaJobs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,22 +61,21 @@ def history() -> None:
 @filters
 @click.pass_obj
 def export_history(
-    session: Session, form: Any, manifests: bool, output: TextIO, statuses: tuple[str, ...], **conditions: Any
+    media: MediaJobs, form: Any, manifests: bool, output: TextIO, statuses: tuple[str, ...], **conditions: Any
 ) -> None:
     """Write the attempts, the newest first, one an entry: for scripts, spreadsheets and jq."""
-    attempts = session.history.attempts.iterate(_filter(statuses, conditions), with_manifest=manifests)
-    export(attempts, form, output)
+    media.export_history(output, form, _filter(statuses, conditions), with_manifest=manifests)
 
 
 @history.command("stats")
 @filters
 @display.json_option
 @click.pass_obj
-def show_statistics(session: Session, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
+def show_statistics(media: MediaJobs, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
     """Totals, success rate, durations, files made, errors, stages and workers."""
-    report = session.history.statistics.of(_filter(statuses, conditions))
+    report = media.statistics(_filter(statuses, conditions))
     if as_json:
-        display.print_json(report.to_json())
+        display.print_json(report)
         return
     console = display.console()
     console.print(display.table(("Figure", "Value"), _figures(report), title="Attempts"))

@@ -22,8 +22,8 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.observer import RunLog
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import was_terminated
+from mediajobs_dagster.system import MediaJobs
 
 UPLOADS = "uploads"
 OUTPUT_CHECK = "every_subject_has_its_output"
@@ -50,7 +50,7 @@ def uploads_asset() -> dg.AssetSpec:
     )
 
 
-def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
+def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
     """The asset that a job type makes."""
 
     @dg.asset(
@@ -70,7 +70,7 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        totals = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
+        totals = _work(context, worker, job_type, RunLog(context.log, media.observer), force=config.force)
         fault = _fault_of_run(totals)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
@@ -114,12 +114,12 @@ def job_of(job_type: JobType) -> UnresolvedAssetJobDefinition:
     )
 
 
-def worker_resource(parts: Parts) -> dg.ResourceDefinition:
+def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
     """The worker of a run: opened when the run starts, given back when it ends."""
 
     @contextmanager
     def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
-        with Worker.open(parts.settings, parts.registry, history=parts.history) as worker:
+        with media.worker() as worker:
             yield worker
 
     return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")

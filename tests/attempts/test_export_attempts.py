@@ -18,7 +18,6 @@ from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import withdraw
-from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.exports import Exports, Requested
@@ -317,7 +316,7 @@ def test_a_day_is_rendered_again(platform: Platform, clips: Clips) -> None:
     requested = ask(platform, cuts(source, (0, 1)), params={})
     platform.work()
     (export,) = exported(platform)
-    with Worker.open(platform.settings, platform.registry) as worker:
+    with platform.media.worker() as worker:
 
         def stale(dispatch: str) -> int:
             day = requested.job.subject_day

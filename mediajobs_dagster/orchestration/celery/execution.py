@@ -20,8 +20,8 @@ from dagster._utils.interrupts import capture_interrupts
 
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.instance import open_instance
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import CALLED_OFF, was_terminated
+from mediajobs_dagster.system import MediaJobs
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Stop:
 class Executions:
     """Runs the jobs of a repository that was built before the fork; each process opens its own Dagster instance."""
 
-    parts: Parts
+    media: MediaJobs
     repository: dg.RepositoryDefinition
     stop: Stop = field(default_factory=Stop)
     _opened: tuple[int, dg.DagsterInstance] | None = None
@@ -83,7 +83,7 @@ class Executions:
         # There are none, as a rule. Those of a run that ended before it came to them need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
         if dispatch_id := run.tags.get(tags.DISPATCH):
-            jobs = self.parts.history.jobs
+            jobs = self.media.history.jobs
             called_off = ended is not None and ended.status in CALLED_OFF
             jobs.cancel_assigned(dispatch_id) if called_off else jobs.release(dispatch_id)
 
@@ -144,7 +144,7 @@ class Executions:
     @property
     def _instance(self) -> dg.DagsterInstance:
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), open_instance(self.parts.settings))
+            self._opened = (os.getpid(), open_instance(self.media.settings))
         return self._opened[1]
 
 
