@@ -19,16 +19,15 @@ from benchmarks.bare import Bench, make_clip
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.recorder import FFMPEG, Recorder
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child
-from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import AttemptStatus, HostFacts, Upload, new_trace_id
+from mediajobs_dagster.models import AttemptStatus, HostFacts, Progress, Upload, new_trace_id
 
 BUDGET = 1.01
 NEVER_S = 1e9

@@ -251,6 +251,29 @@ class FfmpegCommand(Value):
     samples: tuple[Sample, ...] = ()
 
 
+class ServiceCall(Value):
+    """One call of an outside service, with all of its tries, as it ended."""
+
+    service: str = Field(description="Which service, such as youtube.")
+    op: str = Field(description="What was asked of it, such as videos.list.")
+    target: str = Field(description="The address, without secrets.")
+    started_at: datetime
+    duration_ms: int
+    status: str = Field(description="ok, or the code of the error.")
+    tries: int = Field(default=1, description="How often it was asked, the first time included.")
+    bytes: int = Field(default=0, description="Bytes of the answer that were read.")
+    units: float | None = Field(default=None, description="What it cost in the service's own unit, where it has one.")
+
+
+class Progress(Value):
+    """How far a piece of work is."""
+
+    fraction: float | None = Field(description="From 0 to 1, never falling; None: nobody knows how much there is.")
+    speed: float | None = Field(default=None, description="Media seconds made per wall second, since the start.")
+    eta_s: float | None = Field(default=None, description="Wall seconds still to go at that speed.")
+    out_seconds: float = Field(default=0.0, description="Media seconds made so far.")
+
+
 class HostFacts(Value):
     """The machine an attempt ran on. Only its name is known of a worker that died."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediajobs_dagster.errors import SettingsError
 
@@ -85,6 +86,10 @@ class Settings(BaseSettings):
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
+    offers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="What this machine offers beside ffmpeg to job types that need it, with commas, such as speech.",
+    )
     celery_url: str = Field(
         default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."
     )
@@ -99,12 +104,20 @@ class Settings(BaseSettings):
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
+    listeners: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Functions that make further listeners, as module:function, with commas between them."
+    )
     sample_interval_s: float = Field(
         default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
     )
     console_url: str | None = Field(
         default=None, description="Address of the console, for links from Dagster to an attempt."
     )
+
+    @field_validator("listeners", "offers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

@@ -19,8 +19,7 @@ from mediajobs_dagster.attempts.recovery import RunState
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
+from mediajobs_dagster.models import Attempt, Job, Progress, Upload, new_id, new_trace_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.system import MediaJobs

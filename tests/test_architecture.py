@@ -15,7 +15,8 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "models", "settings", "history", "storage", "media", "resilience", "timelines", "job_types"),
+    *("errors", "cancellation", "models", "settings", "records", "listeners"),
+    *("history", "storage", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -24,7 +25,7 @@ FLOORS: tuple[str, ...] = (
 CLOSED: dict[str, tuple[str, ...]] = {
     "history": ("settings",),
     "storage": ("settings", "history"),
-    "timelines": ("settings", "media", "resilience"),
+    "timelines": ("settings", "media", "resilience", "listeners"),
     # A planner knows the values that a command and a picture are, and nothing that runs ffmpeg.
     "job_types": tuple(
         f"media.{path.stem}"

@@ -29,17 +29,16 @@ from mediajobs_dagster.attempts.subjects import AttemptSource, Inputs, inputs_of
 from mediajobs_dagster.attempts.verify import sha256_of, verify
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.attempts.workspace import Workspace
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import DiskFullError, InternalError, MediaJobsError, OutputInvalidError
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import Check, Material, Plan, Source, Step
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
-from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.stderr import Faults
-from mediajobs_dagster.models import MediaInfo, Timeline
+from mediajobs_dagster.models import MediaInfo, Progress, Timeline
 from mediajobs_dagster.storage import ObjectStat, Storage, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import Job
+from mediajobs_dagster.models import Job, Progress
 
 if TYPE_CHECKING:
     from mediajobs_dagster.attempts.outcome import Outcome

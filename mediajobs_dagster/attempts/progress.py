@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from mediajobs_dagster.attempts.recorder import FETCH, FFMPEG, PUBLISH, VERIFY
-from mediajobs_dagster.media.progress import Progress
+from mediajobs_dagster.models import Progress
 
 _SHARES = {FETCH: (0.0, 0.05), FFMPEG: (0.05, 0.88), VERIFY: (0.88, 0.96), PUBLISH: (0.96, 1.0)}
 """Where each stage begins and ends. The others take no time worth telling."""

@@ -18,8 +18,8 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.media.progress import Progress as Progressed
 from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.models import Progress as Progressed
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import Outcome
 from mediajobs_dagster.media.command import without_guards
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import Job
+from mediajobs_dagster.models import Job, Progress
 
 _IN_FULL = 3
 _SUMMARY_S = 10.0

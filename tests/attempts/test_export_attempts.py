@@ -13,11 +13,13 @@ import psutil
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster import models as media
 from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import withdraw
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.exports import Exports, Requested
@@ -27,8 +29,6 @@ from mediajobs_dagster.job_types.video_export import picture
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.job_types.video_export.export import VideoExport, output_key
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
-from mediajobs_dagster.media import progress as media
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, UploadRole, new_id, new_trace_id
 from mediajobs_dagster.settings import Settings

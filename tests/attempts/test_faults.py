@@ -18,8 +18,7 @@ from mediajobs_dagster.errors import Blame, DatabaseBusyError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Upload
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Progress, Upload
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.platform import AllGone, Platform

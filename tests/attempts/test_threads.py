@@ -33,8 +33,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.media.budget import granted_budget
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Upload, new_trace_id
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Progress, Upload, new_trace_id
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.platform import Platform
