@@ -34,7 +34,7 @@ from benchmarks.export_passes import Passes
 from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.intake.exports import Exports, Prepared
+from mediajobs_dagster.intake.exports import Prepared
 from mediajobs_dagster.job_types.base import Capabilities, Material, Source
 from mediajobs_dagster.job_types.video_export.export import VideoExport
 from mediajobs_dagster.media.tools import find_tools
@@ -61,9 +61,8 @@ class Footage:
 
     def export(self, document: JsonObject) -> Exported:
         """Ask for an export and make the attempt at it."""
-        exports = Exports(self.bench.history, self.bench.storage)
-        prepared = exports.prepare(document)
-        requested = exports.request(prepared, force=True)
+        prepared = self.bench.media.prepare_export(document)
+        requested = self.bench.media.export(prepared, force=True)
         return Exported(self.bench, prepared, requested.job.id, self.bench.work_next(EXPORT))
 
 

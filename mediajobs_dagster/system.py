@@ -29,7 +29,7 @@ from mediajobs_dagster.storage import Storage, open_storage
 # Use cases import what they need themselves: to list jobs, nobody has to wait for the renderer of timelines.
 if TYPE_CHECKING:
     from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
-    from mediajobs_dagster.attempts.checkup import Finding
+    from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.manifest import Manifest
     from mediajobs_dagster.attempts.worker import Worker
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
@@ -357,11 +357,14 @@ class MediaJobs:
 
     # --- the machine -------------------------------------------------------------------------------------------------
 
-    def doctor(self) -> tuple[Finding, ...]:
-        """Check ffmpeg, database, storage, disk and versions; each finding says how to mend what is not fine."""
+    def doctor(self, also: Checks | None = None) -> tuple[Finding, ...]:
+        """Check ffmpeg, database, storage, disk and versions; each finding says how to mend what is not fine.
+
+        `also` are further checks, of what this floor does not know.
+        """
         from mediajobs_dagster.attempts.checkup import check_up
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage)
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, also or {})
 
     def check(self) -> str:
         """Open the history, which is made or migrated where need be; which database it is, in words."""

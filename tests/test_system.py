@@ -309,7 +309,12 @@ def test_an_export_is_planned_and_asked_for(platform: Platform, clips: Clips, tm
 
 def test_the_doctor_finds_what_is_not_fine(open_platform: Callable[..., Platform]) -> None:
     """A finding says what to do; it is not raised."""
-    found = {finding.check: finding for finding in open_platform(ffmpeg_path="/no/ffmpeg").media.doctor()}
-    assert [check for check, finding in found.items() if not finding.fine] == ["ffmpeg"]
+
+    def tea() -> str:
+        raise RequestError("There is no tea. Put the kettle on.")
+
+    found = {each.check: each for each in open_platform(ffmpeg_path="/no/ffmpeg").media.doctor({"tea": tea})}
+    assert [check for check, finding in found.items() if not finding.fine] == ["tea", "ffmpeg"]
+    assert found["tea"].detail == "REQUEST_INVALID: There is no tea. Put the kettle on."
     assert "FFMPEG_MISSING" in found["ffmpeg"].detail
     assert open_platform().media.check() == found["database"].detail

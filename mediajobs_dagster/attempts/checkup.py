@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
@@ -17,6 +17,9 @@ from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
+
+Checks = Mapping[str, Callable[[], str]]
+"""What is checked, and how: each says what it found, and raises a MediaJobsError for what is not fine."""
 
 _NEEDED_ENCODERS = ("libx264", "aac", "mjpeg")
 _GIB = 1024**3
@@ -37,10 +40,16 @@ class Finding:
         return asdict(self)
 
 
-def check_up(settings: Settings, history: Callable[[], History], storage: Callable[[], Storage]) -> tuple[Finding, ...]:
-    """Check versions, machine, ffmpeg, database, storage and scratch disk; nothing is raised for what is not fine."""
-    checks: dict[str, Callable[[], str]] = {
+def check_up(
+    settings: Settings, history: Callable[[], History], storage: Callable[[], Storage], also: Checks
+) -> tuple[Finding, ...]:
+    """Check versions, machine, ffmpeg, database, storage and scratch disk, and what `also` names.
+
+    Nothing is raised for what is not fine.
+    """
+    checks: Checks = {
         "versions": _versions,
+        **also,
         "machine": lambda: _machine(settings),
         "ffmpeg": lambda: _ffmpeg(settings),
         "database": lambda: history().check(),

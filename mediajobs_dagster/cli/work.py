@@ -57,12 +57,7 @@ _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     """One document, with the manifests in it one by one: thousands of them would not fit into memory."""
-    head = {
-        "runs": done.runs,
-        "failedRuns": done.failed_runs,
-        "held": {name: held.reason for name, held in done.held.items()},
-    }
-    click.echo(f'{json.dumps(head)[:-1]}, "attempts": [', nl=False)
+    click.echo(f'{json.dumps(done.to_json())[:-1]}, "attempts": [', nl=False)
     for number, attempt_id in enumerate(attempts):
         manifest = media.history.attempts.get(attempt_id).manifest
         click.echo(f"{',' if number else ''}\n{json.dumps(manifest, ensure_ascii=False)}", nl=False)

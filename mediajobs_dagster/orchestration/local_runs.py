@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
-from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.models import JsonObject, utc_now
 from mediajobs_dagster.orchestration.dispatching import run_request_of
 from mediajobs_dagster.resilience.dispatch import Held
 from mediajobs_dagster.system import MediaJobs
@@ -26,6 +26,14 @@ class WorkedOff:
     failed_runs: int = 0
     held: dict[str, Held] = field(default_factory=dict[str, Held])
     """Job types that an open breaker keeps back."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "runs": self.runs,
+            "failedRuns": self.failed_runs,
+            "held": {name: held.reason for name, held in self.held.items()},
+        }
 
 
 @dataclass(frozen=True)
