@@ -20,20 +20,12 @@ if TYPE_CHECKING:
     )
     from mediajobs_dagster.history import AttemptFilter, JobFilter
     from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger
-    from mediajobs_dagster.job_types.base import (
-        Access,
-        Child,
-        Expected,
-        JobType,
-        Lane,
-        Output,
-        Params,
-        Plan,
-        Source,
-        Step,
-        UploadJobType,
-    )
+    from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule, UploadJobType
+    from mediajobs_dagster.job_types.bench import Bench
+    from mediajobs_dagster.job_types.material import Access, Material, Source
+    from mediajobs_dagster.job_types.plan import Call, Check, Child, Expected, Output, Plan, Run
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+    from mediajobs_dagster.models import SubjectKind
     from mediajobs_dagster.settings import Settings
     from mediajobs_dagster.system import MediaJobs
 
@@ -42,6 +34,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Access",
     "AttemptFilter",
+    "Bench",
+    "Call",
+    "Check",
     "Child",
     "Expected",
     "ExportParams",
@@ -51,6 +46,7 @@ __all__ = [
     "JobLogger",
     "JobType",
     "Lane",
+    "Material",
     "MediaJobs",
     "MediaJobsError",
     "NotFoundError",
@@ -60,11 +56,13 @@ __all__ = [
     "Params",
     "Plan",
     "RequestError",
+    "Run",
+    "Schedule",
     "Settings",
     "SettingsError",
     "Source",
-    "Step",
     "StorageError",
+    "SubjectKind",
     "TimelineError",
     "UploadJobType",
 ]
@@ -75,14 +73,22 @@ _MODULES = {
     "history": ("AttemptFilter", "JobFilter"),
     "history.job_log": ("JobLogEntry", "JobLogger"),
     # What a job type of your own needs.
-    "job_types.base": (
-        *("Access", "Child", "Expected", "JobType", "Lane", "Output"),
-        *("Params", "Plan", "Source", "Step", "UploadJobType"),
-    ),
+    "job_types.base": ("JobType", "Lane", "Params", "Schedule", "UploadJobType"),
+    "job_types.bench": ("Bench",),
+    "job_types.material": ("Access", "Material", "Source"),
+    "job_types.plan": ("Call", "Check", "Child", "Expected", "Output", "Plan", "Run"),
     "job_types.video_export.encoding": ("ExportParams",),
+    "models": ("SubjectKind",),
     "errors": (
-        *("InputError", "MediaJobsError", "NotFoundError", "OutputInvalidError", "ParametersError"),
-        *("RequestError", "SettingsError", "StorageError", "TimelineError"),
+        "InputError",
+        "MediaJobsError",
+        "NotFoundError",
+        "OutputInvalidError",
+        "ParametersError",
+        "RequestError",
+        "SettingsError",
+        "StorageError",
+        "TimelineError",
     ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -86,9 +86,24 @@ class Settings(BaseSettings):
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
+    service_connect_timeout_s: float = Field(
+        default=10.0, gt=0, description="How long connecting to an outside service may take, seconds."
+    )
+    service_timeout_s: float = Field(
+        default=60.0, gt=0, description="How long one call of an outside service may take, retries included, seconds."
+    )
+    service_tries: int = Field(
+        default=4,
+        ge=1,
+        description="How often one call asks an outside service that is busy, where asking again is safe.",
+    )
+    service_retry_base_s: float = Field(
+        default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
+    )
+
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="What this machine offers beside ffmpeg to job types that need it, with commas, such as speech.",
+        default=("ffmpeg",),
+        description="What this machine offers to job types that need it, with commas, such as ffmpeg,speech.",
     )
     celery_url: str = Field(
         default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.errors import NotFoundError, RequestError
 from mediajobs_dagster.history import AttemptFilter, ExportFormat, History, JobFilter, StatisticsReport, export
-from mediajobs_dagster.job_types.base import JobType, SubjectKind
+from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, new_trace_id
+from mediajobs_dagster.listeners import Listener, Listeners
+from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, new_trace_id
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
@@ -46,15 +46,9 @@ class MediaJobs:
     raises (DatabaseUnavailableError, DatabaseBusyError), and SettingsError when a setting cannot be used.
     """
 
-    def __init__(
-        self, settings: Settings | None = None, registry: Registry | None = None, observer: Observer | None = None
-    ) -> None:
-        """Open nothing yet. By default the settings are those of the environment, and the job types all there are.
-
-        `observer` is told what attempts of this process do.
-        """
+    def __init__(self, settings: Settings | None = None, registry: Registry | None = None) -> None:
+        """Open nothing yet. By default the settings are those of the environment, and the job types all there are."""
         self._given_settings, self._given_registry = settings, registry
-        self.observer = observer or Observer()
         self._history = Once(self._open_history)
         self._storage = Once(lambda: open_storage(self.settings))
 
@@ -93,6 +87,15 @@ class MediaJobs:
     def registry(self) -> Registry:
         """The job types."""
         return self._given_registry or Registry.standard()
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """Who is told what happens in this process. Raises SettingsError when one cannot be loaded."""
+        return Listeners.of(self.settings)
+
+    def listen(self, *listeners: Listener) -> None:
+        """Tell these listeners, too, what happens from now on."""
+        self.listeners = self.listeners.also(*listeners)
 
     @property
     def history(self) -> History:
@@ -166,6 +169,7 @@ class MediaJobs:
 
         return Order(
             self.registry.of_uploads() if types is None else tuple(self._of_uploads(name) for name in types),
+            by_name=types is not None,
             trace_id=trace_id,
             priority=priority,
             max_attempts=self.settings.max_attempts,
@@ -223,14 +227,14 @@ class MediaJobs:
         Raises FfmpegMissingError, and HdrUnsupportedError.
         """
         from mediajobs_dagster.answers import ExportPlan
-        from mediajobs_dagster.attempts.capabilities import capabilities_of
         from mediajobs_dagster.attempts.forecast import forecast
+        from mediajobs_dagster.attempts.machine import ThisMachine
         from mediajobs_dagster.intake.exports import preview
         from mediajobs_dagster.job_types.video_export.encoding import ExportParams
         from mediajobs_dagster.media.run import Runner
 
         params, runner = params or ExportParams(), Runner.from_settings(self.settings)
-        planned = preview(prepared, params, capabilities_of(runner))
+        planned = preview(prepared, params, ThisMachine(lambda: runner))
         commands = tuple(("ffmpeg", *command.arguments(runner.guards)) for command in planned.commands)
         return ExportPlan(planned, commands, forecast(self.history, planned.layout, params), prepared.notes)
 
