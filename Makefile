@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster bench bench-full check format lock clean
+.PHONY: help setup demo test test-cluster mutation bench bench-full check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test: $(STAMP) ## Run the tests, PostgreSQL and S3 included
 
 test-cluster: $(STAMP) ## Run the tests of a cluster: Celery workers, servers and machines that go away
 	@$(BIN)/pytest tests/cluster
+
+mutation: $(STAMP) ## Put 150 small faults into the code and see that tests find them; up to an hour (MUTATION="--quick attempts")
+	@$(BIN)/python -m tests.mutation $(MUTATION)
 
 bench: $(STAMP) ## Measure quickly: every benchmark, tables on the screen, JSON in benchmarks/results
 	@for name in $(BENCHMARKS); do $(BENCH).$$name --quick --json benchmarks/results/$$name.json || exit 1; done
