@@ -37,7 +37,7 @@ class JobResult:
 
     job: Job
     subject: str
-    """The file name of the upload, or the title of the timeline."""
+    """What the job is about, as people know it: the file name of an upload, the title of a timeline."""
     latest: Attempt | None
     """The latest attempt; None: there was none yet."""
     outputs: tuple[str, ...]

@@ -307,16 +307,13 @@ class MediaJobs:
 
     def _result(self, job: Job) -> JobResult:
         from mediajobs_dagster.answers import JobResult
+        from mediajobs_dagster.attempts.subjects import resolver_of
 
+        subject = resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id)
         attempts = self.history.attempts.of_job(job.id)
         latest = attempts[-1] if attempts else None
         made: Sequence[JsonObject] = (latest.result or {}).get("outputs", []) if latest else []
-        return JobResult(job, self._subject_title(job), latest, tuple(self.place_of(each["key"]) for each in made))
-
-    def _subject_title(self, job: Job) -> str:
-        if self.registry[job.job_type].subject is SubjectKind.TIMELINE:
-            return self.history.timelines.get(job.subject_id).document["title"]
-        return self.history.uploads.get(job.subject_id).filename
+        return JobResult(job, subject.title, latest, tuple(self.place_of(each["key"]) for each in made))
 
     def place_of(self, key: str) -> str:
         """Where an object lies: a path on this machine, or an address."""
