@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from typing_extensions import override
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import StorageUnavailableError
 from mediajobs_dagster.history import JobFilter, Registered
 from mediajobs_dagster.intake.batch import BatchIntake, Listener, Prober
@@ -27,7 +28,6 @@ from mediajobs_dagster.intake.journal import journals_of
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.models import AttemptStatus, Job, MediaInfo, Upload
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
