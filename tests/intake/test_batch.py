@@ -15,7 +15,6 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from mediajobs_dagster.media.cancellation import Cancellation
 from PIL import Image
 from typing_extensions import override
 
