@@ -1,6 +1,6 @@
-"""What use cases answer, where no noun of ours says it already: frozen values, each with its JSON form.
+"""What the use cases return where no model does: frozen values, each with its JSON form.
 
-The command line prints the same JSON with `--json` that the values serialise to.
+With `--json`, the command line prints exactly this JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class JobDetails:
 
     job: Job
     attempts: tuple[Attempt, ...]
-    """The first one first, manifests included."""
+    """Oldest first, with manifests."""
     children: tuple[Job, ...]
 
     def to_json(self) -> JsonObject:
@@ -33,13 +33,13 @@ class JobDetails:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job, and where its outputs lie."""
+    """A job, its latest attempt, and where its outputs are."""
 
     job: Job
     subject: str
-    """What the job is about, as people know it: the file name of an upload, the title of a timeline."""
+    """The subject's name for people: the file name of an upload, the title of a timeline."""
     latest: Attempt | None
-    """The latest attempt; None: there was none yet."""
+    """The latest attempt; None if there is none yet."""
     outputs: tuple[str, ...]
     """Paths on this machine, or addresses in the storage."""
 
@@ -65,7 +65,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class TraceResult:
-    """What became of all jobs of a trace, in the order in which they were asked for."""
+    """The jobs of a trace and their results, in the order they were created."""
 
     trace_id: str
     jobs: tuple[JobResult, ...]
@@ -77,13 +77,13 @@ class TraceResult:
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """What would be run for a timeline, and what that would take."""
+    """The commands that would render a timeline, with a forecast of time and size."""
 
     preview: Preview
     commands: tuple[tuple[str, ...], ...]
-    """Each with the guards it is run with."""
+    """Each one's whole argv, guards included."""
     forecast: Forecast | None
-    """From earlier exports like it; None: there was none."""
+    """From earlier exports with the same options; None if there are none."""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Imported by the fork server, so that every run process finds it done: Dagster, the definitions, the code of a run."""
+"""What the fork server imports once: Dagster, the definitions, and the code of a run. Run processes are its forks."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ import_module("mediajobs_dagster.orchestration.embedded")  # `dagster.yaml` name
 _load_run_modules()
 PIL.Image.preinit()
 
-# Once here, so that no run has to build the jobs of the repository again.
+# Built once here, so that no run has to build the repository's jobs again.
 defs.get_repository_def().load_all_definitions()

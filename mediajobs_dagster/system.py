@@ -1,7 +1,7 @@
 """The root: opens what a process works with, and holds the use cases.
 
-The command line, sensors, runs and programs of your own all work through `MediaJobs`. Its methods take and return
-frozen values; whatever has to be shown to a program is their `to_json`.
+The command line, sensors, runs and your own programs all work through `MediaJobs`. Its methods take and return frozen
+values. The JSON that programs get is the `to_json` of these values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
 
-# Use cases import what they need themselves: to list jobs, nobody has to wait for the renderer of timelines.
+# Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
     from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
     from mediajobs_dagster.attempts.checkup import Checks, Finding
@@ -52,15 +52,15 @@ if TYPE_CHECKING:
 
 
 class MediaJobs:
-    """One mediajobs: its settings, history, storage and job types, and all that can be asked of them.
+    """Settings, history, storage and job types of one installation, and every use case on them.
 
-    Each part is opened when it is first needed, once a process; a process that was forked off opens its own. Threads
-    may share it. As a context it closes at the end what was opened in it. Every method may raise what the history
-    raises (DatabaseUnavailableError, DatabaseBusyError), and SettingsError when a setting cannot be used.
+    Each part is opened when it is first needed, once per process; a forked process opens its own. Threads may share
+    it. Used in a `with` statement, it closes what it opened. Every method may raise what the history raises
+    (DatabaseUnavailableError, DatabaseBusyError), and SettingsError when a setting cannot be used.
     """
 
     def __init__(self, settings: Settings | None = None, registry: Registry | None = None) -> None:
-        """Open nothing yet. By default the settings are those of the environment, and the job types all there are."""
+        """Open nothing yet. By default settings come from the environment, and all job types are available."""
         self._given_settings, self._given_registry = settings, registry
         self._history = Once(self._open_history)
         self._storage = Once(lambda: open_storage(self.settings))
@@ -68,20 +68,20 @@ class MediaJobs:
 
     @classmethod
     def open(cls, **settings: object) -> MediaJobs:
-        """The mediajobs of this environment; each of `settings` wins over its variable, such as `home="/data"`.
+        """Load the settings from the environment; keyword arguments override them, such as `home="/data"`.
 
         Raises SettingsError when a value cannot be used.
         """
         return cls(Settings.load(**settings))
 
     def close(self) -> None:
-        """Close what this process has opened."""
+        """Close what this process opened."""
         self._storage.forget()
         if history := self._history.forget():
             history.close()
 
     def __enter__(self) -> MediaJobs:
-        """Use it in a `with` statement, which closes it."""
+        """Return itself; the `with` statement closes it."""
         return self
 
     def __exit__(
@@ -94,7 +94,7 @@ class MediaJobs:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, read when they are first needed."""
+        """The settings, read on first use."""
         return self._given_settings or Settings.load()
 
     @cached_property
@@ -104,26 +104,26 @@ class MediaJobs:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """Who is told what happens in this process. Raises SettingsError when one cannot be loaded."""
+        """The listeners that get the records of this process. Raises SettingsError when one cannot be loaded."""
         return Listeners.of(self.settings)
 
     def listen(self, *listeners: Listener) -> None:
-        """Tell these listeners, too, what happens from now on."""
+        """Add listeners; they get every record from now on."""
         self.listeners = self.listeners.also(*listeners)
 
     @property
     def history(self) -> History:
-        """What was asked and what happened."""
+        """The database of jobs, attempts, uploads and timelines."""
         return self._history.get()
 
     @property
     def storage(self) -> Storage:
-        """The objects."""
+        """The object storage: a local folder or S3."""
         return self._storage.get()
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """The way from the queue into runs."""
+        """Takes batches of jobs out of the queue, for runs."""
         return Dispatcher(
             self.history, Breaker.of(self.settings), self.settings.lease_s, self.listeners, self._breaker_states
         )
@@ -131,9 +131,9 @@ class MediaJobs:
     def worker(
         self, *, after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED
     ) -> AbstractContextManager[Worker]:
-        """What attempts are made with, for a `with` statement.
+        """A worker that makes attempts, for a `with` statement.
 
-        `after_interrupt` says what becomes of a job whose attempt is interrupted.
+        `after_interrupt` returns the status that a job gets when its attempt is interrupted.
         """
         from mediajobs_dagster.attempts.worker import Worker
 
@@ -158,13 +158,13 @@ class MediaJobs:
         keep: bool = True,
         listener: AddingListener | None = None,
     ) -> Added:
-        """Register media and enqueue jobs on it, all as one trace; the same file, unchanged, is the same upload.
+        """Register media and enqueue jobs on it, all in one trace. An unchanged file is always the same upload.
 
-        A location is a file, a folder with all below it, an `s3://` address, or one that ends with `/` for all below
-        it. `types` are names of job types; None: all, none: the media is only registered. `include` and `exclude` are
-        shell patterns of names or paths. Without `keep` the answer counts the uploads of a folder and does not list
-        them. Raises RequestError for a location that does not exist, FfmpegMissingError, and StorageError; what is
-        registered by then stays.
+        A location is a file, a folder (with everything below it), an `s3://` address, or an `s3://` address that ends
+        with `/` (everything below it). `types` are names of job types; None means all that fit, and an empty sequence
+        only registers the media. `include` and `exclude` are shell patterns of names or paths. With `keep=False` the
+        answer counts the uploads of a folder without listing them. Raises RequestError for a location that does not
+        exist, FfmpegMissingError, and StorageError; what is registered by then stays.
         """
         order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
         return self._adding(locations, order, include, exclude, listener).take(keep=keep)
@@ -218,7 +218,7 @@ class MediaJobs:
     def _of_uploads(self, name: str) -> JobType:
         job_type = self.registry[name]
         if job_type.subject is not SubjectKind.UPLOAD:
-            raise RequestError(f"{name} is not made of an upload. Ask for it with `mediajobs export TIMELINE`.")
+            raise RequestError(f"{name} does not work on uploads. For a timeline, use `mediajobs export TIMELINE`.")
         return job_type
 
     # --- exports of timelines ----------------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ class MediaJobs:
         return exports.prepare(document.content, document.faults, notes=document.notes)
 
     def plan_export(self, prepared: Prepared, params: ExportParams | None = None) -> ExportPlan:
-        """What would be run for a timeline, and what that would take.
+        """The commands that would render a timeline, with a forecast of time and size. Nothing is enqueued.
 
-        Raises FfmpegMissingError, and HdrUnsupportedError.
+        Raises FfmpegMissingError and HdrUnsupportedError.
         """
         from mediajobs_dagster.answers import ExportPlan
         from mediajobs_dagster.attempts.forecast import forecast
@@ -264,9 +264,10 @@ class MediaJobs:
         trace_id: str | None = None,
         force: bool = False,
     ) -> Requested:
-        """Enqueue the rendering of a timeline; the same edit of the same content is rendered once, unless with `force`.
+        """Enqueue the rendering of a timeline.
 
-        Raises as `prepare_export`, and StorageMissingError.
+        The same edit of the same content is rendered once; `force` renders it again. Raises what `prepare_export`
+        raises, and StorageMissingError.
         """
         from mediajobs_dagster.intake.exports import Exports, Prepared
 
@@ -293,7 +294,7 @@ class MediaJobs:
     # --- jobs --------------------------------------------------------------------------------------------------------
 
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
-        """One page of jobs, the newest first; `after` is the last id of the page before. Raises NotFoundError."""
+        """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
         return self.history.jobs.list(filter or JobFilter(), limit=limit, after=after)
 
     def job(self, job_id: str) -> JobDetails:
@@ -305,7 +306,7 @@ class MediaJobs:
         return JobDetails(job, tuple(attempts), tuple(history.jobs.list(JobFilter(parent_job_id=job_id))))
 
     def retry(self, job_id: str, *, force: bool = False) -> Job:
-        """Put a failed or finished job back into the queue; `force` makes its output again even if it is up to date.
+        """Put a failed or finished job back into the queue. `force` makes its output again even if it is up to date.
 
         Raises NotFoundError, and IllegalTransitionError for a job that is queued or processing.
         """
@@ -314,14 +315,14 @@ class MediaJobs:
         return job
 
     def cancel(self, job_id: str) -> Job:
-        """Call a job off; one that is being worked on is stopped at its worker's next heartbeat.
+        """Cancel a job. A job that is being processed stops at its worker's next heartbeat.
 
-        Raises NotFoundError, and IllegalTransitionError when the job is final already.
+        Raises NotFoundError, and IllegalTransitionError when the job has already ended.
         """
         return self.history.jobs.cancel(job_id)
 
     def trace(self, trace_id: str) -> TraceResult:
-        """What became of the newest 50 jobs of a trace, the oldest of them first."""
+        """The newest 50 jobs of a trace and their results, in the order they were created."""
         from mediajobs_dagster.answers import TraceResult
 
         found = sorted(self.jobs(JobFilter(trace_id=trace_id)), key=lambda job: job.id)
@@ -338,7 +339,7 @@ class MediaJobs:
         return JobResult(job, subject.title, latest, tuple(self.place_of(each["key"]) for each in made))
 
     def place_of(self, key: str) -> str:
-        """Where an object lies: a path on this machine, or an address."""
+        """Where an object is: a path on this machine, or an address."""
         local = self.storage.local_path(key)
         return str(local) if local else f"{self.storage.url.rstrip('/')}/{key}"
 
@@ -360,11 +361,11 @@ class MediaJobs:
         return Manifest.model_validate(found.manifest)
 
     def attempts(self, filter: AttemptFilter | None = None, *, with_manifest: bool = False) -> Iterator[Attempt]:
-        """All attempts that fit, the newest first, read a page at a time."""
+        """All attempts that match, newest first, read page by page."""
         return self.history.attempts.iterate(filter or AttemptFilter(), with_manifest=with_manifest)
 
     def statistics(self, filter: AttemptFilter | None = None) -> StatisticsReport:
-        """What the attempts that fit add up to."""
+        """Totals and percentiles over the attempts that match."""
         return self.history.statistics.of(filter or AttemptFilter())
 
     def export_history(
@@ -375,38 +376,38 @@ class MediaJobs:
         *,
         with_manifest: bool = False,
     ) -> int:
-        """Write the attempts that fit to `out`, the newest first; returns how many. See `history.export`."""
+        """Write the attempts that match to `out`, newest first; returns how many. See `history.export`."""
         return export(self.attempts(filter, with_manifest=with_manifest), format, out)
 
     def export_history_parquet(self, out: IO[bytes], filter: AttemptFilter | None = None) -> int:
-        """Write the attempts that fit to `out` as a Parquet file; returns how many. Raises ExtraMissingError."""
+        """Write the attempts that match to `out` as a Parquet file; returns how many. Raises ExtraMissingError."""
         return export_parquet(self.attempts(filter), out)
 
     # --- data frames, for notebooks ----------------------------------------------------------------------------------
 
     def attempt_frame(self, filter: AttemptFilter | None = None) -> Frame:
-        """The attempts that fit as a data frame, a row each, with the columns of `history.frames.ATTEMPT_COLUMNS`."""
+        """The attempts that match as a data frame, one row each; columns: `history.frames.ATTEMPT_COLUMNS`."""
         return attempt_frame(self.history, filter or AttemptFilter())
 
     def job_frame(self, filter: JobFilter | None = None) -> Frame:
-        """The jobs that fit as a data frame, a row each."""
+        """The jobs that match as a data frame, one row each."""
         return job_frame(self.history, filter or JobFilter())
 
     def stage_frame(self, filter: AttemptFilter | None = None) -> Frame:
-        """The stages of the attempts that fit as a data frame, a row each."""
+        """The stages of the attempts that match as a data frame, one row each."""
         return stage_frame(self.history, filter or AttemptFilter())
 
     # --- the machine -------------------------------------------------------------------------------------------------
 
     def doctor(self, also: Checks | None = None) -> tuple[Finding, ...]:
-        """Check ffmpeg, database, storage, disk and versions; each finding says how to mend what is not fine.
+        """Check ffmpeg, database, storage, disk and versions; a finding that is not fine says how to fix it.
 
-        `also` are further checks, of what this floor does not know.
+        `also` are further checks, such as those of Dagster, which this module does not import.
         """
         from mediajobs_dagster.attempts.checkup import check_up
 
         return check_up(self.settings, lambda: self.history, lambda: self.storage, also or {})
 
     def check(self) -> str:
-        """Open the history, which is made or migrated where need be; which database it is, in words."""
+        """Open the database, creating or migrating it if needed; returns a description of it for people."""
         return self.history.check()

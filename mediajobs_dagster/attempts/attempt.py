@@ -48,10 +48,10 @@ _log = logging.getLogger(__name__)
 
 
 def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellation: Cancellation) -> AttemptEnded:
-    """Make the attempt that was claimed, and put it on record.
+    """Make the attempt that was claimed, and record it.
 
-    A failure is an outcome, not an exception, and so is an interrupt that reaches it as a cancellation. One that is
-    raised right here (KeyboardInterrupt) is put on record too, and then goes on its way.
+    A failure is an outcome, not an exception; so is an interrupt that arrives as a cancellation. An interrupt that is
+    raised in this thread (KeyboardInterrupt) is recorded too, and then raised again.
     """
     recorder = Recorder.of(claim, worker.host, listeners.tell)
     attempt = _Attempt(claim, worker, recorder, listeners, cancellation)
@@ -65,7 +65,7 @@ def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellatio
     except OSError as error:
         ending = _fault_of_machine(error)
     except Exception as error:  # noqa: BLE001  # the edge: whatever it is, it becomes an outcome with a code
-        _log.error("The attempt at job %s ended unforeseen:\n%s", claim.job.id, redact(traceback.format_exc()))
+        _log.error("The attempt at job %s failed unexpectedly:\n%s", claim.job.id, redact(traceback.format_exc()))
         ending = InternalError(f"{type(error).__name__}: {error}. This is a fault of mediajobs; please report it.")
     except BaseException:
         listeners.tell(settle(claim, worker, recorder, Interrupted()))
@@ -78,7 +78,7 @@ def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellatio
 def _fault_of_machine(error: OSError) -> MediaJobsError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError()
-    _log.error("An attempt ended in an error of the operating system:\n%s", redact(traceback.format_exc()))
+    _log.error("An attempt failed with an error of the operating system:\n%s", redact(traceback.format_exc()))
     return InternalError(f"The operating system refused something that should work: {error}.")
 
 
@@ -117,26 +117,23 @@ class _Attempt:
             with recorder.timed(Stage.PUBLISH):
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
-            self.worker.registry[child.job_type]  # an unknown one must fail the attempt, not its record
+            self.worker.registry[child.job_type]  # an unknown type must fail the attempt, not its recording
         return Work(fingerprint, outputs, plan.children, inputs.subject, published)
 
     @cached_property
     def job_type(self) -> JobType:
-        """What the job asks for."""
+        """The type of the job."""
         return self.worker.registry[self.claim.job.job_type]
 
     @cached_property
     def meter(self) -> ProgressMeter:
-        """How far it is."""
+        """Reports the progress of the attempt."""
         return ProgressMeter(
             lambda progress: self.listeners.tell(AttemptProgressed(key=self.recorder.key, progress=progress))
         )
 
     def runner(self) -> Runner:
-        """Runs the commands of this attempt. ffmpeg is looked for when the first one needs it.
-
-        Raises FfmpegMissingError.
-        """
+        """Runs the commands of this attempt. The first command looks for ffmpeg. Raises FfmpegMissingError."""
         found = self.worker.runner_for(self.job_type)
         self.recorder.ffmpeg_version = found.tools.version
         return found
@@ -144,7 +141,7 @@ class _Attempt:
     # --- what it is about --------------------------------------------------------------------------------------------
 
     def _check_freshness(self, storage: Storage) -> tuple[Inputs, str]:
-        """What is read, and the fingerprint of what will be made of it; raises UpToDate if that is there already."""
+        """The inputs, and the fingerprint of the outputs; raises UpToDate if these outputs exist already."""
         job, history = self.claim.job, self.worker.history
         subject = resolver_of(self.job_type.subject, history).get(job.subject_id)
         self.recorder.input_summary = subject.summary
@@ -156,7 +153,7 @@ class _Attempt:
         return inputs, fingerprint
 
     def _fetch(self, inputs: Inputs, storage: Storage, workspace: Workspace) -> None:
-        """Bring everything within ffmpeg's reach."""
+        """Fetch each source, or make it readable by range."""
         arrived = 0
 
         def count(size: int) -> None:
@@ -172,7 +169,7 @@ class _Attempt:
             workspace.sources[each.name] = source
 
     def _probe_sources(self, inputs: Inputs, workspace: Workspace) -> Material:
-        """What the sources hold; the first one is what the attempt's figures are about."""
+        """Probe the sources; the attempt's figures are about the first one."""
         sources = {
             each.upload.id: Source(each.upload, self._media_info(each, workspace), each.name) for each in inputs.sources
         }
@@ -180,10 +177,10 @@ class _Attempt:
         return Material(self.claim.job, inputs.subject, sources, self.claim.attempt.id)
 
     def _media_info(self, source: AttemptSource, workspace: Workspace) -> MediaInfo:
-        """What a source holds: known already, if it is still the content that the upload was probed as."""
+        """The media info of a source: that of the upload if the content is unchanged, else from a probe."""
         name = workspace.sources[source.name]
         max_pixels = self.worker.settings.max_pixels
-        info = source.upload.media_info if source.is_as_taken_in else None
+        info = source.upload.media_info if source.is_unchanged else None
         self.recorder.describe_media(known=info is not None)
         is_probed = info is None
         if info is None and source.use.is_image:
@@ -193,7 +190,7 @@ class _Attempt:
         if not info.is_image:
             missing = workspace.missing_bytes(source.name, source.content.bytes)
             refuse_unusable(info, missing, max_pixels=max_pixels)
-        if is_probed and source.is_as_taken_in:
+        if is_probed and source.is_unchanged:
             self.worker.history.uploads.set_media_info(source.upload.id, info)
         return info
 
@@ -217,8 +214,8 @@ class _Attempt:
         return plan
 
     def _make(self, plan: Plan, workspace: Workspace) -> dict[str, float | None]:
-        """Make every output in the folder; the seconds of media that ffmpeg says it wrote into each."""
-        if not callable(plan.outputs):  # known beforehand, so a failed attempt names them too
+        """Make every output in the folder; returns the seconds of media that ffmpeg says it wrote into each."""
+        if not callable(plan.outputs):  # known before the steps run, so a failed attempt names them too
             self._name_outputs(plan.outputs)
         maker = StepMaker(self.worker.settings, self.runner, workspace, self.recorder, self.cancellation, self.meter)
         maker.make(plan.steps)

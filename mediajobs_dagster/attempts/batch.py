@@ -1,4 +1,4 @@
-"""What one run does: work off the jobs assigned to it, and, started by hand, find out first which those are."""
+"""What one run does: it attempts the jobs assigned to it. A manual run or a backfill finds and enqueues them first."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _log = logging.getLogger(__name__)
 
 
 def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, listeners: Listeners) -> RunTotals:
-    """Claim and attempt every job of a dispatch, as many side by side as the machine bears.
+    """Claim and attempt every job of a dispatch, several at once if the machine has the cores.
 
-    What is left when it is interrupted is given back to the queue, or called off with the run.
+    After an interrupt, the remaining jobs go back into the queue, or are cancelled if the run was terminated.
     """
     totals = RunTotals()
     settings, leases = worker.settings, worker.history.leases
     if lacking := job_type.lacking(settings.offers):
-        _log.warning("This worker does not offer %s: it leaves its %s jobs to others.", lacking, job_type.name)
+        _log.warning("This worker does not offer %s. It gives its %s jobs back.", lacking, job_type.name)
         leases.release(dispatch_id)
         return totals
     with _given_back(worker, dispatch_id):
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
-            # The lease ran while the run was started. And the answer tells how many jobs there are at most, so that
-            # nobody has to ask for one more to learn that there is none.
+            # Some of the lease was used up by the start of the run. The answer also bounds the number of jobs, which
+            # saves the last query, the one that would find no job.
             assigned = leases.renew(dispatch_id, lease_s=settings.lease_s)
-            # Of very many it names some: then they are worked off when none is left to claim.
+            # Of very many jobs it returns only some. Then the work ends when no job is left to claim.
             left = iter(assigned) if len(assigned) < RENEWED_AT_ONCE else repeat(dispatch_id)
 
             def attempt_next() -> bool:
@@ -66,16 +66,16 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
 
 
 def requeue_run(worker: Worker, job_type: JobType, run_id: str, *, dispatch_id: str) -> int:
-    """Take the jobs that another run attempted up again, assigned to `dispatch_id`; returns how many.
+    """Queue the jobs that an earlier run attempted again, assigned to `dispatch_id`; returns how many.
 
-    Outputs that are there are made again: whoever executes a run again wants to see it run.
+    Existing outputs are made again: a person who re-executes a run wants it to do the work.
     """
     attempted = worker.history.attempts.iterate(AttemptFilter(run_id=run_id, job_name=job_type.name))
     jobs, lease_s = worker.history.jobs, worker.settings.lease_s
     requeued = 0
     with _given_back(worker, dispatch_id), Heartbeat(worker.history, dispatch_id, lease_s=lease_s):
         for job_id in {attempt.job_id for attempt in attempted if attempt.job_id}:
-            with suppress(IllegalTransitionError):  # it waits or runs elsewhere by now
+            with suppress(IllegalTransitionError):  # it is queued or runs elsewhere by now
                 jobs.retry(job_id, force=True, dispatch_id=dispatch_id, lease_s=lease_s)
                 requeued += 1
     return requeued
@@ -93,9 +93,9 @@ def enqueue_stale(
 ) -> int:
     """Enqueue, assigned to `dispatch_id`, a job for every subject of that UTC day whose output is missing or stale.
 
-    With `force`, for every subject of the day. Returns how many. They are enqueued as they are found, and their lease
-    is kept; `on_search` is called in this thread, at least once a second. Where it fails or is interrupted, they are
-    given back to the queue, or called off with the run.
+    With `force`, for every subject of the day. Returns how many. Jobs are enqueued as they are found, and their lease
+    is renewed meanwhile. `on_search` is called in this thread at least once a second. On an error or an interrupt, the
+    jobs go back into the queue, or are cancelled if the run was terminated.
     """
     jobs, lease_s = worker.history.jobs, worker.settings.lease_s
     subjects = _wanted(job_type, resolver_of(job_type.subject, worker.history).of_day(day))
@@ -118,7 +118,7 @@ def enqueue_stale(
 
 
 def _wanted(job_type: JobType, subjects: Iterator[Subject]) -> Iterator[Subject]:
-    """What a day's run makes: of an upload, only what it would have got when it was added."""
+    """The subjects that a run of a day works on: an upload only if it would get this job when it is added."""
     return (each for each in subjects if not isinstance(each, Upload) or job_type.wanted_for(each))
 
 
@@ -129,7 +129,7 @@ def _in_lists(subjects: Iterator[Subject]) -> Generator[list[Subject]]:
 
 @contextmanager
 def _given_back(worker: Worker, dispatch_id: str) -> Generator[None]:
-    """Whatever raises in the block, the jobs of the dispatch go back to the queue, or are called off with the run."""
+    """If the block raises, put the dispatch's jobs back into the queue, or cancel them if the run was terminated."""
     try:
         yield
     except BaseException:

@@ -18,7 +18,7 @@ from mediajobs_dagster.storage import redact
 
 @dataclass(frozen=True)
 class AttemptBench:
-    """A `Bench`. It hands on to the attempt what a step tells."""
+    """A `Bench` that passes what a step reports on to the attempt."""
 
     folder: Path
     cancellation: Cancellation
@@ -29,7 +29,7 @@ class AttemptBench:
     _clients: dict[type[ServiceClient], ServiceClient] = field(default_factory=dict[type[ServiceClient], ServiceClient])
 
     def close(self) -> None:
-        """The step is over: its clients give back what they hold."""
+        """Close the clients of the step."""
         for client in self._clients.values():
             client.close()
 

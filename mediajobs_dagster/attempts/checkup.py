@@ -1,4 +1,4 @@
-"""Whether this machine can make attempts: what is fine, what is not, and how to mend it."""
+"""Checks whether this machine can make attempts, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
 
 Checks = Mapping[str, Callable[[], str]]
-"""What is checked, and how: each says what it found, and raises a MediaJobsError for what is not fine."""
+"""Checks by name. Each returns what it found, or raises a MediaJobsError that says what is wrong."""
 
 _NEEDED_ENCODERS = ("libx264", "aac", "mjpeg")
 _GIB = 1024**3
@@ -33,7 +33,7 @@ class Finding:
     """What was checked."""
     fine: bool
     detail: str
-    """What was found; where it is not fine, the code of the error and what to do."""
+    """What was found; if it is not fine, the error code and what to do."""
 
     def to_json(self) -> JsonObject:
         """The JSON form."""
@@ -43,9 +43,9 @@ class Finding:
 def check_up(
     settings: Settings, history: Callable[[], History], storage: Callable[[], Storage], also: Checks
 ) -> tuple[Finding, ...]:
-    """Check versions, machine, ffmpeg, database, storage and scratch disk, and what `also` names.
+    """Run the checks of versions, machine, ffmpeg, database, storage and scratch disk, and those of `also`.
 
-    Nothing is raised for what is not fine.
+    A failed check is a finding; it is not raised.
     """
     checks: Checks = {
         "versions": _versions,
@@ -72,7 +72,7 @@ def _versions() -> str:
 
 def _machine(settings: Settings) -> str:
     facts = host_facts(settings.instance_type, settings.imds_enabled, hostname=settings.hostname)
-    kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to have it on record"
+    kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to record it"
     return f"{facts.hostname}: {facts.cpu_cores:g} cores, {facts.mem_gb:.1f} GiB ({kind})"
 
 
@@ -81,15 +81,15 @@ def _ffmpeg(settings: Settings) -> str:
     missing = [encoder for encoder in _NEEDED_ENCODERS if encoder not in tools.encoders]
     if missing:
         raise FfmpegMissingError(
-            f"{tools.ffmpeg} has no encoder {', '.join(missing)}. Point MEDIAJOBS_FFMPEG_PATH at a build that has, or "
-            "take ffmpeg off PATH to use the bundled one."
+            f"{tools.ffmpeg} lacks the encoders {', '.join(missing)}. Point MEDIAJOBS_FFMPEG_PATH at a build that has "
+            "them, or remove ffmpeg from PATH to use the bundled one."
         )
     return f"{tools.version} at {tools.ffmpeg}"
 
 
 def _disk(settings: Settings) -> str:
     folder, reserve_mb = settings.scratch, settings.scratch_reserve_mb
-    Scratch.open(folder, reserve_mb=reserve_mb).close()  # as a worker does: a folder of our own, locked and removed
+    Scratch.open(folder, reserve_mb=reserve_mb).close()  # as a worker does: make a folder, lock it, remove it
     free, reserve = shutil.disk_usage(folder).free, reserve_mb * 1024 * 1024
     if free < 2 * reserve:
         raise DiskFullError(

@@ -1,4 +1,4 @@
-"""The cohort of an attempt: what its cost depends on. Attempts that are alike in it can be compared."""
+"""The cohort of an attempt: the facts that its cost depends on. Attempts of the same cohort can be compared."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mediajobs_dagster.models import FfmpegCommand, JsonObject
 
 
 def cohort_of(manifest: Manifest, *, threads: int | None = None, side_by_side: int | None = None) -> JsonObject:
-    """The fields of `models.Attempt` that say which cohort an attempt belongs to; what is not known is None.
+    """The cohort fields of `models.Attempt`; unknown ones are None.
 
-    `threads` is what each ffmpeg was granted; without it, the most that a command of the manifest was told to use.
-    `side_by_side` is how many attempts the worker made at the same time.
+    `threads` is how many threads each ffmpeg could use; by default, the most that a command of the manifest was given.
+    `side_by_side` is how many attempts the worker made at once.
     """
     metrics, source = manifest.metrics, manifest.metrics.input
     size = manifest.input_summary.get("bytes")
@@ -39,7 +39,7 @@ def _media_seconds(manifest: Manifest) -> float | None:
 
 
 def _threads(commands: Iterable[FfmpegCommand]) -> int | None:
-    # Inputs may get fewer threads than the output: of many at once each gets one.
+    # Inputs may get fewer threads than the output: with many inputs, each gets one.
     given = (
         int(value)
         for command in commands

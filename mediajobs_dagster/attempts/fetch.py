@@ -1,4 +1,4 @@
-"""Brings a source within ffmpeg's reach: fetched once a worker, or addressed where it lies."""
+"""Makes a source readable for ffmpeg: fetched once per worker, or read by range where it is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SourceShelf:
 
     scratch: Scratch
     _fetching: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-    """One lock a source: whoever needs one that is being fetched waits for it."""
+    """One lock per source: an attempt that needs a source which is being fetched waits for it."""
 
     def fetch(
         self,
@@ -35,7 +35,7 @@ class SourceShelf:
     ) -> str:
         """Make the object available at the attempt's `place`, as `name` where it is a file there.
 
-        Returns what stands for it in argv: that name, or an address on this machine.
+        Returns its form in argv: that name, or an address on this machine.
 
         Raises a StorageError, DiskFullError, InputEmptyError, or the error of the cancellation.
         """

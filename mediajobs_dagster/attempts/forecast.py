@@ -1,4 +1,4 @@
-"""What an export will take, from what earlier ones took."""
+"""Forecasts time, size and memory of an export from earlier exports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mediajobs_dagster.models import Attempt, AttemptStatus
 from mediajobs_dagster.timelines.layout import Layout
 
 _LOOKED_AT = 100
-"""How many exports back is looked; of those, the ones with the same profile, codec and hardware count."""
+"""How many of the latest exports are read; those with the same profile, codec and hardware count."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Forecast:
     """The medians of earlier exports, scaled to this one's pixels."""
 
     attempts: int
-    """How many it is based on."""
+    """How many earlier exports it is based on."""
     seconds: float
     """Processing time."""
     bytes: int
@@ -31,7 +31,7 @@ class Forecast:
 
 
 def forecast(history: History, layout: Layout, params: ExportParams) -> Forecast | None:
-    """What an export of that layout will take; None as long as there was none like it."""
+    """The forecast for an export of that layout; None if there is no earlier export like it."""
     known = list(_comparable(history, params))
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""Keeps the leases of a run's jobs while it works, and notices when a job was cancelled or taken away."""
+"""Renews the leases of a run's jobs while it works, and notices when a job was cancelled or its lease was lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """A context in which the leases of one dispatch are renewed, three times a lease."""
+    """A context in which the leases of one dispatch are renewed, three times per lease."""
 
     def __init__(self, history: History, dispatch_id: str, *, lease_s: float) -> None:
         self._history, self._dispatch_id, self._lease_s = history, dispatch_id, lease_s
@@ -40,7 +40,7 @@ class Heartbeat:
 
     @contextmanager
     def watching(self, job_id: str) -> Generator[Cancellation]:
-        """A token that is cancelled when the job is cancelled, or is no longer ours."""
+        """A token that is cancelled when the job is cancelled or its lease is lost."""
         token = Cancellation()
         with self._lock:
             self._watched[job_id] = token
@@ -53,7 +53,7 @@ class Heartbeat:
                 del self._watched[job_id]
 
     def end_all(self, error: MediaJobsError) -> None:
-        """Cancel everything that is watched, or will be, with `error`; the leases are renewed on."""
+        """Cancel every job that is watched, now or later, with `error`. The leases are still renewed."""
         with self._lock:
             self._ended_with = error
         self._cancel_all(error)
@@ -70,7 +70,7 @@ class Heartbeat:
                     self._cancel_all(WorkerLostError("The database was out of reach for longer than the lease."))
 
     def _renew(self) -> None:
-        watched = self._tokens()  # first: a job that is claimed after the renewal is not among its answers
+        watched = self._tokens()  # first, because a job that is claimed after the renewal is not in its answer
         statuses = self._history.leases.renew(self._dispatch_id, lease_s=self._lease_s)
         for job_id, token in watched:
             if statuses.get(job_id) is not JobStatus.PROCESSING:

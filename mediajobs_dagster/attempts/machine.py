@@ -1,4 +1,4 @@
-"""What the machine of a worker can do, as job types ask for it."""
+"""What the machine of a worker can do, for `JobType.prepare`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediajobs_dagster.media.run import Runner
 
 @dataclass(frozen=True)
 class ThisMachine(Machine):
-    """Asks the ffmpeg of this machine. It is looked for by the first question that needs it."""
+    """Asks the ffmpeg of this machine, which the first question that needs it looks for."""
 
     runner: Callable[[], Runner]
     """Raises FfmpegMissingError."""

@@ -1,4 +1,4 @@
-"""Parts that are made when they are first needed."""
+"""Parts that are made on first use."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Part = TypeVar("Part")
 
 
 class Once(Generic[Part]):
-    """A part that is made when somebody first asks for it, once a process. Threads may ask at the same time.
+    """A part that is made on first use, once per process. Threads may share it.
 
-    After a failure, the next one to ask tries again. A forked process makes its own: connections do not survive a fork.
+    If making it fails, the next call of `get` tries again. A forked process makes its own, because connections do not
+    survive a fork.
     """
 
     def __init__(self, make: Callable[[], Part]) -> None:
@@ -29,7 +30,7 @@ class Once(Generic[Part]):
             return self._made[1]
 
     def forget(self) -> Part | None:
-        """The part, for the caller to close; None: this process has not made it. The next one to ask gets a new one."""
+        """Return the part for the caller to close, or None if this process has not made it. `get` makes a new one."""
         with self._lock:
             made, self._made = self._made, None
             return made[1] if made and made[0] == os.getpid() else None

@@ -1,4 +1,4 @@
-"""How an attempt ended, and how that is put on record."""
+"""How an attempt ended, and how its end is recorded."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ UP_TO_DATE = "up_to_date"
 Answer = TypeVar("Answer")
 
 
-class UpToDate(Exception):  # no error: the outputs are there already
-    """The outputs were made before, from the same source with the same parameters, and are still there."""
+class UpToDate(Exception):  # not an error: the outputs exist already
+    """The outputs were made before, from the same source with the same parameters, and still exist."""
 
     def __init__(self, fingerprint: str, outputs: list[OutputRecord]) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Work:
     children: tuple[Child, ...]
     subject: Subject
     published: list[ObjectStat]
-    """Where each output lies now."""
+    """The object of each output."""
 
 
 Ending = Work | UpToDate | MediaJobsError
@@ -74,26 +74,26 @@ Ending = Work | UpToDate | MediaJobsError
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptEnded(AttemptRecord):
-    """An attempt is over and on record."""
+    """An attempt has ended and is recorded."""
 
     job: Job
     attempt_id: str
     status: AttemptStatus
     verdict: Verdict
-    """Where the job stands now."""
+    """The new status of the job."""
     manifest: Manifest
     children: tuple[NewJob, ...] = ()
-    """The jobs that were asked for with it."""
+    """The child jobs that were enqueued with it."""
     error: MediaJobsError | None = None
 
     @property
     def succeeded(self) -> bool:
-        """Whether the job's outputs are there."""
+        """Whether the job's outputs exist."""
         return self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
 def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> AttemptEnded:
-    """Close the record, and write it together with the job's new status, new uploads and children, all or nothing."""
+    """Close the record, and write it with the job's new status, new uploads and children, in one transaction."""
     if isinstance(ending, MediaJobsError):
         recorder.add_error(ending)
     status = _attempt_status(ending)
@@ -102,10 +102,10 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
-    # As it is on record: redacted, for listeners print it.
+    # As it is recorded: redacted, because listeners print it.
     error = ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, worker, recorder, manifest, ending, children)
-    # Before it is on record: if the worker dies in between, recovery still finds an attempt that is under way.
+    # Before the end is recorded: if the worker dies in between, recovery still finds an attempt that is under way.
     is_withdrawn = isinstance(ending, MediaJobsError) and _withdraw(claim, worker)
     history, ended = worker.history, verdict
     is_written = _patiently(
@@ -121,7 +121,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     if is_written:
         _remove_replaced(known.values(), uploads, lambda: worker.storage)
     else:
-        # It was cancelled, or given to somebody else, while this attempt was at its end.
+        # The job was cancelled, or another worker got it, while this attempt was ending.
         verdict = Verdict(_patiently(worker, lambda: history.jobs.get(claim.job.id)).status)
     if not is_withdrawn and (not is_written or isinstance(ending, MediaJobsError)):
         _withdraw(claim, worker)
@@ -138,10 +138,10 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
 
 
 def withdraw(claim: Claim, registry: Registry, history: History, storage: Callable[[], Storage]) -> bool:
-    """Remove what an attempt published as an upload to be, if it did not come to that.
+    """Remove the outputs that an attempt published to become uploads, unless they are uploads.
 
-    The attempt is over, or is about to end as a failure: no upload can come to point at its keys any more, and no other
-    attempt writes under them. A storage that is out of reach is logged, and False comes back: the attempt has to end.
+    The attempt has ended, or is about to end as a failure. So no upload can point at its keys any more, and no other
+    attempt writes under them. An error of the storage is logged, and returns False: the attempt has to end anyway.
     """
     try:
         keys = registry[claim.job.job_type].result_keys(claim.job, claim.attempt.id)
@@ -151,7 +151,7 @@ def withdraw(claim: Claim, registry: Registry, history: History, storage: Callab
         for key in set(keys) - {upload.storage_key for upload in known.values()}:
             storage().abandon(key)
     except MediaJobsError as error:
-        _log.warning("What attempt %s at job %s published was not removed: %s", claim.attempt.id, claim.job.id, error)
+        _log.warning("The outputs of attempt %s at job %s were not removed: %s", claim.attempt.id, claim.job.id, error)
         return False
     return True
 
@@ -161,13 +161,13 @@ def _withdraw(claim: Claim, worker: Worker) -> bool:
 
 
 def _remove_replaced(known: Iterable[Upload], made: Mapping[str, Upload], storage: Callable[[], Storage]) -> None:
-    """Remove the objects that uploads pointed at until now, where an earlier attempt at the job made them."""
+    """Remove the objects of an earlier attempt at the job that the uploads no longer point at."""
     for upload in known:
         if upload.storage_key not in made:
             try:
                 storage().delete(upload.storage_key)
             except MediaJobsError as error:
-                _log.warning("What upload %s was before was not removed: %s", upload.id, error)
+                _log.warning("The earlier object of upload %s was not removed: %s", upload.id, error)
 
 
 def _attempt_status(ending: Ending) -> AttemptStatus:
@@ -227,7 +227,7 @@ def _row(
 
 
 def _side_by_side(claim: Claim, worker: Worker) -> int | None:
-    """How many attempts of that type the worker makes at the same time; None for a type that it does not know."""
+    """How many attempts at that type the worker makes at once; None for an unknown type."""
     named = (each for each in worker.registry if each.name == claim.job.job_type)
     return next((worker.side_by_side(job_type) for job_type in named), None)
 
@@ -245,13 +245,13 @@ def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonO
 
 
 def _known_results(claim: Claim, worker: Worker, work: Work) -> dict[str, Upload]:
-    """The uploads that an earlier attempt at the job made, by where they came from."""
+    """The uploads that an earlier attempt at the job made, by origin."""
     origins = [result_origin(claim.job.id, output.filename) for output in work.outputs if output.becomes]
     return _patiently(worker, lambda: worker.history.uploads.known(origins)) if origins else {}
 
 
 def _result_uploads(claim: Claim, manifest: Manifest, work: Work, known: Mapping[str, Upload]) -> dict[str, Upload]:
-    """The uploads that outputs became, by key; one that is known keeps its id."""
+    """The uploads that the outputs become, by key; an upload of an earlier attempt keeps its id."""
     uploads: dict[str, Upload] = {}
     for output, record, stat in zip(work.outputs, manifest.outputs, work.published, strict=True):
         if output.becomes is not None:
@@ -291,9 +291,9 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
 
 
 def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
-    """What the history answers. The work is done, so a database that is locked or restarting is waited for.
+    """Call `ask`, and try again while the database is locked or restarting: the work is done and must not be lost.
 
-    As long as the lease lasts: after that somebody else has the job anyway.
+    It gives up when the lease has run out, because another worker may have the job then.
     """
     give_up = time.monotonic() + worker.settings.lease_s
     pause = 0.1

@@ -1,4 +1,4 @@
-"""How far an attempt is: one fraction that never falls, over everything between its claim and its record."""
+"""The progress of an attempt: one fraction from claim to record. It never falls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mediajobs_dagster.attempts.recorder import Stage
 from mediajobs_dagster.models import Progress
 
 STEPS = "steps"
-"""All steps of a plan together, in the terms of `within`."""
+"""The part of `within` that stands for all steps of a plan together."""
 
 _SHARES: dict[str, tuple[float, float]] = {
     Stage.FETCH: (0.0, 0.05),
@@ -17,13 +17,13 @@ _SHARES: dict[str, tuple[float, float]] = {
     Stage.VERIFY: (0.88, 0.96),
     Stage.PUBLISH: (0.96, 1.0),
 }
-"""Where each part begins and ends. The others take no time worth telling."""
+"""Where each part begins and ends. Other parts take too little time to count."""
 _TELLING_S = 0.02
-"""Before this share of the way, a guess at what is left would mislead."""
+"""Below this fraction, an estimate of the time left would mislead."""
 
 
 class ProgressMeter:
-    """Turns the progress of single commands and transfers into that of the attempt, and tells it."""
+    """Turns the progress of single commands and transfers into progress of the attempt, and reports it."""
 
     def __init__(self, tell: Callable[[Progress], None]) -> None:
         self._tell = tell
@@ -31,9 +31,9 @@ class ProgressMeter:
         self._fraction = 0.0
 
     def within(self, part: str, share: float | None, progress: Progress | None = None) -> None:
-        """So much of a stage, or of the steps, is done; None: nobody knows.
+        """Report that `share` (0 to 1; None: unknown) of `part`, a stage or STEPS, is done.
 
-        `progress` is that of the command that is running.
+        `progress` is the progress of the running command.
         """
         begin, end = _SHARES.get(part, (0.0, 0.0))
         known = share is not None

@@ -69,7 +69,7 @@ _LEDGER: dict[str, str] = {
     Stage.VERIFY: "verify_ms",
     Stage.PUBLISH: "upload_ms",
 }
-"""The part of the ledger that a stage counts for. Every other one is preparation, but for what services took of it."""
+"""The part of the ledger for each stage. All other stages count as preparation, less the time of service calls."""
 _READING = ("get", RANGE_READ)
 _WRITING = ("put",)
 
@@ -133,7 +133,7 @@ class Recorder:
         self.stage = None
 
     def describe_media(self, *, known: bool) -> None:
-        """Say whether what a source holds was `known` since the upload was taken in, or is probed now."""
+        """Record whether the media info of a source was `known` since the upload was added, or is probed now."""
         before = self.input_summary.get("mediaInfoFrom", "upload")
         self.input_summary["mediaInfoFrom"] = "upload" if known and before == "upload" else "probe"
 
@@ -230,7 +230,7 @@ class Recorder:
             in_services = self._in_services(stage)
             parts["service_ms"] += in_services
             parts[_LEDGER.get(stage.name, "prepare_ms")] += stage.duration_ms - in_services
-        # Stages never overlap and each is rounded down, so what is left is never negative.
+        # Stages never overlap and each is rounded down, so the rest is never negative.
         return TimeLedger(queue_ms=self.queue_ms, **parts, other_ms=duration_ms - sum(parts.values()))
 
     def _in_services(self, stage: StageRecord) -> int:
@@ -259,7 +259,7 @@ def key_of(claim: Claim) -> AttemptKey:
 
 
 def manifest_of_lost(claim: Claim, error: MediaJobsError, now: datetime) -> Manifest:
-    """The manifest of an attempt whose worker died with its record: what the history row still tells."""
+    """The manifest of an attempt whose worker died before it wrote one, made from the history row."""
     started_at = claim.attempt.started_at
     duration_ms = round((now - started_at).total_seconds() * 1000)
     queue_ms = claim.attempt.queue_ms or 0
@@ -293,7 +293,7 @@ def _milliseconds(start: int) -> int:
 
 
 def _both_ends(entries: list[Entry], cap: int) -> tuple[Entry, ...]:
-    """At most `cap` entries: how it began, and how it ended, which is where a failure stands."""
+    """At most `cap` entries, from both ends of the list: a failure is at the end."""
     half = cap // 2
     return tuple(entries if len(entries) <= cap else [*entries[:half], *entries[-half:]])
 

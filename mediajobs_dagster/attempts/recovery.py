@@ -1,4 +1,4 @@
-"""Finds the jobs whose worker fell silent, records their attempts as lost, and puts them back into the queue."""
+"""Finds the jobs of dead workers, records their attempts as lost, and puts the jobs back into the queue."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 
 _RUNNING = 1000
-"""Attempts looked at in one recovery; there are about as many as the machines have cores."""
+"""How many attempts one recovery reads; there are about as many under way as the machines have cores."""
 
 
 class RunState(StrEnum):
-    """What became of the run of a dispatch."""
+    """What happened to the run of a dispatch."""
 
     ALIVE = "alive"
-    """It waits its turn or works, and may still come to its jobs."""
+    """It is queued or running, and may still claim its jobs."""
     GONE = "gone"
-    """It will not come to them any more."""
+    """It will not claim them any more."""
     CANCELLED = "cancelled"
-    """Somebody called it off."""
+    """A person terminated it."""
 
 
 @dataclass(frozen=True)
@@ -36,38 +36,38 @@ class Recovered:
     """What a recovery found."""
 
     lost: tuple[Claim, ...]
-    """Attempts whose worker died, and whose jobs were given back or are dead."""
+    """Attempts whose worker died. Their jobs are queued again or dead."""
     over: tuple[Claim, ...]
-    """All attempts that were closed, or were found to have just ended: those above, and those at jobs that were
-    cancelled meanwhile. What they published has to be withdrawn unless it became an upload."""
+    """All attempts that were closed or had just ended: those of `lost`, and those at jobs that were cancelled
+    meanwhile. What they published has to be withdrawn unless it became an upload."""
     released: int
-    """Jobs that were assigned to a run which never came to them, and are back in the queue."""
+    """Jobs that went back into the queue because their run never claimed them."""
     cancelled: int
-    """Jobs that were called off with their run."""
+    """Jobs that were cancelled with their run."""
 
     @property
     def summary(self) -> str:
         """In a sentence."""
         return (
             f"{len(self.lost)} attempts were lost with their worker, {self.released} jobs were given back unstarted, "
-            f"{self.cancelled} were called off with their run."
+            f"{self.cancelled} were cancelled with their run."
         )
 
 
 class RunStates(Protocol):
-    """Who knows what became of runs."""
+    """Tells what happened to runs."""
 
     def of_dispatch(self, dispatch_id: str) -> RunState:
-        """What became of the run of a dispatch whose lease has run out."""
+        """The state of the run of a dispatch whose lease has run out."""
         ...
 
     def of_run(self, run_id: str) -> RunState:
-        """What became of a run that has attempts under way."""
+        """The state of a run that has attempts under way."""
         ...
 
 
 def recover(history: History, settings: Settings, run_states: RunStates) -> Recovered:
-    """Recover the jobs of every worker that fell silent: its lease ran out, or its run is over without it."""
+    """Recover the jobs of every dead worker: its leases ran out, or its run is over."""
     now = utc_now()
     loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
     silent = [(claim, RunState.GONE) for claim in history.leases.lost(now)]
@@ -87,7 +87,7 @@ def recover(history: History, settings: Settings, run_states: RunStates) -> Reco
 
 
 def _left_behind(history: History, run_states: RunStates) -> Iterator[tuple[Claim, RunState]]:
-    """Attempts that are under way by the record, in runs that are over: nobody has to wait for their leases."""
+    """Attempts recorded as under way in runs that are over. There is no need to wait for their leases."""
     running = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,)), limit=_RUNNING)
     by_run = {attempt.run_id: run_states.of_run(attempt.run_id) for attempt in running if attempt.run_id}
     for attempt in running:
@@ -104,7 +104,7 @@ class _Loss:
     now: datetime
 
     def record(self, claim: Claim, run_state: RunState) -> bool:
-        """Put the attempt on record as lost; False when it, or its job, has ended in the meantime."""
+        """Record the attempt as lost; False if it, or its job, has ended in the meantime."""
         error = WorkerLostError(
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )

@@ -1,7 +1,7 @@
-"""Working files: one folder a worker, one folder an attempt, removed on every exit.
+"""Working files: one folder per worker, one folder per attempt, removed on every exit.
 
-A worker's folder is held by a lock that the kernel drops when the process ends, however it ends. So a folder whose lock
-can be taken is an orphan, and the next worker to start sweeps it, here or on a machine that shares the disk.
+A worker holds a lock on its folder, which the kernel releases when the process ends, however it ends. So a folder whose
+lock is free is an orphan. The next worker that starts removes it, on this machine or another that shares the disk.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _MIB = 1024 * 1024
 
 
 class Scratch:
-    """A worker's folder for working files, from `open` to `close`. Threads may share it."""
+    """The folder of one worker for working files. Threads may share it."""
 
     def __init__(self, folder: Path, lock: int, *, reserve_mb: int, idle_mb: int) -> None:
         self._folder, self._lock = folder, lock
         self._reserve, self._idle_limit = reserve_mb * _MIB, idle_mb * _MIB
         self._linking = threading.Lock()
         self._used: dict[Path, set[Path]] = {}
-        """The fetched sources that attempts use, by the attempt's folder."""
+        """The fetched sources in use, by the folder of the attempt that uses them."""
         self._idle: dict[Path, None] = {}
-        """Those that no attempt uses, in the order in which they fell idle."""
+        """The sources that no attempt uses, longest idle first."""
 
     @classmethod
     def open(cls, root: Path, *, reserve_mb: int, idle_mb: int = 0) -> Scratch:
-        """Sweep the orphans below `root`, then make and hold a folder of our own.
+        """Remove the orphans below `root`, then make and lock a folder.
 
-        `reserve_mb` of the disk stays free beside what is asked for. Fetched sources that no attempt uses may take
-        `idle_mb`. Raises DiskFullError, and SettingsError when there can be no folder for another reason.
+        `reserve_mb` of the disk must stay free, whatever `require` asks for. Fetched sources that no attempt uses may
+        take `idle_mb`. Raises DiskFullError, and SettingsError when the folder cannot be made for another reason.
         """
         name = f"worker-{new_id()}"
-        unborn = root / f".{name}"  # no sweeper looks at it before it is locked
+        unlocked = root / f".{name}"  # `sweep` ignores this name until the folder is locked
         try:
-            unborn.mkdir(parents=True)
+            unlocked.mkdir(parents=True)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFullError from error
@@ -54,20 +54,20 @@ class Scratch:
                 f"The scratch folder {root} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME, or "
                 "MEDIAJOBS_SCRATCH_DIR, at a folder that this user may write to."
             ) from error
-        lock = os.open(unborn / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(unlocked / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        scratch = cls(unborn.rename(root / name), lock, reserve_mb=reserve_mb, idle_mb=idle_mb)
+        scratch = cls(unlocked.rename(root / name), lock, reserve_mb=reserve_mb, idle_mb=idle_mb)
         sweep(root)
         return scratch
 
     def close(self) -> None:
-        """Remove the folder and all in it."""
+        """Remove the folder and everything in it."""
         shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
 
     @contextmanager
     def attempt_folder(self, attempt_id: str) -> Generator[Path]:
-        """A folder for one attempt, gone afterwards."""
+        """A folder for one attempt, removed afterwards."""
         folder = self._folder / f"attempt-{attempt_id}"
         folder.mkdir()
         try:
@@ -77,10 +77,10 @@ class Scratch:
             self._end_use(folder)
 
     def link_source(self, folder: Path, name: str, link: str = SOURCE) -> Path:
-        """Where the fetched source `name` lies, or is to be put: it stays while the attempt of `folder` is under way.
+        """The path for the fetched source `name`, which may exist already. It stays while the attempt of `folder` runs.
 
-        Afterwards it stays for the next attempt, as long as idle sources do not take more than their share. In the
-        attempt's folder it is a link with the name `link`, which begins with SOURCE.
+        Afterwards it stays for the next attempt, until idle sources take more than their limit. In the attempt's
+        folder it is a link with the name `link`, which begins with SOURCE.
         """
         path = self._folder / "sources" / name
         path.parent.mkdir(exist_ok=True)
@@ -91,9 +91,9 @@ class Scratch:
         return path
 
     def require(self, size: int, purpose: str) -> None:
-        """Raise DiskFullError unless `size` bytes fit on the disk with the reserve left over.
+        """Raise DiskFullError unless `size` bytes fit on the disk and leave the reserve free.
 
-        Fetched sources that no attempt works on any more make room for it.
+        Fetched sources that no attempt uses are removed to make room.
         """
         if shutil.disk_usage(self._folder).free < size + self._reserve:
             self._drop_idle(0)
@@ -101,7 +101,7 @@ class Scratch:
         if free < size + self._reserve:
             raise DiskFullError(
                 f"The scratch disk has {free // _MIB} MiB free, and {purpose} needs {size // _MIB} MiB with "
-                f"{self._reserve // _MIB} MiB to be left over. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a "
+                f"{self._reserve // _MIB} MiB staying free. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a "
                 "larger disk."
             )
 
@@ -118,7 +118,7 @@ class Scratch:
             sizes = {path: _size(path) for path in self._idle}
             taken = sum(sizes.values())
             for path, size in sizes.items():
-                if taken > limit or not size:  # one that could not be fetched has none
+                if taken > limit or not size:  # a source that could not be fetched has no size
                     path.unlink(missing_ok=True)
                     del self._idle[path]
                     taken -= size
@@ -133,7 +133,7 @@ def _size(path: Path) -> int:
 
 def _remove(folder: Path) -> None:
     try:
-        # Nearly always a few files: `rmtree` would take thrice as long.
+        # Nearly always there are only a few files, for which `rmtree` takes three times as long.
         for name in os.listdir(folder):
             os.unlink(folder / name)
         folder.rmdir()
@@ -142,21 +142,21 @@ def _remove(folder: Path) -> None:
 
 
 def sweep(root: Path) -> int:
-    """Remove the folders of workers that are gone, and end what still works in them; returns how many."""
+    """Remove the folders of dead workers, and kill processes that still work in them; returns how many."""
     swept = 0
     for folder in root.glob("worker-*"):
         try:
-            # Made if need be: a folder without its lock was left by a removal that did not come to its end.
+            # Creates the lock file if it is missing: an interrupted removal leaves a folder without one.
             lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError:
             continue  # its owner has just removed it, or it is another user's
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            kill_orphans(folder)  # an ffmpeg whose worker was killed would run on, and fill the disk
+            kill_orphans(folder)  # an ffmpeg whose worker was killed goes on and fills the disk
             shutil.rmtree(folder, ignore_errors=True)
             swept += 1
         except BlockingIOError:
-            pass  # its worker lives
+            pass  # its worker is alive
         finally:
             os.close(lock)
     return swept

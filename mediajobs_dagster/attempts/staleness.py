@@ -1,4 +1,4 @@
-"""Finds the subjects whose output is missing or stale, many side by side: a day may have a hundred thousand of them."""
+"""Finds the subjects whose output is missing or stale, many at once: a day may have a hundred thousand subjects."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from mediajobs_dagster.side_by_side import side_by_side
 from mediajobs_dagster.storage import Storage
 
 _PAGE = 500
-"""Subjects that the history is asked about at once."""
+"""Subjects per query of the history."""
 _CHUNK = 20
-"""Subjects that a thread asks the storage about, one after the other, before it takes the next."""
+"""Subjects that a thread looks up in the storage, one after the other, before it takes the next chunk."""
 _THREADS = 32
-"""Look-ups at once. They wait for the storage, so these may be more than there are cores."""
+"""Look-ups at once. They wait for the storage, so there may be more of them than cores."""
 _BEAT_S = 1.0
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What the history knows of some subjects, by their ids."""
+    """What the history knows about one page of subjects."""
 
     results: Mapping[str, JsonObject]
-    """What was made of them last."""
+    """The latest result of each, by subject id."""
     uses: Mapping[str, tuple[SourceUse, ...]]
-    """What a job reads, of those that have a result."""
+    """The uploads that a job reads, by subject id; only of subjects with a result."""
     uploads: Mapping[str, Upload]
-    """What is read."""
+    """These uploads, by upload id."""
 
 
 @dataclass(frozen=True)
 class Staleness:
-    """Tells for one job type whose outputs would be made anew by a job without parameters."""
+    """Finds the subjects for which a job of one type, without parameters, would make its output again."""
 
     job_type: JobType
     history: History
     storage: Storage
 
     def stale(self, subjects: Iterable[Subject]) -> Generator[list[Subject]]:
-        """Those of `subjects` without a fresh output, some at a time, nearly in their order.
+        """The subjects without an up-to-date output, in lists, roughly in their order.
 
-        An empty list comes at least once a second while none is found. Memory does not grow with the number of
-        subjects. What the history or the storage raises is raised here. Hand it to `contextlib.closing`.
+        While none is found, it yields an empty list at least once a second. Memory does not grow with the number of
+        subjects. Raises what the history or the storage raises. Wrap it in `contextlib.closing`.
         """
         stopped = Event()
         look_up = partial(self._stale_in, stopped)
@@ -89,7 +89,7 @@ class Staleness:
         return unchanged_outputs(result, self.job_type.fingerprint({}, etag), self.storage) is not None
 
     def _etag(self, subject: Subject, page: _Page) -> str | None:
-        """Names the content that a job would read now; None where some of it is gone."""
+        """Identifies the content that a job would read now; None if some of it is gone."""
         etags: dict[str, str] = {}
         for use in page.uses[subject.id]:
             upload = page.uploads.get(use.upload_id)

@@ -1,4 +1,4 @@
-"""Makes the steps of a plan, one after the other: runs ffmpeg, or does the work of a `Call`."""
+"""Runs the steps of a plan, one after the other: ffmpeg for a `Run`, Python code for a `Call`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mediajobs_dagster.settings import Settings
 
 @dataclass
 class StepMaker:
-    """Makes steps within one attempt, and puts what they do on record."""
+    """Runs the steps of one attempt, and records what they do."""
 
     settings: Settings
     runner: Callable[[], Runner]
@@ -37,7 +37,7 @@ class StepMaker:
     _done: float = 0.0
 
     def make(self, steps: Sequence[Step]) -> None:
-        """Make all of them. Commands that follow each other are one stage, every call is one of its own."""
+        """Run all steps. Consecutive commands are one stage; every call is a stage of its own."""
         self._whole = sum(step.weight for step in steps) or 1.0
         for stage, group in groupby(enumerate(steps), key=lambda each: _stage_of(*each)):
             with self.recorder.timed(stage[0]):
@@ -55,7 +55,7 @@ class StepMaker:
         on_progress: Callable[[Progress], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
     ) -> Made:
-        """Run one command. Raises as `Runner.run`, and what kept it from reading its sources."""
+        """Run one command. Raises what `Runner.run` raises, and the error that kept it from reading its sources."""
         with self.workspace.reading():
             made = self.runner().run(
                 self.workspace.addressed(command),
@@ -66,13 +66,14 @@ class StepMaker:
                 report=self.recorder.add_command,
             )
         if made.faults != Faults():
-            self.recorder.notes.append(f"ffmpeg complained about its input, too little to refuse it: {made.faults}.")
+            self.recorder.notes.append(f"ffmpeg reported small faults in its input: {made.faults}.")
         return made
 
     def decode_end(self, name: str, duration: float) -> None:
-        """Decode the last second of a file: an index that points past the data, or a cut-off file, shows there.
+        """Decode the last second of a file, where a cut-off file, or an index that points past the data, fails.
 
-        ffmpeg begins at the key frame before it. The pictures are not smoothed (`-skip_loop_filter`): nobody looks.
+        ffmpeg begins at the key frame before it. The loop filter is skipped (`-skip_loop_filter`), because the pictures
+        are thrown away.
         """
         options = ("-skip_loop_filter", "all", "-ss", f"{max(0.0, duration - 1.0):.3f}")
         self.run(Command(inputs=(Input(name, options),), outputs=(Output("nowhere", ("-f", "null")),)))
@@ -109,9 +110,9 @@ class StepMaker:
         bench.check()
         with closing(bench):
             step.work(bench)
-        bench.check()  # work that did not look at its bench is over time, or unwanted, all the same
+        bench.check()  # work that never called `check` may be late or cancelled too
 
 
 def _stage_of(number: int, step: Step) -> tuple[str, int]:
-    """The stage of a step, and what tells it from the stages beside it."""
+    """The stage of a step, and a number that separates it from its neighbours."""
     return (step.stage, number) if isinstance(step, Call) else (Stage.FFMPEG, -1)

@@ -16,19 +16,19 @@ from mediajobs_dagster.storage import ObjectStat, Storage
 
 
 class SubjectResolver(Protocol):
-    """Knows the subjects of one kind."""
+    """Looks up the subjects of one kind."""
 
     def get(self, subject_id: str, /) -> Subject:
         """The subject with that id. Raises NotFoundError."""
         ...
 
     def of_day(self, day: date, /) -> Iterator[Subject]:
-        """Those that came up on a UTC day, oldest first."""
+        """The subjects created on a UTC day, oldest first."""
         ...
 
 
 class Ticks:
-    """The moments of schedules. They are stored nowhere: an id says it all, and no backfill finds any."""
+    """The moments of schedules. They are not stored: the id holds everything, and a backfill finds none."""
 
     def get(self, subject_id: str, /) -> Tick:
         """The tick with that id. Raises NotFoundError."""
@@ -44,7 +44,7 @@ class Ticks:
 
 
 def resolver_of(kind: SubjectKind, history: History) -> SubjectResolver:
-    """Who knows the subjects of that kind."""
+    """The resolver for subjects of that kind."""
     resolvers: Mapping[SubjectKind, SubjectResolver] = {
         SubjectKind.UPLOAD: history.uploads,
         SubjectKind.TIMELINE: history.timelines,
@@ -60,38 +60,38 @@ class AttemptSource:
     upload: Upload
     use: SourceUse
     content: ObjectStat
-    """What lies in the storage now."""
+    """The object that is in the storage now."""
 
     @property
     def name(self) -> str:
-        """What it is called in the attempt's folder."""
+        """Its name in the attempt's folder."""
         return self.use.name
 
     @property
-    def is_as_taken_in(self) -> bool:
-        """Whether it is still the content that was registered."""
+    def is_unchanged(self) -> bool:
+        """Whether the content is still the one that was registered."""
         return self.content.etag == self.upload.etag
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A job's subject, and all that is read for it; the first is the primary one."""
+    """A job's subject and the sources that it reads; the first is the primary one."""
 
     subject: Subject
     sources: tuple[AttemptSource, ...]
     etag: str
-    """Names the content of all of it."""
+    """Identifies the content of all sources together."""
 
     @property
     def bytes(self) -> int:
-        """Size of all objects that are read."""
+        """Size of all sources together."""
         return sum(each.content.bytes for each in self.sources)
 
 
 def inputs_of(job_type: JobType, subject: Subject, history: History, storage: Storage) -> Inputs:
-    """What a job reads, as it lies in the storage now. Raises NotFoundError, StorageMissingError."""
+    """The inputs of a job, as they are in the storage now. Raises NotFoundError, StorageMissingError."""
     uses = job_type.source_uses(subject)
-    # The subject itself may be what is read: then it need not be asked for again.
+    # If the subject itself is read, it need not be looked up again.
     known = {subject.id: subject} if isinstance(subject, Upload) else {}
     if others := [use.upload_id for use in uses if use.upload_id not in known]:
         known |= history.uploads.with_ids(others)

@@ -1,4 +1,4 @@
-"""Several attempts side by side: each thread claims a job, makes its attempt, and claims the next one."""
+"""Threads that make several attempts at once: each claims a job, makes the attempt, and claims the next job."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from queue import SimpleQueue
 from mediajobs_dagster.attempts.outcome import Interrupted
 
 _STOP_S = 10.0
-"""How long to wait, after an interrupt, for attempts to be put on record: they end within a second or so, unless the
+"""How long to wait after an interrupt until all attempts are recorded. They end within about a second, unless the
 network or the disk hangs."""
-_LOOK_S = 0.02
+_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 class AttemptThreads:
     """Threads that repeat the same work until there is no more.
 
-    `work` is called over and over, in each of `size` threads, until it returns False. `end_all` makes the calls that
-    are under way come to their end, with the error that it is given.
+    Each of `size` threads calls `work` until it returns False. `end_all` makes the calls that are under way end with
+    the error that it gets.
     """
 
     def __init__(self, size: int, work: Callable[[], bool], end_all: Callable[[Interrupted], None]) -> None:
@@ -35,15 +35,15 @@ class AttemptThreads:
         ]
 
     def run(self) -> None:
-        """Let them work, and wait in this thread for all of them.
+        """Start the threads, and wait for all of them.
 
-        An exception ends one thread and not the others, and is raised when they are through. Whatever interrupts this
-        thread meanwhile (KeyboardInterrupt, a run's termination) ends all of them at once.
+        An exception ends its own thread only, and is raised here when all threads have ended. An interrupt of the
+        waiting thread (KeyboardInterrupt, the termination of a run) ends all of them at once.
         """
         try:
             for thread in self._threads:
                 thread.start()
-            # Not join: interrupted while it waits, it would take a thread that lives for one that has ended.
+            # Not `join`: after an interrupt, it would report a living thread as ended.
             raised = [self._ended.get() for _ in self._threads]
         except BaseException:
             self._interrupt()
@@ -61,7 +61,7 @@ class AttemptThreads:
         except BaseException as raised:  # noqa: BLE001  # it is raised again in the thread that waits
             error = raised
             if not isinstance(raised, Exception):
-                self._interrupt()  # an interrupt in one of them is meant for all
+                self._interrupt()  # an interrupt in one thread is meant for all
         finally:
             self._ended.put(error)
 
@@ -73,7 +73,10 @@ class AttemptThreads:
         give_up = time.monotonic() + _STOP_S
         while any(thread.is_alive() for thread in self._threads):
             if time.monotonic() > give_up:
-                # They are daemons, so the process can end; their jobs are found by their leases.
-                _log.warning("An attempt does not end within %g s of an interrupt, and is left to itself.", _STOP_S)
+                # The threads are daemons, so the process can end. Their jobs come back when the leases run out.
+                _log.warning(
+                    "An attempt did not end within %g s of an interrupt. Its job comes back when its lease runs out.",
+                    _STOP_S,
+                )
                 return
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""What the attempts of one run came to. It does not grow with their number."""
+"""Totals over the attempts of one run. Their size does not grow with the number of attempts."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.errors import MediaJobsError
 
 KEPT = 20
-"""How many outcomes are kept whole."""
+"""How many outcomes are kept in full."""
 
 
 @dataclass
 class RunTotals:
-    """Totals over all attempts, and the first few of them whole: a manifest is large, and the history has them all."""
+    """Totals over all attempts, and the first few outcomes in full. The history has the manifests of all."""
 
     attempts: int = 0
     succeeded: int = 0
-    """Attempts after which their job has its output."""
+    """Attempts whose job has its output."""
     first: list[AttemptEnded] = field(default_factory=list[AttemptEnded])
-    """The first KEPT to end."""
+    """The first KEPT attempts to end."""
     failures: list[AttemptEnded] = field(default_factory=list[AttemptEnded])
-    """The first KEPT that left their job without its output."""
+    """The first KEPT attempts whose job has no output."""
     faults: int = 0
-    """Attempts that failed by a fault of the system."""
+    """Attempts that failed because of a fault of the system."""
     first_fault: MediaJobsError | None = None
     commands: int = 0
     storage_ops: int = 0
     spent_ms: int = 0
     ffmpeg_ms: int = 0
     making_ms: int = 0
-    """Of the attempts that made something."""
+    """Duration of the attempts that made something, milliseconds."""
     media_seconds: float = 0.0
-    """Their media seconds: of the source, or of what was made of it, whichever their real-time factor counts."""
+    """Media seconds of these attempts: of the source or of the output, whichever the real-time factor counts."""
     ffmpeg_cpu_ms: float = 0.0
     rss_mb_max: float = 0.0
     bytes_in: int = 0
@@ -42,21 +42,21 @@ class RunTotals:
 
     @property
     def failed(self) -> int:
-        """Attempts that left their job without its output."""
+        """Attempts whose job has no output."""
         return self.attempts - self.succeeded
 
     @property
     def rtf(self) -> float:
-        """Real-time factor of all that was made; 0 if nothing was."""
+        """Real-time factor over the attempts that made something; 0 if none did."""
         return self.media_seconds / (self.making_ms / 1000) if self.making_ms else 0.0
 
     @property
     def cpu_pct(self) -> float:
-        """CPU time of all ffmpegs over their wall time, percent of one core."""
+        """CPU time of all ffmpeg commands over their wall time, percent of one core."""
         return 100 * self.ffmpeg_cpu_ms / self.ffmpeg_ms if self.ffmpeg_ms else 0.0
 
     def add(self, outcome: AttemptEnded) -> None:
-        """Count one more; threads may."""
+        """Add an outcome; from any thread."""
         with self._lock:
             self._add(outcome)
 

@@ -1,6 +1,6 @@
-"""Verify, then publish: an output is opened and checked before it gets its final key.
+"""Checks an output before it is published under its final key.
 
-How it is checked follows from its content type. An output of a type that is not in `VERIFIERS` must not be empty.
+The content type selects the verifier. An output of a type that is not in `VERIFIERS` must not be empty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
 
 _CHUNK = 1024 * 1024
 _PARSED_BYTES = 4 << 20
-"""JSON up to this size is parsed; of longer files, as of ten hours of an envelope, only both ends are looked at."""
+"""JSON up to this size is parsed; of a larger file, such as an envelope of ten hours, only both ends are checked."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Verification:
     probe: Callable[[str], MediaInfo]
     """Probes a file in the folder by its name."""
     decode_end: Callable[[str, float], None]
-    """Decodes the last second of a file of so many seconds."""
+    """Decodes the last second of a file; called with its name and its duration in seconds."""
     made_seconds: Mapping[str, float | None]
     """Seconds of media that ffmpeg says it wrote into each file."""
 
 
 Verifier = Callable[[Output, Verification], MediaInfo | None]
-"""Checks one output; returns what a probe says of it, None where it is no media. Raises OutputInvalidError."""
+"""Checks one output; returns its media info, or None if it is not media. Raises OutputInvalidError."""
 
 
 def verify(output: Output, verification: Verification) -> MediaInfo | None:
-    """Check one output; returns what a probe says of it, None where it is no media.
+    """Check one output; returns its media info, or None if it is not media.
 
-    Raises OutputInvalidError that names every fault.
+    Raises an OutputInvalidError that lists every fault.
     """
     path = verification.folder / output.filename
     if not path.is_file() or path.stat().st_size == 0:
@@ -68,10 +68,9 @@ def sha256_of(path: Path, check: Callable[[], None]) -> str:
 
 
 def _verify_media(output: Output, verification: Verification) -> MediaInfo:
-    """Probed, and its end is decoded. It has to last as long as ffmpeg says it made it.
+    """Probe the file and decode its end. It has to be as long as ffmpeg says it wrote.
 
-    What the source declares is no measure: tracks that are not used may be longer, and some containers are wrong about
-    themselves.
+    The length that the source declares is not reliable: unused tracks may be longer, and some containers are wrong.
     """
     info = verification.probe(output.filename)
     if output.expected.is_decodable:
@@ -102,13 +101,13 @@ def _verify_json(output: Output, verification: Verification) -> None:
             json.loads(path.read_bytes())
             return
     except ValueError as error:
-        raise OutputInvalidError(f"{output.filename} is no JSON: {error}.") from error
+        raise OutputInvalidError(f"{output.filename} is not JSON: {error}.") from error
     with path.open("rb") as file:
         begin = file.read(64).lstrip()[:1]
         file.seek(-64, 2)
         end = file.read().rstrip()[-1:]
     if (begin, end) not in ((b"{", b"}"), (b"[", b"]")):
-        raise OutputInvalidError(f"{output.filename} is no whole JSON document.")
+        raise OutputInvalidError(f"{output.filename} is not a complete JSON document.")
 
 
 def _verify_text(output: Output, verification: Verification) -> None:
@@ -119,7 +118,7 @@ def _verify_text(output: Output, verification: Verification) -> None:
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise OutputInvalidError(f"{output.filename} is no text in UTF-8: {error}.") from error
+        raise OutputInvalidError(f"{output.filename} is not UTF-8 text: {error}.") from error
 
 
 VERIFIERS: Mapping[str, Verifier] = {
@@ -129,12 +128,12 @@ VERIFIERS: Mapping[str, Verifier] = {
     "application/json": _verify_json,
     "text/": _verify_text,
 }
-"""By the beginning of the content type."""
+"""Verifiers by the beginning of the content type."""
 
 
 def _require(output: Output, faults: Iterator[str]) -> None:
     if said := "; ".join(faults):
-        raise OutputInvalidError(f"{output.filename} is not what was asked for: {said}.")
+        raise OutputInvalidError(f"{output.filename} is not what was planned: {said}.")
 
 
 def _faults(expected: Expected, info: MediaInfo, made_seconds: float | None) -> Iterator[str]:
@@ -150,7 +149,7 @@ def _faults(expected: Expected, info: MediaInfo, made_seconds: float | None) -> 
     if made_seconds is not None and expected.duration_tolerance is not None:
         off = abs(info.duration_seconds - made_seconds)
         if off > expected.duration_tolerance:
-            yield f"it lasts {info.duration_seconds:.3f} s, and {made_seconds:.3f} s were made"
+            yield f"it lasts {info.duration_seconds:.3f} s, but ffmpeg wrote {made_seconds:.3f} s"
 
 
 def _differs(what: str, expected: object, found: object) -> Iterator[str]:

@@ -26,9 +26,9 @@ from mediajobs_dagster.storage.by_range import RangeServer
 
 @dataclass(frozen=True)
 class LazyParts:
-    """What may be missing on a machine, so the first attempt that needs a part makes it.
+    """The parts that a machine may lack. Each is made by the first attempt that needs it.
 
-    Its absence is then the failure of an attempt: on record, tried again elsewhere, and seen by the breaker.
+    So a missing part fails an attempt: the failure is recorded, tried again elsewhere, and counted by the breaker.
     """
 
     storage: Callable[[], Storage]
@@ -36,12 +36,12 @@ class LazyParts:
     shelf: Once[SourceShelf]
     ranges: Once[RangeServer]
     runners: dict[int, Runner] = field(default_factory=dict[int, Runner])
-    """By the number of commands that share the cores."""
+    """Runners by the number of commands that share the cores."""
     finding_runner: Lock = field(default_factory=Lock)
 
     @classmethod
     def of(cls, settings: Settings, storage: Callable[[], Storage], stack: ExitStack) -> LazyParts:
-        """The parts that the settings ask for; `stack` closes those that were made."""
+        """The parts for these settings; `stack` closes those that were made."""
 
         def open_scratch() -> Scratch:
             return stack.enter_context(
@@ -63,7 +63,7 @@ class LazyParts:
 
 @dataclass(frozen=True)
 class Worker:
-    """What attempts are made with; `MediaJobs.worker` puts it together once a run.
+    """Everything that attempts need. `MediaJobs.worker` opens one for each run.
 
     Threads may share it. It must not be used on both sides of a fork.
     """
@@ -76,7 +76,7 @@ class Worker:
     retry: RetryPolicy
     chance: random.Random
     after_interrupt: Callable[[], JobStatus]
-    """What becomes of a job whose attempt is interrupted."""
+    """Returns the status that a job gets when its attempt is interrupted."""
     _lazy: LazyParts
 
     @classmethod
@@ -90,7 +90,7 @@ class Worker:
         *,
         after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED,
     ) -> Generator[Worker]:
-        """Put a worker together. What it makes itself is closed at the end; history and storage are the caller's."""
+        """Open a worker. It closes what it makes itself; history and storage belong to the caller."""
         with ExitStack() as stack:
             yield cls(
                 settings=settings,
@@ -105,12 +105,12 @@ class Worker:
             )
 
     def side_by_side(self, job_type: JobType) -> int:
-        """How many attempts at jobs of that type this worker makes at the same time."""
+        """How many attempts at jobs of that type this worker makes at once."""
         bearable = self.budget.side_by_side(job_type.threads)
         return min(bearable, self.settings.concurrency) if self.settings.concurrency else bearable
 
     def runner_for(self, job_type: JobType) -> Runner:
-        """Runs ffmpeg for attempts at that type, the cores shared among those at work. Raises FfmpegMissingError."""
+        """The runner of ffmpeg for that type; attempts at once share the cores. Raises FfmpegMissingError."""
         concurrency = self.budget.side_by_side(job_type.threads)
         lazy = self._lazy
         with lazy.finding_runner:
@@ -120,7 +120,7 @@ class Worker:
 
     @property
     def storage(self) -> Storage:
-        """The objects. Raises SettingsError."""
+        """The object storage. Raises SettingsError."""
         return self._lazy.storage()
 
     @property
@@ -130,10 +130,10 @@ class Worker:
 
     @property
     def shelf(self) -> SourceShelf:
-        """The sources that the attempts of this worker share."""
+        """The fetched sources that the attempts of this worker share."""
         return self._lazy.shelf.get()
 
     @property
     def ranges(self) -> RangeServer:
-        """Where ffmpeg reads parts of objects."""
+        """The local server from which ffmpeg reads parts of objects."""
         return self._lazy.ranges.get()

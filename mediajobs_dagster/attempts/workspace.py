@@ -1,4 +1,4 @@
-"""Where an attempt works: its folder, and its sources, which lie there or are read by range."""
+"""The workspace of an attempt: its folder, and its sources, which are files in it or are read by range."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mediajobs_dagster.media.mp4_boxes import missing_bytes, missing_bytes_of_fi
 from mediajobs_dagster.storage.by_range import RangeReader
 
 _MOST_BOXES_BY_RANGE = 16
-"""Each is a request. A file in fragments has thousands; that its end is missing is seen by whoever reads that far."""
+"""Each box costs a request, and a fragmented file has thousands. A missing end shows when the job reads that far."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of an attempt, and what it reads."""
+    """The folder of an attempt, and its sources."""
 
     folder: Path
     ranges: RangeReader
     cancellation: Cancellation
     sources: dict[str, str] = field(default_factory=dict[str, str])
-    """What stands in argv for each source, by the name that plans know it by: a file here, or an address."""
+    """The argv form of each source, a file in the folder or an address, by the source's name in plans."""
 
     def addressed(self, command: Command) -> Command:
-        """`command` with the sources where they really are."""
+        """`command` with each source's name replaced by its file or address."""
         return replace(
             command,
             inputs=tuple(
@@ -40,9 +40,9 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Generator[None]:
-        """Around a command, or whatever else reads sources: what it read by range is put on record.
+        """A context for everything that reads sources: it records what was read by range.
 
-        What kept it from reading is raised, whatever a command made of that.
+        An error of the storage while reading is raised, whatever the command made of it.
         """
         try:
             yield
@@ -58,7 +58,7 @@ class Workspace:
             self.ranges.account()
 
     def missing_bytes(self, name: str, size: int) -> int:
-        """How many bytes of its media a source of `size` bytes lacks."""
+        """How many bytes of its media are missing in a source of `size` bytes."""
         source = self.sources[name]
         if not is_remote(source):
             return missing_bytes_of_file(self.folder / source)

@@ -1,4 +1,4 @@
-"""`mediajobs add`: taking media in, one file or thousands, and asking for the jobs on it."""
+"""`mediajobs add`: register media, one file or thousands, and enqueue the jobs on it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.system import MediaJobs
 
 _SHOWN = 10
-"""Skipped files that people are shown; --json has all."""
+"""How many skipped files are printed; --json has all."""
 
 
 @click.command()
 @click.argument("locations", nargs=-1, required=True, metavar="LOCATION...")
-@click.option("--type", "types", multiple=True, metavar="JOB_TYPE", help="Only these job types; default: all.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="JOB_TYPE",
+    help="Only this job type; can be repeated. Default: all that fit the file.",
+)
 @click.option("--priority", default=0, show_default=True, help="Higher goes first.")
 @click.option("--force", is_flag=True, help="Make the outputs again even if they are up to date.")
-@click.option("--trace", "trace_id", type=display.TraceId(), help="Belong to this trace; default: a new one.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files of these names or paths, such as '*.mov'.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Not these names or paths, such as 'drafts/*'.")
+@click.option("--trace", "trace_id", type=display.TraceId(), help="Put the jobs into this trace; default: a new one.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only these file names or paths, such as '*.mov'.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these names or paths, such as 'drafts/*'.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be added.")
 @display.json_option
 @click.pass_obj
@@ -42,14 +48,14 @@ def add(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Register videos and enqueue their jobs, all of them as one trace.
+    """Register media files and enqueue their jobs, all in one trace.
 
-    LOCATION is a file, a folder (with all below it), an s3:// address, or one that ends with / for all below it.
-    An image that is named is registered too, for use in timelines.
+    LOCATION is a file, a folder (with everything below it), an s3:// address, or an s3:// address that ends with /
+    (everything below it). An image that is named by itself is registered too, for use in timelines.
 
-    The same file, unchanged, is the same upload: adding it again enqueues nothing twice, so an addition that was
-    interrupted is simply repeated. What is no media is skipped and listed; a single file is registered whatever it is,
-    and its attempts tell what is wrong with it.
+    An unchanged file is always the same upload: adding it again enqueues no job twice. So after an interruption, repeat
+    the command. Files that are not media are skipped and listed. A single file is registered whatever it is; its
+    attempts report what is wrong with it.
     """
     chosen = types or None
     bars = IntakeBars(quiet=as_json)
@@ -67,7 +73,7 @@ def add(
             trace_id=trace_id,
             include=include,
             exclude=exclude,
-            keep=as_json,  # an intake may be of a hundred thousand files: they are kept only to be printed
+            keep=as_json,  # there may be a hundred thousand uploads: keep them only if they are printed
             listener=bars,
         )
     if as_json:
@@ -81,7 +87,7 @@ def add(
 
 
 class IntakeBars(AddingListener):
-    """A progress bar on standard error: files and bytes, speed and the time that is left."""
+    """A progress bar on standard error: files, bytes, speed and the time left."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -93,7 +99,7 @@ class IntakeBars(AddingListener):
         self._progress = Progress(*columns, console=self._console, transient=True, disable=not shown)
         self._task = self._progress.add_task("Looking for files", total=None, files="0")
         self._files = self._bytes = self._done = 0
-        self._has_told = False
+        self._has_reported = False
 
     def __enter__(self) -> IntakeBars:
         self._progress.start()
@@ -101,7 +107,7 @@ class IntakeBars(AddingListener):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
-        if kind is KeyboardInterrupt and self._has_told:
+        if kind is KeyboardInterrupt and self._has_reported:
             raise click.exceptions.Exit(130) from None
 
     @override
@@ -126,21 +132,21 @@ class IntakeBars(AddingListener):
         if stored:
             self._progress.update(self._task, advance=rest, files=files)
             return
-        self._bytes -= rest  # nothing was moved, which must not count as speed
+        self._bytes -= rest  # these bytes were not transferred, so they must not count as speed
         self._progress.update(self._task, total=self._bytes, files=files)
 
     @override
     def stopped(self, so_far: Added) -> None:
         self._progress.stop()
         self._console.print(
-            f"Not all was added: {so_far.counts.uploads:,} of {so_far.counts.found:,} files are, and their jobs are "
-            f"queued. Repeat the command to go on where it stopped; with --trace {so_far.trace_id} it stays one trace."
+            f"Stopped: {so_far.counts.uploads:,} of {so_far.counts.found:,} files are added, and their jobs are "
+            f"queued. Repeat the command to add the rest; with --trace {so_far.trace_id} it stays one trace."
         )
-        self._has_told = True
+        self._has_reported = True
 
 
 def _print_skipped(skips: Sequence[Skipped]) -> None:
-    """The first skipped files and why, those first that might surprise."""
+    """Print the first skipped files and why; hidden files come last."""
     if not skips:
         return
     ordered = sorted(skips, key=lambda skipped: skipped.code == "HIDDEN")
@@ -155,8 +161,8 @@ def _print_skipped(skips: Sequence[Skipped]) -> None:
 def _print_one(added: AddedUpload) -> None:
     upload = added.upload
     if not added.jobs:
-        is_new = "is added" if added.created else "was known before"
-        display.console().print(f"Upload {upload.id} {is_new}: an image, for timelines. It has no jobs.")
+        is_new = "was added" if added.created else "was registered before"
+        display.console().print(f"Upload {upload.id} {is_new}. It has no jobs: it is an image, for timelines.")
         return
     display.console().print(job_table([entry.job for entry in added.jobs], title=f"Upload {upload.id}"))
     _print_next(any(entry.created for entry in added.jobs))
@@ -166,10 +172,10 @@ def _print_many(added: Added) -> None:
     _print_skipped(added.skipped)
     console, counts = display.console(), added.counts
     if not counts.uploads:
-        console.print("Nothing was added: there is no media here that can be taken in.")
+        console.print("Nothing was added: no media was found.")
         return
     console.print(
-        f"Uploads added: {counts.uploads - counts.known:,}, known before: {counts.known:,}, "
+        f"Uploads added: {counts.uploads - counts.known:,}, registered before: {counts.known:,}, "
         f"skipped: {len(added.skipped):,}. Jobs enqueued: {counts.jobs:,}."
     )
     if counts.jobs:
@@ -180,9 +186,9 @@ def _print_many(added: Added) -> None:
 
 def _print_next(enqueued: bool) -> None:
     if enqueued:
-        text = "Run them with [bold]mediajobs work[/], or let [bold]mediajobs up[/] do it."
+        text = "Run them with [bold]mediajobs work[/]; a running [bold]mediajobs up[/] does so by itself."
     else:
-        text = "Nothing new was enqueued: these jobs exist already. Make them again with [bold]--force[/]."
+        text = "Nothing new was enqueued: these jobs exist already. Run them again with [bold]--force[/]."
     display.console().print(text)
 
 
@@ -203,4 +209,4 @@ def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:
     _print_skipped(inspection.skipped)
     new = sum(not each.known for each in inspection.files)
     known = len(inspection.files) - new
-    display.console().print(f"{new:,} uploads would be added, {known:,} are known; nothing was touched.")
+    display.console().print(f"{new:,} uploads would be added, {known:,} are registered already; nothing was changed.")

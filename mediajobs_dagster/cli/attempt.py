@@ -1,4 +1,4 @@
-"""`mediajobs attempt`: one attempt's manifest, readable."""
+"""`mediajobs attempt`: the manifest of one attempt, as tables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @display.json_option
 @click.pass_obj
 def attempt(media: MediaJobs, attempt_id: str, as_json: bool) -> None:
-    """Show everything about one attempt: its time, its commands, what it read and wrote, what went wrong.
+    """Show one attempt: where its time went, its commands, what it read and wrote, and its errors.
 
-    ATTEMPT_ID may also be the id of a job: then its latest attempt is shown.
+    ATTEMPT_ID may also be the id of a job; its latest attempt is shown then.
     """
     manifest = media.attempt(attempt_id)
     if as_json:
@@ -76,12 +76,16 @@ def _source(manifest: Manifest) -> str:
     return f"{summary.get('filename', '?')} ({summary.get('key', summary['subjectId'])})"
 
 
+_STAGES = {"download": "fetch", "upload": "publish"}
+"""Parts of the ledger that have another name than their stage; tables and help use the names of stages."""
+
+
 def _print_time(console: Console, manifest: Manifest) -> None:
     ledger = manifest.time_ledger.to_json()
     whole = max(1, manifest.duration_ms)
     rows = [
-        (name.removesuffix("Ms"), f"{spent} ms", "" if name == "queueMs" else "█" * round(30 * spent / whole))
-        for name, spent in ledger.items()
+        (_STAGES.get(name, name), f"{spent} ms", "" if name == "queue" else "█" * round(30 * spent / whole))
+        for name, spent in ((key.removesuffix("Ms"), spent) for key, spent in ledger.items())
     ]
     console.print(display.table(("Time", "", ""), rows))
 
@@ -98,5 +102,5 @@ def _print_commands(console: Console, manifest: Manifest) -> None:
             console.print(Text(command.stderr_tail, style="dim"), soft_wrap=True)
     if manifest.ffmpeg_commands:
         console.print(
-            "The guards that every command carries are left out; --json shows each argv in full.\n", style="dim"
+            "The guards, which every command has, are not shown; --json has each argv in full.\n", style="dim"
         )

@@ -1,4 +1,4 @@
-"""`mediajobs demo`: the whole way of one video, in one command."""
+"""`mediajobs demo`: add one video, run all its jobs, and render an edit of it, in one command."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 @display.json_option
 @click.pass_obj
 def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
-    """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show what was done.
+    """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show the results.
 
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
-    picture in picture and music that makes way for the clip's sound; what is made of it is on the same trace.
+    picture in picture, and music that is ducked under the clip's sound. All jobs are in one trace.
     """
     location = video or _made(media, "demo.mp4", make_demo_clip)
     added = _add(media, location, quiet=as_json)
     if not added.counts.uploads:
         raise RequestError(
-            added.skipped[0].reason if added.skipped else f"{location} holds nothing that can be taken in."
+            added.skipped[0].reason if added.skipped else f"There is no media in {location} that can be added."
         )
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
@@ -61,7 +61,7 @@ def _add(
 
 
 def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> str:
-    """A file that is made the first time it is needed."""
+    """The path of a demo file, which is made on first use."""
     path = media.settings.home / "demo" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool
 
 
 def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:
-    """An edit of a video that lasts so many seconds: its two halves swapped."""
+    """An edit of a video of `seconds` length: its two halves swapped, with layers and music."""
     half = round(seconds / 2, 3)
     title = {"font": "Noto Sans", "weight": 700, "size": 0.1, "outline": {"width": 0.06}}
     small = {"width": 0.005, "color": "#FFFFFF"}
@@ -126,7 +126,7 @@ def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:
 
 def _print(result: TraceResult) -> None:
     console = display.console()
-    columns = ("Job type", "Of", "Status", "Duration", "RTF", "Output")
+    columns = ("Job type", "Subject", "Status", "Duration", "RTF", "Output")
     cells = [
         (
             each.job.job_type,

@@ -1,4 +1,4 @@
-"""How things look on a terminal: tables, figures, and JSON for scripts."""
+"""Output for the terminal: tables, figures, and JSON for scripts."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _COLOURS = {
 
 
 def json_option(command: Command) -> Command:
-    """The option `--json`: print data for scripts."""
+    """Add the option `--json`: print JSON for scripts."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
 
 
 def console() -> Console:
-    """Where people read. Piped output is not wrapped to a terminal's width."""
+    """Standard output. Piped output is 200 columns wide, whatever the terminal."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def print_json(data: object) -> None:
-    """Print `data` as indented JSON: what a use case returned, or several of that, as they serialise."""
+    """Print `data` as indented JSON; values in it are serialised by their `to_json`."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=_serialised))
 
 
@@ -55,7 +55,7 @@ def _serialised(value: _Serialises) -> object:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A table of these rows; a cell that names a status is coloured, an id is never broken."""
+    """A table of these rows. A cell that is a status is coloured; long cells are folded, never cut off."""
     made = Table(*columns, box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in made.columns:
         column.overflow = "fold"
@@ -65,7 +65,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 export`, `2 exports`."""
+    """A number with its noun: `1 export`, `2 exports`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -81,7 +81,7 @@ def cell(value: object) -> Text:
 
 
 def print_command(console: Console, argv: Sequence[str]) -> None:
-    """A command of ffmpeg's, in pieces that can be copied; a graph of several chains is set apart, a chain a line."""
+    """Print an ffmpeg command, ready to copy; a graph of several chains is printed below it, one chain per line."""
     shown = without_guards(argv)
     graph = shown[shown.index(_GRAPH) + 1] if _GRAPH in shown else ""
     if ";" in graph:
@@ -130,7 +130,7 @@ class TraceId(click.ParamType[str]):
 
 
 class Moment(click.ParamType[datetime]):
-    """A date or a time, taken as UTC unless it names a zone."""
+    """A date or a time; UTC unless it names a zone."""
 
     name = "date"
 

@@ -1,4 +1,4 @@
-"""`mediajobs doctor`: what is fine, what is not, and how to mend it."""
+"""`mediajobs doctor`: check the installation, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mediajobs_dagster.system import MediaJobs
 @display.json_option
 @click.pass_obj
 def doctor(media: MediaJobs, as_json: bool) -> None:
-    """Check ffmpeg, database, storage, disk and versions, and say how to mend what is not fine."""
+    """Check ffmpeg, database, storage, disk and versions, and say how to fix what is wrong."""
     findings = media.doctor({"start of runs": _start_of_runs})
     if as_json:
         display.print_json(findings)
@@ -28,4 +28,4 @@ def doctor(media: MediaJobs, as_json: bool) -> None:
 def _start_of_runs() -> str:
     if missing := missing_run_modules():
         raise DagsterVersionError(slow_start(missing))
-    return f"run processes find all {len(RUN_MODULES)} modules of Dagster that they need loaded"
+    return f"all {len(RUN_MODULES)} Dagster modules that runs need can be loaded beforehand"

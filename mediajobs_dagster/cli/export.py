@@ -1,4 +1,4 @@
-"""`mediajobs export`: ask for a timeline to be rendered, or see beforehand what that would take."""
+"""`mediajobs export`: enqueue the rendering of a timeline, or show first what it would take."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rate(click.ParamType[Fraction]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if rate <= 0:
-            self.fail("a frame rate is above 0", param, ctx)
+            self.fail("a frame rate must be above 0", param, ctx)
         return rate
 
 
@@ -48,9 +48,9 @@ def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
 
-_PROFILE = "draft is there soon, high looks best."
-_CODEC = "What the picture is encoded in; every player knows h264."
-_HARDWARE = "Encode on graphics hardware; where there is none, a note in the manifest says so."
+_PROFILE = "draft is fast, high looks best."
+_CODEC = "Video codec; every player supports h264."
+_HARDWARE = "Encode on this graphics hardware; where it does not work, in software, with a note in the manifest."
 
 
 @click.command()
@@ -59,12 +59,14 @@ _HARDWARE = "Encode on graphics hardware; where there is none, a note in the man
 @click.option("--codec", type=_one_of(Codec), default=Codec.H264.value, show_default=True, help=_CODEC)
 @click.option("--hardware", type=_one_of(Hardware), help=_HARDWARE)
 @click.option("--allow-untonemapped", is_flag=True, help="Render HDR sources even where they cannot be tone-mapped.")
-@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be run, and what it would take.")
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Only show the commands, and a forecast of time, size and memory."
+)
 @click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
-@click.option("--rate", type=Rate(), help="Frames a second that an edit decision list (.edl) counts in.")
+@click.option("--rate", type=Rate(), help="Frame rate of an edit decision list (.edl), frames per second.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
-@click.option("--trace", "trace_id", type=display.TraceId(), help="Belong to this trace; default: a new one.")
-@click.option("--force", is_flag=True, help="Render it again even if there is an export that is up to date.")
+@click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
+@click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
 @display.json_option
 @click.pass_obj
 def export(
@@ -86,9 +88,9 @@ def export(
 
     TIMELINE is a .json file (format create_video_v1, see docs/timeline.md), an .otio file, or any other that an
     installed OpenTimelineIO adapter reads. It refers to uploads by id, by file name or by where they came from; add
-    them first with `mediajobs add`. Every fault is listed at once, and then nothing is enqueued.
+    them first with `mediajobs add`. If the timeline has faults, all of them are listed and nothing is enqueued.
 
-    The same edit of the same content is rendered once; asked for again, the earlier export is shown.
+    The same edit of the same content is rendered once; a second request shows the earlier export.
     """
     params = ExportParams(
         profile=Profile(profile),
@@ -131,7 +133,7 @@ def _print_requested(requested: Requested, storage: Storage) -> None:
         return
     console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
     if not requested.created:
-        console.print("It was asked for before; this is that job.")
+        console.print("This export was requested before; this is its job.")
     console.print("Render it: mediajobs work (or wait, if mediajobs is up)")
 
 
@@ -144,16 +146,16 @@ def _print_plan(plan: ExportPlan, params: ExportParams, uploads: Mapping[str, Up
         (name, use.upload_id, uploads[use.upload_id].filename, use.access) for name, use in plan.preview.inputs.items()
     ]
     console.print(display.table(("Input", "Upload", "File", "Read"), inputs, title="Inputs"))
-    console.print(_told(plan.forecast, plan.preview.memory_bytes))
+    console.print(_forecast_line(plan.forecast, plan.preview.memory_bytes))
     for command in plan.commands:
         console.print()
         display.print_command(console, command)
 
 
-def _told(expected: Forecast | None, memory_bytes: int) -> str:
+def _forecast_line(expected: Forecast | None, memory_bytes: int) -> str:
     if expected is None:
-        memory = f"by what is opened, up to {memory_bytes >> 20} MiB of memory"
-        return f"No forecast yet, for there was no export with these options; {memory}."
+        memory = f"Memory: at most {memory_bytes >> 20} MiB, estimated from the inputs"
+        return f"No forecast yet: there is no earlier export with these options. {memory}."
     return (
         f"Forecast, from {display.counted(expected.attempts, 'earlier export')}: {expected.seconds:.1f} s, "
         f"{display.size(expected.bytes)}, {expected.memory_mb:.0f} MiB of memory."

@@ -1,4 +1,4 @@
-"""`mediajobs history`: the attempts as data, and what they add up to."""
+"""`mediajobs history`: export the attempts, and show statistics of them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def filters(command: Command) -> Command:
-    """The options that say which attempts are meant."""
+    """Add the options that select attempts."""
     options = (
-        click.option("--type", "job_name", metavar="JOB_TYPE", help="Of this job type."),
+        click.option("--type", "job_name", metavar="JOB_TYPE", help="Only this job type."),
         click.option(
             "--status",
             "statuses",
             multiple=True,
             type=click.Choice([status.value for status in AttemptStatus]),
-            help="That ended so; can be repeated.",
+            help="Only this status; can be repeated.",
         ),
-        click.option("--trace", "trace_id", metavar="TRACE_ID", help="Of this trace."),
-        click.option("--job", "job_id", metavar="JOB_ID", help="Of this job."),
-        click.option("--run", "run_id", metavar="RUN_ID", help="Of this Dagster run."),
-        click.option("--error", "error_code", metavar="CODE", help="With this error code."),
+        click.option("--trace", "trace_id", metavar="TRACE_ID", help="Only this trace."),
+        click.option("--job", "job_id", metavar="JOB_ID", help="Only this job."),
+        click.option("--run", "run_id", metavar="RUN_ID", help="Only this Dagster run."),
+        click.option("--error", "error_code", metavar="CODE", help="Only this error code."),
         click.option("--since", type=display.Moment(), help="Started at this time or later (UTC)."),
         click.option("--until", type=display.Moment(), help="Started before this time (UTC)."),
     )
@@ -49,9 +49,9 @@ def _filter(statuses: Iterable[str], conditions: dict[str, Any]) -> AttemptFilte
 
 @contextmanager
 def _output(name: str, mode: str) -> Generator[IO[Any]]:
-    """The file to write, which appears when it is whole; `-` is the terminal."""
+    """Open the file to write. It appears under its name when it is complete; `-` is standard output."""
     path = Path(name)
-    if name == "-" or (path.exists() and not path.is_file()):  # a pipe or a device is written to as it is
+    if name == "-" or (path.exists() and not path.is_file()):  # a pipe or a device cannot be replaced
         with click.open_file(name, mode) as out:
             yield out
         return
@@ -68,7 +68,7 @@ def _output(name: str, mode: str) -> Generator[IO[Any]]:
 
 @click.group()
 def history() -> None:
-    """Export the attempts, and see what they add up to."""
+    """Export the attempts, and show statistics of them."""
 
 
 @history.command("export")
@@ -78,24 +78,24 @@ def history() -> None:
     type=click.Choice(["json", "jsonl", "csv", _PARQUET]),
     default="jsonl",
     show_default=True,
-    help="One array, an object a line, or a table.",
+    help="json: one array; jsonl: one object per line; csv, parquet: a table.",
 )
-@click.option("--manifests", is_flag=True, help="With the manifests (not in a table).")
+@click.option("--manifests", is_flag=True, help="Include the manifests (json and jsonl only).")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True),
     default="-",
-    help="File to write; default: the terminal.",
+    help="File to write; default: standard output.",
 )
 @filters
 @click.pass_obj
 def export_history(
     media: MediaJobs, form: Any, manifests: bool, output: str, statuses: tuple[str, ...], **conditions: Any
 ) -> None:
-    """Write the attempts, the newest first, one an entry: for scripts, spreadsheets, notebooks and jq."""
+    """Write the attempts, newest first, for scripts, spreadsheets, notebooks and jq."""
     is_binary = form == _PARQUET
     if is_binary and output == "-":
-        raise click.UsageError("Parquet is no text. Say with --output which file to write.")
+        raise click.UsageError("Parquet is not text. Give the file to write with --output.")
     manifests = manifests and form in ("json", "jsonl")
     with _output(output, "wb" if is_binary else "w") as out:
         if is_binary:
@@ -109,7 +109,7 @@ def export_history(
 @display.json_option
 @click.pass_obj
 def show_statistics(media: MediaJobs, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
-    """Totals, success rate, durations, files made, errors, stages and workers."""
+    """Show totals, success rate, durations, outputs, errors, stages and workers."""
     report = media.statistics(_filter(statuses, conditions))
     if as_json:
         display.print_json(report)

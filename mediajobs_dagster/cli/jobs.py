@@ -1,4 +1,4 @@
-"""`mediajobs jobs`: seeing where the work stands, and changing its course."""
+"""`mediajobs jobs`: list and show jobs, retry and cancel them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from mediajobs_dagster.system import MediaJobs
 
 @click.group()
 def jobs() -> None:
-    """See the jobs, and retry or cancel them."""
+    """List and show jobs, retry and cancel them."""
 
 
 @jobs.command("list")
-@click.option("--type", "job_type", metavar="JOB_TYPE", help="Of this job type.")
-@click.option("--status", "statuses", multiple=True, type=display.STATUSES, help="In this status; can be repeated.")
-@click.option("--trace", "trace_id", metavar="TRACE_ID", help="Of this trace.")
-@click.option("--upload", "subject_id", metavar="UPLOAD_ID", help="On this upload.")
-@click.option("--error", "error_code", metavar="CODE", help="With this error code.")
+@click.option("--type", "job_type", metavar="JOB_TYPE", help="Only this job type.")
+@click.option("--status", "statuses", multiple=True, type=display.STATUSES, help="Only this status; can be repeated.")
+@click.option("--trace", "trace_id", metavar="TRACE_ID", help="Only this trace.")
+@click.option(
+    "--subject", "--upload", "subject_id", metavar="ID", help="Only this subject: the id of an upload or a timeline."
+)
+@click.option("--error", "error_code", metavar="CODE", help="Only this error code.")
 @click.option("--since", type=display.Moment(), help="Created at this time or later (UTC).")
 @click.option("--until", type=display.Moment(), help="Created before this time (UTC).")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
-@click.option("--after", metavar="JOB_ID", help="The page behind this job.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
+@click.option("--after", metavar="JOB_ID", help="List the jobs that follow this one: the next page.")
 @display.json_option
 @click.pass_obj
 def list_jobs(
@@ -40,7 +42,7 @@ def list_jobs(
     as_json: bool,
     **conditions: Any,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
     found = media.jobs(chosen, limit=limit, after=after)
     if as_json:
@@ -48,7 +50,7 @@ def list_jobs(
         return
     console = display.console()
     if not found:
-        console.print("No job fits. Enqueue some with [bold]mediajobs add VIDEO[/], or ask for fewer conditions.")
+        console.print("No job matches. Enqueue some with [bold]mediajobs add VIDEO[/], or use fewer filters.")
         return
     console.print(job_table(found))
     if len(found) == limit:
@@ -89,7 +91,7 @@ def retry_job(media: MediaJobs, job_id: str, force: bool, as_json: bool) -> None
 @display.json_option
 @click.pass_obj
 def cancel_job(media: MediaJobs, job_id: str, as_json: bool) -> None:
-    """Call a job off; one that is being worked on is stopped at its worker's next heartbeat."""
+    """Cancel a job. A job that is being processed stops at its worker's next heartbeat."""
     _print_job(media.cancel(job_id), as_json)
 
 
@@ -101,7 +103,7 @@ def _print_job(job: Job, as_json: bool) -> None:
 
 
 def job_table(found: Sequence[Job], *, title: str | None = None) -> Table:
-    """The jobs, one a line."""
+    """A table of jobs, one per row."""
     columns = ("Job", "Type", "Status", "Attempts", "Created (UTC)", "Error", "Trace")
     rows = [
         (
@@ -140,7 +142,7 @@ def _fields(job: Job) -> list[tuple[str, object]]:
     return [
         ("type", job.job_type),
         ("status", job.status),
-        ("upload", job.subject_id),
+        ("subject", job.subject_id),
         ("parameters", job.params),
         ("priority", job.priority),
         ("trace", job.trace_id),

@@ -1,4 +1,4 @@
-"""The command, its sub-commands, and the edge at which every error becomes a sentence and an exit code."""
+"""The command and its sub-commands. Here every error becomes a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from mediajobs_dagster.system import MediaJobs
 FAILED = 1
 """The command ran, and something failed."""
 REFUSED = 2
-"""The command could not be carried out as it was given."""
+"""The command could not run as it was given."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mediajobs")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """Run a video product's media jobs on Dagster, and see why each of them did what it did.
+    """Run a video product's media jobs on Dagster, and see what each of them did and why.
 
     \b
     A first look:    mediajobs demo
@@ -52,13 +52,13 @@ for command in (demo, up, add, export, work, jobs, attempt, history, doctor, cod
 def main() -> None:
     """Run the command line."""
     try:
-        # Told not to end the process itself, click returns the exit code that a command ended with; None is 0.
+        # In this mode click returns the exit code of the command instead of ending the process; None is 0.
         sys.exit(commands(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(REFUSED)
     except (click.Abort, KeyboardInterrupt):
-        _complain("Interrupted. A job that was under way is back in the queue, its attempt on record.")
+        _complain("Interrupted.")
         sys.exit(130)
     except MediaJobsError as error:
         _complain(f"[bold red]{error.code}[/]: ", error.message)
@@ -68,4 +68,4 @@ def main() -> None:
 def _complain(head: str, message: str = "") -> None:
     console = Console(stderr=True, highlight=False)
     console.print(head, end="")
-    console.print(message, markup=False, soft_wrap=True)  # a script that searches it must not meet our line breaks
+    console.print(message, markup=False, soft_wrap=True)  # scripts search it, so it gets no line breaks of ours

@@ -1,4 +1,4 @@
-"""`mediajobs code-server`, `daemon` and `web`: the parts of `mediajobs up`, one by one."""
+"""`mediajobs code-server`, `daemon` and `web`: the processes of `mediajobs up`, one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 from mediajobs_dagster.system import MediaJobs
 
-# Dagster takes a second to import: only a command that needs it waits for that.
+# Dagster takes a second to import, so only the commands that need it import it.
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,13 +26,15 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def _workspace_options(command: Command) -> Command:
-    code = click.option("--code", metavar="ADDRESS", help="The code server: HOST:PORT, or the path of its socket.")
+    code = click.option(
+        "--code", metavar="ADDRESS", help="Address of the code server: HOST:PORT, or the path of its socket."
+    )
     workspace = click.option(
         "--workspace",
         default=_WORKSPACE,
         show_default=True,
         type=click.Path(path_type=Path),
-        help="Where Dagster finds the code, if not at --code.",
+        help="Dagster workspace file; used without --code.",
     )
     return code(workspace(command))
 
@@ -42,7 +44,7 @@ def _supervised(command: Command) -> Command:
 
 
 def web_address(command: Command) -> Command:
-    """Options that say where the Dagster UI listens."""
+    """Add the options that say where the Dagster UI listens."""
     host = click.option("--host", default="127.0.0.1", show_default=True, help="Address of the Dagster UI.")
     port = click.option(
         "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI."
@@ -50,35 +52,39 @@ def web_address(command: Command) -> Command:
     unprotected = click.option(
         "--unprotected",
         is_flag=True,
-        help="Listen on an address that other machines reach, although there is no login.",
+        help="Allow an address that other machines can reach, although there is no login.",
     )
     return host(port(unprotected(command)))
 
 
 def check_host(host: str, *, unprotected: bool) -> None:
-    """Raise RequestError for an address that others reach, unless that is said to be meant."""
+    """Raise RequestError for an address that other machines can reach, unless `unprotected` allows it."""
     if not unprotected and not is_loopback(host):
         raise RequestError(
-            f"The Dagster UI has no login, and whoever reaches {host!r} could start and delete runs. Listen on "
-            "127.0.0.1 with a proxy in front that has a login; on a network of its own, say --unprotected."
+            f"The Dagster UI has no login: anyone who can reach {host!r} could start and delete runs. Listen on "
+            "127.0.0.1 behind a proxy with a login, or pass --unprotected on a private network."
         )
 
 
 @click.command("code-server")
 @click.option(
-    "--listen", default="127.0.0.1:4000", show_default=True, metavar="ADDRESS", help="HOST:PORT, or a socket's path."
+    "--listen",
+    default="127.0.0.1:4000",
+    show_default=True,
+    metavar="ADDRESS",
+    help="HOST:PORT, or the path of a socket.",
 )
 @click.option(
     "--image",
     envvar="DAGSTER_CURRENT_IMAGE",
-    help="The image that the server runs in, for launchers that start runs in containers.",
+    help="The container image of this server, for launchers that start runs in containers.",
 )
 @_supervised
 @click.pass_obj
 def code_server(media: MediaJobs, listen: str, image: str | None, supervised: int | None) -> None:
-    """Serve the definitions to Dagster, and start runs at once: as forks of a process that has imported everything.
+    """Serve the definitions to Dagster, and start runs fast, as forks of a process that has imported everything.
 
-    It has no login: who can reach its address can run code. Keep it on loopback or on a network of its own.
+    It has no login: anyone who can reach its address can run code. Keep it on loopback or on a private network.
     """
     _begin(supervised)
     from mediajobs_dagster.orchestration.serving.address import Address
@@ -95,7 +101,7 @@ def code_server(media: MediaJobs, listen: str, image: str | None, supervised: in
 @_supervised
 @click.pass_obj
 def daemon(media: MediaJobs, code: str | None, workspace: Path, supervised: int | None) -> None:
-    """Run Dagster's daemon, which dispatches queued jobs at once rather than every five seconds."""
+    """Run Dagster's daemon. It also dispatches queued jobs at once, instead of every five seconds."""
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
@@ -135,11 +141,11 @@ def _workspace(code: str | None, workspace: Path) -> Any:
 
 
 def _begin(supervised: int | None) -> None:
-    # Dagster talks gRPC; its C++ part would print a line for every connection that ends. Read when it is imported.
+    # Dagster uses gRPC, whose C++ part prints a line for every closed connection. It reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(_FORMAT))
-    ours = logging.getLogger(__name__.partition(".")[0])  # Dagster sees to its own
+    ours = logging.getLogger(__name__.partition(".")[0])  # Dagster configures its own loggers
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     if supervised is not None:
@@ -147,7 +153,7 @@ def _begin(supervised: int | None) -> None:
 
 
 def _end_with(parent: int) -> None:
-    # A supervisor that was killed cannot stop its parts. Without it nobody would: they stop by themselves.
+    # A supervisor that was killed cannot stop its processes, so they stop by themselves.
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`mediajobs up`: everything one machine needs, in one command."""
+"""`mediajobs up`: code server, daemon and Dagster UI of one machine, in one command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 _PATIENCE_S = 120.0
 _MARGIN_S = 5.0
-"""What a part may take to stop beyond the grace time of the runs."""
+"""How long a part may take to stop, beyond the grace time of the runs, seconds."""
 
 _READINESS = """{
   workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }
@@ -41,12 +41,13 @@ _READINESS = """{
 
 @click.command()
 @web_address
-@click.option("--reload", is_flag=True, help="Start the code anew whenever a file of mediajobs changes.")
+@click.option("--reload", is_flag=True, help="Restart the code server whenever a file of mediajobs changes.")
 @click.pass_obj
 def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) -> None:
-    """Start everything: code server, daemon and Dagster UI; stop it with Ctrl-C.
+    """Start code server, daemon and Dagster UI, and keep them running; Ctrl-C stops them.
 
-    What dies is started again. Jobs that run when it stops go back into the queue, and are run at the next start.
+    A process that dies is started again. Jobs that are running when it stops go back into the queue, and run after the
+    next start.
     """
     check_host(host, unprotected=unprotected)
     settings = media.settings
@@ -54,7 +55,7 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     note = f"process {os.getpid()}, Dagster UI at {url}"
     with sole_user_of(settings.home, note), tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
         check_port(host, port)
-        media.check()  # the parts would trip over each other making the database
+        media.check()  # creates the database, which the processes must not do at the same time
         specs = _parts(Path(folder) / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])
@@ -80,7 +81,7 @@ def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[ProcessSp
 
 
 class Lines:
-    """What the parts say, one line at a time, each behind the name of its part."""
+    """Prints what the processes print, one line at a time, each line with the name of its process."""
 
     _COLOURS = ("cyan", "magenta", "blue")
 
@@ -98,7 +99,7 @@ class Lines:
 
 
 class _Readiness:
-    """Whether the web server answers, knows our code, and hears of the daemon."""
+    """Asks the web server whether it has loaded our code, and whether the daemon has sent a heartbeat."""
 
     def __init__(self, url: str, *, since: float) -> None:
         self._request = urllib.request.Request(
@@ -141,8 +142,8 @@ def _watching_code(supervisor: Supervisor, lines: Lines, *, enabled: bool) -> Ge
 
         for changes in watch(_PACKAGE, watch_filter=PythonFilter(), stop_event=stop):
             names = sorted({Path(path).name for _, path in changes})
-            lines.say("up", f"{', '.join(names)} changed: the code starts anew; runs under way go back into the queue")
-            supervisor.renew("daemon", "code")
+            lines.say("up", f"{', '.join(names)} changed: the code server restarts; running jobs are queued again")
+            supervisor.restart("daemon", "code")
 
     if enabled:
         threading.Thread(target=watch, daemon=True).start()

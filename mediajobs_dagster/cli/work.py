@@ -1,4 +1,4 @@
-"""`mediajobs work`: run what is queued, here and now, with a progress bar for each attempt under way."""
+"""`mediajobs work`: run the queued jobs in this process, with a progress bar for each attempt."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def work(media: MediaJobs, as_json: bool) -> None:
     """Run every queued job in this process, as real Dagster runs, until none is left.
 
-    Failed jobs are waited for and tried again as their retry policy says. Ctrl-C puts what is under way back into the
-    queue.
+    Failed jobs are tried again as their retry policy says; the command waits for them. Ctrl-C stops it: jobs that are
+    running go back into the queue.
     """
     done, bars = work_off(media, quiet=as_json)
     if as_json:
@@ -43,7 +43,7 @@ def work(media: MediaJobs, as_json: bool) -> None:
         )
         elsewhere = sum(each[JobStatus.PROCESSING] for each in media.history.jobs.counts().values())
         if elsewhere:
-            console.print(f"{elsewhere} jobs are being worked on elsewhere, or wait for a dead worker's lease to end.")
+            console.print(f"{elsewhere} jobs are running elsewhere, or wait for the lease of a dead worker to end.")
         for held in done.held.values():
             console.print(held.reason, style="yellow")
     if bars.dead or done.held:
@@ -54,7 +54,7 @@ _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].
 
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
-    """One document, with the manifests in it one by one: thousands of them would not fit into memory."""
+    """One JSON document. The manifests are written one by one, because thousands would not fit into memory."""
     click.echo(f'{json.dumps(done.to_json())[:-1]}, "attempts": [', nl=False)
     for number, attempt_id in enumerate(attempts):
         manifest = media.history.attempts.get(attempt_id).manifest
@@ -63,8 +63,11 @@ def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
 
 
 def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
-    """Work off the queue with progress bars (on standard error, so that output can be piped)."""
-    # Dagster takes more than a second to import; only this command needs it.
+    """Run the queue until it is empty, with progress bars (on standard error, so that output can be piped).
+
+    Raises KeyboardInterrupt on SIGINT and SIGTERM.
+    """
+    # Dagster takes more than a second to import, so only the commands that need it import it.
     from mediajobs_dagster.orchestration.build import build_definitions
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.local_runs import LocalRuns
@@ -73,9 +76,13 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(quiet=quiet)
     media.listen(bars)
-    with bars, open_instance(media.settings) as instance:
-        recover_runs(media, instance)
-        done = LocalRuns(media, build_definitions(media), instance).work_off(on_wait=bars.wait)
+    try:
+        with bars, open_instance(media.settings) as instance:
+            recover_runs(media, instance)
+            done = LocalRuns(media, build_definitions(media), instance).work_off(on_wait=bars.wait)
+    except KeyboardInterrupt:
+        click.echo(_STOPPED, err=True)
+        raise
     return done, bars
 
 
@@ -83,18 +90,20 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+_STOPPED = "Stopped. A job that was running goes back into the queue, and its attempt is recorded as cancelled."
+
 _WAITING = "waiting"
 
 
 class Bars:
-    """One line an attempt under way: a bar with percent, speed and ETA while it runs, the outcome when it is over."""
+    """One line per attempt: a bar with percent, speed and ETA while it runs, its result when it has ended."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.attempts: list[str] = []
-        """Ids of the attempts that are over."""
+        """Ids of the attempts that have ended."""
         self.dead = 0
         """How many of them left their job dead."""
-        # While a step runs, Dagster turns standard error into a log file; a descriptor of our own stays the terminal.
+        # While a step runs, Dagster redirects standard error to a log file; our own descriptor still is the terminal.
         self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -107,7 +116,7 @@ class Bars:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
-        """The lines on the terminal, by the id of the attempt."""
+        """The lines on the terminal, by attempt id."""
         self._stages: dict[str, str] = {}
 
     def __enter__(self) -> Bars:
@@ -119,7 +128,7 @@ class Bars:
         self._terminal.close()
 
     def __call__(self, record: Record) -> None:
-        """Take a record."""
+        """Show a record."""
         match record:
             case AttemptStarted():
                 self._drop(_WAITING)
@@ -155,7 +164,7 @@ class Bars:
         self._print(line)
 
     def wait(self, due: datetime) -> None:
-        """Say until when nothing can be done."""
+        """Show that nothing can run until `due`."""
         self._drop(_WAITING)
         detail = f"the next attempt starts at {due:%H:%M:%S} UTC"
         self._tasks[_WAITING] = self._progress.add_task("waiting for a retry", total=None, detail=detail)

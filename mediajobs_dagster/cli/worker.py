@@ -1,4 +1,4 @@
-"""`mediajobs worker`: carry out the runs of a cluster on this machine."""
+"""`mediajobs worker`: execute the runs of a cluster on this machine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from mediajobs_dagster.system import MediaJobs
 
 
 @click.command()
-@click.option("--queues", default=",".join(Lane), show_default=True, help="Lanes to take runs from, with commas.")
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=2, show_default=True, help="Runs to carry out at once."
+    "--queues", default=",".join(Lane), show_default=True, help="Lanes to take runs from, separated by commas."
 )
-@click.option("--hostname", help="Name to put on record; default: MEDIAJOBS_HOSTNAME, else the machine's own.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=2, show_default=True, help="Runs to execute at the same time."
+)
+@click.option("--hostname", help="Host name to record; default: MEDIAJOBS_HOSTNAME, else the machine's own.")
 @click.pass_obj
 def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None) -> None:
-    """Carry out the runs of a cluster on this machine, until it is told to stop.
+    """Execute the runs of a cluster on this machine, until it is told to stop.
 
-    Start one on every machine that shall work. All of them, the daemon and the web server share one PostgreSQL
-    (MEDIAJOBS_DATABASE_URL), one object storage (MEDIAJOBS_STORAGE_URL), one Redis (MEDIAJOBS_CELERY_URL), and the
-    dagster.yaml in DAGSTER_HOME.
+    Start one worker on each machine. Workers, daemon and web server share one PostgreSQL (MEDIAJOBS_DATABASE_URL), one
+    object storage (MEDIAJOBS_STORAGE_URL), one Redis (MEDIAJOBS_CELERY_URL), and the dagster.yaml in DAGSTER_HOME.
 
-    An encode uses all the cores it is granted, so a few runs at once are enough. A worker with `--queues light`
-    keeps thumbnails from waiting behind encodes.
+    An encode uses all the cores it may use, so a few runs at once are enough. A worker with `--queues light` keeps
+    thumbnails from waiting behind encodes.
 
-    SIGTERM or Ctrl-C stops it in order: runs under way are interrupted, and their jobs go back to the queue for other
-    workers, within MEDIAJOBS_SHUTDOWN_GRACE_S seconds.
+    SIGTERM or Ctrl-C stops it: it interrupts its runs and puts their jobs back into the queue for other workers,
+    within MEDIAJOBS_SHUTDOWN_GRACE_S seconds.
     """
-    # Dagster and Celery take a second to import: only a command that needs them waits for that.
+    # Dagster and Celery take a second to import, so only the commands that need them import them.
     from mediajobs_dagster.orchestration.build import build_definitions
 
     try:

@@ -1,1 +1,1 @@
-"""Files and folders that come in, and requests for exports."""
+"""Adds media files, and takes requests for exports."""

@@ -1,4 +1,4 @@
-"""Adding media: find the files, take them in, and say what became of each. What `mediajobs add` does."""
+"""What `mediajobs add` does: find the files, add them, and report the result of each."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from mediajobs_dagster.storage.local import LocalStorage
 
 @dataclass(frozen=True)
 class AddedUpload:
-    """An upload that is registered, and its jobs."""
+    """A registered upload and its jobs."""
 
     upload: Upload
     created: bool
-    """False: it was registered earlier."""
+    """False if it was registered before."""
     jobs: tuple[Enqueued, ...]
 
 
 @dataclass(frozen=True)
 class AddedCounts:
-    """How much was added."""
+    """How many files, uploads and jobs there were."""
 
     found: int = 0
-    """Files that were to be taken in."""
+    """Files to add."""
     uploads: int = 0
-    """Registered now or earlier."""
+    """Uploads that are registered, now or before."""
     known: int = 0
     """Registered earlier."""
     with_jobs: int = 0
-    """Those among the uploads that have jobs; images have none."""
+    """Uploads that have jobs; images have none."""
     jobs: int = 0
     """Enqueued now."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of the files that were to be added."""
+    """The result of adding files."""
 
     trace_id: str
     counts: AddedCounts
     uploads: tuple[AddedUpload, ...]
-    """Empty when they were not to be kept."""
+    """Empty if `keep` was False."""
     skipped: tuple[Skipped, ...]
     is_single: bool = False
-    """Whether one file was asked for by its name."""
+    """Whether the request named a single file."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """The jobs on the uploads, those that were there before among them."""
+        """The jobs on the uploads, including jobs that existed before."""
         return tuple(entry.job for each in self.uploads for entry in each.jobs)
 
     def to_json(self) -> JsonObject:
@@ -78,10 +78,10 @@ class Added:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What would become of files if they were added."""
+    """What adding files would do."""
 
     files: tuple[Inspected, ...]
-    """Those that would be taken in, in the order of their locations."""
+    """The files that would be added, ordered by location."""
     skipped: tuple[Skipped, ...]
 
     def to_json(self) -> JsonObject:
@@ -99,10 +99,10 @@ def _to_json(each: Inspected) -> JsonObject:
 
 
 class AddingListener(Listener):
-    """Is told how adding gets on: `moved` from any thread, the rest from the one that called."""
+    """Gets the progress of adding: `moved` is called from any thread, the others from the calling thread."""
 
     def found(self, candidate: Candidate) -> None:
-        """A file is to be taken in."""
+        """A file to add was found."""
 
     def searched(self) -> None:
         """All files are found."""
@@ -113,7 +113,7 @@ class AddingListener(Listener):
 
 @dataclass(frozen=True)
 class Adding:
-    """Adds media: files, folders with all below them, objects, and all objects below an address."""
+    """Adds media: files, folders with everything below them, objects, and all objects below an address."""
 
     settings: Settings
     history: History
@@ -128,14 +128,15 @@ class Adding:
 
     @property
     def is_single(self) -> bool:
-        """Whether one file is asked for by its name: it is registered whatever it is."""
+        """Whether the request names a single file; such a file is registered whatever it is."""
         return len(self.locations) == 1 and not is_folder(self.locations[0])
 
     def take(self, *, keep: bool) -> Added:
-        """Take everything in.
+        """Add everything.
 
-        Without `keep` only the counts and the skipped files are returned: there may be a hundred thousand uploads. A
-        single file is always kept. Raises as the search and the intake do; what was registered by then stays.
+        Without `keep` only the counts and the skipped files are returned, because there may be a hundred thousand
+        uploads. A single file is always kept. Raises what the search and the intake raise; what is registered by then
+        stays.
         """
         counting = _Counting(self.listener, keep=keep or self.is_single)
         batch = self._batch(counting)
@@ -148,7 +149,7 @@ class Adding:
         return self._added(counting)
 
     def inspect(self) -> Inspection:
-        """Probe the files, and store and register nothing."""
+        """Probe the files; nothing is stored or registered."""
         counting = _Counting(self.listener, keep=False)
         batch = self._batch(counting)
         inspected = sorted(batch.inspect(self._find(counting)), key=lambda each: each.candidate.location)
@@ -182,7 +183,7 @@ class Adding:
         except FfmpegMissingError:
             if not self.is_single:
                 raise
-            prober = None  # the attempts will say so, on record
+            prober = None  # the attempts will record the error
         return BatchIntake(
             Intake(self.history, self.storage, self.listeners),
             self.order,
@@ -194,7 +195,7 @@ class Adding:
 
 
 class _Counting(Listener):
-    """Counts what becomes of the files, and passes everything on."""
+    """Counts the results, and passes every call on to the next listener."""
 
     def __init__(self, next_one: AddingListener, *, keep: bool) -> None:
         self.skips: list[Skipped] = []
@@ -208,7 +209,7 @@ class _Counting(Listener):
         return AddedCounts(self._found, self._registered, self._known, self._with_jobs, self._jobs)
 
     def found(self, candidate: Candidate) -> None:
-        """A file is to be taken in."""
+        """A file to add was found."""
         self._found += 1
         self._next.found(candidate)
 

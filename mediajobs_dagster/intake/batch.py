@@ -1,7 +1,7 @@
-"""Takes many media files in at once: each is probed, stored, and registered together with others and its jobs.
+"""Adds many media files: each is probed and stored, and registered in chunks together with its jobs.
 
-The work on the first begins while the last is being stored. An intake that was interrupted is simply repeated: whatever
-is registered is complete and is known by its origin, and what was stored without being registered is removed.
+The jobs of the first files can run while the last files are being stored. After an interruption, repeat the intake:
+what is registered is complete and found by its origin, and what was stored but not registered is removed.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ from mediajobs_dagster.storage.by_range import RangeServer
 Result = TypeVar("Result")
 
 _THREADS = 8
-"""Files on their way at once. Storing waits for the disk or the network, so these may be more than there are cores."""
+"""Files in work at once. Storing waits for the disk or the network, so there may be more of them than cores."""
 _CHUNK = 200
 """Uploads registered in one transaction; on SQLite it keeps every other writer waiting."""
 _IMAGE_BYTES = 256 << 20
-"""Of an image, which is read whole."""
+"""The most bytes of an image, which is read whole."""
 _BEAT_S = 1.0
-"""What is stored is registered no later than after this many seconds, however little it is."""
+"""Stored files are registered at least this often, seconds, even if they are few."""
 
 
 class Listener:
-    """Is told how an intake gets on: `moved` from any thread, the rest from the one that called."""
+    """Gets the progress of an intake: `moved` is called from any thread, the others from the calling thread."""
 
     def moved(self, size: int) -> None:
-        """So many further bytes are stored; a negative number takes back what will be sent again."""
+        """`size` more bytes are stored; a negative number takes back bytes that will be sent again."""
 
     def done_with(self, candidate: Candidate, moved: int, *, stored: bool) -> None:
-        """A candidate was dealt with, `moved` of its bytes having been told of; it was `stored`, known or skipped."""
+        """A candidate is done: it was `stored`, or was known or skipped. `moved` of its bytes were reported before."""
 
     def registered(self, found: Sequence[Registered], *, known: bool) -> None:
-        """Uploads are registered, and jobs enqueued on them; `known` ones were registered earlier."""
+        """Uploads are registered and their jobs enqueued; with `known` they were registered before."""
 
     def skipped(self, skipped: Skipped) -> None:
-        """A candidate was not taken in."""
+        """A candidate was not added."""
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What would become of a candidate."""
+    """What adding a candidate would do."""
 
     candidate: Candidate
     known: bool = False
@@ -81,27 +81,29 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Prober:
-    """Tells what a candidate holds; no more than `cores` processes at once."""
+    """Probes candidates; `slots` limits the processes at once."""
 
     runner: Runner
     slots: BoundedSemaphore
     images: bool = False
-    """Whether images are taken too: they are where somebody names one, not where a folder happens to hold some."""
+    """Whether images are accepted: an image that is named by itself is, images in a folder are not."""
     ranges: RangeServer = field(default_factory=RangeServer)
     """Serves objects to ffprobe."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, images: bool = False) -> Prober:
-        """Probes as many files side by side as there are cores. Raises FfmpegMissingError."""
+        """A prober of as many files at once as there are cores. Raises FfmpegMissingError."""
         cores = max(1, math.floor(granted_budget().cores))
         return cls(Runner.from_settings(settings, concurrency=cores), BoundedSemaphore(cores), images)
 
     def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
-        """Raises the faults of the input, and whatever `media.probe` does."""
+        """The media info of a candidate. Raises the faults of the input, and what `media.probe` raises."""
         is_image = self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES
         if is_image and candidate.bytes > _IMAGE_BYTES:
             size = f"{candidate.bytes >> 20} MiB"
-            raise InputTooLargeError(f"{candidate.location} has {size}; no image for a timeline is that large.")
+            raise InputTooLargeError(
+                f"{candidate.location} has {size}; an image may have {_IMAGE_BYTES >> 20} MiB at most."
+            )
         with self.slots:
             try:
                 with candidate.opened(self.ranges, whole=is_image) as address:
@@ -125,10 +127,10 @@ class BatchIntake:
         even_if_not_media: bool = False,
         listener: Listener | None = None,
     ) -> None:
-        """`journals` is the folder for the record of what is being stored.
+        """`journals` is the folder of the journals of what is being stored.
 
-        Without a prober nothing is probed, and everything is taken. With `even_if_not_media`, what cannot be probed is
-        taken too: its attempts will tell what is wrong with it.
+        Without a prober nothing is probed, and every file is added. With `even_if_not_media`, a file that cannot be
+        probed is added too; its attempts will report what is wrong with it.
         """
         self._intake, self._order, self._prober, self._journals = intake, order, prober, journals
         self._even_if_not_media = even_if_not_media
@@ -137,7 +139,7 @@ class BatchIntake:
         self._stored: deque[Upload] = deque()
 
     def inspect(self, candidates: Iterable[Candidate]) -> Iterator[Inspected]:
-        """What would become of the candidates; nothing is stored or registered."""
+        """What adding each candidate would do; nothing is stored or registered."""
         unknown: list[Candidate] = []
         for chunk in _chunks(candidates):
             known = self._intake.history.uploads.known([candidate.origin for candidate in chunk])
@@ -147,10 +149,10 @@ class BatchIntake:
             yield from filter(None, results)
 
     def take(self, candidates: Iterable[Candidate]) -> None:
-        """Store and register the candidates, and enqueue their jobs; the listener is told of each.
+        """Store and register the candidates, and enqueue their jobs; the listener is called for each.
 
-        Raises the first fault that concerns more than one candidate (a full disk, a storage out of service). Then, and
-        when it is interrupted, what is stored by that time is registered first.
+        Raises the first fault that concerns all candidates (a full disk, a storage out of reach). Before that, and
+        after an interrupt, it registers what is stored.
         """
         history, storage = self._intake.history, self._intake.storage
         sweep(self._journals, history, storage)
@@ -165,7 +167,7 @@ class BatchIntake:
             sweep(self._journals, history, storage)
 
     def _take_known(self, chunk: Sequence[Candidate]) -> list[Candidate]:
-        """Enqueue the jobs of those that are registered already; returns the others."""
+        """Enqueue the jobs of the candidates that are registered already; returns the others."""
         known = self._intake.history.uploads.known([candidate.origin for candidate in chunk])
         if known:
             self._listener.registered(self._intake.commit(list(known.values()), self._order), known=True)
@@ -188,7 +190,7 @@ class BatchIntake:
 
     def _register(self, journal: Journal) -> None:
         while self._stored:
-            # Taken out only once they are registered: an interrupt in between has it done again, which does no harm.
+            # Removed only after they are registered: after an interrupt in between it is done again, which is harmless.
             chunk = list(islice(self._stored.copy(), _CHUNK))
             found = self._intake.commit(chunk, self._order)
             for upload in chunk:
@@ -237,7 +239,7 @@ class BatchIntake:
         return _Stored(candidate, moved)
 
     def _probe(self, candidate: Candidate) -> MediaInfo | Skipped | None:
-        """What the candidate holds; None when that is not known, and it is taken all the same."""
+        """The candidate's media info; None if it is unknown and the candidate is added anyway."""
         if self._prober is None:
             return None
         try:
@@ -257,7 +259,7 @@ class _Stored:
 
 
 _FAULTS_OF_ALL = (CancelledError, FfmpegMissingError, OutOfMemoryError, StorageUnavailableError)
-"""Raised while one file is probed, but no other would fare better."""
+"""Errors of one file that would hit every other file too."""
 
 
 def _chunks(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:

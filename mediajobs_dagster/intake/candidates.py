@@ -1,4 +1,4 @@
-"""What may be taken in: a file or an object, as it was when it was found."""
+"""Candidates for adding: files and objects, as they were when they were found."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.by_range import RangeReader, RangeServer
 
 _PROBED = "probed"
-_CONTENT_TYPE = "application/octet-stream"  # what it really is, only a probe can tell
+_CONTENT_TYPE = "application/octet-stream"  # only a probe can tell the real type
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that was not taken in."""
+    """A file or an object that was not added."""
 
     location: str
-    """Path or address, fit to be shown."""
+    """Path or address, printable."""
     code: str
     """The code of an error, or HIDDEN, NOT_A_FILE or OURS."""
     reason: str
 
 
 class Candidate(ABC):
-    """A file or an object. Whatever it is asked, it may answer with InputUnreadableError."""
+    """A file or an object. Every method may raise InputUnreadableError."""
 
     @property
     @abstractmethod
@@ -51,28 +51,28 @@ class Candidate(ABC):
     @property
     @abstractmethod
     def location(self) -> str:
-        """Path or address, fit to be shown."""
+        """Path or address, printable."""
 
     @property
     @abstractmethod
     def filename(self) -> str:
-        """The last part of it."""
+        """The last part of the path or address."""
 
     @cached_property
     @abstractmethod
     def origin(self) -> str:
-        """Names this very content at this very place."""
+        """Identifies this content at this location: another content or location has another origin."""
 
     @property
     def own_key(self) -> str | None:
-        """The key under which it lies in our storage already."""
+        """Its key in our storage; None if it is not there."""
         return None
 
     @abstractmethod
     def opened(self, ranges: RangeServer, *, whole: bool) -> AbstractContextManager[str]:
-        """Where it can be read: a path, or an address of `ranges`. With `whole` it is a path.
+        """A path to read it at, or an address of `ranges`; with `whole` always a path.
 
-        What the storage fails with meanwhile is raised, whatever a reader made of it.
+        An error of the storage is raised at the end, whatever the reader made of it.
         """
 
     @abstractmethod
@@ -81,14 +81,14 @@ class Candidate(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise InputUnreadableError unless it can be read and is as it was when it was found."""
+        """Raise InputUnreadableError unless it can be read and is unchanged since it was found."""
 
     def is_to_blame(self, error: MediaJobsError) -> bool:
-        """Whether `error`, raised while it was read or stored, concerns it alone and none of the others."""
+        """Whether `error`, raised while it was read or stored, concerns this candidate only."""
         return error.blame is Blame.INPUT
 
     def skipped(self, error: MediaJobsError) -> Skipped:
-        """That it was not taken in, because of `error`."""
+        """The record that it was not added because of `error`."""
         return Skipped(self.location, error.code, error.message)
 
 
@@ -122,12 +122,12 @@ class FileCandidate(Candidate):
     @override
     @contextmanager
     def opened(self, ranges: RangeServer, *, whole: bool) -> Generator[str]:
-        self.check()  # says what is wrong better than ffprobe does
+        self.check()  # its error message is better than that of ffprobe
         yield str(self.path.absolute())
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
-        self.check()  # opening what has become a pipe would wait for ever
+        self.check()  # if the file has become a pipe, opening it would block for ever
         try:
             return storage.put(self.path, key, content_type=_CONTENT_TYPE, on_bytes=on_bytes)
         except OSError as error:
@@ -136,7 +136,7 @@ class FileCandidate(Candidate):
     @override
     def check(self) -> None:
         try:
-            # Opened, because only that tells whether it may be read. Not waited for, should it be a pipe by now.
+            # Only opening tells whether the file may be read. It does not block, in case the file is a pipe by now.
             file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             status = os.fstat(file)
             os.close(file)
@@ -152,11 +152,11 @@ class ObjectCandidate(Candidate):
     """An object at an `s3://` address, in our storage or elsewhere."""
 
     place: Storage
-    """The objects among which it was found."""
+    """The storage in which it was found."""
     stat: ObjectStat
-    """Its key is the one at that place."""
+    """The object in that storage."""
     key: str | None
-    """Its key in our storage, if it lies there."""
+    """Its key in our storage; None if it is elsewhere."""
 
     @property
     @override
@@ -216,12 +216,12 @@ class ObjectCandidate(Candidate):
 
 
 def shown(path: Path | str) -> str:
-    """A path fit to be shown and stored: a name need not be UTF-8."""
+    """A path as text that can be printed and stored: a file name need not be UTF-8."""
     return os.fsencode(path).decode(errors="replace")
 
 
 def unreadable(path: Path, error: OSError) -> InputUnreadableError:
-    """The error to raise for one of the system's."""
+    """The InputUnreadableError for an error of the operating system."""
     return InputUnreadableError(f"{shown(path)} cannot be read: {error.strerror}.")
 
 

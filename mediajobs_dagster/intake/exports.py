@@ -1,4 +1,4 @@
-"""Takes requests for exports in: a timeline is checked against the uploads it refers to, kept, and its job enqueued."""
+"""Requests for exports: a timeline is checked against the uploads it refers to, stored, and its job is enqueued."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from mediajobs_dagster.timelines.text.fonts import Fonts
 
 @dataclass(frozen=True)
 class Prepared:
-    """A timeline in which nothing is wrong, its references resolved."""
+    """A timeline without faults, with its references resolved."""
 
     timeline: Timeline
     uploads: Mapping[str, Upload]
-    """What it refers to, by id; the first is the primary one."""
+    """The uploads it refers to, by id; the first is the primary one."""
     texts: Texts
-    """Its texts, set in type."""
+    """Its texts, typeset."""
     notes: tuple[str, ...] = ()
-    """What of another program's timeline could not be carried over."""
+    """What could not be imported from another program's timeline."""
 
 
 @dataclass(frozen=True)
 class Requested:
-    """What became of a request for an export."""
+    """The result of a request for an export."""
 
     job: Job
     created: bool
-    """False: the same edit of the same content was asked for before."""
+    """False if the same edit of the same content was requested before."""
     export: Upload | None = None
-    """The earlier export, where it is up to date."""
+    """The earlier export, if it is up to date."""
     notes: tuple[str, ...] = ()
-    """Those of the timeline, see `Prepared`."""
+    """The notes of `Prepared`."""
 
     def to_json(self) -> JsonObject:
         """The camelCase JSON form."""
@@ -65,7 +65,7 @@ class Requested:
 
 @dataclass(frozen=True)
 class Exports:
-    """Where exports are asked for."""
+    """Checks timelines and enqueues their exports."""
 
     history: History
     storage: Storage
@@ -75,8 +75,10 @@ class Exports:
     def prepare(
         self, document: JsonObject, known_faults: Iterable[Fault] = (), *, notes: tuple[str, ...] = ()
     ) -> Prepared:
-        """Check a timeline. Raises TimelineError, which lists every fault with its JSON path, in the order of the
-        document, those that reading it from a file has found among them; nothing is enqueued.
+        """Check a timeline; nothing is enqueued.
+
+        `faults` are those found while reading the file. Raises TimelineError, which lists all faults with their JSON
+        paths, in the order of the document.
         """
         parsed = parse_timeline(document)
         faults = [*known_faults, *parsed.faults]
@@ -106,9 +108,9 @@ class Exports:
         max_attempts: int = 3,
         force: bool = False,
     ) -> Requested:
-        """Keep the timeline and enqueue its job; the same edit of the same content is the same job.
+        """Store the timeline and enqueue its job. The same edit of the same content is the same job.
 
-        With `force` it is rendered again in any case. Raises StorageMissingError.
+        With `force` it is always rendered again. Raises StorageMissingError.
         """
         trace_id = trace_id or new_trace_id()
         stored = self.history.timelines.add(self._stored(prepared, trace_id))
@@ -118,13 +120,14 @@ class Exports:
         if not force and (earlier := self._earlier(wanted)):
             return replace(earlier, notes=prepared.notes)
         (enqueued,) = self.history.jobs.enqueue([wanted])
-        if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never came to one
+        if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never made one
             return Requested(self.history.jobs.retry(enqueued.job.id), created=True, notes=prepared.notes)
         return Requested(enqueued.job, created=enqueued.created, notes=prepared.notes)
 
     def _earlier(self, wanted: NewJob) -> Requested | None:
-        """The newest export of this edit of this content that is still there, whichever job made it: one that was
-        forced has a key of its own, which begins with that of those that were not.
+        """The newest export of this edit of this content that still exists, whichever job made it.
+
+        The idempotency key of a forced job begins with that of the job that was not forced.
         """
         key = wanted.idempotency_key
         completed = JobFilter(job_type=wanted.job_type, subject_id=wanted.subject_id, statuses=(JobStatus.COMPLETED,))
@@ -153,7 +156,7 @@ class Exports:
             elif reference in gone:
                 yield Fault(where, f"the content of upload {answer.id} was deleted; add it again")
             elif answer.media_info is None:
-                yield Fault(where, f"upload {answer.id} was not probed yet; wait for one of its jobs")
+                yield Fault(where, f"upload {answer.id} is not probed yet; wait until one of its jobs has run")
 
     def _is_there(self, upload: Upload) -> bool:
         try:
@@ -174,18 +177,18 @@ def refused(faults: list[Fault]) -> TimelineError:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would be run for a timeline."""
+    """The commands that would render a timeline."""
 
     layout: Layout
     inputs: Mapping[str, SourceUse]
     """How each upload is read, by its name in the commands."""
     commands: tuple[Command, ...]
     memory_bytes: int
-    """What the render will take by what it opens, at most."""
+    """The most memory that the render takes, estimated from its inputs."""
 
 
 def preview(prepared: Prepared, params: ExportParams, machine: Machine) -> Preview:
-    """The commands for a timeline, as they would be on `machine`. Raises HdrUnsupportedError."""
+    """The commands that would render a timeline on `machine`. Raises HdrUnsupportedError."""
     names = {use.name: use for use in source_uses_of(prepared.timeline)}
     sources: dict[str, Source] = {}
     for name, use in names.items():

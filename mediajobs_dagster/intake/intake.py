@@ -1,4 +1,4 @@
-"""Takes a media file in: stores it, registers the upload, and enqueues the jobs on it."""
+"""Adds one media file: stores it, registers the upload, and enqueues the jobs on it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mediajobs_dagster.storage import OnBytes, Storage, upload_source_key
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be done with everything that one request takes in."""
+    """What to do with every file that one request adds."""
 
     job_types: tuple[JobType, ...] = ()
     by_name: bool = True
-    """Whether the job types were asked for by name; if not, each decides whether an upload gets it."""
+    """Whether the job types were requested by name; if not, each type decides which uploads get a job."""
     trace_id: str = field(default_factory=new_trace_id)
     priority: int = 0
     max_attempts: int = 3
@@ -30,7 +30,7 @@ class Order:
     """Make the outputs again even if they are up to date."""
 
     def jobs_of(self, upload: Upload) -> list[NewJob]:
-        """One job of each type on `upload` that fits it. An image is there for timelines: no job is made of it."""
+        """One job for each type that fits `upload`. An image gets none: it is only used in timelines."""
         if upload.media_info and upload.media_info.is_image:
             return []
         return [
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Intake:
-    """The way into the system for files. The same file, unchanged, is the same upload however often it is added."""
+    """Adds files. An unchanged file is the same upload, however often it is added."""
 
     history: History
     storage: Storage
@@ -66,7 +66,7 @@ class Intake:
     ) -> tuple[Upload, list[Enqueued]]:
         """Register the file at `location` (a path or an `s3://` address) and enqueue one job of each type.
 
-        Nothing is probed: whatever it holds, the attempts will tell. Raises RequestError when there is no such file,
+        The file is not probed; its attempts will do that. Raises RequestError when there is no such file,
         InputUnreadableError, and StorageError when it cannot be stored.
         """
         order = Order(tuple(job_types), priority=priority, max_attempts=max_attempts, force=force)
@@ -74,7 +74,7 @@ class Intake:
         return found.upload, list(found.jobs)
 
     def register(self, location: str, *, trace_id: str, on_bytes: OnBytes | None = None) -> Upload:
-        """Make the file at `location` known, and store it unless it lies in our storage already. Raises as `add`."""
+        """Register the file at `location`, and store it unless it is in our storage already. Raises as `add`."""
         return self._take(location, Order(trace_id=trace_id), on_bytes).upload
 
     def _take(self, location: str, order: Order, on_bytes: OnBytes | None) -> Registered:
@@ -93,10 +93,10 @@ class Intake:
         info: MediaInfo | None = None,
         on_bytes: OnBytes | None = None,
     ) -> Upload:
-        """Store the candidate, unless it lies in our storage already: the upload that is to be registered now.
+        """Store the candidate, unless it is in our storage already; returns the upload to register.
 
-        `info` is what probing the candidate found. Raises InputUnreadableError when the candidate is not any more as
-        it was found, for then it is not what was probed; and StorageError. Nothing stays stored then.
+        `info` is the candidate's media info from a probe. Raises StorageError, and InputUnreadableError when the
+        candidate has changed since it was found and probed. After an error nothing stays stored.
         """
         if candidate.own_key is None:
             stat = candidate.store(self.storage, upload_source_key(upload_id), on_bytes)
@@ -122,11 +122,11 @@ class Intake:
         )
 
     def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
-        """Register what was stored, and what is known already, with its jobs: all or none."""
+        """Register uploads, new or known, and enqueue their jobs, all in one transaction."""
         registered = self.history.uploads.register(uploads, order.jobs_of)
         for asked, found in zip(uploads, registered, strict=True):
             if found.upload.id != asked.id and asked.storage_key == upload_source_key(asked.id):
-                # Somebody registered the same file a moment ago: one copy of ours is enough.
+                # Another process has just registered the same file; one copy in our storage is enough.
                 self.storage.delete(asked.storage_key)
             for entry in found.jobs:
                 if entry.created:

@@ -1,4 +1,4 @@
-"""Which uploads are being stored right now, on disk, so that a killed process leaves no object that nobody knows."""
+"""A journal on disk of the uploads that are being stored, so that objects of a killed process can be removed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _SUFFIX = ".uploads"
 
 
 def journals_of(settings: Settings) -> Path:
-    """The folder for the journals of intakes into this history and this storage.
+    """The folder for the journals of this history and this storage.
 
-    Those into another history are kept apart: here, nobody could tell which of their uploads are registered.
+    Each history has its own folder, because only that history knows which of the uploads are registered.
     """
     place = hashlib.sha256(f"{settings.database_url}\n{settings.storage_url}".encode()).hexdigest()
     return settings.home / "intake" / place[:16]
 
 
 class Journal:
-    """The ids of uploads that are being stored and are not registered yet. Safe to use from any thread.
+    """The ids of uploads that are being stored and are not registered yet. Threads may share it.
 
-    It is a file with an id a line, held by a lock that the kernel drops when the process ends, however it ends.
+    It is a file with one id per line. The kernel releases its lock when the process ends, however it ends.
     """
 
     def __init__(self, file: int) -> None:
@@ -45,15 +45,15 @@ class Journal:
     @classmethod
     @contextmanager
     def keep(cls, folder: Path) -> Generator[Journal]:
-        """A new journal in `folder`, which is made if need be. Raises SettingsError.
+        """A new journal in `folder`, which is created if it does not exist. Raises SettingsError.
 
-        At the end it is removed, unless some uploads are still open: then `sweep` settles them.
+        At the end it is removed, unless some uploads are not settled; then `sweep` settles them later.
         """
         path = folder / f"{new_id()}{_SUFFIX}"
-        unborn = path.with_name(f".{path.name}")  # no sweeper looks at it before it is locked
+        unlocked = path.with_name(f".{path.name}")  # `sweep` ignores this name until the file is locked
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(unborn, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            file = os.open(unlocked, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SettingsError(
                 f"{folder} cannot be written to: {error.strerror}. Point MEDIAJOBS_HOME at a folder that this user may "
@@ -61,7 +61,7 @@ class Journal:
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            unborn.rename(path)
+            unlocked.rename(path)
             journal = cls(file)
             yield journal
             if not journal._open:
@@ -76,15 +76,15 @@ class Journal:
             self._open.add(upload_id)
 
     def settle(self, upload_id: str) -> None:
-        """The upload is registered, or nothing of it is stored."""
+        """Note that the upload is registered, or that nothing of it is stored."""
         with self._lock:
             self._open.discard(upload_id)
 
 
 def sweep(folder: Path, history: History, storage: Storage) -> int:
-    """Remove what the writers of journals stored and, being killed, never registered; returns how many uploads.
+    """Remove the objects that killed processes stored but did not register; returns how many uploads.
 
-    Where the storage does not let it, the journal stays for the next time.
+    If an object cannot be removed, the journal stays for the next sweep.
     """
     swept = 0
     for path in folder.glob(f"*{_SUFFIX}"):
@@ -96,15 +96,15 @@ def sweep(folder: Path, history: History, storage: Storage) -> int:
             continue  # its writer has just removed it, or it is another user's
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ids = path.read_text().split("\n")[:-1]  # what follows the last line's end was cut off: it had not begun
+            ids = path.read_text().split("\n")[:-1]  # an unfinished last line is an upload that had not begun
             for upload_id in sorted(set(ids) - history.uploads.existing(ids)):
                 storage.abandon(upload_source_key(upload_id))
                 swept += 1
             path.unlink(missing_ok=True)
         except BlockingIOError:
-            pass  # its writer lives
+            pass  # its writer is alive
         except StorageError as error:
-            _log.warning("An upload that was never finished could not be removed yet. %s", error)
+            _log.warning("An unfinished upload could not be removed; the next sweep tries again. %s", error)
         finally:
             os.close(file)
     return swept

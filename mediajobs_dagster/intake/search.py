@@ -1,4 +1,4 @@
-"""Looks for media: in files and folders, among the objects of a bucket."""
+"""Searches for media files: in folders, and among the objects of a bucket."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Find = Candidate | Skipped
 
 @dataclass(frozen=True)
 class Search:
-    """Finds what may be taken in; whether it is media, only a probe can tell."""
+    """Finds the files that may be added. Only a probe can tell whether a file is media."""
 
     storage: Storage
     job_types: tuple[JobType, ...] = ()
-    """What they make is not taken in again."""
+    """The outputs of these job types are not added again."""
     off_limits: tuple[Path, ...] = ()
-    """Folders whose files are ours."""
+    """Folders of our own files."""
     include: tuple[str, ...] = ()
     """Shell patterns of file names or of paths below the folder; empty: all."""
     exclude: tuple[str, ...] = ()
-    """Shell patterns of files and folders to leave out, without a word."""
+    """Shell patterns of files and folders to leave out; they are not reported as skipped."""
 
     def find(self, locations: Iterable[str]) -> Iterator[Find]:
-        """What is at `locations`: files, folders, `s3://` addresses, and those ending with `/` for all below them.
+        """Find the files at `locations`: files, folders, `s3://` addresses, and those ending with `/` (all below them).
 
-        The same file is found once, however many ways lead to it. Raises RequestError, or StorageError, when one of the
-        locations is not there: before anything is handed out.
+        A file that is reached in several ways is found once. If a location does not exist, RequestError or StorageError
+        is raised before the first file is returned.
         """
         started = [self._start(location) for location in locations]
         return _each_once(find for finds in started for find in finds)
@@ -48,11 +48,11 @@ class Search:
         if is_folder(location):
             raise RequestError(f"{location} is not a file. Give the path of a media file, or an s3:// address.")
         [found] = self.find([location])
-        assert isinstance(found, Candidate)  # only folders have anything else
+        assert isinstance(found, Candidate)  # only a folder has other entries
         return found
 
     def origin_of(self, location: str) -> str:
-        """Names the content of the one file at `location`. Raises as `file`."""
+        """The origin of the one file at `location`, which identifies its content. Raises as `file`."""
         return self.file(location).origin
 
     def _start(self, location: str) -> Iterator[Find]:
@@ -85,7 +85,7 @@ class Search:
             except OSError as error:
                 yield _unreadable(folder, error)
                 continue
-            # Links are followed, and a ring of them is walked once.
+            # Links are followed; each folder is visited once, so a loop of links ends.
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
@@ -102,7 +102,7 @@ class Search:
             folders += reversed(below)
 
     def _entry(self, path: Path, top: Path) -> Find | Path | None:
-        """What is at `path`; a folder is a path, and None was not asked for."""
+        """What is at `path`: a candidate, a skipped file, a folder (its path), or None if the patterns leave it out."""
         below = str(path.relative_to(top))
         if _fits(below, self.exclude):
             return None
@@ -124,7 +124,7 @@ class Search:
 
     def _object(self, url: str) -> Candidate:
         if "/" not in url.removeprefix(_SCHEME):
-            raise RequestError(f"{url} names no object. Give it as s3://bucket/key, or as {url}/ for all in it.")
+            raise RequestError(f"{url} names no object. Give s3://bucket/key, or {url}/ for everything in it.")
         folder, slash, name = url.rpartition("/")
         place = self.storage.at(folder + slash)
         return ObjectCandidate(place, place.stat(name), self.storage.key_of(url))
@@ -155,7 +155,7 @@ class Search:
         if any(job_type.has_made(key) for job_type in self.job_types):
             return True
         for part in parts:
-            with suppress(KeyRefusedError):  # this part is no id
+            with suppress(KeyRefusedError):  # this part is not an id
                 if key == upload_source_key(part):
                     return True
         return False
@@ -165,12 +165,12 @@ class Search:
 
 
 def _fits(below: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a file or folder, `below` what was asked for, has a name or a path that fits one of the patterns."""
+    """Whether the name or the path of a file or folder matches a pattern; `below` is relative to the location."""
     return any(fnmatchcase(text, pattern) for pattern in patterns for text in (below.rpartition("/")[2], below))
 
 
 def is_folder(location: str) -> bool:
-    """Whether `location` stands for all that is below it."""
+    """Whether `location` means everything below it."""
     return location.endswith("/") if location.startswith(_SCHEME) else Path(location).expanduser().is_dir()
 
 

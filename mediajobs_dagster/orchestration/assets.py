@@ -1,4 +1,4 @@
-"""The assets: the uploads, and one asset a job type, derived from the registry."""
+"""The assets: the uploads, and one asset for each job type of the registry."""
 
 # Dagster's decorators are typed in part:
 # pyright: reportUnknownMemberType=false
@@ -29,26 +29,26 @@ UPLOADS = "uploads"
 OUTPUT_CHECK = "every_subject_has_its_output"
 WORKER = "worker"
 _SIGN_S = 15.0
-"""How often a run that looks for its work says so; far below the two minutes that recovery waits."""
+"""How often a run that searches for its work reports that it is alive, seconds. Recovery waits two minutes."""
 
 # The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
 
 
 class HandRun(dg.Config):
-    """Options of a run that is started by hand or by a backfill."""
+    """Options of a run that is started manually or by a backfill."""
 
     force: bool = False
-    """Make every output of the day again, not only those that are missing or stale."""
+    """Make every output of the day again, not only the missing and stale ones."""
 
 
 def uploads_asset() -> dg.AssetSpec:
-    """The uploads of a day: made outside of Dagster, and observed by a sensor."""
+    """The uploads of a day. They are made outside Dagster; a sensor observes them."""
     return dg.AssetSpec(
         UPLOADS,
         partitions_def=DAYS,
         group_name="media",
-        description="The media files the system knows, by the UTC day they were added.",
+        description="The registered media files, by the UTC day they were added.",
     )
 
 
@@ -66,7 +66,7 @@ def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
         op_tags=tags.of_job_type(job_type),
         required_resource_keys={WORKER},
         check_specs=[_output_check_of(job_type)],
-        output_required=False,  # a run that came too late for its jobs has made nothing
+        output_required=False,  # a run whose jobs were all cancelled or taken back makes nothing
     )
     def make(
         context: dg.AssetExecutionContext, config: HandRun
@@ -86,38 +86,38 @@ def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
         if totals.attempts or tags.DISPATCH not in context.run.tags:
             yield dg.MaterializeResult(metadata=metadata.of_run(totals, worker))
         else:
-            context.log.warning("None of this run's jobs waits any more: they were cancelled or taken back.")
+            context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
 
     return make
 
 
 def _output_check_of(job_type: JobType) -> dg.AssetCheckSpec:
     with warnings.catch_warnings():
-        # Partitions of checks are a preview. Without them Dagster plans the check for the day and records it for none,
-        # so that every run leaves a second entry of a check that was "skipped".
+        # Partitioned checks are a preview feature. Without the partitions, Dagster plans the check for the day but
+        # records it for no partition, so every run leaves a second, "skipped" entry.
         warnings.simplefilter("ignore", PreviewWarning)
         return dg.AssetCheckSpec(
             OUTPUT_CHECK,
             asset=job_type.asset,
-            description="Warns of the uploads or timelines that the latest run could not make an output for, and why.",
+            description="Warns of the subjects that the latest run made no output for, and says why.",
             partitions_def=DAYS,
         )
 
 
 def job_of(job_type: JobType) -> UnresolvedAssetJobDefinition:
-    """The Dagster job that materializes the asset of a job type, named as the job type."""
+    """The Dagster job that materializes the asset of a job type. It has the job type's name."""
     return dg.define_asset_job(
         job_type.name,
         selection=[job_type.asset],
         description=job_type.summary,
         tags=tags.of_job_type(job_type),
-        # An attempt is one process group already; a process a step would only add seconds.
+        # An attempt already runs in a process group of its own; a process per step would only add seconds.
         executor_def=dg.in_process_executor,
     )
 
 
 def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
-    """The worker of a run: opened when the run starts, given back when it ends."""
+    """The worker of a run: opened when the run starts, closed when it ends."""
 
     @contextmanager
     def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
@@ -132,15 +132,15 @@ def _work(
 ) -> RunTotals:
     run, own_dispatch = context.run, tags.dispatch_by_hand(context.run.run_id, job_type)
     if parent := run.tags.get(tags.PARENT_RUN):
-        # Its other tags are those of the run before too, whose dispatch is over.
+        # Dagster copied the tags of the earlier run, so the dispatch tag names a dispatch that is over.
         dispatch_id = own_dispatch
         count = requeue_run(worker, job_type, parent, dispatch_id=dispatch_id)
-        context.log.info(f"{count} jobs of run {parent} are taken up again.")
+        context.log.info(f"{count} jobs of run {parent} are queued again for this run.")
     elif tags.DISPATCH in run.tags:
         dispatch_id = run.tags[tags.DISPATCH]
     else:
         dispatch_id = own_dispatch
-        trace_id = run.tags.get(tags.TRACE_ID) or run.run_id.replace("-", "")  # one trace, however many assets
+        trace_id = run.tags.get(tags.TRACE_ID) or run.run_id.replace("-", "")  # one trace for all assets of the run
         context.instance.add_run_tags(run.run_id, {tags.TRACE_ID: trace_id})
         day = date.fromisoformat(context.partition_key)
         count = enqueue_stale(
@@ -152,14 +152,12 @@ def _work(
             force=force,
             on_search=_signs_of_life(context),
         )
-        context.log.info(
-            f"{count} of the {job_type.subject}s of {day} have no fresh {job_type.asset}; trace {trace_id}."
-        )
+        context.log.info(f"{count} {job_type.subject}s of {day} have no up-to-date {job_type.asset}; trace {trace_id}.")
     return work_off(worker, job_type, dispatch_id, run_id=run.run_id, listeners=listeners)
 
 
 def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:
-    """Puts the moment on the run, every so often that it is called: recovery gives a run up that falls silent."""
+    """A function that tags the run with the current time, at most every `_SIGN_S`; recovery closes a silent run."""
     due = 0.0
 
     def sign() -> None:
@@ -172,7 +170,7 @@ def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:
 
 
 def _fault_of_run(totals: RunTotals) -> str | None:
-    """Why the run has to be red, if it has to be: a fault of ours, or not one job that succeeded."""
+    """Why the run has to fail, if so: the system was at fault, or no job succeeded."""
     if totals.faults:
         return f"{totals.faults} of {totals.attempts} jobs failed by a fault of the system. First: {totals.first_fault}"
     if totals.attempts and not totals.succeeded:
@@ -181,6 +179,6 @@ def _fault_of_run(totals: RunTotals) -> str | None:
 
 
 def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:
-    # A person who terminates a run wants its job gone; a machine that shuts down wants it done elsewhere.
+    # When a person terminates a run, its jobs are cancelled; when a machine shuts down, they run elsewhere.
     run = context.instance.get_run_by_id(context.run.run_id)
     return JobStatus.CANCELLED if run is not None and was_terminated(context.instance, run) else JobStatus.QUEUED

@@ -1,4 +1,4 @@
-"""Everything Dagster has to know, from one registry of job types."""
+"""Builds Dagster's definitions from the registry of job types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediajobs_dagster.system import MediaJobs
 
 
 def build_definitions(media: MediaJobs) -> dg.Definitions:
-    """One asset, one job and one dispatch sensor a job type of `media.registry`, and a schedule where it has one."""
+    """An asset, a job and a dispatch sensor for each job type of `media.registry`, and a schedule where it has one."""
     registry = media.registry
     return dg.Definitions(
         assets=[uploads_asset(), *(asset_of(job_type, media) for job_type in registry)],
@@ -23,6 +23,6 @@ def build_definitions(media: MediaJobs) -> dg.Definitions:
         ],
         schedules=[schedule_of(each, each.schedule, media) for each in registry if each.schedule],
         resources={WORKER: worker_resource(media)},
-        # Also for runs over several assets at once: parallel step processes would share one scratch and one lane.
+        # Also for runs over several assets: parallel step processes would share one scratch folder and one lane.
         executor=dg.in_process_executor,
     )

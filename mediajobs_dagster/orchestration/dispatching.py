@@ -1,4 +1,4 @@
-"""From the queue to runs: which runs are due now. The sensors and the daemon ask here, so both decide alike."""
+"""From the queue to runs: which runs are due now. Sensors and daemon both ask here, so both decide the same."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mediajobs_dagster.resilience.dispatch import Held
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 
-# Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
+# Dagster's coordinator reads its whole queue in every pass. So the backlog waits in our table, and its queue is short.
 _QUEUED_RUNS = 5
 
-# Dagster would print every event of every run over our progress bars, and a traceback of its own machinery for a failed
-# one; all of it is in its event log, and the reason of a failure in the history.
+# Otherwise Dagster prints every event over our progress bars, and for each failed run a traceback of its own code. All
+# of that is in its event log, and the reason of a failure is in the history.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 ROUTES_BY_NEEDS = "routes_by_needs"
-"""The attribute of a run launcher whose workers take only runs that they can carry out."""
+"""Attribute of a run launcher whose workers take only runs that they can execute."""
 
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
@@ -32,22 +32,22 @@ class NoneDue:
 
     reason: str
     is_blocked: bool = False
-    """Whether jobs may be waiting that cannot start yet: the breaker is open, or enough runs wait already."""
+    """Whether jobs may be waiting that cannot start yet: the breaker is open, or enough runs are queued."""
 
 
 def take_next(
     media: MediaJobs, instance: dg.DagsterInstance, job_type: JobType, *, requested: int = 0
 ) -> Dispatch | NoneDue:
-    """Take the next batch of a type out of the queue, if it may become a run now; nobody else can take the same jobs.
+    """Take the next batch of a type out of the queue, if it may become a run now. No other process gets these jobs.
 
-    Whoever takes one starts its run before taking another, so that no failure leaves more than that one to give back.
-    `requested` runs are asked for already, and not there yet.
+    Start each run before taking the next batch, so that a failure strands one batch at most. `requested` is the number
+    of runs that were requested but do not exist yet.
     """
     if reason := not_offered(media.settings, job_type, instance):
         return NoneDue(reason, is_blocked=True)
     waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
     if waiting >= _QUEUED_RUNS:
-        return NoneDue(f"{waiting} runs of {job_type.name} wait to be started already.", is_blocked=True)
+        return NoneDue(f"{waiting} runs of {job_type.name} already wait to start.", is_blocked=True)
     found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
     if isinstance(found, Held):
         return NoneDue(found.reason, is_blocked=True)
@@ -55,10 +55,10 @@ def take_next(
 
 
 def not_offered(settings: Settings, job_type: JobType, instance: dg.DagsterInstance) -> str | None:
-    """Why runs of a type cannot be carried out here, for want of what it needs; None: they can.
+    """Why this machine cannot execute runs of a type, because it lacks what the type needs; None if it can.
 
-    A launcher that `routes_by_needs` sends a run to workers that have what it needs; what this machine offers is no
-    matter then.
+    A launcher with `routes_by_needs` sends each run to workers that have what it needs. Then it does not matter what
+    this machine offers.
     """
     lacking = job_type.lacking(settings.offers)
     if not lacking or getattr(instance.run_launcher, ROUTES_BY_NEEDS, False):

@@ -1,6 +1,6 @@
-"""Dagster's own storage in the embedded default: all of it below MEDIAJOBS_HOME, whatever the working folder is.
+"""Dagster's own storage in the embedded setup: everything below MEDIAJOBS_HOME, whatever the working folder is.
 
-`dagster.yaml` names these classes, so that it needs no path of a machine.
+`dagster.yaml` names these classes, so it needs no paths.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from mediajobs_dagster.settings import Settings
 _RUNS, _EVENTS, _SCHEDULES = "history", "events", "schedules"
 
 _BUSY_TIMEOUT_S = 20
-"""How long to wait for a lock; Dagster's 5 s for runs and schedules are short for a busy machine."""
+"""How long to wait for a lock, seconds; Dagster's 5 s for runs and schedules are too short on a busy machine."""
 
 
 def dagster_folder(settings: Settings) -> Path:
-    """Where Dagster keeps what it keeps, made if need be."""
+    """The folder of Dagster's own data; created if it does not exist."""
     folder = settings.home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 class _Embedded(ConfigurableClass):
-    """A part of a Dagster instance that takes no configuration: MEDIAJOBS_HOME says it all."""
+    """A part of a Dagster instance without configuration: MEDIAJOBS_HOME is all it needs."""
 
     _data: ConfigurableClassData | None = None
 
@@ -76,15 +76,15 @@ class _Embedded(ConfigurableClass):
 class _OneEngine:
     """A SQLite storage that keeps its engine and its connections.
 
-    Dagster's own make an engine for every statement: each is compiled anew, and closing the last connection to a file
-    moves its whole write-ahead log.
+    Dagster's own storages make an engine for every statement: each statement is compiled again, and closing the last
+    connection to a file checkpoints its whole write-ahead log.
     """
 
     _conn_string: str
 
     @cached_property
     def engine(self) -> sa.Engine:
-        """Opened by the first statement, in the process that needs it: it must not go through a fork."""
+        """The engine. The first statement opens it, in the process that needs it: it must not be shared by a fork."""
         engine = sa.create_engine(self._conn_string, connect_args={"timeout": _BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _without_waiting_for_the_disk)
         return engine
@@ -101,7 +101,7 @@ class _OneEngine:
 
 
 def _without_waiting_for_the_disk(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # With a write-ahead log, a crash of the machine can take back the latest events, but breaks nothing.
+    # With a write-ahead log, a crash of the machine can lose the latest events, but corrupts nothing.
     connection.cursor().execute("PRAGMA synchronous = NORMAL")
 
 
@@ -124,7 +124,7 @@ class _Events(_OneEngine, ConsolidatedSqliteEventLogStorage):
 class EmbeddedStorage(_Embedded, DagsterStorage[DagsterInstance]):
     """Runs, events, and schedule state in SQLite.
 
-    The events of all runs share one file. Dagster's default is a file a run, each with its own schema to set up, which
+    The events of all runs share one file. By default Dagster has one file per run, each with a schema to create, which
     costs more than a small media job.
     """
 
@@ -164,13 +164,13 @@ class EmbeddedStorage(_Embedded, DagsterStorage[DagsterInstance]):
 
 
 def _set_up(folder: Path) -> None:
-    """Let Dagster make its databases, or look whether they are of its version; once a version, for it takes 0.1 s."""
+    """Let Dagster create or migrate its databases. Done once for each of its versions, because it takes 0.1 s."""
     done = folder / f".set-up-by-dagster-{dagster.__version__}"
     files = (folder / _RUNS / "runs.db", folder / _EVENTS / "event_log.db", folder / _SCHEDULES / "schedules.db")
     if done.exists() and all(file.exists() for file in files):
         return
     with (folder / ".set-up.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that begin at once would trip over each other's tables
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes must not create the same tables at once
         _make_databases(folder)
         done.touch()
 
@@ -184,7 +184,7 @@ def _make_databases(folder: Path) -> None:
 class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):
     """What runs print, in files.
 
-    Dagster's own class repeats it on the terminal, by four helper processes a step: more CPU than a small media job.
+    Dagster's own class repeats it on the terminal, with four helper processes per step: more CPU than a small job.
     """
 
     def __init__(self) -> None:
@@ -201,12 +201,12 @@ class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 redirected.enter_context(redirect_to_file(stream, path))
             yield CapturedLogContext(log_key)
-        # How Dagster's UI knows that no more will come.
+        # It tells Dagster's UI that no more will come.
         Path(self.complete_artifact_path(log_key)).touch()  # pyright: ignore[reportUnknownMemberType]  # not typed
 
 
 class EmbeddedArtifacts(_Embedded, LocalArtifactStorage):
-    """What Dagster itself keeps in files."""
+    """The artifacts that Dagster keeps in files."""
 
     def __init__(self) -> None:
         LocalArtifactStorage.__init__(self, str(dagster_folder(Settings.load()) / "artifacts"))

@@ -18,17 +18,17 @@ from mediajobs_dagster.resilience.dispatch import Held
 from mediajobs_dagster.system import MediaJobs
 
 _ORDER = (Lane.LIGHT, Lane.HEAVY, Lane.NETWORK)
-"""One run after the other: what waits for the network comes last, so that it keeps nothing else waiting."""
+"""Runs are made one after the other. Network jobs come last, so that nothing waits behind them."""
 
 
 @dataclass
 class WorkedOff:
-    """What a pass over the queue did."""
+    """What `LocalRuns.work_off` did."""
 
     runs: int = 0
     failed_runs: int = 0
     held: dict[str, Held] = field(default_factory=dict[str, Held])
-    """Job types that an open breaker keeps back."""
+    """Job types that are held back, by name: their breaker is open, or this machine lacks what they need."""
 
     def to_json(self) -> JsonObject:
         """The camelCase JSON form."""
@@ -41,14 +41,14 @@ class WorkedOff:
 
 @dataclass(frozen=True)
 class LocalRuns:
-    """The dispatch of `mediajobs work`: the same decisions as the sensors make, carried out here and now."""
+    """The dispatch of `mediajobs work`: it decides as the sensors do, and runs the jobs in this process."""
 
     media: MediaJobs
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
     def work_off(self, *, on_wait: Callable[[datetime], None] = lambda _: None) -> WorkedOff:
-        """Run every job that waits or comes to wait, retries included; `on_wait` is told when the next one is due."""
+        """Run jobs, retries included, until none is queued; `on_wait` is called with the time the next one is due."""
         done = WorkedOff()
         types = sorted(self.media.registry, key=lambda each: (_ORDER.index(each.lane), each.name))
         while True:
@@ -78,7 +78,7 @@ class LocalRuns:
     def _execute(self, job_type: JobType, batch: Dispatch) -> bool:
         job, request = self.definitions.resolve_job_def(job_type.name), run_request_of(batch, job_type)
         try:
-            # Told not to raise, Dagster would swallow a Ctrl-C together with the errors.
+            # With `raise_on_error=False` Dagster would swallow a Ctrl-C too.
             job.execute_in_process(
                 instance=self.instance,
                 tags=request.tags,
@@ -87,7 +87,7 @@ class LocalRuns:
                 raise_on_error=True,
             )
         except dg.Failure:
-            return False  # the run is red, and the history says why
+            return False  # the run failed, and the history says why
         except DagsterExecutionInterruptedError:
             raise KeyboardInterrupt from None
         return True

@@ -1,6 +1,6 @@
-"""Turns the manifests of a run's attempts into Dagster metadata: figures to plot, tables to read, a picture to see.
+"""Turns the manifests of a run's attempts into Dagster metadata: figures to plot, tables, and a preview picture.
 
-At most 16 KB a materialization, so that Dagster's event log stays light; the manifests have the rest.
+A materialization gets at most 16 KiB, so that Dagster's event log stays small; the manifests have the rest.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Metadata = dict[str, dg.MetadataValue]
 
 @dataclass(frozen=True)
 class Rows:
-    """The first rows of a table, `of` so many."""
+    """The first rows of a table that has `of` rows in all."""
 
     rows: list[Row]
     of: int
 
 
 def of_run(totals: RunTotals, worker: Worker) -> Metadata:
-    """The metadata of a run whose attempts came to this."""
+    """The metadata of a run with these totals."""
     found: Metadata = {
         "jobs": dg.MetadataValue.int(totals.attempts),
         "succeeded": dg.MetadataValue.int(totals.succeeded),
@@ -74,7 +74,7 @@ def of_check(totals: RunTotals) -> Metadata:
         if outcome.error
     ]
     found: Metadata = {"failed": dg.MetadataValue.int(totals.failed), "jobs": dg.MetadataValue.int(totals.attempts)}
-    return _with_tables(found, {"uploads_without_output": Rows(rows, of=totals.failed)})
+    return _with_tables(found, {"subjects_without_output": Rows(rows, of=totals.failed)})
 
 
 def _figure(value: float) -> dg.MetadataValue:
@@ -100,7 +100,7 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
 
 
 def _preview(manifest: Manifest, worker: Worker) -> str | None:
-    """A picture that was made, small enough for the event log, in base64."""
+    """The first picture among the outputs, scaled down for the event log: JPEG in base64."""
     for output in manifest.outputs:
         if output.media_info and output.media_info.container == "image":
             try:
@@ -150,7 +150,7 @@ def _storage_rows(manifest: Manifest) -> list[Row]:
 
 
 def _with_tables(found: Metadata, tables: Mapping[str, Rows]) -> Metadata:
-    """`found` with as many rows of each table as fit; what was left out is said."""
+    """`found` with as many rows of each table as fit; `NAME_left_out` counts the others."""
     for number, (name, table) in enumerate(tables.items()):
         share = (MAX_BYTES - _DAGSTERS_OWN - _size(found)) // (len(tables) - number)
         kept = _that_fit(table.rows, share)

@@ -1,4 +1,4 @@
-"""Recovery as Dagster sees it: what became of a run, and what has to be said of one whose worker died."""
+"""Recovery of Dagster runs: what happened to a run, and how one is closed whose worker died."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.internals.core import WorkerStatus
-from mediajobs_dagster.orchestration.termination import CALLED_OFF
+from mediajobs_dagster.orchestration.termination import CANCELLED_STATUSES
 from mediajobs_dagster.records import LeaseLost
 from mediajobs_dagster.system import MediaJobs
 
-_SILENT = "The worker of this run fell silent. Its jobs are back in the queue; the next attempt is another run."
+_SILENT = "The worker of this run died or hung. Its jobs are back in the queue; another run will attempt them again."
 
 _SETTLING = timedelta(seconds=5)
-"""How long a worker may still write its record after its run is over, as when a person forces the end of a run."""
+"""How long a worker may still write its records after its run ended, such as when a person forces the termination."""
 _REPORTING = timedelta(minutes=2)
-"""How long a run that holds no job may be silent. After its last attempt its log goes to the object storage; while it
-looks for its work, it says so more often than this."""
+"""How long a run that holds no job may be silent. After its last attempt it still writes its log to the object storage.
+While it searches for its work, it reports more often than this."""
 _LATEST = 50
-"""Attempts of a run that are looked at for the end of the last one; about as many are under way at once."""
+"""How many attempts of a run are read to find when the last one ended; about as many are under way at once."""
 _SAME_DISPATCH = 20
-"""Runs that may carry the tag of one dispatch: its own, and those that executed it again."""
+"""How many runs may have the tag of one dispatch: its own run, and re-executions of it."""
 
 
 def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
-    """Recover the jobs of dead workers, and close their runs: one that stays STARTED would hold its lane for ever."""
+    """Recover the jobs of dead workers, and close their runs: a run that stays STARTED would hold its lane for ever."""
     run_states = _DagsterRunStates(instance, timedelta(seconds=media.settings.lease_s))
     recovered = recover(media.history, media.settings, run_states)
-    sweep(media.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
+    sweep(media.settings.scratch)  # what killed workers left on this machine, running ffmpeg processes included
     for claim in recovered.over:
         withdraw(claim, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
@@ -52,7 +52,7 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
 def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
     """Runs that hold no job and do not report their end: their process was killed before, between or after attempts.
 
-    While a run holds a job, the job's lease tells.
+    For a run that holds a job, the lease of the job shows whether it lives.
     """
     now = utc_now()
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
@@ -74,12 +74,12 @@ class _DagsterRunStates:
 
     def of_dispatch(self, dispatch_id: str) -> RunState:
         found = self.instance.get_run_records(dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}), limit=_SAME_DISPATCH)
-        # A run that executes another again carries its tags, and works on a dispatch of its own.
+        # A re-execution carries the tags of the earlier run, but works on a dispatch of its own.
         record = next((each for each in found if tags.PARENT_RUN not in each.dagster_run.tags), None)
         if record is None:
             return RunState.GONE
         run = record.dagster_run
-        if run.status in CALLED_OFF:
+        if run.status in CANCELLED_STATUSES:
             return RunState.CANCELLED
         if run.is_finished:
             return RunState.GONE
@@ -91,14 +91,14 @@ class _DagsterRunStates:
     def of_run(self, run_id: str) -> RunState:
         record = next(iter(self.instance.get_run_records(dg.RunsFilter(run_ids=[run_id]), limit=1)), None)
         if record is None or not record.dagster_run.is_finished:
-            return RunState.ALIVE  # one that Dagster does not know of keeps its lease, or loses it
+            return RunState.ALIVE  # Dagster does not know it, so only its leases can tell
         ended = _moment(record.end_time)
         if ended is None or utc_now() - ended < _SETTLING:
             return RunState.ALIVE
         return RunState.CANCELLED if record.dagster_run.status is dg.DagsterRunStatus.CANCELED else RunState.GONE
 
     def _is_dead(self, record: dg.RunRecord) -> bool:
-        """Whether a run will not renew the leases of its jobs any more, which have run out."""
+        """Whether a run whose leases have run out will never renew them again."""
         run = record.dagster_run
         began = _moment(record.start_time) or _moment(tags.taken_at(run))
         if began is not None:

@@ -1,4 +1,4 @@
-"""Tells Dagster's log what a run's attempts do, in few lines: each of them is a row in the event log."""
+"""Logs a run's attempts to Dagster, in few lines: each line is a row in Dagster's event log."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SUMMARY_S = 10.0
 
 
 class RunLog:
-    """A listener that writes what a person wants to read.
+    """A listener that writes to the log of a Dagster run.
 
-    Every failure has its line. Of the rest the first few attempts are told in full, and in a large batch a line every
-    ten seconds says how far it is.
+    Every failure gets a line. The first three attempts are logged in full; after them, a line every ten seconds says
+    how many attempts have ended.
     """
 
     def __init__(self, log: dg.DagsterLogManager) -> None:
@@ -42,7 +42,7 @@ class RunLog:
         elif time.monotonic() - self._told_at > _SUMMARY_S:
             self._told_at = time.monotonic()
             rate = self._done / (self._told_at - self._started)
-            self._log.info(f"{self._done} attempts are over, {rate:.1f} a second; {self._failed} failed.")
+            self._log.info(f"{self._done} attempts have ended, {rate:.1f} a second; {self._failed} failed.")
 
     def _tell_commands(self, outcome: AttemptEnded) -> None:
         for command in outcome.manifest.ffmpeg_commands:

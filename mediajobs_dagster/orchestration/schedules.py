@@ -1,4 +1,4 @@
-"""Schedules: each asks for a job on the moment that it stands for, a `Tick`, and starts its run."""
+"""Schedules: at each of its moments, a schedule enqueues a job whose subject is that `Tick`, and starts the run."""
 
 # Dagster's decorators are typed in part:
 # pyright: reportUnknownMemberType=false
@@ -17,7 +17,7 @@ from mediajobs_dagster.system import MediaJobs
 
 
 def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.ScheduleDefinition:
-    """Asks for one job of that type at each moment of `schedule`; the same moment is never asked for twice."""
+    """Enqueues one job of that type at each moment of `schedule`, never two for the same moment."""
     status = dg.DefaultScheduleStatus.RUNNING if schedule.is_on else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
@@ -26,7 +26,7 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
         default_status=status,
-        description=f"Asks for {job_type.name}: {job_type.summary}",
+        description=f"Enqueues {job_type.name}: {job_type.summary}",
     )
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         moment = context.scheduled_execution_time.astimezone(UTC)
@@ -34,7 +34,7 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
         request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=media.settings.max_attempts)
         (enqueued,) = media.history.jobs.enqueue([request])
         if not enqueued.created:
-            return dg.SkipReason(f"Job {enqueued.job.id} was asked for at this moment before.")
+            return dg.SkipReason(f"Job {enqueued.job.id} was already enqueued for this moment.")
         media.listeners.tell(JobQueued(job=enqueued.job))
         found = take_next(media, context.instance, job_type)
         if isinstance(found, Dispatch):

@@ -20,9 +20,10 @@ from mediajobs_dagster.system import MediaJobs
 
 
 def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefinition:
-    """Starts runs for the jobs of that type that wait in the queue, unless its breaker is open.
+    """Starts runs for the queued jobs of a type, unless its breaker is open.
 
-    The safety net of the daemon of `mediajobs up`, which does the same at once; under a stock daemon, the only way.
+    The daemon of `mediajobs up` does the same at once, and this sensor is its safety net. Under Dagster's own daemon,
+    only this sensor starts runs.
     """
 
     @dg.sensor(
@@ -59,7 +60,7 @@ def recovery_sensor(media: MediaJobs) -> dg.SensorDefinition:
 
 
 def uploads_sensor(media: MediaJobs) -> dg.SensorDefinition:
-    """Observes the asset of the uploads: how many a day, how large and how long."""
+    """Observes the asset of the uploads: how many a day, their bytes and seconds of media."""
 
     @dg.sensor(
         name="observe_uploads",
@@ -70,7 +71,7 @@ def uploads_sensor(media: MediaJobs) -> dg.SensorDefinition:
     def observe_uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         today = utc_now().date()
         seen: dict[str, list[float]] = json.loads(context.cursor or "{}")
-        # Yesterday too: what came just before midnight is counted, and probed, after it.
+        # Yesterday too: uploads from just before midnight are counted, and probed, after it.
         found = {day.isoformat(): media.history.uploads.day_summary(day) for day in (today - timedelta(days=1), today)}
         figures = {day: [each.count, each.bytes, each.seconds] for day, each in found.items()}
         changed = [day for day, each in figures.items() if each != seen.get(day, [0, 0, 0.0])]

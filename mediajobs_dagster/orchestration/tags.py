@@ -1,4 +1,4 @@
-"""The tags that every run carries, and by which runs are found."""
+"""The tags of our runs. Runs are found by them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ JOB_TYPE = "mediajobs/job_type"
 SUBJECT = "mediajobs/subject"
 LANE = "mediajobs/lane"
 NEEDS = "mediajobs/needs"
-"""What a worker must offer beside ffmpeg to carry the run out, with commas."""
+"""What a worker must offer besides ffmpeg to execute the run, separated by commas."""
 DISPATCH = "mediajobs/dispatch"
-"""The batch of jobs that a run was started for; a run without it was started by hand or by a backfill."""
+"""The batch of jobs that a run was started for; without it, a run was started manually or by a backfill."""
 TAKEN = "mediajobs/taken_at"
 """When a worker of a cluster took the run, seconds since the epoch."""
 SEARCHING = "mediajobs/searching_at"
-"""When a run by hand last said that it still looks for its work, seconds since the epoch."""
+"""When a manual run last reported that it still searches for its work, seconds since the epoch."""
 PRIORITY = "dagster/priority"
 PARENT_RUN = "dagster/parent_run_id"
-"""Set by Dagster on a run that executes an earlier one again."""
+"""Set by Dagster on a re-execution: the id of the earlier run."""
 IMPLICIT_ASSET_JOB = "__ASSET_JOB"
-"""What Dagster calls the job of a run over assets that were chosen by hand."""
+"""Dagster's name for the job of a run over assets that a person selected."""
 
 
 def of_job_type(job_type: JobType) -> dict[str, str]:
@@ -46,12 +46,12 @@ def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:
 
 
 def dispatch_by_hand(run_id: str, job_type: JobType) -> str:
-    """The dispatch of what a run finds to do by itself: started by hand, by a backfill, or to execute another again."""
+    """The dispatch id of a run that finds its own jobs: a manual run, a backfill, or a re-execution."""
     return f"{run_id}/{job_type.name}"
 
 
 def dispatches_of(run: dg.DagsterRun, registry: Registry) -> list[str]:
-    """Every dispatch whose jobs a run may hold; none of a run that is not of our jobs."""
+    """The ids of the dispatches whose jobs a run may hold; none for a run that is not one of ours."""
     own = [dispatch_by_hand(run.run_id, job_type) for job_type in registry]
     if DISPATCH in run.tags:
         return [run.tags[DISPATCH], *own]
@@ -60,10 +60,10 @@ def dispatches_of(run: dg.DagsterRun, registry: Registry) -> list[str]:
 
 
 def taken_at(run: dg.DagsterRun) -> float | None:
-    """When a worker of a cluster took it, seconds since the epoch; None: nobody has, or it runs elsewhere."""
+    """When a worker of a cluster took the run, seconds since the epoch; None: none has, or there is no cluster."""
     return float(run.tags[TAKEN]) if TAKEN in run.tags else None
 
 
 def searching_at(run: dg.DagsterRun) -> float | None:
-    """When it last said that it looks for its work, seconds since the epoch; None: it never did."""
+    """When the run last reported that it searches for its work, seconds since the epoch; None: it never did."""
     return float(run.tags[SEARCHING]) if SEARCHING in run.tags else None

@@ -1,1 +1,1 @@
-"""Keeps the long-lived processes of one machine running: starts them, restarts what dies, stops them in good order."""
+"""Keeps the long-lived processes of one machine running: starts them, restarts those that die, stops them in order."""

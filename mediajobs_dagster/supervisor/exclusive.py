@@ -1,4 +1,4 @@
-"""What only one may have at a time: a data folder and a port. Whoever comes second learns who was first."""
+"""Exclusive use of a data folder and of a port. The error for a second user names the first one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mediajobs_dagster.errors import AlreadyRunningError, PortTakenError, Settin
 
 @contextmanager
 def sole_user_of(folder: Path, note: str) -> Generator[None]:
-    """Hold the folder for this process; `note` tells others who has it.
+    """Lock the folder for this process; `note` tells others who has it.
 
-    The kernel gives the lock back however the process ends. Raises AlreadyRunningError, SettingsError.
+    The kernel releases the lock when the process ends, however it ends. Raises AlreadyRunningError, SettingsError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,18 +44,18 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether only this machine can reach an address."""
     return host == "localhost" or (_is_number(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def check_port(host: str, port: int, *, option: str = "--port") -> None:
-    """Raise PortTakenError, naming the holder if the system tells, unless the port can be listened on."""
+    """Raise PortTakenError if the port is in use; the error names the process if the system tells."""
     try:
         with socket.create_server((host, port)):
             return
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another.") from error
+            raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another.") from error
     raise PortTakenError(f"Port {port} is taken by {_holder(port)}. Stop that, or choose another port with {option}.")
 
 

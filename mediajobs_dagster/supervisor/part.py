@@ -1,4 +1,4 @@
-"""One long-lived process: started, listened to, stopped."""
+"""One long-lived process: starts it, forwards its output, stops it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 Say = Callable[[str, str], None]
-"""Called with the name of a part and a line it has printed; from any thread."""
+"""Called from any thread with the name of a process and a line that it printed."""
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
-_LOOK_S = 0.02
+_POLL_S = 0.02
 _STABLE_S = 60.0
-"""A part that lived this long is not suspected of dying at once again."""
-_LAST_WORDS_S = 1.0
-"""How long to wait for what a dead process has printed; what it started and left behind may hold its output open."""
+"""A process that lived this long, seconds, is expected to live after a restart."""
+_LAST_OUTPUT_S = 1.0
+"""How long to wait for the last output of a dead process, seconds. Its children may still hold the pipe open."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +30,31 @@ class ProcessSpec:
     name: str
     command: tuple[str, ...]
     grace_s: float = 10.0
-    """How long it may take to stop by itself before it is killed, seconds."""
+    """How long it may take to stop before it is killed, seconds."""
 
 
 @dataclass
 class SupervisedProcess:
-    """A part and its process of the moment. For use from one thread."""
+    """A supervised process, restarted when it dies. For use from one thread."""
 
     spec: ProcessSpec
     say: Say
     deaths: int = 0
-    """How often in a row it died young."""
+    """How often in a row it died within `_STABLE_S`."""
     _process: subprocess.Popen[bytes] | None = None
     _reader: threading.Thread | None = None
     _started: float = 0.0
     _resume_at: float = 0.0
     _orphans: dict[int, float] = field(default_factory=dict[int, float])
-    """Process groups whose leader died, and when each has had enough time to put its work away."""
+    """Process groups whose leader died, each with the time at which its grace period ends."""
 
     @property
     def pid(self) -> int | None:
-        """The process of the moment."""
+        """The id of the current process; None if there is none."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the process, in a session of its own: a Ctrl-C in the terminal is for us alone to pass on."""
+        """Start the process in a session of its own, so that only the supervisor gets the Ctrl-C of a terminal."""
         self._started = time.monotonic()
         self._process = subprocess.Popen(
             self.spec.command,
@@ -66,8 +66,8 @@ class SupervisedProcess:
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
-    def look(self) -> None:
-        """Start it again if it has died and its pause is over."""
+    def restart_if_dead(self) -> None:
+        """Notice that the process died; start it again after a pause."""
         self._end_orphans()
         if self._process is None:
             if time.monotonic() >= self._resume_at:
@@ -82,22 +82,22 @@ class SupervisedProcess:
         self.deaths = self.deaths + 1 if now - self._started < _STABLE_S else 1
         pause = min(_FIRST_PAUSE_S * 2 ** (self.deaths - 1), _LONGEST_PAUSE_S)
         self._resume_at = now + pause
-        self._hear_out()
+        self._drain_output()
         self.say(self.spec.name, f"ended ({_ending(code)}); it starts again in {pause:g} s")
 
     def stop(self, is_hurried: Callable[[], bool]) -> None:
-        """Ask it to stop, and wait; past its grace time, or in a hurry, it is killed with all it started."""
+        """Ask it to stop, and wait. After its grace time, or in a hurry, kill it and its children."""
         if self._process is not None:
             self._process.terminate()
             give_up = time.monotonic() + self.spec.grace_s
             while self._process.poll() is None and time.monotonic() < give_up and not is_hurried():
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
             if self._process.poll() is None:
                 self.say(self.spec.name, "did not stop in time and was killed")
             _kill_group(self._process.pid)
             self._process.wait()
             self._process = None
-            self._hear_out()
+            self._drain_output()
         for group in self._orphans:
             _kill_group(group)
         self._orphans.clear()
@@ -107,20 +107,20 @@ class SupervisedProcess:
             _kill_group(group)
             del self._orphans[group]
 
-    def _hear_out(self) -> None:
-        # Whoever learns that it has ended wants to know what it said about that.
+    def _drain_output(self) -> None:
+        # The last lines of a process often say why it ended, so they come before the message that it ended.
         if self._reader is not None:
-            self._reader.join(_LAST_WORDS_S)
+            self._reader.join(_LAST_OUTPUT_S)
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout  # asked for
+        assert process.stdout  # `start` asked for a pipe
         with process.stdout as output:
             for line in output:
                 self.say(self.spec.name, line.decode(errors="replace").rstrip())
 
 
 def _kill_group(group: int) -> None:
-    # The group's number stays taken while any member lives, so this meets the rest of the group or nobody.
+    # The group's id is not reused while a member lives, so this kills the rest of the group or nothing.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 

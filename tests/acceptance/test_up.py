@@ -215,7 +215,7 @@ def test_reload_button_starts_the_code_anew(up: MediajobsUp, shared: Platform, c
     before = up.part("code-server").pid
     up.ask(RELOAD)
     up.wait_for(lambda: is_another(up, "code-server", before), timeout_s=120)
-    assert "the code server starts again with the code as it is now" in up.said()
+    assert "the code server restarts with the current code" in up.said()
     upload = shared.add(clips.landscape(), THUMB, force=True)
     assert up.wait_for(lambda: done(shared, upload, THUMB), timeout_s=120).status is JobStatus.COMPLETED
 

@@ -54,7 +54,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_jobs_that_were_not_started(
     history: History, settings: Settings, state: RunState, released: int, cancelled: int, status: JobStatus
 ) -> None:
-    """A run that waits its turn keeps them, a dead one gives them back, and one called off takes them with it."""
+    """A run that waits its turn keeps them, a dead one gives them back, and a cancelled one cancels them."""
     entries = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=-1)
     began = utc_now()
     recovered = recover(history, settings, All(state))
@@ -72,7 +72,7 @@ def test_jobs_that_were_not_started(
     ("state", "status"), [(RunState.GONE, JobStatus.FAILED), (RunState.CANCELLED, JobStatus.CANCELLED)]
 )
 def test_an_attempt_whose_run_is_over(history: History, settings: Settings, state: RunState, status: JobStatus) -> None:
-    """Nobody waits for its lease: it is on record as lost, and its job is tried again, unless it was called off."""
+    """Nobody waits for its lease: it is on record as lost, and its job is tried again, unless it was cancelled."""
     began = utc_now() - timedelta(seconds=10)
     claim = claimed(history, now=began)
     (lost,) = recover(history, settings, All(state)).lost

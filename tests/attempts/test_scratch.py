@@ -189,7 +189,7 @@ def test_a_job_must_leave_the_reserve_free(tmp_path: Path) -> None:
     """What is asked for fits, or is refused with the figures."""
     with open_scratch(tmp_path, reserve_mb=1) as scratch:
         scratch.require(1, "nothing much")
-        with pytest.raises(DiskFullError, match=r"making it .*1 MiB to be left over"):
+        with pytest.raises(DiskFullError, match=r"making it .*1 MiB staying free"):
             scratch.require(2**60, "making it")
 
 

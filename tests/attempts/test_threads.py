@@ -87,7 +87,7 @@ def statuses(platform: Platform, job_type: str) -> Counter[JobStatus]:
     return Counter(job.status for job in platform.history.jobs.list(JobFilter(job_type=job_type), limit=200))
 
 
-def crew_threads() -> list[threading.Thread]:
+def attempt_threads() -> list[threading.Thread]:
     """The threads that make attempts now."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("mediajobs-")]
 
@@ -139,7 +139,7 @@ def test_light_jobs_are_made_side_by_side(platform: Platform, clips: Clips) -> N
     assert not watches.overlapped
     assert {threads_of(outcome) for outcome in watches.outcomes} == {"1"}
     assert statuses(platform, THUMB) == {JobStatus.COMPLETED: 12}
-    assert crew_threads() == []
+    assert attempt_threads() == []
     assert platform.leftovers() == []
 
 
@@ -292,7 +292,7 @@ def test_a_disk_that_fills_up_in_mid_batch(open_platform: OpenPlatform, clips: C
     assert platform.leftovers() == []
 
 
-# --- called off ------------------------------------------------------------------------------------------------------
+# --- cancelled -------------------------------------------------------------------------------------------------------
 
 
 class WhenAllAreAtWork(Watcher):
@@ -329,7 +329,7 @@ def test_an_interrupt_stops_all_of_them_at_once(light: Platform, clips: Clips, m
     assert time.monotonic() - observer.at < 20
     assert not any(psutil.pid_exists(pid) for pid in observer.pids)
     assert len(observer.pids) == 3
-    assert crew_threads() == []
+    assert attempt_threads() == []
     assert statuses(light, LightProxy.name) == {JobStatus.QUEUED: 6}
     attempts = [each for upload in uploads for each in light.attempts(upload, LightProxy.name)]
     assert [(each.status, each.error_code) for each in attempts] == [(AttemptStatus.CANCELLED, "CANCELLED")] * 3
@@ -388,7 +388,7 @@ def test_an_interrupt_ends_a_download(
     assert platform.leftovers() == []
 
 
-# --- the crew itself -------------------------------------------------------------------------------------------------
+# --- the threads themselves ------------------------------------------------------------------------------------------
 
 
 def test_an_error_ends_one_thread_and_is_raised_in_the_end() -> None:
@@ -411,7 +411,7 @@ def test_an_error_ends_one_thread_and_is_raised_in_the_end() -> None:
 
 
 def test_an_interrupt_in_a_thread_is_one_for_all() -> None:
-    """Whoever raises KeyboardInterrupt there means the whole crew."""
+    """A KeyboardInterrupt that is raised in one thread ends all threads."""
     stop, told = threading.Event(), list[Interrupted]()
 
     def end_all(why: Interrupted) -> None:
@@ -427,7 +427,7 @@ def test_an_interrupt_in_a_thread_is_one_for_all() -> None:
     with pytest.raises(KeyboardInterrupt):
         AttemptThreads(3, work, end_all).run()
     assert len(told) == 1
-    assert crew_threads() == []
+    assert attempt_threads() == []
 
 
 def test_a_thread_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,14 +108,14 @@ def test_a_folder_is_one_trace(mediajobs: Call, clips: Clips, tmp_path: Path) ->
     (folder / ".hidden.mp4").touch()
     answer = mediajobs("add", folder, clips.landscape(), "--type", THUMB)
     assert (answer.code, answer.err) == (0, "")
-    assert "Uploads added: 5, known before: 0, skipped: 13. Jobs enqueued: 5." in answer.out
+    assert "Uploads added: 5, registered before: 0, skipped: 13. Jobs enqueued: 5." in answer.out
     assert answer.out.count("INPUT_NOT_MEDIA") == 10
     assert "and 3 more, 1 of them hidden" in answer.out
     (trace,) = {job["traceId"] for job in mediajobs("jobs", "list", "--json").json}
     assert f"--trace {trace}" in answer.out
 
     again = mediajobs("add", folder, "--type", THUMB)
-    assert "Uploads added: 0, known before: 4, skipped: 13. Jobs enqueued: 0." in again.out
+    assert "Uploads added: 0, registered before: 4, skipped: 13. Jobs enqueued: 0." in again.out
     assert "Nothing new was enqueued" in again.out
 
 
@@ -163,7 +163,7 @@ def test_a_dry_run_adds_nothing(mediajobs: Call, clips: Clips, tmp_path: Path) -
     assert [skipped["code"] for skipped in told["skipped"]] == ["INPUT_NOT_MEDIA"]
     shown = mediajobs("add", folder, "--dry-run")
     assert shown.code == 0
-    assert "2 uploads would be added, 1 are known" in shown.out
+    assert "2 uploads would be added, 1 are registered already" in shown.out
     assert len(mediajobs("jobs", "list", "--json").json) == 1
 
 
@@ -231,7 +231,7 @@ def test_an_interrupted_addition_goes_on_where_it_stopped(tmp_path: Path, clips:
     process = start(home, folder)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert f"Uploads added: {200 - registered}, known before: {registered}, skipped: 0." in out
+    assert f"Uploads added: {200 - registered}, registered before: {registered}, skipped: 0." in out
     assert whole(home, 200)
 
 

@@ -63,7 +63,7 @@ def test_an_image_is_added_without_jobs(mediajobs: Call, tmp_path: Path) -> None
     added = mediajobs("add", tmp_path / "logo.png", "--json").json
     assert added["jobs"] == []
     said = mediajobs("add", tmp_path / "logo.png").out
-    assert said.endswith("was known before: an image, for timelines. It has no jobs.\n")
+    assert said.endswith("was registered before. It has no jobs: it is an image, for timelines.\n")
     assert added["uploads"][0]["mediaInfo"]["container"] == "image"
     Image.new("1", (100_000, 1_000)).save(tmp_path / "bomb.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "logo.png").read_bytes()[:90])
@@ -96,7 +96,7 @@ def test_asking_twice_is_one_job(mediajobs: Call, timeline: Path, platform: Plat
     """The second time the first job is shown; once it is rendered, the export is."""
     first = mediajobs("export", timeline, "--profile", "draft", "--json").json
     second = mediajobs("export", timeline, "--profile", "draft")
-    assert "It was asked for before" in second.out
+    assert "was requested before" in second.out
     assert jobs_of(platform) == [JobStatus.QUEUED]
     platform.work()
     third = mediajobs("export", timeline, "--profile", "draft", "--json").json

@@ -25,7 +25,7 @@ def test_a_taken_port_is_refused_with_its_holder(mediajobs: Call) -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:²", "127.0.0.1", ":80", "host:"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Before anything tries to listen there."""
-    with pytest.raises(SettingsError, match="is no address"):
+    with pytest.raises(SettingsError, match="is not an address"):
         Address.parse(text)
 
 

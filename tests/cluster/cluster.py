@@ -222,7 +222,7 @@ def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, 
         for name in environment.keys() - os.environ.keys():
             patch.setenv(name, environment[name])
         platform = Platform(stack.enter_context(MediaJobs.open(_env_file=None)))
-        platform.media.check()  # the parts would trip over each other making the database
+        platform.media.check()  # creates the database, which the processes must not do at the same time
         cluster = Cluster(folder, environment, postgres, redis, platform)
         stack.callback(cluster.end)
         mediajobs, address = str(SCRIPTS / "mediajobs"), f"127.0.0.1:{port}"

@@ -17,7 +17,7 @@ def test_missing_hook_is_said_loudly_and_leaves_the_stock_path(caplog: pytest.Lo
     server = SimpleNamespace()
     with caplog.at_level(logging.WARNING):
         assert make_runs_warm(cast(Any, server)) is False
-    assert "runs start the slow way" in caplog.text
+    assert "each run starts slowly" in caplog.text
     assert "Install the Dagster version that mediajobs is locked to" in caplog.text
     assert vars(server) == {}
 

@@ -121,7 +121,7 @@ def test_bad_upload_in_a_batch_is_a_warning(dagster_platform: DagsterPlatform, c
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
-    table = check.metadata["uploads_without_output"]
+    table = check.metadata["subjects_without_output"]
     assert isinstance(table, dg.TableMetadataValue)
     (row,) = table.records
     assert (row.data["subject"], row.data["code"]) == (bad.id, "INPUT_NOT_MEDIA")

@@ -175,7 +175,7 @@ def test_a_run_that_was_called_off_takes_its_jobs_with_it(open_dagster: OpenDags
     (request,) = platform.requests(SENSOR)
     waiting = platform.instance.create_run_for_job(platform.definitions.resolve_job_def(THUMB), tags=dict(request.tags))
     platform.instance.report_run_canceled(waiting)
-    assert "1 were called off" in skipped(platform, "lease_recovery")
+    assert "1 were cancelled" in skipped(platform, "lease_recovery")
     assert platform.job(upload, THUMB).status is JobStatus.CANCELLED
 
 

@@ -158,15 +158,15 @@ def test_parts_that_do_not_answer_in_time_end_the_whole() -> None:
     """Patience has an end."""
     with Running(part("one", SLEEP), is_ready=lambda: False, patience_s=0.5) as running:
         running.join()
-        assert "Not all parts answered within 0.5 s" in str(running.error)
+        assert "Not all processes answered within 0.5 s" in str(running.error)
 
 
-def test_renewed_part_is_another_process() -> None:
+def test_a_restarted_part_is_another_process() -> None:
     """The one that is told to stop is gone before the next one starts."""
     with Running(part("one", SLEEP), part("two", SLEEP)) as running:
         wait_for(lambda: len(running.said) == 2)
         first = running.supervisor.pids
-        running.supervisor.renew("two")
+        running.supervisor.restart("two")
         wait_for(lambda: running.lines("two").count("at work") == 2)
         assert running.supervisor.pids["one"] == first["one"]
         assert running.supervisor.pids["two"] != first["two"]

@@ -394,7 +394,11 @@ def test_uploads_that_cannot_be_used(desk: Desk) -> None:
     names = ("v.mp4", "other.mp4", "deleted.mp4", "unprobed.mp4")
     faults = desk.refuses(whole(*(clip(name) for name in names)))
     assert [path for path, _ in faults] == [f"$.track[{number}].source" for number in (1, 2, 3)]
-    said = ("mediajobs add other.mp4", "was deleted; add it again", "was not probed yet; wait for one of its jobs")
+    said = (
+        "mediajobs add other.mp4",
+        "was deleted; add it again",
+        "is not probed yet; wait until one of its jobs has run",
+    )
     assert all(words in message for (_, message), words in zip(faults, said, strict=True))
 
 

@@ -1,1 +1,1 @@
-"""Runs on Celery workers of many machines: the launcher sends them, `mediajobs worker` carries them out."""
+"""Runs on Celery workers of many machines: the launcher sends them, and `mediajobs worker` executes them."""

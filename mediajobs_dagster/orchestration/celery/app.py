@@ -18,10 +18,10 @@ from mediajobs_dagster.orchestration.internals.celery import make_app
 from mediajobs_dagster.settings import Settings
 
 EXECUTE_RUN = "execute_run"
-"""The one task there is. Its message is the id of a run; all else stands in Dagster's database."""
+"""The only task. Its message is the id of a run; everything else is in Dagster's database."""
 
 DEFAULT_QUEUE = Lane.HEAVY.value
-"""For runs of no lane, such as one by hand over several assets."""
+"""For runs without a lane, such as a manual run over several assets."""
 
 # A message is acknowledged the moment a process takes it, because a run that has begun must not begin again: Dagster
 # cannot resume it, and its jobs are brought back by their leases. So only a message whose worker died between the
@@ -31,7 +31,7 @@ _REDELIVERED_AFTER_S = 300
 _CONFIG: dict[str, Any] = {
     "broker_transport_options": {"visibility_timeout": _REDELIVERED_AFTER_S, "socket_keepalive": True},
     "broker_connection_retry_on_startup": True,
-    "broker_connection_max_retries": None,  # a worker outlives any absence of Redis
+    "broker_connection_max_retries": None,  # a worker waits for Redis, however long it is away
     "task_publish_retry_policy": {"max_retries": 12, "interval_start": 0, "interval_step": 0.5, "interval_max": 2},
     # A run waits in the queue, where the next free process of any machine takes it, not inside a busy worker.
     "worker_prefetch_multiplier": 1,
@@ -39,13 +39,13 @@ _CONFIG: dict[str, Any] = {
     # A run does not need Redis; it goes on while Redis is away.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_redirect_stdouts": False,
-    # A fork of the warm parent costs nothing, and whatever a library leaks over many runs goes with it.
+    # A fork of the parent costs next to nothing, and ends with all that libraries leaked over many runs.
     "worker_max_tasks_per_child": 200,
 }
 
 
 def app_arguments(settings: Settings) -> dict[str, Any]:
-    """What `CeleryRunLauncher` and `open_app` are made of. Raises SettingsError when no broker is set."""
+    """The arguments of `CeleryRunLauncher` and `open_app`. Raises SettingsError when no broker is set."""
     if not settings.celery_url:
         raise SettingsError("Runs go to Celery workers through Redis: set MEDIAJOBS_CELERY_URL to its address.")
     return {
@@ -57,11 +57,11 @@ def app_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def open_app(settings: Settings, queues: Iterable[str]) -> Celery:
-    """The Celery app of a worker that takes runs out of `queues`. Raises SettingsError."""
+    """The Celery app of a worker that takes runs from `queues`. Raises SettingsError."""
     arguments = app_arguments(settings)
     default_queue = arguments.pop("default_queue")
     app = make_app({**arguments, "task_default_queue": default_queue})
-    # In place of the one queue that dagster-celery declares.
+    # They replace the one queue that dagster-celery declares.
     app.conf.task_queues = [queue_named(name) for name in queues]
     return app
 
@@ -72,13 +72,13 @@ def queue_named(name: str) -> Queue:
 
 
 def queue_name(run_tags: Mapping[str, str]) -> str:
-    """The queue of a run with those tags: its lane, and what it needs beside ffmpeg."""
+    """The queue of a run with those tags: its lane, and what it needs besides ffmpeg."""
     parts = (run_tags.get(tags.LANE, DEFAULT_QUEUE), *run_tags.get(tags.NEEDS, "").split(","))
     return "+".join(part for part in parts if part)
 
 
 def queues_for(registry: Registry, lanes: Iterable[Lane], offers: Iterable[str]) -> list[str]:
-    """The queues that a worker may take runs from: every job type in them has to find what it needs."""
+    """The queues that a worker may take runs from: it offers what every job type in them needs."""
     wanted, offered = {lane.value for lane in lanes}, frozenset(offers)
     found = {DEFAULT_QUEUE: True} if DEFAULT_QUEUE in wanted else dict[str, bool]()
     for job_type in registry:

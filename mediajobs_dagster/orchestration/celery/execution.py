@@ -1,4 +1,4 @@
-"""Carries out one run in a process of a worker, and ends it when somebody wants it ended."""
+"""Executes one run in a process of a worker, and interrupts it when it is terminated."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from mediajobs_dagster.orchestration.internals.core import (
     capture_interrupts,
     execute_run_iterator,
 )
-from mediajobs_dagster.orchestration.termination import CALLED_OFF, was_terminated
+from mediajobs_dagster.orchestration.termination import CANCELLED_STATUSES, was_terminated
 from mediajobs_dagster.system import MediaJobs
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 2.0
-"""How often a run looks whether it is still wanted."""
+_POLL_S = 2.0
+"""How often a run checks whether it was terminated, seconds."""
 
 _MAY_START = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 
 
 class Stop:
-    """A flag that a worker raises for all of its processes. It takes no lock, so none can be left locked by a kill."""
+    """A flag that a worker sets for all its processes. It has no lock, so a killed process cannot leave it locked."""
 
     def __init__(self) -> None:
         """Make it before the fork."""
         self._shared = mmap.mmap(-1, 1)
 
     def set(self) -> None:
-        """Raise it, for good."""
+        """Set it, for good."""
         self._shared[0] = 1
 
     def is_set(self) -> bool:
-        """Whether it was raised."""
+        """Whether it was set."""
         return self._shared[0] == 1
 
 
@@ -59,9 +59,9 @@ class Executions:
     _opened: tuple[int, dg.DagsterInstance] | None = None
 
     def execute(self, run_id: str) -> str:
-        """Carry out a run that a launcher sent; what became of it, in a sentence.
+        """Execute a run that a launcher sent; returns its result as a sentence.
 
-        A run that has started already, ended or been called off is left alone, however often it is delivered.
+        A run that has already started, ended or been cancelled is left alone, however often it is delivered.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None:
@@ -69,7 +69,7 @@ class Executions:
         if run.status is dg.DagsterRunStatus.CANCELING:
             self._instance.report_run_canceled(run, "Terminated before it started.")
         elif run.status in _MAY_START:
-            # Should this process die before the run has started, nothing else would tell that it had begun.
+            # If this process dies before the run has started, only this tag says that a worker took it.
             self._instance.add_run_tags(run_id, {tags.TAKEN: f"{time.time():.3f}"})
             try:
                 self._execute(run)
@@ -82,23 +82,23 @@ class Executions:
         return f"Run {run_id} was terminated before it started."
 
     def _settle_jobs(self, run: dg.DagsterRun) -> None:
-        # There are none, as a rule. Those of a run that ended before it came to them need not wait for their lease.
+        # Usually there are none. If the run ended before it claimed its jobs, they need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
         if dispatch_id := run.tags.get(tags.DISPATCH):
             leases = self.media.history.leases
-            called_off = ended is not None and ended.status in CALLED_OFF
-            leases.cancel_assigned(dispatch_id) if called_off else leases.release(dispatch_id)
+            is_cancelled = ended is not None and ended.status in CANCELLED_STATUSES
+            leases.cancel_assigned(dispatch_id) if is_cancelled else leases.release(dispatch_id)
 
     def _execute(self, run: dg.DagsterRun) -> None:
         with _interruptible(), self._while_wanted(run.run_id):
             if self.stop.is_set():
-                _interrupt()  # the signal came before there was anybody to take it
+                _interrupt()  # the signal came before its handler was set
             try:
                 job = InMemoryJob(self.repository.get_job(run.job_name))
                 for _ in execute_run_iterator(job, run, self._instance):
                     pass
             except DagsterExecutionInterruptedError:
-                self._close(run, "The worker stopped before the run came to its jobs.")
+                self._close(run, "The worker stopped before the run claimed its jobs.")
             except Exception as error:
                 self._close(run, f"The worker could not go on: {type(error).__name__}: {error}")
                 raise
@@ -114,18 +114,18 @@ class Executions:
 
     @contextmanager
     def _while_wanted(self, run_id: str) -> Generator[None]:
-        """Interrupt the block as soon as the run is being terminated, or was given up for lost."""
+        """Interrupt the block as soon as the run is being terminated, or was closed by recovery."""
         over, lock = threading.Event(), threading.Lock()
 
         def look() -> None:
-            while not over.wait(_LOOK_S):
+            while not over.wait(_POLL_S):
                 try:
                     is_unwanted = self._is_unwanted(run_id)
-                except Exception as error:  # noqa: BLE001  # whatever it is, the next look may succeed
+                except Exception as error:  # noqa: BLE001  # whatever it is, the next poll may succeed
                     _log.warning("The state of run %s could not be read: %s", run_id, error)
                     continue
                 if is_unwanted:
-                    with lock:  # the next run of this process must not be met
+                    with lock:  # the interrupt must not hit the next run of this process
                         if not over.is_set():
                             _interrupt()
                     return
@@ -158,10 +158,10 @@ def _interrupt() -> None:
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """SIGINT and SIGTERM end the run in order; before and after, an idle process treats them as it did."""
+    """Let SIGINT and SIGTERM interrupt the run; before and after it, an idle process handles them as it did."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         with capture_interrupts():
             yield
     finally:
-        signal.signal(signal.SIGTERM, before)  # Dagster leaves it as SIGINT is, which is to say: ignored
+        signal.signal(signal.SIGTERM, before)  # Dagster would leave it ignored, as SIGINT is

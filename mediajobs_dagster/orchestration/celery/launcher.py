@@ -1,4 +1,4 @@
-"""Sends runs to the Celery workers of their lane that have what they need, and tells Dagster the truth about them."""
+"""Sends runs to Celery workers of their lane that have what they need, and tells Dagster how the runs are."""
 
 # Celery is not typed, dagster-celery in part:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -32,19 +32,19 @@ _log = logging.getLogger(__name__)
 
 
 class LaneRunLauncher(CeleryRunLauncher):
-    """dagster-celery's launcher, with a queue a lane. Its address of Redis is the setting MEDIAJOBS_CELERY_URL.
+    """dagster-celery's launcher, with one queue for each lane. MEDIAJOBS_CELERY_URL is the address of Redis.
 
-    The original takes a task that Celery knows nothing of for a fault. Here only what Celery knows for certain counts,
-    and makes it quicker to see what the leases of the run's jobs tell otherwise (`orchestration/recovery.py`). A run
-    that is to be terminated is marked so, and its worker, which looks at the mark, stops it: a signal sent through
-    Redis could be lost, or meet the next run of the same process.
+    The original reports a task that Celery does not know as failed. This one reports only what Celery knows for
+    certain; that shows a dead run sooner than the leases of its jobs do (`orchestration/recovery.py`). To terminate a
+    run, it marks the run, and the worker polls for the mark. A signal sent through Redis could get lost, or hit the
+    next run of the same process.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(**app_arguments(Settings.load()), inst_data=inst_data)
 
     routes_by_needs = True
-    """A worker takes runs only from queues whose job types find on it what they need."""
+    """A worker takes runs only from queues whose job types find what they need on it."""
 
     @classmethod
     @override
@@ -63,7 +63,7 @@ class LaneRunLauncher(CeleryRunLauncher):
         self.celery.amqp.queues.add(queue_named(queue))
         self._launch_celery_task_run(
             run.with_tags({**run.tags, DAGSTER_CELERY_QUEUE_TAG: queue}),
-            # By its name: the original makes a task of its own for every run that it launches.
+            # By name: the original defines a new task for every run that it launches.
             self.celery.signature(EXECUTE_RUN, kwargs={"run_id": run.run_id}, immutable=True),
             EXECUTE_RUN,
         )
@@ -74,8 +74,8 @@ class LaneRunLauncher(CeleryRunLauncher):
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
-        # A worker says that it took a run before it looks whether the run may start. So one that nobody has taken by
-        # now, after the mark, will not be started.
+        # A worker tags a run as taken before it checks whether the run may start. So a run that has the mark and is
+        # not tagged by now will not start.
         if run.status is dg.DagsterRunStatus.STARTING and self._task_state(run) == PENDING:
             self._instance.report_run_canceled(run, "Terminated before a worker took it.")
         return True
@@ -83,16 +83,16 @@ class LaneRunLauncher(CeleryRunLauncher):
     @property
     @override
     def supports_resume_run(self) -> bool:
-        return False  # the jobs that a run leaves behind are the next run's
+        return False  # the next run gets the jobs that this one leaves behind
 
     @override
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Asked by run monitoring of runs that have started and not ended, and by recovery of those that start."""
+        """Called by run monitoring for runs that have started and not ended, and by recovery for runs that start."""
         state = self._task_state(run)
         if state in READY_STATES:
             # Also after a success: a worker that cannot reach the database at the end of a run cannot say how it ended.
-            return CheckRunHealthResult(WorkerStatus.FAILED, f"Its task is over ({state}), and it has not ended.")
-        # A task that Celery knows nothing of is no fault: Redis may have been emptied while the run goes on.
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"Its task is over ({state}), but the run has not ended.")
+        # A task that Celery does not know is no fault: Redis may have been emptied while the run goes on.
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     @override
@@ -100,7 +100,7 @@ class LaneRunLauncher(CeleryRunLauncher):
         return f"Celery task {run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)}: {self._task_state(run)}"
 
     def _task_state(self, run: dg.DagsterRun) -> str | None:
-        """What Celery knows of a run's task; None when it was not sent yet, or Redis is out of reach."""
+        """The state of a run's task in Celery; None when it was not sent yet, or Redis is out of reach."""
         task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
         try:
             return self.celery.AsyncResult(task_id).state if task_id else None

@@ -1,4 +1,4 @@
-"""One worker: a warm parent that forks a process for each run it may carry out at once."""
+"""One worker: a parent process with all imports done, which forks a process for each run it may execute at once."""
 
 # Celery is not typed:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ClusterWorker:
-    """What a worker works with. Nothing is opened before the fork: no database, no channel, no thread."""
+    """A Celery worker of the cluster. It opens nothing before the fork: no database, no channel, no thread."""
 
     media: MediaJobs
     definitions: dg.Definitions
@@ -37,10 +37,10 @@ class ClusterWorker:
     """Runs at once."""
 
     def run(self) -> int:
-        """Work until SIGTERM or Ctrl-C, then hand everything back in order; the exit code. Raises SettingsError.
+        """Work until SIGTERM or Ctrl-C; returns the exit code. Raises SettingsError.
 
-        Runs under way are interrupted: their attempts are recorded as cancelled and their jobs wait in the queue again.
-        What has not ended when the grace time is over is killed; then the leases bring its jobs back.
+        Then runs under way are interrupted: their attempts are recorded as cancelled, and their jobs go back into the
+        queue. A run that has not ended within the grace time is killed; its jobs come back when their leases run out.
         """
         settings = self.media.settings
         queues = queues_for(self.media.registry, self.queues, settings.offers)
@@ -56,14 +56,14 @@ class ClusterWorker:
             concurrency=self.concurrency,
             pool="prefork",
             loglevel="INFO",
-            # Workers have nothing to tell each other; that talk only costs Redis.
+            # Workers need not talk to each other; gossip and mingle would only load Redis.
             without_gossip=True,
             without_mingle=True,
         )
 
         def stop(**_: Any) -> None:
             if executions.stop.is_set():
-                return  # a second interrupt would disturb the order in which the first is obeyed
+                return  # a second interrupt would disturb the shutdown that the first one began
             executions.stop.set()
             pids = worker.pool.info["processes"] if worker.pool else []
             for pid in pids:
@@ -73,9 +73,9 @@ class ClusterWorker:
             grace.daemon = True
             grace.start()
 
-        # By hand, because Celery's own way is to wait until the runs have ended, however long that takes.
+        # Celery's own shutdown waits until the runs have ended, however long that takes. So we interrupt them.
         signals.worker_shutting_down.connect(stop, weak=False)
-        # A group of its own for each process: the Ctrl-C of a terminal is for the worker, which passes it on.
+        # Each process has a group of its own: only the worker gets the Ctrl-C of a terminal, and passes it on.
         signals.worker_process_init.connect(_stand_alone, weak=False)
         worker.start()
         return worker.exitcode or 0
@@ -86,7 +86,7 @@ def _stand_alone(**_: Any) -> None:
 
 
 def _kill(pids: Sequence[int]) -> None:
-    _log.error("The grace time is over; what still runs is killed, and its jobs come back when their leases end.")
+    _log.error("The grace time is over: runs that still go on are killed. Their jobs come back when their leases end.")
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

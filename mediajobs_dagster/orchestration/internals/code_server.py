@@ -1,4 +1,4 @@
-"""The code server; dear to import."""
+"""The code server; slow to import."""
 
 from __future__ import annotations
 

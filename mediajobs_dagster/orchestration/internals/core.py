@@ -1,4 +1,4 @@
-"""What `import dagster` has loaded already."""
+"""Names in modules that `import dagster` loads anyway."""
 
 from __future__ import annotations
 

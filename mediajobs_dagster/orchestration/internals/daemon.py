@@ -1,4 +1,4 @@
-"""Dagster's daemon; dear to import."""
+"""Dagster's daemon; slow to import."""
 
 # It has no public interface in Python, and is typed in part:
 # pyright: reportUnknownVariableType=false

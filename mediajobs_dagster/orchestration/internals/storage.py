@@ -1,4 +1,4 @@
-"""Dagster's own storage, of which the embedded default is made."""
+"""Dagster's own storage, which the embedded default builds on."""
 
 from __future__ import annotations
 

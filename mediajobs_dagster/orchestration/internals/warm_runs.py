@@ -1,4 +1,4 @@
-"""What runs need to start at once. All of it is names in strings: importing this module imports no Dagster."""
+"""What runs need to start fast, as names in strings: importing this module does not import Dagster."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ RUN_MODULES = (
     "upath.implementations.local",
     "watchdog.observers.polling",
 )
-"""What Dagster imports only when a run comes to it. Found by comparing what was loaded before a run and after it."""
+"""Modules that Dagster imports only during a run. Found by comparing the loaded modules before and after a run."""
 
 
 def missing_run_modules() -> list[str]:
-    """Those of `RUN_MODULES` that are not installed. Looks for their files only, so it takes a few milliseconds."""
+    """The `RUN_MODULES` that are not installed. It only looks for their files, which takes a few milliseconds."""
     return [name for name in RUN_MODULES if not _is_installed(name)]
 
 
 def slow_start(modules: Iterable[str]) -> str:
-    """What it means that `modules` cannot be loaded before a run, and what to do."""
+    """The warning that `modules` cannot be loaded before a run, with what to do."""
     return (
-        f"Dagster {version('dagster')} has other modules than the one that mediajobs is locked to: "
+        f"Dagster {version('dagster')} has other modules than the version that mediajobs is locked to: "
         f"{', '.join(modules)} cannot be loaded before a run, so runs start slowly. Everything else works. "
         "Install the Dagster version that mediajobs is locked to."
     )
 
 
 def _is_installed(module: str) -> bool:
-    # Not importlib.util.find_spec: it imports the packages that the module lies in.
+    # Not importlib.util.find_spec: it would import the module's parent packages.
     folders, name = None, ""
     for part in module.split("."):
         name = f"{name}.{part}".lstrip(".")

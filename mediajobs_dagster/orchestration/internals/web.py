@@ -1,4 +1,4 @@
-"""The web server; dear to import."""
+"""The web server; slow to import."""
 
 # It is typed in part:
 # pyright: reportUnknownVariableType=false

@@ -1,4 +1,4 @@
-"""Where a code server listens, and how the others find it."""
+"""The address of a code server, and the workspaces through which other processes find it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mediajobs_dagster.orchestration.internals.workspace import (
 )
 
 LOCATION = "mediajobs"
-"""What Dagster calls our code location, in every way to start it."""
+"""The name of our code location in Dagster, however it is started."""
 
 _PATIENCE_S = 60.0
 
@@ -37,7 +37,7 @@ class Address:
             return cls(socket=Path(text))
         host, _, port = text.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise SettingsError(f"{text!r} is no address: give HOST:PORT, or the path of a socket.")
+            raise SettingsError(f"{text!r} is not an address: give HOST:PORT, or the path of a socket.")
         return cls(host=host, port=int(port))
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ def workspace_at(address: Address) -> WorkspaceLoadTarget:
 def workspace_file(path: Path) -> WorkspaceLoadTarget:
     """The workspace that a file describes. Raises SettingsError when there is none."""
     if not path.is_file():
-        raise SettingsError(f"There is no {path}. Run this in the project folder, or say where the code server is.")
+        raise SettingsError(f"There is no {path}. Run this in the project folder, or give --code or --workspace.")
     return WorkspaceFileTarget(paths=[str(path)])
 
 

@@ -1,4 +1,4 @@
-"""The code server: answers what Dagster's other processes ask of our definitions, and starts the runs."""
+"""The code server: serves our definitions to Dagster's other processes, and starts the runs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class CodeServer:
 
     address: Address
     grace_s: float
-    """How long the runs under way may take to put their work away when the server stops, seconds."""
+    """How long runs under way may take to end when the server stops, seconds."""
     image: str | None = None
-    """The container image that it runs in, for launchers that start runs in containers; None: in none."""
+    """The container image that the server runs in, for launchers that start runs in containers; None: no container."""
     ends_on_reload: bool = False
-    """Whether Dagster's reload button ends the server, for a supervisor to start it with the new code."""
+    """Whether Dagster's reload button ends the server, so that a supervisor restarts it with the new code."""
 
     def serve(self) -> None:
-        """Serve until SIGINT or SIGTERM; then interrupt the runs under way, so that they hand their jobs back."""
+        """Serve until SIGINT or SIGTERM; then interrupt the runs under way, so that their jobs are queued again."""
         stop = threading.Event()
 
         def end(_number: int, _frame: FrameType | None) -> None:
@@ -76,7 +76,7 @@ class CodeServer:
     def _end_runs(self) -> None:
         under_way = multiprocessing.active_children()
         if under_way:
-            _log.info("%d runs are interrupted; their jobs go back into the queue.", len(under_way))
+            _log.info("Interrupting %d runs; their jobs go back into the queue.", len(under_way))
         for process in under_way:
             process.terminate()
         give_up = time.monotonic() + self.grace_s
@@ -86,7 +86,7 @@ class CodeServer:
 
 
 class _Servicer(DagsterApiServer):
-    """Dagster's code server, whose reload button does something."""
+    """Dagster's code server, with a reload button that loads new code."""
 
     on_reload: Any = None
 
@@ -96,8 +96,8 @@ class _Servicer(DagsterApiServer):
         if self.on_reload is None:
             return super().ReloadCode(_request, _context)
         _log.warning(
-            "Reload: the code server starts again with the code as it is now, in some seconds. Runs under way are "
-            "interrupted; their jobs go back into the queue."
+            "Reload: the code server restarts with the current code in a few seconds. Runs under way are interrupted; "
+            "their jobs go back into the queue."
         )
         self.on_reload()
         return ReloadCodeReply()

@@ -1,7 +1,7 @@
-"""The daemon: Dagster's own, with a coordinator that also dispatches, so that a submitted job starts at once.
+"""Dagster's daemon, with a coordinator that also dispatches our queue, so that a submitted job starts at once.
 
-Dagster evaluates sensors every five seconds at best. The loop that takes runs out of Dagster's queue looks into ours
-first, ten times a second (one look-up in an index); the dispatch sensors remain, for a stock daemon and as safety net.
+Sensors are evaluated every five seconds. The loop that takes runs out of Dagster's queue polls ours first, ten times a
+second (one look-up in an index). The dispatch sensors stay, for Dagster's own daemon and as a safety net.
 """
 
 # Dagster's daemon has no public interface in Python, and is typed in part:
@@ -36,11 +36,11 @@ from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
 from mediajobs_dagster.system import MediaJobs
 
 _POLL_S = 0.1
-"""How often the queue is looked at; the longest a submitted job waits to be seen."""
+"""How often our queue is polled, seconds; a submitted job waits no longer than this to be seen."""
 _BLOCKED_S = 1.0
-"""How long a job type that may start nothing now (breaker, full queue) is left alone."""
+"""How long a job type that cannot start runs now (breaker, full queue) is not polled, seconds."""
 _QUICK_S = 0.25
-"""How often Dagster's queue is looked at while runs wait in it for a slot."""
+"""How often Dagster's queue is polled while runs wait in it for a slot, seconds."""
 
 _QUEUED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 
@@ -56,13 +56,13 @@ def serve_daemon(media: MediaJobs, instance: dg.DagsterInstance, workspace: Work
             yield DispatchingCoordinator(media, daemon.interval_seconds) if is_coordinator else daemon
 
     with daemon_controller_from_instance(instance, workspace, gen_daemons=daemons, log_level="warning") as controller:
-        _log.info("The daemon is at work.")
+        _log.info("The daemon has started.")
         with suppress(KeyboardInterrupt):
             controller.check_daemon_loop()
 
 
 class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
-    """Dagster's queued run coordinator, which submits the runs of our queue before it starts what is queued."""
+    """Dagster's queued run coordinator. It submits runs for our queue before it starts queued runs."""
 
     def __init__(self, media: MediaJobs, interval_seconds: float) -> None:
         super().__init__(interval_seconds)
@@ -73,7 +73,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
     def core_loop(
         self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
     ) -> DaemonIterator:
-        """Dispatch, start what is queued, wait for more."""
+        """Dispatch our queue, start queued runs, wait; for ever."""
         while True:
             try:
                 self._dispatch(workspace_process_context)
@@ -88,7 +88,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         types = self._types_to_ask()
         if not self._any_due(types):
             return
-        # First, for it raises while the code server restarts; what is taken out of the queue has to become a run.
+        # First, because it raises while the code server restarts, and a batch that is taken has to become a run.
         starter = RunStarter.of(context)
         for job_type in types:
             while isinstance(found := take_next(self._media, context.instance, job_type), Dispatch):
@@ -105,7 +105,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
 
     def _wait(self, instance: dg.DagsterInstance, shutdown_event: threading.Event) -> None:
-        # Runs that wait for a slot start soon after it is free; an empty queue needs no such haste.
+        # Runs that wait for a slot should start soon after it is free; with an empty queue there is no hurry.
         is_queued = instance.get_runs_count(_QUEUED) > 0
         give_up = time.monotonic() + (_QUICK_S if is_queued else self.interval_seconds)
         while not shutdown_event.wait(_POLL_S) and time.monotonic() < give_up:

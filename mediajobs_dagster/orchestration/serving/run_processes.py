@@ -1,11 +1,11 @@
-"""Run processes that start at once: forked off a server that has imported everything already.
+"""Run processes that start fast: forks of a server that has imported everything.
 
-Dagster's code server starts a new interpreter for every run, which imports Dagster anew: more than a second of CPU.
-Here a fork server imports Dagster and the definitions once; a run is a fork of it. It is isolated like any process, and
-the code server talks to it, terminates it and notices its death just as it does with a process of its own making.
+Dagster's code server starts a new interpreter for every run, which imports Dagster again: more than a second of CPU.
+Here a fork server imports Dagster and the definitions once, and each run is a fork of it. A run is still a process of
+its own: the code server talks to it, terminates it and notices its death as usual.
 """
 
-# What is taken hold of here is private to Dagster and to multiprocessing:
+# This module uses private names of Dagster and multiprocessing:
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class RunProcess(ForkServerProcess):
 
 
 class _Forking(ForkServerContext):
-    """What the code server takes for `multiprocessing`: it makes processes by forking."""
+    """The context that the code server uses in place of `multiprocessing`: it makes processes by forking."""
 
     Process = RunProcess  # pyright: ignore[reportAssignmentType]  # narrower than the base class declares
 
 
 def make_runs_warm(server: DagsterApiServer) -> bool:
-    """Let `server` fork its run processes; False, and a loud warning, if this Dagster has no place to hook in."""
+    """Let `server` fork its run processes. Returns False, and logs a warning, if this Dagster lacks the hook."""
     if not hasattr(server, HOOK):
         _log.warning(
-            "This version of Dagster has no DagsterApiServer.%s: runs start the slow way, in a new interpreter each. "
+            "This version of Dagster has no DagsterApiServer.%s: each run starts slowly, in a new interpreter. "
             "Everything else works. Install the Dagster version that mediajobs is locked to.",
             HOOK,
         )
@@ -59,7 +59,7 @@ def make_runs_warm(server: DagsterApiServer) -> bool:
     context = _Forking()
     context.set_forkserver_preload([PRELOAD])
     setattr(server, HOOK, context)
-    # Now, not with the first run, which would have to wait for the imports.
+    # Start it now, so that the first run does not wait for the imports.
     warm_up = context.Process(target=_exit_unless_preloaded)
     warm_up.start()
     warm_up.join()
@@ -74,7 +74,7 @@ def make_runs_warm(server: DagsterApiServer) -> bool:
 
 
 def _exit_unless_preloaded() -> None:
-    # The fork server goes on without a word when an import fails.
+    # The fork server ignores a failed import silently.
     sys.exit(PRELOAD not in sys.modules)
 
 
@@ -82,5 +82,5 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-        # The way a terminated run goes: its ffmpeg is stopped, its attempt put on record, its jobs given back.
+        # Like a terminated run: ffmpeg is stopped, the attempt recorded, and the jobs given back.
         os.kill(os.getpid(), signal.SIGTERM)

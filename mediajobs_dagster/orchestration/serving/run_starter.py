@@ -1,4 +1,4 @@
-"""Makes a run of a run request outside of a sensor, as Dagster does for the requests of one."""
+"""Starts the run of a run request without a sensor, as Dagster does for the requests of a sensor."""
 
 # The making of a run has no public interface in Python, and is typed in part:
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
@@ -28,7 +28,7 @@ from mediajobs_dagster.orchestration.serving.address import LOCATION
 
 @dataclass(frozen=True)
 class RunStarter:
-    """Starts runs of our jobs, as our code server knows them at the moment."""
+    """Starts runs of our jobs, as the code server currently defines them."""
 
     instance: dg.DagsterInstance
     workspace: BaseWorkspaceRequestContext
@@ -37,14 +37,17 @@ class RunStarter:
 
     @classmethod
     def of(cls, context: IWorkspaceProcessContext[Any]) -> RunStarter:
-        """Raises DagsterCodeLocationLoadError or DagsterCodeLocationNotFoundError while the code cannot be reached."""
+        """The starter for a workspace.
+
+        Raises DagsterCodeLocationLoadError or DagsterCodeLocationNotFoundError while the code server is out of reach.
+        """
         workspace: BaseWorkspaceRequestContext = context.create_request_context()
         location: CodeLocation = workspace.get_code_location(LOCATION)
         (repository,) = location.get_repositories().values()  # Definitions make one repository
         return cls(context.instance, workspace, location, repository)
 
     def start(self, request: dg.RunRequest) -> str:
-        """Create the run and hand it to the run coordinator; its id."""
+        """Create the run and hand it to the run coordinator; returns the run id."""
         assert request.job_name  # every request of ours names its job
         name = request.job_name
         job = self.location.get_job(JobSubsetSelector(self.location.name, self.repository.name, name, None))
@@ -79,7 +82,7 @@ class RunStarter:
         try:
             self.instance.submit_run(run.run_id, self.workspace)
         except BaseException as error:
-            # It would stay for ever, and count among those that wait to be started.
+            # Otherwise it would stay for ever, and count among the runs that wait to start.
             self.instance.report_run_failed(run, f"It could not be handed to the run coordinator: {error}")
             raise
         return run.run_id
