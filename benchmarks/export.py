@@ -35,9 +35,9 @@ from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.intake.exports import Prepared
+from mediajobs_dagster.intake.export_requests import Prepared
 from mediajobs_dagster.job_types.material import Material, Source
-from mediajobs_dagster.job_types.video_export.export import VideoExport
+from mediajobs_dagster.job_types.video_export.renderer import VideoExport
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mediajobs_dagster.attempts.forecast import Forecast
-from mediajobs_dagster.intake.exports import Preview
+from mediajobs_dagster.intake.export_requests import Preview
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.manifest import Manifest
     from mediajobs_dagster.attempts.worker import Worker
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
-    from mediajobs_dagster.intake.exports import Prepared, Requested
+    from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 
@@ -229,10 +229,10 @@ class MediaJobs:
         `rate` is the frame rate of an edit decision list. Raises RequestError when the file cannot be read, and
         TimelineError, which lists every fault.
         """
-        from mediajobs_dagster.intake.exports import Exports
+        from mediajobs_dagster.intake.export_requests import ExportRequests
         from mediajobs_dagster.timelines.documents import read_document
 
-        exports = Exports(self.history, self.storage)
+        exports = ExportRequests(self.history, self.storage)
         if isinstance(timeline, dict):
             return exports.prepare(timeline)
         document = read_document(Path(timeline), rate=rate)
@@ -246,7 +246,7 @@ class MediaJobs:
         from mediajobs_dagster.answers import ExportPlan
         from mediajobs_dagster.attempts.forecast import forecast
         from mediajobs_dagster.attempts.machine import ThisMachine
-        from mediajobs_dagster.intake.exports import preview
+        from mediajobs_dagster.intake.export_requests import preview
         from mediajobs_dagster.job_types.video_export.encoding import ExportParams
         from mediajobs_dagster.media.run import Runner
 
@@ -269,10 +269,10 @@ class MediaJobs:
         The same edit of the same content is rendered once; `force` renders it again. Raises what `prepare_export`
         raises, and StorageMissingError.
         """
-        from mediajobs_dagster.intake.exports import Exports, Prepared
+        from mediajobs_dagster.intake.export_requests import ExportRequests, Prepared
 
         prepared = timeline if isinstance(timeline, Prepared) else self.prepare_export(timeline)
-        requested = Exports(self.history, self.storage).request(
+        requested = ExportRequests(self.history, self.storage).request(
             prepared,
             params=params.to_json() if params else None,
             trace_id=trace_id,

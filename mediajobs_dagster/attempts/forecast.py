@@ -9,7 +9,7 @@ from statistics import median
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-from mediajobs_dagster.job_types.video_export.export import VideoExport
+from mediajobs_dagster.job_types.video_export.renderer import VideoExport
 from mediajobs_dagster.models import Attempt, AttemptStatus
 from mediajobs_dagster.timelines.layout import Layout
 

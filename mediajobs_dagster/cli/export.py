@@ -23,7 +23,7 @@ from mediajobs_dagster.timelines.times import exact
 if TYPE_CHECKING:
     from mediajobs_dagster.answers import ExportPlan, WrittenTimeline
     from mediajobs_dagster.attempts.forecast import Forecast
-    from mediajobs_dagster.intake.exports import Requested
+    from mediajobs_dagster.intake.export_requests import Requested
     from mediajobs_dagster.models import Upload
     from mediajobs_dagster.storage import Storage
 

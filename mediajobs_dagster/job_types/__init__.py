@@ -1,1 +1,1 @@
-"""What each job makes: parameters and pure planners, one file a job type, one registry."""
+"""The job types: parameters and pure planners, one file or folder each, and their registry."""

@@ -37,7 +37,7 @@ FILENAME = "audio_envelope.json"
 _BYTES_PER_SAMPLE = 2
 _WINDOW_BYTES = WINDOW * _BYTES_PER_SAMPLE
 _BLOCK = 8
-"""Windows that are turned into floats at a time: few enough to stay in the processor's cache."""
+"""Windows that are converted to floats at once: few enough for the processor's cache."""
 
 
 class AudioEnvelope(UploadJobType):
@@ -47,7 +47,7 @@ class AudioEnvelope(UploadJobType):
     asset: ClassVar[str] = "audio_envelope"
     lane: ClassVar[Lane] = Lane.LIGHT
     batch_size: ClassVar[int] = 20
-    threads: ClassVar[int] = 1  # decoders of sound have no use for more
+    threads: ClassVar[int] = 1  # audio decoders cannot use more
 
     @override
     def wanted_for(self, upload: Upload) -> bool:
@@ -80,7 +80,7 @@ class AudioEnvelope(UploadJobType):
 
 
 class EnvelopeWriter(Sink):
-    """Turns 48 kHz mono s16le samples into an envelope file, point by point: memory does not grow with the length."""
+    """Turns 48 kHz mono s16le samples into an envelope file, point by point; memory does not grow with the length."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("wb")
@@ -91,8 +91,8 @@ class EnvelopeWriter(Sink):
         self._file.write(opening[:-1].encode() + b', "points": [')
 
     def write(self, data: bytes) -> None:
-        """Take the next samples, cut anywhere."""
-        # Only the window that the cut went through is put together; the rest is read where it lies.
+        """Take the next bytes, which may end anywhere, even within a sample."""
+        # Only a window that is split over two calls is copied together; the others are read in place.
         missing = _WINDOW_BYTES - len(self._rest) if self._rest else 0
         if len(data) < missing:
             self._rest += data

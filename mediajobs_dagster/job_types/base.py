@@ -1,9 +1,9 @@
-"""What every job type tells about itself.
+"""The base class of job types.
 
 A job type has a subject, says what it needs, and plans its steps. A planner is pure: it takes values and returns
-values, so its tests need neither ffmpeg nor files. What has to be found out beforehand is the business of `prepare`. A
-job type is one module in this folder that defines `JOB_TYPE`, or an entry point of another installed package; the
-registry finds either, and everything else follows from the registry.
+values, so its tests need neither ffmpeg nor files. `prepare` finds out beforehand what the plan depends on. A job type
+is a module of this folder that defines `JOB_TYPE`, or an entry point of another installed package. The registry finds
+both, and Dagster's definitions and the command line are made from the registry.
 """
 
 from __future__ import annotations
@@ -26,75 +26,75 @@ from mediajobs_dagster.models import Job, NewJob, RtfBasis, Subject, SubjectKind
 from mediajobs_dagster.resilience.retry import RetryPolicy
 
 FFMPEG = "ffmpeg"
-"""What a job type needs that runs ffmpeg."""
+"""In `JobType.needs`: the job type runs ffmpeg."""
 
 
 class Lane(StrEnum):
-    """The queue a job type waits in. Each lane has slots of its own, so none of them waits behind another."""
+    """The queue a job type waits in. Each lane has its own slots, so no lane waits for another."""
 
     LIGHT = "light"
-    """Some seconds of work, many side by side."""
+    """Jobs of a few seconds, many at once."""
     HEAVY = "heavy"
-    """All cores for minutes."""
+    """Jobs that use all cores for minutes."""
     NETWORK = "network"
-    """Waiting for the network, hardly any work for this machine."""
+    """Jobs that wait for the network and hardly use this machine."""
 
 
 class Params(Value):
-    """Parameters of a job type; a job type with parameters has a subclass of its own."""
+    """The parameters of a job type. A job type that has some defines a subclass."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When jobs on a tick are asked for."""
+    """When jobs on a `Tick` are enqueued."""
 
     cron: str
     """Five fields, such as `0 3 * * *`."""
     timezone: str = "UTC"
     """A name of the IANA database, such as Europe/Berlin."""
     is_on: bool = True
-    """Whether it runs from the start, or waits to be switched on in the Dagster UI."""
+    """Whether it is on from the start; if not, it can be switched on in the Dagster UI."""
 
 
 class JobType(ABC):
-    """One thing that can be asked for. Subclasses are stateless; the registry holds one instance of each."""
+    """One type of job. Subclasses are stateless; the registry holds one instance of each."""
 
     name: ClassVar[str]
-    """What jobs, Dagster jobs and history call it, such as upload_thumb_v1."""
+    """Its name in requests, in Dagster and in the history, such as upload_thumb_v1."""
     asset: ClassVar[str]
     """The Dagster asset it makes, a noun."""
     version: ClassVar[int] = 1
-    """Raised when the same parameters make another output; outputs of an earlier version are stale."""
+    """Increase it when the same parameters make a different output; outputs of earlier versions are stale then."""
     lane: ClassVar[Lane] = Lane.HEAVY
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What a worker must offer (MEDIAJOBS_OFFERS); one that does not never claims such a job."""
+    """What a worker must offer (MEDIAJOBS_OFFERS) to get such a job."""
     batch_size: ClassVar[int] = 1
-    """Most jobs of one trace that one run works on."""
+    """How many jobs of one trace a run gets at most."""
     threads: ClassVar[int] = 0
-    """Threads that its ffmpeg makes good use of: a run works on as many jobs side by side as there are cores for.
+    """How many threads its ffmpeg makes good use of. A run makes as many attempts at once as the cores allow.
 
-    0: as many as there are. Then a run makes one attempt after the other, each with the whole machine.
+    0: all cores. Then a run makes one attempt after the other, each with the whole machine.
     """
     params: ClassVar[type[Params]] = Params
     subject: ClassVar[SubjectKind]
-    """What jobs of this type are about."""
+    """The kind of subject that jobs of this type have."""
     schedule: ClassVar[Schedule | None] = None
-    """When jobs on a `Tick` are asked for by themselves."""
+    """When jobs are enqueued automatically; only for types whose subject is a `Tick`."""
     rtf_basis: ClassVar[RtfBasis] = RtfBasis.INPUT
     retry: ClassVar[RetryPolicy | None] = None
-    """When its failures are tried again; None: as the settings say."""
+    """When a failed job is tried again; None: as the settings say."""
 
     def lacking(self, offers: Iterable[str]) -> tuple[str, ...]:
-        """What it needs that is not among `offers`."""
+        """The needs that are not among `offers`."""
         return tuple(sorted(self.needs.difference(offers)))
 
     @property
     def summary(self) -> str:
-        """One line on what it makes: the first line of the class's docstring."""
+        """What it makes, in one line: the first line of the class's docstring."""
         return (self.__doc__ or self.name).strip().splitlines()[0]
 
     def wanted_for(self, upload: Upload) -> bool:
-        """Whether an upload gets a job of this type without being asked for it by name."""
+        """Whether adding an upload enqueues a job of this type when no types are named."""
         del upload
         return False
 
@@ -104,40 +104,40 @@ class JobType(ABC):
         return ()
 
     def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
-        """Names the content that outputs are made from, given the etags of what is read, by upload id."""
+        """Identifies the content that outputs are made from. `etags` are those of the sources, by upload id."""
         del etags
         return subject.etag
 
     def has_made(self, key: str) -> bool:
-        """Whether a key is one under which jobs of this type publish."""
+        """Whether jobs of this type publish under keys like `key`."""
         del key
         return False
 
     def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
-        """The keys of the outputs of one attempt at a job that become uploads.
+        """The keys of one attempt's outputs that become uploads.
 
-        No other attempt publishes under them, so they can be removed at any time when the attempt came to nothing.
+        No other attempt publishes under them. So if the attempt fails, they can be removed at any time.
         """
         del job, attempt_id
         return ()
 
     def prepare(self, material: Material, params: Params, machine: Machine) -> object:
-        """Find out what the plan depends on beside its sources: what this machine can do, how large a text is.
+        """Find out what the plan depends on besides its sources, such as what this machine can do.
 
-        The planner gets the answer as `material.prepared`. Raises an InputError when a source cannot be used for this.
+        The planner gets the result as `material.prepared`. Raises an InputError when a source cannot be used.
         """
         del material, params, machine
         return None
 
     @abstractmethod
     def plan(self, material: Material, params: Params) -> Plan:
-        """What to do, and what has to come out: a pure function of values.
+        """The steps, and the outputs they have to make; a pure function of values.
 
-        Raises an InputError when a source cannot be used for this.
+        Raises an InputError when a source cannot be used.
         """
 
     def parse(self, params: Mapping[str, object]) -> Params:
-        """Check the parameters of a request; raises ParametersError that lists every fault."""
+        """Check the parameters of a request. Raises a ParametersError that lists every fault."""
         try:
             return self.params.model_validate(params)
         except ValidationError as error:
@@ -145,7 +145,7 @@ class JobType(ABC):
             raise ParametersError(f"{self.name} does not take these parameters: {faults}.") from error
 
     def fingerprint(self, params: Mapping[str, object], etag: str) -> str:
-        """What an output was made from. The same fingerprint means the same output: version, parameters, source."""
+        """A digest of version, parameters and content. The same fingerprint means the same output."""
         basis = [self.name, self.version, self.parse(params).to_json(), etag]
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -161,10 +161,10 @@ class JobType(ABC):
         anew: bool = False,
         force: bool = False,
     ) -> NewJob:
-        """A request to do this on `subject`.
+        """A request for a job of this type on `subject`.
 
-        The same request on the same content is the same job, unless it is made `anew`: then each trace has a job of
-        its own. `force` asks anew, and has the output made again even if it is up to date.
+        The same request on the same content is the same job. With `anew`, each trace gets its own job. `force` implies
+        `anew`, and makes the output again even if it is up to date.
         """
         parsed = self.parse(params or {}).to_json()
         key = f"{self.name}/{subject.id}/{self.fingerprint(parsed, subject.etag)}"
@@ -183,7 +183,7 @@ class JobType(ABC):
 
 
 class UploadJobType(JobType):
-    """A job type whose subject is one upload, and which reads that upload's media."""
+    """A job type whose subject is one upload, whose media it reads."""
 
     subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
     needs: ClassVar[frozenset[str]] = frozenset({FFMPEG})
@@ -191,11 +191,11 @@ class UploadJobType(JobType):
 
     @abstractmethod
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
-        """The keys that a job on that upload publishes."""
+        """The keys under which a job on that upload publishes."""
 
     @abstractmethod
     def plan_upload(self, source: Source, params: Params) -> Plan:
-        """The plan for one upload. Raises an InputError when it cannot be used for this."""
+        """The plan for one upload. Raises an InputError when the upload cannot be used."""
 
     @override
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:

@@ -1,4 +1,4 @@
-"""What a `Call` step works with."""
+"""The interface between a `Call` step and its attempt."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ Client = TypeVar("Client", bound=ServiceClient)
 
 
 class Bench(Protocol):
-    """The workbench of a `Call`: a folder, clients of services, and what tells the attempt how it goes.
+    """What a `Call` step works with: a folder, clients of services, and methods that report to the attempt.
 
-    Whatever blocks for long has to look at `check`, or wait in a way that `cancellation` ends.
+    Work that takes long has to call `check` often, or wait in a way that `cancellation` ends.
     """
 
     @property
     def folder(self) -> Path:
-        """The attempt's scratch folder: sources lie there, outputs are expected there. Removed at the end."""
+        """The attempt's scratch folder. Sources are in it, outputs have to be; it is removed at the end."""
         ...
 
     @property
     def cancellation(self) -> Cancellation:
-        """Cancelled when the job is cancelled, the worker is told to stop, or the lease is lost."""
+        """Cancelled when the job is cancelled, the worker stops, or the lease is lost."""
         ...
 
     @property
     def deadline(self) -> Deadline:
-        """When the step has to be done."""
+        """When the step has to have ended."""
         ...
 
     def check(self) -> None:
-        """Raise what the step was cancelled with, or DeadlineError when its time is over."""
+        """Raise the error that the step was cancelled with, or DeadlineError after the deadline."""
         ...
 
     def service(self, kind: type[Client]) -> Client:
-        """A client of an outside service, which works within this step: its calls are recorded, end with the
-        cancellation and at the deadline. The same client each time.
+        """A client of an outside service, the same one in each call.
+
+        Its calls are recorded, and they end when the step is cancelled or its deadline passes.
         """
         ...
 
     def progress(self, share: float | None) -> None:
-        """So much of this step is done, from 0 to 1; None: nobody knows. It looks at `check`, too."""
+        """Report that `share` of this step is done, from 0 to 1; None: unknown. Calls `check` too."""
         ...
 
     def note(self, text: str) -> None:
-        """What a person should know although it is no error; it stands in the manifest."""
+        """Add a note to the manifest: something that people should know although it is not an error."""
         ...
 
     def report(self, **figures: JsonObject | str | float | int | bool | None) -> None:
-        """Figures of the result, such as `added=3`: they stand in the history row and in the manifest."""
+        """Add figures of the result to the history row and the manifest, such as `added=3`."""
         ...

@@ -38,13 +38,13 @@ class EditProxy(UploadJobType):
         video = picture_of(source.info)
         audio = source.info.main_audio
         width, height = fit_long_edge(video, LONG_EDGE, even=True)
-        seconds = source.info.duration_seconds or None  # a recording that was streamed does not tell its length
+        seconds = source.info.duration_seconds or None  # a streamed recording does not declare its length
         (key,) = self.output_keys(source.upload.id)
         expected = Expected(
             width=width,
             height=height,
             duration_seconds=seconds,
-            # A frame of the source and one of the proxy, and what an AAC encoder pads at either end.
+            # One frame of the source, one of the proxy, and the padding of the AAC encoder at both ends.
             duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + 0.1,
             fps=FPS,
             video_codec="h264",
@@ -60,13 +60,13 @@ class EditProxy(UploadJobType):
 
 def _picture(video: VideoStream, width: int, height: int) -> tuple[str, ...]:
     rate, scale = f"fps={FPS}", f"scale={width}:{height}"
-    # Whichever way round leaves fewer frames to scale.
+    # In the order that leaves fewer frames to scale.
     resize = (rate, scale) if (video.fps or 0) > FPS else (scale, rate)
     filters = ",".join((*resize, "setsar=1", "format=yuv420p"))
     return (
         *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
         *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),
-        # A keyframe every 8 frames and nowhere else: an editor jumps to any frame by decoding at most 8.
+        # A keyframe exactly every 8 frames: an editor jumps to any frame by decoding at most 8.
         *("-g", str(GOP), "-keyint_min", str(GOP), "-sc_threshold", "0"),
     )
 
@@ -79,7 +79,7 @@ def _sound(audio: AudioStream | None) -> tuple[str, ...]:
 
 def _container() -> tuple[str, ...]:
     return (
-        *("-map_metadata", "-1", "-map_chapters", "-1"),  # nothing of the owner's travels in a proxy
+        *("-map_metadata", "-1", "-map_chapters", "-1"),  # a proxy must not carry private metadata of its source
         *("-movflags", "+faststart"),  # the index first, so that playing starts before the download ends
         *("-f", "mp4"),
     )

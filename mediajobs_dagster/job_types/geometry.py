@@ -1,4 +1,4 @@
-"""Picture sizes for outputs, from what a source declares."""
+"""Picture sizes of outputs, computed from what a source declares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
 
 
 def may_have_picture(upload: Upload) -> bool:
-    """Whether a video's picture can be made something of: it has one, or nobody has looked yet."""
+    """Whether an upload may have a moving picture: it has one, or it is not probed yet."""
     info = upload.media_info
     return info is None or (info.main_video is not None and not info.is_image)
 
@@ -16,7 +16,7 @@ def picture_of(info: MediaInfo) -> VideoStream:
     """The video track to work on; raises InputNoVideoError when there is none."""
     if info.main_video is None:
         what = "only cover art" if info.attached_pictures else "no video track"
-        raise InputNoVideoError(f"The input has {what}, and this job needs a moving picture. Upload a video.")
+        raise InputNoVideoError(f"The input has {what}, but this job needs a moving picture. Upload a video.")
     return info.main_video
 
 

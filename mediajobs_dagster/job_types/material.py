@@ -1,4 +1,4 @@
-"""What a planner plans from: the sources of a job, as values."""
+"""The input of a planner: the sources of a job, as values."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ class Access(StrEnum):
     """How a job type reads its source when the source is not on this machine."""
 
     WHOLE = "whole"
-    """The object is fetched once, and shared with the other jobs of the run."""
+    """The whole object is fetched, once for all jobs of the run."""
     RANGE = "range"
-    """ffmpeg reads the few parts it needs, where the object is not on this machine."""
+    """ffmpeg reads only the parts it needs; an object on this machine is read in place."""
 
 
 SOURCE = "source"
-"""The name under which commands know a source in their attempt's folder; numbered, where there are several."""
+"""The name of a source in commands and in the attempt's folder; with a number if there are several."""
 
 
 @dataclass(frozen=True)
 class SourceUse:
-    """That a job reads an upload, and how."""
+    """An upload that a job reads, and how it reads it."""
 
     upload_id: str
     access: Access
     is_image: bool = False
-    """Read by Pillow, so it has to be a file, and is not probed as media."""
+    """Images are read by Pillow, so they have to be files, and are not probed as media."""
     name: str = SOURCE
-    """What it is called in the scratch folder, and so in commands."""
+    """Its name in the scratch folder and in commands."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class Source:
     upload: Upload
     info: MediaInfo
     name: str = SOURCE
-    """What it is called in the scratch folder, and so in commands."""
+    """Its name in the scratch folder and in commands."""
 
 
 class ToneMapping(StrEnum):
-    """How HDR can be brought down to what every screen shows."""
+    """How HDR can be converted to BT.709, which every screen shows."""
 
     SWSCALE = "swscale"
-    """By ffmpeg's own scaler, from version 8 on."""
+    """With ffmpeg's own scaler, since version 8."""
     ZSCALE = "zscale"
-    """By the library zimg and the filter `tonemap`."""
+    """With the library zimg and the filter `tonemap`."""
 
 
 class Machine(Protocol):
-    """What `JobType.prepare` may ask of the machine that will do the work. Each answer may start a process."""
+    """What `JobType.prepare` may ask about the machine that does the work. Each answer may start a process."""
 
     @property
     def max_pixels(self) -> int:
@@ -67,24 +67,24 @@ class Machine(Protocol):
         ...
 
     def works(self, encoder: str) -> bool:
-        """Whether an encoder of graphics hardware does encode here: that it is built in says little."""
+        """Whether a hardware encoder works here. It may be built into ffmpeg and still not work."""
         ...
 
     def decodes(self, codec: str) -> bool:
-        """Whether pictures in a codec can be decoded."""
+        """Whether ffmpeg can decode pictures in that codec."""
         ...
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a planner plans from."""
+    """The input of a planner."""
 
     job: Job
     subject: Subject
     sources: Mapping[str, Source] = field(default_factory=dict[str, Source])
-    """By the id of the upload; the first is the primary one. Empty for a subject that is no media."""
+    """Sources by upload id; the first is the primary one. Empty for a subject that is not media."""
     attempt_id: str = ""
-    """The attempt that the plan is for. The key of an output that becomes an upload is built of it."""
+    """The attempt that the plan is for. It is part of the key of an output that becomes an upload."""
     prepared: Any = None
     """What `JobType.prepare` returned."""
 

@@ -1,4 +1,4 @@
-"""What a planner returns: the outputs, the steps that make them, and how they are checked."""
+"""What a planner returns: the outputs, the steps that make them, and their checks."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from mediajobs_dagster.models import JsonObject, UploadRole
 
 
 class Sink(Protocol):
-    """Takes the data that a command writes to its standard output, piece by piece."""
+    """Receives a command's standard output, piece by piece."""
 
     def write(self, data: bytes) -> None:
         """Take the next piece."""
         ...
 
     def close(self) -> None:
-        """There is no more; finish the output file."""
+        """Finish the output file; no more data comes."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """A step that runs ffmpeg. With `sink`, standard output goes to the sink that is opened on the scratch folder."""
+    """A step that runs ffmpeg. With `sink`, standard output goes to the sink that it makes for the scratch folder."""
 
     command: Command | Callable[[Path], Command]
-    """A function of the scratch folder where the command depends on what earlier steps left there."""
+    """A function of the scratch folder if the command depends on the files of earlier steps."""
     sink: Callable[[Path], Sink] | None = None
     only_without: str | None = None
     """Run this step only if no earlier one made this file."""
     weight: float = 1.0
-    """Its share of the time that all steps take together, as far as it can be foreseen."""
+    """Its expected time relative to the other steps', for the progress."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A step that is work of our own: it calls a service, or makes files. It is timed as the stage `stage`."""
+    """A step that runs Python code: it calls a service, or makes files. It is timed as the stage `stage`."""
 
     stage: str
     work: Callable[[Bench], None]
     deadline_s: float | None = None
     """How long it may take, seconds; None: as long as a job may take (MEDIAJOBS_JOB_TIMEOUT_S)."""
     weight: float = 1.0
-    """Its share of the time that all steps take together, as far as it can be foreseen."""
+    """Its expected time relative to the other steps', for the progress."""
 
 
 Step = Run | Call
@@ -54,31 +54,31 @@ Step = Run | Call
 
 @dataclass(frozen=True)
 class Check:
-    """A look at what was made: a command, and what is read from the files that it leaves in the scratch folder."""
+    """A check of the outputs: a command, and a judge that reads the files which it leaves in the scratch folder."""
 
     command: Command
     judge: Callable[[Path], Iterable[str | Check]]
-    """The faults it finds, and further checks where something is suspicious."""
+    """Returns the faults, and further checks where something is suspicious."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What verification holds an output against. Fields left at None are not checked."""
+    """What verification expects of an output. Fields that are None are not checked."""
 
     width: int | None = None
     height: int | None = None
     duration_seconds: float | None = None
-    """What the source declares; an output that differs is no fault, but worth a note."""
+    """The length that the source declares. An output of another length is not a fault, but gets a note."""
     duration_tolerance: float | None = None
-    """How far the output's length may be off, seconds."""
+    """How much the output's length may differ, seconds."""
     fps: float | None = None
     video_codec: str | None = None
     audio_codec: str | None = None
     """The empty string means: no sound at all."""
     is_exact: bool = False
-    """Whether the length is a matter of the plan, and one track of each kind is all there may be."""
+    """Whether the plan fixes the length, and allows one track of each kind only."""
     is_decodable: bool = True
-    """Whether this ffmpeg can decode what it encodes there; if not, nobody looks at how it ends."""
+    """Whether this ffmpeg can decode the output; if not, its end is not checked."""
 
 
 @dataclass(frozen=True)
@@ -90,42 +90,42 @@ class Output:
     content_type: str
     expected: Expected = field(default_factory=Expected)
     literal: bytes | None = None
-    """The whole content, where no step is needed to make it."""
+    """The whole content, if no step has to make it."""
     becomes: UploadRole | None = None
-    """Set where the published output is a new upload of that role, with children of its own."""
+    """The role of the upload that the published output becomes; None: it does not become an upload."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A job to enqueue when this one has succeeded, under the same trace and with this job as its parent."""
+    """A job to enqueue when this one succeeds, in the same trace and with this job as its parent."""
 
     job_type: str
     params: JsonObject = field(default_factory=dict)
     on_result: bool = False
-    """Whether the child's subject is the upload that this job's output became, rather than this job's subject."""
+    """Whether the child's subject is the upload that this job's output becomes; if not, it is this job's subject."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything an attempt has to do between its source and its outputs."""
+    """Everything an attempt has to do, from its sources to its outputs."""
 
     outputs: tuple[Output, ...] | Callable[[Path], tuple[Output, ...]] = ()
-    """A function of the scratch folder where the outputs depend on what the steps leave there. May be none at all."""
+    """A function of the scratch folder if the outputs depend on what the steps make. There may be none."""
     steps: tuple[Step, ...] = ()
     """In their order."""
     children: tuple[Child, ...] = ()
     checks: tuple[Check, ...] = ()
-    """Made when the outputs have been verified one by one."""
+    """Run after each output has been verified."""
     notes: tuple[str, ...] = ()
-    """What a person should know of this plan."""
+    """Notes for the manifest, for people."""
     scratch_bytes: int | None = None
-    """What it will need on disk; None: about as much as its sources."""
+    """How much disk it needs, bytes; None: about as much as its sources."""
 
     def outputs_in(self, folder: Path) -> tuple[Output, ...]:
-        """The outputs, once all steps have been made in the scratch folder `folder`."""
+        """The outputs, after all steps have run in the scratch folder `folder`."""
         return self.outputs(folder) if callable(self.outputs) else self.outputs
 
 
 def result_origin(job_id: str, filename: str) -> str:
-    """Where the upload that a job's output became came from."""
+    """The origin of the upload that a job's output becomes."""
     return f"job:{job_id}/{filename}"

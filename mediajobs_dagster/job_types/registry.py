@@ -1,6 +1,7 @@
-"""The one list of job types, from which assets, jobs, sensors and the command line are derived.
+"""The list of job types. Assets, jobs, sensors and the command line are derived from it.
 
-A job type of another installed package is an entry point in the group `mediajobs.job_types` that names an instance.
+Another installed package adds a job type with an entry point in the group `mediajobs.job_types`, which names an
+instance.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class Registry:
         return cls([*own, *(_loaded(point) for point in entry_points(group=GROUP))])
 
     def with_types(self, *types: JobType) -> Registry:
-        """A registry that knows these job types too, in place of those of the same name."""
+        """A copy of the registry with these job types added; they replace those of the same name."""
         named = {job_type.name: job_type for job_type in (*self, *types)}
         return Registry(named.values())
 
     def of_uploads(self) -> tuple[JobType, ...]:
-        """Those whose subject is one upload: what can be asked for of any media file."""
+        """The job types whose subject is an upload."""
         return tuple(job_type for job_type in self if job_type.subject is SubjectKind.UPLOAD)
 
     def __getitem__(self, name: str) -> JobType:
@@ -70,5 +71,5 @@ def _loaded(point: EntryPoint) -> JobType:
     except Exception as error:  # whatever another package raises as it is imported
         raise SettingsError(f"The job type {point.name} ({point.value}) cannot be loaded: {error}.") from error
     if not isinstance(job_type, JobType):
-        raise SettingsError(f"{point.value} is no job type: name an instance of a subclass of JobType.")
+        raise SettingsError(f"{point.value} is not a job type: name an instance of a subclass of JobType.")
     return job_type

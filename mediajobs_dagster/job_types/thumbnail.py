@@ -32,7 +32,7 @@ class Thumbnail(UploadJobType):
     name: ClassVar[str] = "upload_thumb_v1"
     asset: ClassVar[str] = "thumbnail"
     lane: ClassVar[Lane] = Lane.LIGHT
-    access: ClassVar[Access] = Access.RANGE  # it seeks: a few hundred kilobytes of a file of any length
+    access: ClassVar[Access] = Access.RANGE  # it seeks, and reads a few hundred kilobytes of a file of any length
     batch_size: ClassVar[int] = 500  # some twenty seconds of work on two cores; a run of its own costs half a second
     threads: ClassVar[int] = 1  # a few frames: starting further threads takes longer than they save
     params: ClassVar[type[Params]] = ThumbnailParams
@@ -55,14 +55,14 @@ class Thumbnail(UploadJobType):
         output = Output(FILENAME, key, "image/jpeg", Expected(width=width, height=height, video_codec="mjpeg"))
         steps = [Run(_grab(video, at, width, height))]
         if at > 0:
-            # A clip whose frames all start before `at` (one long frame, a wrong duration) has its first one taken.
+            # If all frames of a clip start before `at` (one long frame, a wrong duration), the first one is used.
             steps.append(Run(_grab(video, 0.0, width, height), only_without=FILENAME))
         return Plan(outputs=(output,), steps=tuple(steps))
 
 
 def _clamp(at: float, duration: float, video: VideoStream) -> float:
     if not duration:
-        return at  # not known, as in a recording that was streamed; the second step is there if it is shorter
+        return at  # unknown, as in a streamed recording; if the clip is shorter, the second step makes the picture
     # The last frame starts one frame before the end; half a frame more keeps rounding from seeking past it.
     last = duration - 1.5 / (video.fps or 30.0)
     return round(max(0.0, min(at, last)), 3)
@@ -71,14 +71,14 @@ def _clamp(at: float, duration: float, video: VideoStream) -> float:
 def _grab(video: VideoStream, at: float, width: int, height: int) -> ffmpeg.Command:
     filters = ",".join(
         (
-            # ffmpeg has turned the picture upright by now; the size has pixel aspect and rotation worked in.
+            # ffmpeg has already turned the picture upright; the size takes pixel aspect and rotation into account.
             f"scale={width}:{height}:flags=lanczos:out_range=full",
             "setsar=1",
-            "format=yuv420p",  # JPEG of 4:2:0, which every viewer reads, whatever the source's depth and subsampling
+            "format=yuv420p",  # every viewer reads JPEG in 4:2:0, whatever depth and subsampling the source has
         )
     )
     return ffmpeg.Command(
-        # Before -i, so that ffmpeg seeks by the index instead of decoding all that comes before.
+        # Before -i, so that ffmpeg seeks by the index instead of decoding everything before.
         inputs=(ffmpeg.Input("source", ("-ss", f"{at:g}") if at > 0 else ()),),
         outputs=(
             ffmpeg.Output(

@@ -1,1 +1,1 @@
-"""What an edit is: its format, what is wrong with one, where everything stands, and other programs' timelines."""
+"""Timelines: their format, faults and layout, typeset texts, and the timelines of other programs."""

@@ -1,7 +1,7 @@
-"""Captions: SubRip and WebVTT read into cues, cues into slides, slides into pictures of one size.
+"""Captions: reads SubRip and WebVTT into cues, and makes slides of the cues, and pictures of one size of the slides.
 
-Both formats are read here, line by line: what is shown must be what was written. Libraries for subtitles take a last
-line such as "42" for the next cue's number, a WebVTT note for speech, and a backslash for an escape.
+Both formats are parsed here, line by line, so that exactly the written text is shown. Subtitle libraries take a last
+line such as "42" for the number of the next cue, a WebVTT note for speech, and a backslash for an escape.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from mediajobs_dagster.timelines.text.lettering import (
 )
 
 MAX_AT_ONCE: Final = 20
-"""More captions at the same time are no captions, but an attack on our memory."""
+"""The most captions at one time. More are not real captions, and would take too much memory."""
 
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
-"""Beginning and end; what follows are settings of WebVTT, which place the cue. Ours all stand at one place."""
+"""Start and end of a cue. WebVTT settings after them are ignored: all captions of a layer have one position."""
 _LIKE_TIMES = re.compile(r"\s*[\d:.,]+\s*-->")
 _COUNTER = re.compile(r"\s*\d+\s*")
 # A tag is <i>, </font>, <c.yellow>, <v Ada> or <00:01.000>; "a < b" and "<3" are none. Neither part may hold what opens
@@ -52,7 +52,7 @@ class CaptionsError(ValueError):
 
 @dataclass(frozen=True)
 class Cue:
-    """A text and when it is shown, seconds after the captions begin; `end` is later than `start`."""
+    """A text, and when it is shown, in seconds from the start of the captions; `end` is later than `start`."""
 
     start: Fraction
     end: Fraction
@@ -61,7 +61,7 @@ class Cue:
 
 @dataclass(frozen=True)
 class Slide:
-    """What is shown from `start` to `end`, seconds: the earlier cue above; nothing between cues."""
+    """The texts shown from `start` to `end`, seconds: an earlier cue comes first; between cues there are none."""
 
     start: Fraction
     end: Fraction
@@ -70,21 +70,21 @@ class Slide:
 
 @dataclass(frozen=True)
 class Band:
-    """Where all slides are shown: one place and size for all, pixels. Even slides that show nothing have a picture."""
+    """The area of all slides, pixels. All have the same position and size; slides without text have a picture too."""
 
     left: int
     top: int
     width: int
     height: int
     _room: int
-    """The widest slide; the band may begin a column further left."""
+    """Width of the widest slide; the band may begin one column further left."""
     _down: float
-    """How far down in the band a slide stands that is lower than it; 1: at its bottom."""
+    """Vertical position in the band of a slide that is less high: 0 at the top, 1 at the bottom."""
     _opacity: float
     _blocks: Mapping[tuple[str, ...], Block]
 
     def picture(self, slide: Slide) -> Image.Image:
-        """A slide (RGBA, straight alpha), drawn when asked for: hundreds of them would fill the memory."""
+        """A slide (RGBA, straight alpha). It is drawn on demand, because hundreds of slides would fill the memory."""
         block = self._blocks[slide.texts]
         picture = Image.new("RGBA", (self.width, self.height), block.ground)
         if block.lines:
@@ -98,7 +98,7 @@ class Band:
 
 
 def decode_captions(data: bytes) -> str:
-    """A file's text: UTF-8, or UTF-16 with a byte order mark. Raises CaptionsError."""
+    """The text of a caption file: UTF-8, or UTF-16 with a byte order mark. Raises CaptionsError."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
@@ -108,13 +108,14 @@ def decode_captions(data: bytes) -> str:
             f"The captions are not in UTF-8 (line {line} is the first that cannot be read): save it as UTF-8."
         ) from None
     if "\0" in text:
-        raise CaptionsError("The captions hold zero bytes, so they are no text in UTF-8: save it as UTF-8.")
+        raise CaptionsError("The captions contain zero bytes, so they are not UTF-8 text: save them as UTF-8.")
     return text
 
 
 def read_captions(text: str, format: Literal["srt", "vtt"]) -> tuple[Cue, ...]:
-    """The cues in order of time, their texts without tags. Cues without text, or that end before they begin, are left
-    out. Raises CaptionsError, with the line where that is known.
+    """The cues in order of time, their texts without tags.
+
+    Cues that have no text, or that end before they begin, are left out. Raises CaptionsError, with the line if known.
     """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     cues = [cue for cue in _cues(lines, format) if cue.text and cue.end > cue.start]
@@ -151,8 +152,8 @@ def _seconds(hours: str | None, minutes: str, seconds: str, decimals: str | None
 
 
 def _text_lines(lines: Sequence[str], kind: Literal["srt", "vtt"], *, last: bool) -> Iterable[str]:
-    """A cue's own lines, of those up to the next cue's times."""
-    if kind == "vtt":  # an empty line ends a cue; notes, styles and the next cue's name come after it
+    """The lines of a cue's text. `lines` are those up to the times of the next cue."""
+    if kind == "vtt":  # an empty line ends a cue; notes, styles and the next cue's name follow it
         return lines[: next((i for i, line in enumerate(lines) if not line.strip()), len(lines))]
     if not last and lines and _COUNTER.fullmatch(lines[-1]):
         return lines[:-1]
@@ -169,7 +170,7 @@ def _plain(lines: Iterable[str]) -> str:
 
 
 def slides(cues: Iterable[Cue], until: Fraction) -> tuple[Slide, ...]:
-    """What is shown from 0 to `until` (seconds), without gaps. Raises CaptionsError if too many cues overlap."""
+    """The slides from 0 to `until` (seconds), without gaps. Raises CaptionsError if too many cues overlap."""
     shown = sorted((cue for cue in cues if cue.start < until), key=lambda cue: cue.start)
     moments = sorted({Fraction(0), until, *(min(moment, until) for cue in shown for moment in (cue.start, cue.end))})
     found: list[Slide] = []
@@ -207,7 +208,7 @@ def set_captions(
 
 
 def band_of(shown: Iterable[Slide], blocks: Mapping[tuple[str, ...], Block], captions: Captions, canvas: Size) -> Band:
-    """The band that all slides fit into, at its place; the slides are drawn when they are asked for."""
+    """The band that all slides fit into. The slides are drawn on demand."""
     blocks = {slide.texts: blocks[slide.texts] for slide in shown}
     area = safe_area(canvas, captions.safe_area)
     width = max((block.width for block in blocks.values() if block.lines), default=1)
@@ -217,5 +218,5 @@ def band_of(shown: Iterable[Slide], blocks: Mapping[tuple[str, ...], Block], cap
         left, top = centred((width, height), captions.position, canvas)
     else:
         left, top = placed((width, height), area, ACROSS[captions.style.align], down)
-    # The band begins at even pixels: with halved colour planes, `overlay` would move odd ones.
+    # The band begins at even pixels, because with halved colour planes, `overlay` would move odd ones.
     return Band(left & ~1, top & ~1, width + left % 2, height + top % 2, width, down, captions.opacity, blocks)

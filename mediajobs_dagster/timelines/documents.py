@@ -1,4 +1,4 @@
-"""Reads a timeline from a file: our own JSON, or whatever OpenTimelineIO has an adapter for."""
+"""Reads a timeline from a file: our JSON, or any format that an OpenTimelineIO adapter reads."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _STAND_IN = {"format": "vtt", "text": "00:00.000 --> 00:01.000\n-"}
 
 @dataclass(frozen=True)
 class Document:
-    """A timeline as it stands in a file."""
+    """A timeline as it is in a file."""
 
     content: JsonObject
     notes: tuple[str, ...] = ()
-    """What of another program's timeline could not be carried over."""
+    """What could not be imported from another program's timeline."""
     faults: tuple[Fault, ...] = ()
-    """Files with captions that cannot be read; for each, a caption stands in."""
+    """Caption files that cannot be read; in `content`, a placeholder replaces each."""
 
 
 def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
-    """Read a timeline. `rate`, frames a second, is what an edit decision list is read with.
+    """Read a timeline. `rate` is the frame rate of an edit decision list, frames per second.
 
-    Captions may be named by a file beside it (`"file": "talk.srt"` in place of `format` and `text`). Raises
-    RequestError when the file cannot be read, and when it knows its rate but is given one.
+    Captions may be in a file beside it (`"file": "talk.srt"` in place of `format` and `text`). Raises RequestError when
+    the file cannot be read, and when `rate` is given for a format that has its own.
     """
     if rate is not None and path.suffix.lower() != ".edl":
-        raise RequestError(f"{path} says its frame rate itself: --rate is for edit decision lists (.edl).")
+        raise RequestError(f"{path} has its own frame rate: --rate is only for edit decision lists (.edl).")
     if path.suffix.lower() != ".json":
         from mediajobs_dagster.timelines.otio.reading import read_otio  # a large library, needed here only
 
@@ -49,16 +49,16 @@ def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
 def _json_of(path: Path) -> JsonObject:
     content = decoded(read_small(path), path, pairs=_each_once)
     if not isinstance(content, dict):
-        raise RequestError(f"{path} holds no timeline: a timeline is a JSON object.")
+        raise RequestError(f"{path} is not a timeline: a timeline is a JSON object.")
     return cast(JsonObject, content)
 
 
 def _each_once(fields: list[tuple[str, object]]) -> JsonObject:
-    """The fields of an object. Of two of the same name, JSON's readers silently drop one: half an edit, perhaps."""
+    """The fields of an object; raises ValueError if one is there twice. JSON parsers would silently drop the first."""
     found: JsonObject = {}
     for name, value in fields:
         if name in found:
-            raise ValueError(f"the field {name!a} stands twice in the same object")
+            raise ValueError(f"the field {name!a} is twice in the same object")
         found[name] = value
     return found
 
@@ -83,8 +83,8 @@ def _captions(file: Path) -> JsonObject:
         content = file.read_bytes() if size <= MAX_BYTES else b""
     except OSError as error:
         raise CaptionsError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a zero, or half of a surrogate pair
-        raise CaptionsError(f"{file.name!a} is no name that a file can have") from error
+    except ValueError as error:  # a zero character, or half of a surrogate pair
+        raise CaptionsError(f"{file.name!a} is not a possible file name") from error
     if size > MAX_BYTES:
         raise CaptionsError(f"{file.name} has more than {MAX_BYTES >> 20} MiB")
     return {"format": kind, "text": decode_captions(content)}

@@ -1,4 +1,4 @@
-"""What is wrong with a timeline: all of it at once, each fault with the place it stands at."""
+"""Finds all faults of a timeline at once, each with its path in the document."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fractions import Fraction
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.timelines.captions import CaptionsError
 from mediajobs_dagster.timelines.layout import (
+    ItemTimes,
     Media,
-    Place,
     canvas_fps,
     canvas_size,
     cropped,
     even,
+    item_times,
     picture_length,
-    places,
     sound_length,
     true_rate,
     used_part,
@@ -54,28 +54,28 @@ from mediajobs_dagster.timelines.text.lettering import Lettering, Size, TextTooL
 from mediajobs_dagster.timelines.texts import CaptionBlocks, set_text_of
 from mediajobs_dagster.timelines.times import snap
 
-_NO_SIZE = "has no picture that can be made out; its beginning may be missing"
+_NO_SIZE = "has a picture of unknown size; its beginning may be missing"
 _UNKNOWN = MediaInfo(container="", duration_seconds=0, bytes=0)
 
 
 _LEAST_PIXELS = 4
-"""Smaller parts of a picture vanish where its planes of colour are smaller than it."""
+"""The least width and height of a crop, pixels. Smaller ones vanish in halved colour planes."""
 _MOST_HEIGHTS = 4
-"""Of the canvas, that a layer may be high: all of it is drawn, wherever it lies."""
+"""The most heights of the canvas that a layer may have. All of it is drawn, even outside the canvas."""
 
 
 OnText = Callable[[Timeline, int, Lettering | CaptionBlocks], None]
-"""Is given each text that was set in type, with the timeline and the number of its layer."""
+"""Called with each typeset text, the timeline, and the number of its layer."""
 
 
 def faults_of(
     parsed: Parsed, media: Media, fonts: Fonts, on_text: OnText = lambda _timeline, _number, _text: None
 ) -> list[Fault]:
-    """What is wrong with a timeline, beside its form, given what is known of the uploads it refers to.
+    """The faults of a parsed timeline, given the media info of the uploads it refers to.
 
-    Texts are set with `fonts`, and `on_text` is given each of them. References that `media` does not know are passed
-    over: that they are unknown is somebody else's finding. Nothing is said that could turn out to be right once the
-    other faults are mended.
+    Faults of form are those of `parsed`; unknown references are reported by the caller, so references that `media` does
+    not have are skipped. Texts are typeset with `fonts`, and `on_text` gets each of them. A finding that could
+    disappear when other faults are fixed is not reported.
     """
     timeline = parsed.timeline
     if timeline is None:
@@ -100,7 +100,7 @@ def faults_of(
 
 
 def _endless(timeline: Timeline, media: Media) -> Iterator[int]:
-    """The items of which nobody knows how long they are."""
+    """The items whose length is unknown."""
     for index, item in enumerate(timeline.track):
         if isinstance(item, Clip) and item.out is None and item.source not in media:
             yield index
@@ -118,7 +118,7 @@ def _has_rate(timeline: Timeline, media: Media) -> bool:
 
 
 def _has_picture(info: MediaInfo) -> bool:
-    """Whether it has one that is larger than nothing: a stream without its beginning does not tell its size."""
+    """Whether there is a picture with a size. A stream whose beginning is missing does not declare one."""
     return info.main_video is not None and min(info.main_video.display_size) >= 1
 
 
@@ -155,7 +155,7 @@ def _sources(timeline: Timeline, media: Media) -> Iterator[Fault]:
             is_image = media[reference].is_image
             has_images = path.startswith(("$.track", "$.layers"))
             advice = "; use an item of kind image" if has_images else " and has no sound"
-            yield Fault(path, f"is an image{advice}" if is_image else "is no image")
+            yield Fault(path, f"is an image{advice}" if is_image else "is not an image")
     for index, item in enumerate(timeline.track):
         if not isinstance(item, Gap):
             yield from _crop(f"$.track[{index}]", item.crop, media.get(item.source))
@@ -183,7 +183,7 @@ def _crop(path: str, crop: Crop | None, info: MediaInfo | None) -> Iterator[Faul
         width, height = cropped(info.main_video.upright_size, crop)
         if width < _LEAST_PIXELS or height < _LEAST_PIXELS:
             left = f"leaves {width:g}x{height:g} pixels of the picture"
-            yield Fault(f"{path}.crop", f"{left}; {_LEAST_PIXELS} each way are the least. Make it larger")
+            yield Fault(f"{path}.crop", f"{left}; width and height must be at least {_LEAST_PIXELS}. Make it larger")
 
 
 def _track_item(path: str, item: Clip | Still | Picture, info: MediaInfo | None) -> Iterator[Fault]:
@@ -262,14 +262,14 @@ def _narration_ids(timeline: Timeline) -> Iterator[Fault]:
 
 @dataclass
 class _Track:
-    """Goes along the base track. What is unsure counts as too short rather than too long."""
+    """Checks the base track. Items of unknown length count as too short rather than too long."""
 
     timeline: Timeline
     media: Media
     unsure: frozenset[int]
-    """Items of which it is not known how long they are."""
+    """Items whose length is not certain."""
     end: Fraction | None = None
-    """Where the track ends, seconds; None: not known."""
+    """Where the track ends, seconds; None if unknown."""
 
     @property
     def fps(self) -> Fraction:
@@ -277,24 +277,26 @@ class _Track:
 
     def faults(self) -> Iterator[Fault]:
         known, end = True, Fraction(0)
-        for index, (item, place) in enumerate(zip(self.timeline.track, places(self.timeline, self.media), strict=True)):
-            yield from self._start(index, item, place, known=known)
+        for index, (item, times) in enumerate(
+            zip(self.timeline.track, item_times(self.timeline, self.media), strict=True)
+        ):
+            yield from self._start(index, item, times, known=known)
             known = index not in self.unsure and (known or item.start is not None)
             if index not in self.unsure:
-                yield from self._length(index, place.length)
-            end = max(end, place.start + place.length)
+                yield from self._length(index, times.length)
+            end = max(end, times.start + times.length)
         if end > MAX_SECONDS:
             yield Fault("$.track", f"lasts {_s(end)}; {_s(MAX_SECONDS)} are the most")
         self.end = end if known else None
 
-    def _start(self, index: int, item: TrackItem, place: Place, *, known: bool) -> Iterator[Fault]:
+    def _start(self, index: int, item: TrackItem, times: ItemTimes, *, known: bool) -> Iterator[Fault]:
         path = f"$.track[{index}]"
-        if item.start is not None and item.start < place.natural - 1 / (2 * self.fps):
-            by = _s(place.natural - item.start)
+        if item.start is not None and item.start < times.default_start - 1 / (2 * self.fps):
+            by = _s(times.default_start - item.start)
             yield Fault(f"{path}.start", f"is {_s(item.start)}: this item overlaps the one before by {by}")
         if item.transition and not index:
-            yield Fault(f"{path}.transition", "there is nothing before the first item to come from")
-        elif item.transition and known and item.start is not None and item.start > place.natural:
+            yield Fault(f"{path}.transition", "the first item has no item before it; leave out the transition")
+        elif item.transition and known and item.start is not None and item.start > times.default_start:
             yield Fault(f"{path}.transition", "there is a gap before this item; leave out its start")
 
     def _length(self, index: int, length: Fraction) -> Iterator[Fault]:
@@ -308,7 +310,7 @@ class _Track:
 
 
 def _part_of(item: TrackItem) -> Fraction:
-    """How much of the items on either side the transition into `item` takes."""
+    """How much of each neighbouring item the transition into `item` takes, seconds."""
     match item.transition:
         case Dissolve(duration=duration):
             return duration
@@ -327,7 +329,7 @@ def _beyond(timeline: Timeline, end: Fraction, fps: Fraction) -> Iterator[Fault]
 
 
 def _heights(timeline: Timeline, media: Media, canvas: Size) -> Iterator[Fault]:
-    """Layers that are narrow and very high."""
+    """Layers that are too high, because their picture is narrow."""
     for index, layer in enumerate(timeline.layers):
         if not isinstance(layer, VideoLayer | ImageLayer | Logo) or layer.source not in media:
             continue
@@ -342,13 +344,13 @@ def _heights(timeline: Timeline, media: Media, canvas: Size) -> Iterator[Fault]:
         height = even(width * shown[1] / shown[0])
         if height > _MOST_HEIGHTS * canvas[1]:
             most = math.floor(1000 * layer.scale * _MOST_HEIGHTS * canvas[1] / height) / 1000
-            size = f"makes it {width}x{height} pixels, and {_MOST_HEIGHTS * canvas[1]} are the most it may be high"
+            size = f"makes it {width}x{height} pixels; its height may be {_MOST_HEIGHTS * canvas[1]} at most"
             smaller = f"a scale of {most:g} at most" if most else "a picture of another shape"
             yield Fault(f"$.layers[{index}].scale", f"{size}; use {smaller}")
 
 
 def _lengths(timeline: Timeline, media: Media, fps: Fraction) -> Iterator[Fault]:
-    """What lies above the base track, or speaks, for so short a time that no frame is left of it."""
+    """Layers and narrations that are shorter than a frame."""
     for name, items in (("layers", timeline.layers), ("narration", timeline.narration)):
         for index, item in enumerate(items):
             length = _length_above(item, media)
@@ -357,7 +359,7 @@ def _lengths(timeline: Timeline, media: Media, fps: Fraction) -> Iterator[Fault]
 
 
 def _length_above(item: Layer | Narration, media: Media) -> Fraction:
-    """Seconds; 0: not known, or to the end."""
+    """The length in seconds; 0 if unknown, or if it lasts to the end of the timeline."""
     match item:
         case ImageLayer() | Logo() | Title() | LowerThird():
             return item.duration or Fraction(0)
@@ -376,7 +378,7 @@ def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, on_text: OnText, *, i
         except UnknownFontError as error:
             yield Fault(f"{path}.style.font", str(error))
         except TextTooLongError as error:
-            if is_sized:  # or it may fit in the end
+            if is_sized:  # while the canvas is unknown, the text may still fit
                 yield Fault(f"{path}.{'name' if isinstance(layer, LowerThird) else 'text'}", str(error))
         except CaptionsError as error:
             yield Fault(f"{path}.text", str(error))

@@ -1,4 +1,4 @@
-"""Where everything stands: the canvas in pixels, and each item of the base track in frames."""
+"""The layout of a timeline: the canvas in pixels, and each item of the base track in frames."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _USUAL_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)) + tup
     map(Fraction, (24, 25, 30, 48, 50, 60))
 )
 _NEARLY = Fraction(1, 100)
-"""Phones record at rates such as 29.94: what is off by no more than this share was meant to be the usual one."""
+"""Phones record at rates such as 29.94. A rate within this share of a usual one counts as the usual one."""
 
 Media = Mapping[str, MediaInfo]
-"""What is known of each upload, by the reference that a timeline makes to it."""
+"""The media info of each upload, by the timeline's reference to it."""
 
 
 @dataclass(frozen=True)
 class Fade:
-    """A fade to, or out of, a colour: so many frames."""
+    """A fade to or from a colour, and its length in frames."""
 
     frames: int
     color: str
@@ -52,18 +52,18 @@ class Segment:
     """One item of the base track, in frames of the canvas."""
 
     path: str
-    """Where it stands in the timeline, such as `$.track[2]`."""
+    """Its JSON path in the timeline, such as `$.track[2]`."""
     item: TrackItem | None
-    """None: a gap that follows from the start of the next item."""
+    """None: a gap, because the next item starts later."""
     first: int
     end: int
-    """One past its last frame; the frames that a dissolve shares with the next item included."""
+    """The frame after its last one; frames that a dissolve shares with the next item are included."""
     dissolve: int = 0
     """How many of its first frames are shared with the item before."""
     fade_in: Fade | None = None
     fade_out: Fade | None = None
     held: int = 0
-    """How many of its last frames are its last picture standing still."""
+    """How many of its last frames repeat its last picture."""
     source_in: Fraction = Fraction(0)
     source_out: Fraction = Fraction(0)
     """The part of the source that is read, seconds."""
@@ -95,15 +95,15 @@ class Layout:
 
     @property
     def samples(self) -> int:
-        """Length of its sound, samples of one channel."""
+        """Length of the sound, samples per channel."""
         return samples_at(self.frames, self.fps)
 
     def frame_at(self, seconds: Fraction) -> int:
-        """The frame at a time, within the export."""
+        """The frame at a time, limited to the frames of the export."""
         return min(max(snap(seconds, self.fps), 0), self.frames)
 
     def span(self, start: Fraction, length: Fraction | None) -> tuple[int, int]:
-        """First frame and number of frames of what starts at `start` and lasts `length`; None: to the end."""
+        """First frame and number of frames from `start` on for `length` seconds; None: to the end."""
         first = self.frame_at(start)
         end = self.frames if length is None else self.frame_at(start + length)
         return first, end - first
@@ -114,13 +114,13 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an item of the base track would lie, in exact seconds, before anything is snapped."""
+class ItemTimes:
+    """Start and length of an item of the base track, in exact seconds, before they are snapped to frames."""
 
     start: Fraction
     length: Fraction
-    natural: Fraction
-    """Where it starts if it names no start of its own."""
+    default_start: Fraction
+    """Where it starts if its start is not given."""
 
 
 def lay_out(timeline: Timeline, media: Media) -> Layout:
@@ -128,8 +128,8 @@ def lay_out(timeline: Timeline, media: Media) -> Layout:
     width, height = canvas_size(timeline, media)
     fps = canvas_fps(timeline, media)
     segments: list[Segment] = []
-    for index, (item, place) in enumerate(zip(timeline.track, places(timeline, media), strict=True)):
-        first, end = snap(place.start, fps), snap(place.start + place.length, fps)
+    for index, (item, times) in enumerate(zip(timeline.track, item_times(timeline, media), strict=True)):
+        first, end = snap(times.start, fps), snap(times.start + times.length, fps)
         before = segments[-1].end if segments else 0
         dissolves = isinstance(item.transition, Dissolve) and bool(segments)
         if first > before and not dissolves:
@@ -138,7 +138,7 @@ def lay_out(timeline: Timeline, media: Media) -> Layout:
         shared = max(0, before - first) if dissolves else 0
         first = before - shared
         source_in, source_out = source_range(item, media)
-        held = end - snap(place.start + place.length - item.hold, fps) if isinstance(item, Clip) else 0
+        held = end - snap(times.start + times.length - item.hold, fps) if isinstance(item, Clip) else 0
         segments.append(
             Segment(
                 f"$.track[{index}]",
@@ -146,7 +146,7 @@ def lay_out(timeline: Timeline, media: Media) -> Layout:
                 first,
                 max(end, first + 1),
                 dissolve=shared,
-                held=min(held, max(end, first + 1) - first - 1),  # there has to be a picture to hold
+                held=min(held, max(end, first + 1) - first - 1),  # one frame must be left to hold
                 source_in=source_in,
                 source_out=source_out,
             )
@@ -159,7 +159,7 @@ def _with_fades(segments: list[Segment], fps: Fraction) -> Iterator[Segment]:
         transition = segment.item.transition if segment and segment.item else None
         if not isinstance(transition, FadeThrough):
             return None
-        # Snapped by itself, half of it may come out a frame longer than the item.
+        # Snapped separately, half the transition may be a frame longer than the item.
         frames = min(max(1, snap(transition.duration / 2, fps)), within.frames)
         return Fade(frames, transition.color)
 
@@ -168,15 +168,15 @@ def _with_fades(segments: list[Segment], fps: Fraction) -> Iterator[Segment]:
         yield replace(segment, fade_in=fade_in, fade_out=fade_into(following, segment))
 
 
-def places(timeline: Timeline, media: Media) -> Iterator[Place]:
-    """Where each item of the base track lies."""
+def item_times(timeline: Timeline, media: Media) -> Iterator[ItemTimes]:
+    """Start and length of each item of the base track, in order."""
     end = Fraction(0)
     for index, item in enumerate(timeline.track):
         overlap = item.transition.duration if isinstance(item.transition, Dissolve) and index else Fraction(0)
-        natural = max(Fraction(0), end - overlap)
-        start = natural if item.start is None else item.start
+        default_start = max(Fraction(0), end - overlap)
+        start = default_start if item.start is None else item.start
         length = length_of(item, media)
-        yield Place(start, length, natural)
+        yield ItemTimes(start, length, default_start)
         end = start + length
 
 
@@ -189,9 +189,9 @@ def length_of(item: TrackItem, media: Media) -> Fraction:
 
 
 def used_part(item: Clip | VideoLayer | Narration, info: MediaInfo) -> tuple[Fraction, Fraction]:
-    """The part of its source that an item uses, of sound and picture alike, seconds.
+    """Start and end of the part of its source that an item uses, for sound and picture, seconds.
 
-    What has a picture ends with it, and not with its sound. Ends past the source's by less than a frame are clamped.
+    A source with a picture ends where its picture ends. An end past that by less than a frame is clamped.
     """
     length = sound_length(info) if isinstance(item, Narration) else picture_length(info)
     end = item.out if item.out is not None else length
@@ -199,7 +199,7 @@ def used_part(item: Clip | VideoLayer | Narration, info: MediaInfo) -> tuple[Fra
 
 
 def source_range(item: TrackItem, media: Media) -> tuple[Fraction, Fraction]:
-    """The part of its source that an item of the base track shows, seconds."""
+    """Start and end of the part of its source that an item of the base track shows, seconds."""
     match item:
         case Clip():
             return used_part(item, media[item.source])
@@ -210,13 +210,13 @@ def source_range(item: TrackItem, media: Media) -> tuple[Fraction, Fraction]:
 
 
 def picture_length(info: MediaInfo) -> Fraction:
-    """How long the picture of a source lasts, seconds; 0 where it does not tell."""
+    """How long the picture of a source lasts, seconds; 0 if unknown."""
     video = info.main_video
     return exact((video and video.duration_seconds) or info.duration_seconds)
 
 
 def sound_length(info: MediaInfo) -> Fraction:
-    """How long the sound of a source lasts, seconds; 0 where it does not tell."""
+    """How long the sound of a source lasts, seconds; 0 if unknown."""
     audio = info.main_audio
     return exact((audio and audio.duration_seconds) or info.duration_seconds)
 
@@ -249,7 +249,7 @@ def canvas_fps(timeline: Timeline, media: Media) -> Fraction:
 
 
 def _usual(rate: Fraction) -> Fraction:
-    """A rate of sources as one of canvases: brought into their range, and the usual one where it is nearly that."""
+    """The canvas rate for a source's rate: within the allowed range, and a usual rate if it is close to one."""
     if rate < _SLOWEST * (1 - _NEARLY):
         rate = min(rate * math.ceil(_SLOWEST * (1 - _NEARLY) / rate), Fraction(_FASTEST))
     else:
@@ -266,7 +266,7 @@ def true_rate(fps: float) -> Fraction:
         return Fraction(whole)
     if whole and abs(fps - ntsc) < 0.01:
         return ntsc
-    return Fraction(fps).limit_denominator(1001) or Fraction(fps)  # a frame in many minutes is a rate, too
+    return Fraction(fps).limit_denominator(1001) or Fraction(fps)  # even one frame in many minutes is a rate
 
 
 def _asked_fps(canvas: Canvas) -> Fraction | None:
@@ -284,12 +284,12 @@ def even(value: float) -> int:
 
 
 def fitted(width: float, height: float, box: tuple[int, int], *, cover: bool) -> tuple[int, int]:
-    """The even size, pixels, at which a picture just fits into `box`, or just covers it."""
+    """The even size, pixels, at which a picture exactly fits into `box`, or covers it."""
     scales = box[0] / width, box[1] / height
     scale = max(scales) if cover else min(scales)
     return even(width * scale), even(height * scale)
 
 
 def cropped(size: tuple[float, float], crop: Crop | None) -> tuple[float, float]:
-    """Width and height of what is left of a picture."""
+    """Width and height of a picture after the crop."""
     return (size[0] * crop.width, size[1] * crop.height) if crop else size

@@ -1,8 +1,8 @@
-"""The timeline, format `create_video_v1`: what a person edited, as values.
+"""The timeline, format `create_video_v1`: an edit as values.
 
-A timeline has a canvas, one base track of items that follow each other, layers above it, narration and music. All
-times are seconds (see `times`), all places and sizes are shares of the canvas, so that the same timeline fits another
-canvas. `docs/timeline.md` tells the format to its users; `docs/timeline.schema.json` is made from this module.
+A timeline has a canvas, one base track of items that follow each other, layers above it, narration and music. All times
+are seconds (see `times`). All positions and sizes are shares of the canvas, so that the same timeline fits another
+canvas. `docs/timeline.md` describes the format for users; `docs/timeline.schema.json` is made from this module.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAX_ITEMS = 200
 MAX_TEXT = 2_000
 MAX_CAPTIONS = 1 << 20
 FILM = Fraction(2397, 100)
-"""The lowest frame rate, 24000/1001, however it is rounded."""
+"""The lowest frame rate: 24000/1001, rounded down."""
 
 PRESETS = {"1080p": (1920, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080), "4:5": (1080, 1350)}
 """Width and height, pixels, of the canvases that have a name."""
 
 Reference = Annotated[str, Field(min_length=1, max_length=1024)]
-"""Names an upload: its id once a timeline is stored; its file name or where it came from until then."""
+"""Refers to an upload: by its file name or origin in a document, by its id in a stored timeline."""
 Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?$", description="#RRGGBB or #RRGGBBAA")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=-60, le=24, description="Decibels.")]
@@ -65,7 +65,7 @@ Background = Annotated[ColourBackground | ImageBackground | BlurBackground, Fiel
 
 
 class Canvas(Value):
-    """The picture that comes out. What is left out is taken from the first clip, with a long edge of 1920 at most."""
+    """Size, rate and background of the export. By default they follow the first clip, long edge 1920 at most."""
 
     preset: Literal["1080p", "9:16", "1:1", "4:5"] | None = None
     width: int | None = Field(default=None, ge=64, le=4096, multiple_of=2)

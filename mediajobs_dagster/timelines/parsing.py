@@ -1,4 +1,4 @@
-"""Reads a timeline as far as it can be read: what is at fault is told and left out, so that the rest is looked at."""
+"""Parses a timeline as far as possible: parts with faults are reported and left out, and the rest is still checked."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Fault:
     """One fault of a timeline."""
 
     path: str
-    """Where it stands, as JSON path, such as `$.track[3].out`."""
+    """Where it is: a JSON path such as `$.track[3].out`."""
     message: str
-    """What is wrong there, and what would be right."""
+    """What is wrong, and what would be right."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -29,18 +29,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A document as far as it can be read."""
+    """The valid parts of a document, and its faults."""
 
     timeline: Timeline | None
-    """Of what is right in it; None where there is no base track to look at."""
+    """The timeline of the valid parts; None if there is no base track."""
     faults: tuple[Fault, ...]
     holes: frozenset[int]
-    """Items of the base track that could not be read; gaps of next to no length stand in for them."""
+    """Items of the base track that could not be parsed. Gaps of almost no length replace them."""
     kept: Mapping[str, Sequence[int]]
-    """For each of the other lists in the timeline, which items of the document's list are in it."""
+    """For each other list of the timeline, the indexes of its items in the document."""
 
     def original(self, path: str) -> str:
-        """The place in the document of a place in the timeline."""
+        """The path in the document for a path in `timeline`."""
         for name, numbers in self.kept.items():
             head = f"$.{name}["
             if path.startswith(head):
@@ -49,7 +49,7 @@ class Parsed:
         return path
 
     def has_fault(self, path: str) -> bool:
-        """Whether anything at or below a place could not be read."""
+        """Whether there is a fault at or below a path."""
         return any(_steps(fault.path)[: len(_steps(path))] == _steps(path) for fault in self.faults)
 
 
@@ -65,7 +65,7 @@ _WORDS = {
     "model_attributes_type": "has to be an object",
     "string_pattern_mismatch": "has to be a colour, #RRGGBB or #RRGGBBAA",
 }
-"""What pydantic says in words of its own, by its type of error."""
+"""Our words for errors of pydantic, by its error type."""
 
 
 def parse_timeline(document: JsonObject) -> Parsed:
@@ -95,7 +95,7 @@ def parse_timeline(document: JsonObject) -> Parsed:
         if name in pruned:
             pruned[name] = [pruned[name][number] for number in kept[name]]
     for name, part in bad:
-        if isinstance(part, str):  # of the canvas or the loudness, the one field
+        if isinstance(part, str):  # only the field, in the canvas or the loudness
             pruned[str(name)].pop(part, None)
     holes = frozenset(int(part) for name, part in bad if name == "track")
     try:
@@ -105,14 +105,12 @@ def parse_timeline(document: JsonObject) -> Parsed:
 
 
 def _read(document: JsonObject) -> Timeline:
-    # Python's names of fields (`in_`, `duck_db`) are nobody else's business.
+    # Documents use the JSON names of fields only, not Python's (`in_`, `duck_db`).
     return Timeline.model_validate(document, by_alias=True, by_name=False)
 
 
 def in_order(document: JsonObject, faults: Iterable[Fault]) -> list[Fault]:
-    """The faults in the order in which their places stand in the document; what is missing stands at the end of where
-    it should be.
-    """
+    """The faults in the order of the document. A missing field comes at the end of the object it belongs to."""
     return sorted(faults, key=lambda fault: _position(document, fault.path))
 
 
@@ -137,12 +135,12 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _zeros(document: JsonObject) -> Iterator[Fault]:
-    """Texts that no database takes."""
+    """Texts with zero characters, which databases refuse."""
     waiting: list[tuple[str, object]] = [("$", document)]
-    while waiting:  # and no recursion: documents may be nested more deeply than we may call
+    while waiting:  # not recursive: documents may be nested more deeply than Python's stack allows
         path, node = waiting.pop()
         if isinstance(node, str) and "\0" in node:
-            yield Fault(path, "holds a zero character, which is no text; remove it")
+            yield Fault(path, "contains a zero character; remove it")
         elif isinstance(node, list):
             waiting += [(f"{path}[{number}]", each) for number, each in enumerate(cast("list[object]", node))]
         elif isinstance(node, dict):
@@ -150,14 +148,14 @@ def _zeros(document: JsonObject) -> Iterator[Fault]:
 
 
 def _follows(document: JsonObject, found: ErrorDetails) -> bool:
-    """Whether a finding only follows from others: a track of which no item could be read is not empty."""
+    """Whether a finding only follows from others, such as a track that is empty because its items have faults."""
     return found["type"] == "too_short" and bool(_list(document, str(found["loc"][0])))
 
 
 def _said(found: ErrorDetails) -> str:
     if found["type"] == "union_tag_invalid":
         named, _, known = found["msg"].partition(" found using 'kind' does not match any of the expected tags: ")
-        return f"the kind {named.removeprefix('Input tag ')} is not known; there are {known}"
+        return f"the kind {named.removeprefix('Input tag ')} is unknown; there are {known}"
     message = _SHOULD.sub(r"has to \1 ", found["msg"].removeprefix("Value error, ")).replace(" after validation", "")
     return _WORDS.get(found["type"], message)
 
@@ -168,7 +166,7 @@ def _list(document: JsonObject, name: str) -> Sequence[Any]:
 
 
 def _json_path(document: JsonObject, location: tuple[int | str, ...], kind: str) -> str:
-    """The place that pydantic means; it also names the kind of an item, which is no step in the document."""
+    """The JSON path for a location of pydantic, which contains the kinds of items too; paths do not."""
     path, node = "$", cast(Any, document)
     tag: object = None
     for number, step in enumerate(location):

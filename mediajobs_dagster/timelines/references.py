@@ -1,4 +1,4 @@
-"""Which uploads a timeline refers to, and where."""
+"""The references of a timeline to uploads, with their paths."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def references_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
 
 
 def image_references_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
-    """Those that have to be images, with their JSON paths."""
+    """The references that have to be images, with their JSON paths."""
     yield from ((path, reference) for path, reference, wants_image in _places(timeline) if wants_image)
 
 
 def seen_references_of(timeline: Timeline) -> frozenset[str]:
-    """The videos whose picture is shown; of others only the sound is heard."""
+    """The references to videos whose picture is shown. Of other references only the sound is used."""
     items = (*timeline.track, *timeline.layers)
     return frozenset(item.source for item in items if isinstance(item, Clip | Still | VideoLayer))
 

@@ -1,4 +1,4 @@
-"""Finds the uploads that a timeline refers to: by id, by file name, or by where they came from."""
+"""Finds the uploads that a timeline refers to: by id, by file name, or by origin."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mediajobs_dagster.timelines.model import Timeline
 Part = TypeVar("Part")
 
 _LISTED = 5
-"""Uploads of one name that a fault lists."""
+"""How many uploads with the same name a fault lists."""
 
 
 @dataclass(frozen=True)
 class Unresolved:
-    """Why a reference stands for no upload."""
+    """Why there is no upload for a reference."""
 
     reference: str
     message: str
@@ -30,22 +30,22 @@ class Unresolved:
 
 
 Found = Mapping[str, Upload | Unresolved]
-"""What became of each reference."""
+"""The upload of each reference, or why there is none."""
 
 
 @dataclass(frozen=True)
 class References:
-    """Looks references up. What names both an id and a file is the id; what names a file and a place is the file."""
+    """Looks references up: first as an id, then as a file name, then as a path or address."""
 
     uploads: Uploads
     origin_of: Callable[[str], str]
-    """Names what lies at a path or an `s3://` address now, as `Upload.origin` does. Raises as the intake's search."""
+    """Returns the origin (see `Upload.origin`) of what is at a path or `s3://` address. Raises as intake's search."""
 
     def resolve(self, names: Iterable[str]) -> Found:
-        """The upload that each name stands for, or why there is none.
+        """The upload for each name, or why there is none.
 
-        A place (a path, a `file://` or an `s3://` address) stands for what lies there now: the upload that was made of
-        this very content. Raises StorageUnavailableError when an object cannot be asked for.
+        A path, a `file://` or an `s3://` address stands for the upload that was made from the content that is there
+        now. Raises StorageUnavailableError when the storage is out of reach.
         """
         wanted = list(dict.fromkeys(names))
         fit = [name for name in wanted if _is_storable(name)]
@@ -59,7 +59,7 @@ class References:
         }
 
     def _at(self, places: Mapping[str, str]) -> Found:
-        """What is known of `places`, by the names that they were given."""
+        """The uploads at `places`, by name."""
         found: dict[str, Upload | Unresolved] = {}
         origins: dict[str, str] = {}
         for name, place in places.items():
@@ -69,8 +69,8 @@ class References:
                 found[name] = Unresolved(
                     name, f"{error.message} If it was added, name it by its upload's id or file name."
                 )
-            except (OSError, RuntimeError) as error:  # no path at all: too long, or of a user that does not exist
-                found[name] = Unresolved(name, f"{name!r} is not a path that can be looked at: {error}.")
+            except (OSError, RuntimeError) as error:  # not a usable path: too long, or the home of an unknown user
+                found[name] = Unresolved(name, f"{name!r} is not a usable path: {error}.")
         known = self.uploads.known(list(origins.values()))
         for name, origin in origins.items():
             found[name] = known.get(origin) or Unresolved(
@@ -86,7 +86,7 @@ def with_references(timeline: Timeline, uploads: Mapping[str, Upload]) -> Timeli
 
 
 _FIELD = "source"
-"""All fields of a timeline that hold a reference, and no others, are called so; a test holds it."""
+"""The name of every field of a timeline that holds a reference, and of no other field; a test checks this."""
 
 
 def _replaced(part: Part, ids: Mapping[str, str]) -> Part:
@@ -96,13 +96,13 @@ def _replaced(part: Part, ids: Mapping[str, str]) -> Part:
         return part
     values = {name: getattr(part, name) for name in type(part).model_fields}
     changed = {name: ids[value] if name == _FIELD else _replaced(value, ids) for name, value in values.items()}
-    # What stays as it is stays the very same, so that what was left out is not set from now on.
+    # An unchanged value is returned as it is, so that fields that were left out stay unset.
     news = {name: value for name, value in changed.items() if value != values[name]}
     return part.model_copy(update=news) if news else part
 
 
 def _chosen(name: str, contents: list[Upload] | None) -> Upload | Unresolved | None:
-    """The one upload of that file name; `contents` has the newest of each different content, newest first."""
+    """The upload with that file name; `contents` has the newest upload of each content, newest first."""
     if not contents:
         return None
     if len(contents) == 1:
@@ -110,12 +110,12 @@ def _chosen(name: str, contents: list[Upload] | None) -> Upload | Unresolved | N
     listed = ", ".join(f"{each.id} (of {each.created_at:%Y-%m-%d %H:%M} UTC)" for each in contents)
     more = " and older ones" if len(contents) == _LISTED else ""
     return Unresolved(
-        name, f"{name!r} is the file name of uploads with different content: {listed}{more}. Name the one by its id."
+        name, f"{name!r} is the file name of uploads with different content: {listed}{more}. Give the id of one."
     )
 
 
 def _place(name: str) -> str | None:
-    """The path or `s3://` address that a reference names, if it can be one."""
+    """The path or `s3://` address that a reference names; None if it cannot be one."""
     if "://" not in name:
         return name if "/" in name else None
     try:
@@ -135,7 +135,7 @@ def _unknown(name: str) -> Unresolved:
 
 
 def _is_storable(name: str) -> bool:
-    """Whether a name can be in a database, or be a path, at all."""
+    """Whether a name can be stored in a database, or be a path."""
     try:
         return "\0" not in name and bool(name.encode())
     except UnicodeEncodeError:  # half of a surrogate pair

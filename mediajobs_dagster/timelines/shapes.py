@@ -1,11 +1,11 @@
-"""Boxes with round corners, and pictures made fainter."""
+"""Boxes with round corners, and pictures with less opacity."""
 
 from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
 _FINE = 4
-"""Corners are drawn so many times larger and then reduced, which smooths them."""
+"""Corners are drawn this many times larger and then scaled down, which smooths them."""
 
 
 def rounded(size: tuple[int, int], radius: int) -> Image.Image:
@@ -26,7 +26,7 @@ def rounded(size: tuple[int, int], radius: int) -> Image.Image:
 
 
 def faint(picture: Image.Image, opacity: float) -> Image.Image:
-    """The picture, so much less opaque."""
+    """The picture with its alpha multiplied by `opacity`."""
     if opacity < 1:
         picture.putalpha(picture.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
     return picture

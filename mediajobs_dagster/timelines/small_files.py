@@ -1,4 +1,4 @@
-"""Reads files with timelines within limits, before anything that trusts them sees their content."""
+"""Reads timeline files within limits of size and depth, before any parser sees their content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_BYTES = 4 << 20
 
 
 def read_small(path: Path) -> bytes:
-    """The content of a file with a timeline. Raises RequestError when it cannot be read, or is too long."""
+    """The content of a timeline file. Raises RequestError when it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             return _within_limit(file, path)
@@ -24,39 +24,39 @@ def read_small(path: Path) -> bytes:
 
 
 def read_packed(path: Path, name: str) -> bytes:
-    """The file `name` in a ZIP archive, of which only that is looked at. Raises as `read_small`."""
+    """The file `name` in a ZIP archive; nothing else is unpacked. Raises as `read_small`."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as file:
             return _within_limit(file, path)
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # of a broken archive, zipfile raises a dozen different things
+    except Exception as error:  # for a broken archive, zipfile raises many kinds of exceptions
         if isinstance(error, RequestError):
             raise
-        raise RequestError(f"{path} is broken, or no archive that holds {name}: {error}") from error
+        raise RequestError(f"{path} is broken, or is not an archive with {name} in it: {error}") from error
 
 
 def _within_limit(file: IO[bytes], path: Path) -> bytes:
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise RequestError(f"{path} has more than {MAX_BYTES >> 20} MiB; no timeline is that long.")
+        raise RequestError(f"{path} has more than {MAX_BYTES >> 20} MiB, the most for a timeline.")
     return content
 
 
 def decoded(
     content: bytes, path: Path, *, pairs: Callable[[list[tuple[str, object]]], JsonObject] | None = None
 ) -> object:
-    """The JSON that stood in a file; `pairs` makes its objects. Raises RequestError."""
+    """Parse the JSON of a file; `pairs` makes its objects. Raises RequestError."""
     try:
         return json.loads(content, object_pairs_hook=pairs)
     except ValueError as error:
-        raise RequestError(f"{path} is broken, or is not what its suffix says: it is no JSON: {error}.") from error
+        raise RequestError(f"{path} is broken, or is not what its suffix says: it is not JSON: {error}.") from error
     except RecursionError as error:
-        raise RequestError(f"{path} is broken: it is nested without end.") from error
+        raise RequestError(f"{path} is broken: it is nested too deeply.") from error
 
 
 def depth_of(value: object) -> int:
-    """How many levels of lists and objects lie in each other."""
+    """How many levels of lists and objects are nested."""
     depth, level = 0, [value]
     while level:
         depth += 1

@@ -1,4 +1,4 @@
-"""Sets the text of one layer in type: the slow part of a timeline with many words, done once for each text."""
+"""Typesets the text of a layer. This is slow, so it is done once for each text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mediajobs_dagster.timelines.text.fonts import Fonts
 from mediajobs_dagster.timelines.text.lettering import Block, Lettering, Size, draw_lower_third, draw_title
 
 CaptionBlocks = Mapping[tuple[str, ...], Block]
-"""The block of each combination of captions that is shown at the same time, by their texts."""
+"""The block of each set of captions that are shown at the same time, by their texts."""
 
 
 def set_text_of(layer: Layer, canvas: Size, fonts: Fonts) -> Lettering | CaptionBlocks | None:
-    """The text of a title or lower third as a picture, that of captions as blocks; None: the layer has no text.
+    """The text of a title or lower third as a picture, or captions as blocks; None if the layer has no text.
 
     Raises TextTooLongError, UnknownFontError, CaptionsError.
     """

@@ -23,13 +23,13 @@ from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.history import Claim, JobFilter
 from mediajobs_dagster.intake.batch import Prober
-from mediajobs_dagster.intake.exports import Exports, Requested
+from mediajobs_dagster.intake.export_requests import ExportRequests, Requested
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.video_export import picture
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
-from mediajobs_dagster.job_types.video_export.export import VideoExport, output_key
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
+from mediajobs_dagster.job_types.video_export.renderer import VideoExport, output_key
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Progress, Upload, UploadRole, new_id, new_trace_id
 from mediajobs_dagster.records import AttemptKey
@@ -66,7 +66,7 @@ def cuts(upload: Upload, *parts: tuple[float, float], **more: Any) -> JsonObject
 
 def ask(platform: Platform, document: JsonObject, **options: Any) -> Requested:
     """Ask for the export of a timeline."""
-    exports = Exports(platform.history, platform.storage)
+    exports = ExportRequests(platform.history, platform.storage)
     return exports.request(exports.prepare(document), **{"params": {"profile": "draft"}} | options)
 
 
@@ -304,7 +304,7 @@ def test_forecast_comes_from_earlier_exports(platform: Platform, clips: Clips) -
     """None at first; then time and size in proportion to the pixels, of exports with the same options only."""
     source = taken(platform, clips.landscape())
     assert source.media_info is not None
-    exports = Exports(platform.history, platform.storage)
+    exports = ExportRequests(platform.history, platform.storage)
     prepared = exports.prepare(cuts(source, (0, 1)))
     layout = lay_out(prepared.timeline, {source.id: source.media_info})
     draft = ExportParams(profile=Profile.DRAFT)

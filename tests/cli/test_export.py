@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.job_types.video_export.export import VideoExport
+from mediajobs_dagster.job_types.video_export.renderer import VideoExport
 from mediajobs_dagster.models import JobStatus
 from tests.cli.conftest import Call
 from tests.clips import Clips
@@ -54,7 +54,7 @@ def test_a_rate_is_for_edit_decision_lists(mediajobs: Call, timeline: Path) -> N
     """Other timelines say theirs; one that is given beside it would be dropped without a word."""
     answer = mediajobs("export", timeline, "--rate", "25")
     assert answer.code == 2
-    assert "--rate is for edit decision lists" in answer.err
+    assert "--rate is only for edit decision lists" in answer.err
 
 
 def test_an_image_is_added_without_jobs(mediajobs: Call, tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ def test_all_faults_at_once(mediajobs: Call, timeline: Path, platform: Platform)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{", "is no JSON"),
+        (b"{", "is not JSON"),
         (b"[]", "is a JSON object"),
-        (b"\xff\xfe", "is no JSON"),
-        (b'{"track": [], "track": []}', "'track' stands twice"),
+        (b"\xff\xfe", "is not JSON"),
+        (b'{"track": [], "track": []}', "'track' is twice"),
         (None, "cannot be read"),
     ],
 )
@@ -155,8 +155,8 @@ def test_a_file_that_is_no_timeline(mediajobs: Call, tmp_path: Path, content: by
         ("a.srt", "\u00e4\u00f6".encode("latin-1") * 50, "UTF-8"),
         ("a.txt", b"x", "neither .srt nor .vtt"),
         ("gone.srt", None, "cannot be read"),
-        ("half\ud800.srt", None, "no name that a file can have"),
-        ("zero\0.srt", None, "no name that a file can have"),
+        ("half\ud800.srt", None, "not a possible file name"),
+        ("zero\0.srt", None, "not a possible file name"),
     ],
 )
 def test_captions_that_cannot_be_read(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.intake.exports import Exports
+from mediajobs_dagster.intake.export_requests import ExportRequests
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
@@ -77,7 +77,7 @@ class Renders:
     def attempt(self, document: Mapping[str, Any], *sources: Footage | Path, **params: object) -> Manifest:
         """What became of one attempt at a timeline."""
         self.add(*(each.path if isinstance(each, Footage) else each for each in sources))
-        exports = Exports(self.platform.history, self.platform.storage)
+        exports = ExportRequests(self.platform.history, self.platform.storage)
         exports.request(exports.prepare({"version": "create_video_v1", **document}), params=params)
         (outcome,) = self.platform.work()
         attempt = self.platform.history.attempts.get(outcome.attempt_id)

@@ -15,8 +15,8 @@ from PIL import Image
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Check, Plan, Run
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
-from mediajobs_dagster.job_types.video_export.export import Renderer
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities
+from mediajobs_dagster.job_types.video_export.renderer import Renderer
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command, Guards
 from mediajobs_dagster.media.images import image_info

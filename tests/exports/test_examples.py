@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.intake.exports import Exports
+from mediajobs_dagster.intake.export_requests import ExportRequests
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JsonObject, Value
@@ -67,7 +67,7 @@ class Export:
     def __call__(self, name: str, *, smaller: int = 1) -> tuple[tuple[int, int], Pixels, float]:
         """Its width and height; and rendered so many times smaller, its frames and its length, seconds."""
         document = read_document(EXAMPLES / name)
-        exports = Exports(self._platform.history, self._platform.storage)
+        exports = ExportRequests(self._platform.history, self._platform.storage)
         prepared = exports.prepare(document.content, document.faults)
         known = {key: upload.media_info for key, upload in prepared.uploads.items() if upload.media_info}
         size = canvas_size(prepared.timeline, known)

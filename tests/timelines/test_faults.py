@@ -10,7 +10,7 @@ import pytest
 
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.intake.exports import Exports
+from mediajobs_dagster.intake.export_requests import ExportRequests
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream, new_id
 from mediajobs_dagster.timelines.documents import read_document
 from mediajobs_dagster.timelines.faults import faults_of
@@ -116,7 +116,10 @@ def test_nothing_wrong() -> None:
             whole(clip(), clip(start=2.5, **dissolve(1))),
             "$.track[1].start: is 2.5 s: this item overlaps the one before by 0.5 s",
         ),
-        (whole(clip(**dissolve(1))), "$.track[0].transition: there is nothing before the first item to come from"),
+        (
+            whole(clip(**dissolve(1))),
+            "$.track[0].transition: the first item has no item before it; leave out the transition",
+        ),
         (
             whole(clip(), clip(start=5, **fade(1))),
             "$.track[1].transition: there is a gap before this item; leave out its start",
@@ -141,8 +144,8 @@ def test_nothing_wrong() -> None:
             "$.track[0].source: has no picture",
         ),
         (whole(clip("image")), "$.track[0].source: is an image; use an item of kind image"),
-        (whole({"kind": "image", "source": "v", "duration": 1}), "$.track[0].source: is no image"),
-        (whole(layers=[{"kind": "logo", "source": "v"}]), "$.layers[0].source: is no image"),
+        (whole({"kind": "image", "source": "v", "duration": 1}), "$.track[0].source: is not an image"),
+        (whole(layers=[{"kind": "logo", "source": "v"}]), "$.layers[0].source: is not an image"),
         (
             whole(layers=[{"kind": "video", "source": "image"}]),
             "$.layers[0].source: is an image; use an item of kind image",
@@ -151,46 +154,45 @@ def test_nothing_wrong() -> None:
             whole(layers=[{"kind": "video", "source": "sound"}]),
             "$.layers[0].source: has no picture; use it as narration or music",
         ),
-        (whole(canvas={"background": {"kind": "image", "source": "v"}}), "$.canvas.background.source: is no image"),
+        (whole(canvas={"background": {"kind": "image", "source": "v"}}), "$.canvas.background.source: is not an image"),
         (whole(music=[{"source": "image"}]), "$.music[0].source: is an image and has no sound"),
         (whole(music=[{"source": "silent"}]), "$.music[0].source: has no sound"),
         (whole(narration=[{"source": "silent"}]), "$.narration[0].source: has no sound"),
         *(
             (
                 whole(item),
-                "$.track[0].source: has no picture that can be made out; its beginning may be missing",
+                "$.track[0].source: has a picture of unknown size; its beginning may be missing",
             )
             for item in (clip("blind"), {"kind": "still", "source": "blind", "duration": 1})
         ),
         (
             whole(layers=[{"kind": "video", "source": "blind"}]),
-            "$.layers[0].source: has no picture that can be made out; its beginning may be missing",
+            "$.layers[0].source: has a picture of unknown size; its beginning may be missing",
         ),
         # too large, too small, too short
         *(
             (
                 whole(layers=[{"kind": kind, "source": "thin", "scale": 0.5}]),
-                "$.layers[0].scale: makes it 960x1920000 pixels, and 4320 are the most it may be high; "
+                "$.layers[0].scale: makes it 960x1920000 pixels; its height may be 4320 at most; "
                 "use a scale of 0.001 at most",
             )
             for kind in ("image", "logo")
         ),
         (
             whole(layers=[{"kind": "video", "source": "v", "crop": {"width": 0.01}}]),
-            "$.layers[0].scale: makes it 576x32400 pixels, and 4320 are the most it may be high; "
-            "use a scale of 0.04 at most",
+            "$.layers[0].scale: makes it 576x32400 pixels; its height may be 4320 at most; use a scale of 0.04 at most",
         ),
         (
             whole(clip(crop={"width": 0.0001})),
-            "$.track[0].crop: leaves 0.192x1080 pixels of the picture; 4 each way are the least. Make it larger",
+            "$.track[0].crop: leaves 0.192x1080 pixels of the picture; width and height must be at least 4. Make it larger",
         ),
         (
             whole({"kind": "image", "source": "image", "duration": 1, "crop": {"height": 0.001}}),
-            "$.track[0].crop: leaves 1920x1.08 pixels of the picture; 4 each way are the least. Make it larger",
+            "$.track[0].crop: leaves 1920x1.08 pixels of the picture; width and height must be at least 4. Make it larger",
         ),
         (
             whole(layers=[{"kind": "video", "source": "v", "crop": {"width": 0.0001}, "scale": 0.001}]),
-            "$.layers[0].crop: leaves 0.192x1080 pixels of the picture; 4 each way are the least. Make it larger",
+            "$.layers[0].crop: leaves 0.192x1080 pixels of the picture; width and height must be at least 4. Make it larger",
         ),
         (whole(layers=[title() | {"duration": 0.01}]), "$.layers[0]: lasts 0.01 s, less than a frame"),
         (whole(layers=[{"kind": "video", "source": "v", "in": 9.99}]), "$.layers[0]: lasts 0.01 s, less than a frame"),
@@ -356,8 +358,8 @@ class Desk:
     platform: Platform
 
     @property
-    def exports(self) -> Exports:
-        return Exports(self.platform.history, self.platform.storage)
+    def exports(self) -> ExportRequests:
+        return ExportRequests(self.platform.history, self.platform.storage)
 
     def add(self, name: str, info: MediaInfo | None, *, stored: bool = True) -> Upload:
         """An upload that was probed (or not yet) and is stored (or was deleted since)."""
@@ -457,7 +459,7 @@ def test_files_with_captions_are_listed_with_the_rest(desk: Desk, tmp_path: Path
         "$.track[0].source",
         *(f"$.layers[{number}].file" for number in (1, 2, 3, 4, 5)),
     ]
-    said = ("not in UTF-8 (line 3", "No such file", "neither .srt nor .vtt", "no name that a file can have", " MiB")
+    said = ("not in UTF-8 (line 3", "No such file", "neither .srt nor .vtt", "not a possible file name", " MiB")
     assert all(words in fault["message"] for words, fault in zip(said, refusal.value.faults[1:], strict=True))
 
 

@@ -19,7 +19,7 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
 )
 from mediajobs_dagster.timelines.parsing import parse_timeline
-from mediajobs_dagster.timelines.times import SAMPLE_RATE, exact, samples_at, snap, told
+from mediajobs_dagster.timelines.times import SAMPLE_RATE, exact, samples_at, snap, time_to_json
 
 NTSC = Fraction(30_000, 1001)
 
@@ -72,7 +72,7 @@ def test_what_is_no_time_is_refused(written: object) -> None:
 
 def test_times_are_told_as_they_were_written() -> None:
     """Whole numbers, decimals where they are exact, rationals otherwise."""
-    assert [told(exact(each)) for each in (3, 0.1, "2.50", "1001/30000")] == [3, 0.1, 2.5, "1001/30000"]
+    assert [time_to_json(exact(each)) for each in (3, 0.1, "2.50", "1001/30000")] == [3, 0.1, 2.5, "1001/30000"]
 
 
 def test_told_times_come_back() -> None:
@@ -80,7 +80,7 @@ def test_told_times_come_back() -> None:
     random = Random(1)
     for _ in range(2000):
         value = Fraction(random.randrange(10**12), random.choice([1, 7, 1000, 1001, 48_000, 10**9, 999_999_937]))
-        assert exact(json.loads(json.dumps(told(value)))) == value
+        assert exact(json.loads(json.dumps(time_to_json(value)))) == value
 
 
 def test_the_nearest_frame_halves_upwards() -> None:
@@ -198,7 +198,7 @@ def test_unknown_fields_are_refused(document: dict[str, Any], path: str) -> None
         (in_track(speed=4.1), "$.track[0].speed: has to be less than or equal to 4"),
         (in_track(gainDb=25), "$.track[0].gainDb: has to be less than or equal to 24"),
         (in_track(hold=-1), "$.track[0].hold: has to be greater than or equal to 0"),
-        (in_track(transition={"kind": "wipe"}), "$.track[0].transition: the kind 'wipe' is not known"),
+        (in_track(transition={"kind": "wipe"}), "$.track[0].transition: the kind 'wipe' is unknown"),
         (in_track(transition={"kind": "fade", "duration": 0}), "$.track[0].transition.duration: has to be greater"),
         (in_track(crop={"width": 0}), "$.track[0].crop.width: has to be greater than 0"),
         (whole(title="a" * 201), "$.title: has to have at most 200 characters"),

@@ -180,7 +180,7 @@ def test_gaps_and_what_is_disabled_keep_their_time(tmp_path: Path) -> None:
     assert (first.duration, third.duration) == (2, 3)
     assert noted(imported, "“b”", "disabled")
     assert noted(imported, "“Hidden”", "disabled")
-    assert noted(imported, "“e”", "lasts no time")
+    assert noted(imported, "“e”", "has no length")
     assert imported.timeline.layers == ()
     assert length_of(imported.timeline) == 7
 
@@ -505,7 +505,7 @@ def test_our_metadata_names_media_that_has_no_address(tmp_path: Path) -> None:
         ("edit.edl", "001 x", "broken"),
         ("edit.edl", "\0\xff", "broken"),
         ("edit.edl", "TITLE: nothing\n", "no video track"),
-        ("edit.otioz", "no archive", "broken"),
+        ("edit.otioz", "not an archive", "broken"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str, said: str) -> None:
@@ -545,12 +545,12 @@ def test_what_is_nested_without_end_is_refused(tmp_path: Path, name: str, kind: 
     ended = subprocess.run([sys.executable, "-c", code, path], check=False, capture_output=True, text=True)
     assert ended.returncode == 1, ended.returncode
     assert f"RequestError: {path}" in ended.stderr
-    assert "is broken: it is nested without end" in ended.stderr
+    assert "is broken: it is nested too deeply" in ended.stderr
 
 
 def test_what_is_nested_deeper_than_any_edit_is_refused(tmp_path: Path) -> None:
     """Although Python's own reader still takes it."""
-    with pytest.raises(RequestError, match="nested without end"):
+    with pytest.raises(RequestError, match="nested too deeply"):
         read_document(bundled(tmp_path, "edit.otio", nest("lists", 250)))
 
 
@@ -860,7 +860,7 @@ def test_damaged_metadata_is_as_if_it_were_not_there(written: Path) -> None:
 
 def test_a_length_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     timeline = Timeline.model_validate({"version": "create_video_v1", "track": [{"kind": "clip", "source": "raw"}]})
-    with pytest.raises(RequestError, match="How long raw is"):
+    with pytest.raises(RequestError, match="The length of raw is unknown"):
         write_otio(timeline, UPLOADS, tmp_path / "raw.otio")
     assert list(tmp_path.iterdir()) == []
 

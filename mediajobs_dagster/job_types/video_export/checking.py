@@ -1,8 +1,8 @@
-"""Looks at a finished export: is there picture and sound wherever the timeline has some, and is it as loud as wanted?
+"""Checks a finished export: is there picture and sound wherever the timeline has some, and is the loudness right?
 
-Key frames alone are decoded, which takes a hundredth of the time of decoding all, and the whole sound. A source may be
-black itself; so what looks black is held against the source at that very moment before it is a fault, and only where no
-layer lies above it. The sound is held against the mix that was measured before the render, ten times a second.
+It decodes the whole sound, but only key frames, which takes a hundredth of the time of decoding all frames. A source
+may be black itself. So a black frame is compared with the source at that time before it is a fault, and only where no
+layer covers it. The sound is compared with the mix that was measured before the render, ten times a second.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _BLACK = 20.0
 _NOT_BLACK = 2 * _BLACK
 _LOUDNESS_OFF_LU = 1.5
 _CODEC_LU = 1.5
-"""As much more may be missing: the codec drops the highest tones, of which noise has many."""
+"""How much softer the codec may make it, LU: it drops the highest frequencies, of which noise has many."""
 _MOMENT_OFF_LU = 6.0
-"""How far 0.4 s of it may be off: what a codec does to a moment averages out over the whole."""
+"""How much 0.4 s of sound may differ, LU. The codec changes single moments more than the whole."""
 _MOMENTS = 4
-"""So many in a row, a tenth of a second each, are no accident."""
+"""How many moments in a row, a tenth of a second each, have to differ for a fault."""
 _AUDIBLE_LUFS = -50.0
 _MOST_SAMPLES = 40
 _PICTURE_FILE, _SOUND_FILE = "check_picture.txt", "check_sound.txt"
@@ -51,29 +51,29 @@ _PICTURE_FILE, _SOUND_FILE = "check_picture.txt", "check_sound.txt"
 
 @dataclass(frozen=True)
 class Edit:
-    """What an export is held against."""
+    """The edit that an export is compared with."""
 
     timeline: Timeline
     layout: Layout
     sources: Mapping[str, Source]
     covered: tuple[Covered, ...]
-    """What layers may hide of the base track."""
+    """The areas of the base track that layers may hide."""
     drawings: Drawings
 
 
 def checks_of(edit: Edit, filename: str, loudness_file: str | None, *, decodes: bool = True) -> tuple[Check, ...]:
-    """The checks of an export; only of its sound where this ffmpeg encodes a picture that it cannot decode.
+    """The checks of an export; only of its sound if this ffmpeg cannot decode the picture (`decodes` is False).
 
-    `loudness_file` is what the mix was measured into before the render; None: nothing sounds in it.
+    `loudness_file` has the loudness of the mix, measured before the render; None: the timeline has no sound.
     """
     checked = _Export(edit, loudness_file)
     hearing = f"{MEASURING_LOUDNESS},{printed_to(_SOUND_FILE)}"
     inputs, outputs = [Input(filename, ("-vn",))], [Output("nowhere", ("-map", "0:a", "-af", hearing, "-f", "null"))]
     if decodes:
-        # In one command: decoding key frames keeps one core busy, and meanwhile another one hears the sound.
+        # In the same command, so that one core decodes key frames while another decodes the sound.
         shown = ("-map", "1:v", "-vf", _luma(_PICTURE_FILE), "-fps_mode", "passthrough", "-f", "null")
-        # The other frames are not decoded, but read: without them (`-discard`) ffmpeg takes the last key frame for an
-        # earlier one. No edges are smoothed that become 64 pixels wide anyway.
+        # The other frames are read but not decoded: if they are discarded (`-discard`), ffmpeg takes the last key frame
+        # for an earlier one. The loop filter is skipped, because the picture is scaled to 64 pixels anyway.
         looking = ("-skip_frame", "nokey", "-skip_loop_filter", "all")
         inputs.append(Input(filename, ("-an", *looking)))
         outputs.append(Output("nowhere", shown))
@@ -86,7 +86,7 @@ class _Export:
     loudness_file: str | None
 
     def judge(self, folder: Path) -> Iterator[str | Check]:
-        """What is wrong with the picture and with the sound."""
+        """The faults of picture and sound, and further checks."""
         yield from self.judge_picture(folder)
         if self.loudness_file:
             yield from self.judge_sound(folder / _SOUND_FILE, folder / self.loudness_file)
@@ -94,7 +94,7 @@ class _Export:
     # --- the picture -------------------------------------------------------------------------------------------------
 
     def judge_picture(self, folder: Path) -> Iterator[Check]:
-        """A look at the source of what is black."""
+        """For each black frame, a check of its source."""
         looked_at = 0
         for at, luma in _values(folder / _PICTURE_FILE, "lavfi.signalstats.YAVG"):
             frame = round(at * float(self.edit.layout.fps))
@@ -104,7 +104,7 @@ class _Export:
                 yield from self._source_check(segment, frame, looked_at)
 
     def _segment_at(self, frame: int) -> Segment | None:
-        """The segment that is shown there, and nothing else: neither a dissolve nor a fade."""
+        """The segment that a frame shows; None within a dissolve or a fade."""
         segments = self.edit.layout.segments
         for segment, following in zip(segments, [*segments[1:], None], strict=True):
             first = segment.first + segment.dissolve + (segment.fade_in.frames if segment.fade_in else 0)
@@ -115,9 +115,9 @@ class _Export:
         return None
 
     def _source_check(self, segment: Segment, frame: int, number: int) -> Iterator[Check]:
-        """Puts the source's picture on a black canvas, as it lies on ours, and blackens what layers may hide of it.
+        """Place the source's picture on a black canvas as the render does, and blacken what layers may hide.
 
-        If that is not black, then the export is not right: it shows at least as much.
+        If the result is not black, the export is wrong, because it must show at least as much.
         """
         item, edit = segment.item, self.edit
         if not isinstance(item, Clip | Still | Picture):
@@ -129,7 +129,7 @@ class _Export:
             placing = ("format=gbrap,premultiply=inplace=1", *self._placed(edit.drawings.size_of(drawing)))
         else:
             video = video_of(edit.sources[item.source])
-            if video.is_hdr:  # its luma is another scale
+            if video.is_hdr:  # its luma has another scale
                 return
             opened, count = self._moment(segment, item, frame)
             showing = ("-map", f"0:{video.index}", "-frames:v", str(count))
@@ -144,9 +144,10 @@ class _Export:
         yield Check(command, partial(_black_only_here, file, item.source, at))
 
     def _moment(self, segment: Segment, item: Clip | Still, frame: int) -> tuple[Input, int]:
-        """The source, opened shortly before what is shown in a frame, and how many frames of it are looked at.
+        """The source, opened shortly before what a frame shows, and how many of its frames are checked.
 
-        Some before and after: it may flicker, and it is no matter of this check which of its frames is shown.
+        Some frames before and after are included: the source may flicker, and this check does not care which of its
+        frames is shown.
         """
         source, fps = self.edit.sources[item.source], self.edit.layout.fps
         if isinstance(item, Clip):
@@ -159,7 +160,7 @@ class _Export:
         return Input(source.name, ("-an", "-ss", decimal(max(Fraction(0), moment - early)))), count
 
     def _placed(self, size: tuple[int, int]) -> tuple[str, ...]:
-        """Filters that put a picture in the middle of a black canvas, or cut it to that."""
+        """Filters that place a picture in the middle of a black canvas, or cut it to the canvas."""
         canvas = self.edit.layout.width, self.edit.layout.height
         x, y = middle(canvas, size)
         scaled = (f"scale={size[0]}:{size[1]}:flags=fast_bilinear:out_range=tv", "format=yuv420p", "setsar=1")
@@ -170,7 +171,7 @@ class _Export:
         return (*scaled, f"pad={canvas[0]}:{canvas[1]}:{x}:{y}:black")
 
     def _blackened(self, frame: int) -> Iterator[str]:
-        """Filters that hide what a layer may hide in a frame."""
+        """Filters that blacken what layers may hide in a frame."""
         for each in self.edit.covered:
             left, right = max(0, each.left), min(each.right, self.edit.layout.width)
             top, bottom = max(0, each.top), min(each.bottom, self.edit.layout.height)
@@ -180,17 +181,17 @@ class _Export:
     # --- the sound ---------------------------------------------------------------------------------------------------
 
     def judge_sound(self, heard: Path, measured: Path) -> Iterator[str]:
-        """Whether it is as loud as wanted: the whole, and at each moment."""
+        """The faults of loudness, of the whole and of each moment."""
         loudness, _ = read_loudness(heard)
         before = Measured(*read_loudness(measured))
         if before.loudness < SILENT_LUFS:
             return
         if loudness < SILENT_LUFS:
-            yield "it is silent, and the timeline is not"
+            yield "it is silent, but the timeline has sound"
             return
         wanted = self.edit.timeline.loudness
         gain = before.gain_to(wanted.target) if wanted else 0.0
-        # One gain for all; a limiter takes no more off any moment than off the highest peak.
+        # One gain for all; the limiter lowers no moment by more than it lowers the highest peak.
         limited = max(0.0, before.true_peak + gain - (wanted.true_peak if wanted else UNASKED_PEAK_DB))
         most, least = before.loudness + gain, before.loudness + gain - limited
         if not least - _LOUDNESS_OFF_LU - _CODEC_LU <= loudness <= most + _LOUDNESS_OFF_LU:
@@ -200,7 +201,7 @@ class _Export:
 
 
 def _moments(heard: Path, measured: Path, gain: float, limited: float) -> Iterator[str]:
-    """The first place where it is too soft, or too loud, for longer than by accident."""
+    """The first place where it is too soft or too loud for at least `_MOMENTS` moments."""
     key = "lavfi.r128.M"
     after = {round(at * 10): loudness for at, loudness in _values(heard, key)}
     off = 0
@@ -227,7 +228,7 @@ def _luma(file: str) -> str:
 
 
 def _values(file: Path, key: str) -> Iterator[tuple[float, float]]:
-    """Time, seconds, and value of what ffmpeg's `metadata` filter printed."""
+    """Time in seconds and value of each entry that ffmpeg's `metadata` filter printed."""
     at = 0.0
     for line in file.read_text().splitlines() if file.exists() else ():
         if found := re.search(r"pts_time:(\S+)", line):

@@ -1,7 +1,7 @@
 """The pictures that we draw ourselves: titles, captions, images of users, masks and borders.
 
-They become PAM files in scratch, which ffmpeg reads as inputs. Images of users are opened by Pillow alone, within the
-attempt's folder, once they are fetched; whatever they hold, ffmpeg meets nothing but the pixels we wrote.
+They become PAM files in scratch, which ffmpeg reads as inputs. Only Pillow opens images of users, after they are
+fetched into the attempt's folder; ffmpeg sees nothing but the pixels we wrote.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from mediajobs_dagster.timelines.model import Crop
 from mediajobs_dagster.timelines.shapes import rounded
 
 _WEIGHT = 0.02
-"""Of drawing, in the time of a render."""
+"""Time of drawing, relative to the render."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What goes around a picture: rounded corners, a border, opacity."""
+    """Rounded corners, border and opacity of a picture."""
 
     radius: float = 0.0
-    """Share of the shorter edge."""
+    """Of the corners, share of the shorter edge."""
     line: int = 0
-    """Width of a line inside the edge, pixels."""
+    """Width of the border, which lies inside the edge, pixels."""
     color: str = "#FFFFFF"
-    """Of the line."""
+    """Of the border."""
     opacity: float = 1.0
 
 
 class Drawings:
-    """Collects what is to be drawn, each once."""
+    """Collects what has to be drawn; the same drawing is made once."""
 
     def __init__(self, sources: Mapping[str, Source], max_pixels: int) -> None:
         self._sources, self._max_pixels = sources, max_pixels
@@ -53,8 +53,8 @@ class Drawings:
 
     @property
     def step(self) -> Call:
-        """The step that writes the files which the commands need."""
-        files = dict(self._files)  # as they are now
+        """The step that writes the files for the commands."""
+        files = dict(self._files)  # a copy: more may be added later
 
         def write(bench: Bench) -> None:
             for number, (name, content) in enumerate(files.items()):
@@ -65,7 +65,7 @@ class Drawings:
 
     @property
     def bytes(self) -> int:
-        """What all drawings take on disk."""
+        """Size of all drawings on disk."""
         return sum(4 * width * height for width, height in self._sizes.values())
 
     def size_of(self, drawing: Drawing) -> tuple[int, int]:
@@ -73,20 +73,20 @@ class Drawings:
         return self._sizes[drawing.source]
 
     def text(self, name: str, text: PaintedText) -> Drawing:
-        """A text that was painted already."""
+        """A text that is painted already."""
         return self._drawing(f"{name}.pam", text.size, lambda _: text.content())
 
     def slide(self, name: str, size: tuple[int, int], picture: Callable[[], Image.Image]) -> Drawing:
-        """A picture that is drawn when its file is written: of slides there are hundreds."""
+        """A picture that is drawn when its file is written, because there may be hundreds of slides."""
         return self._drawing(f"{name}.pam", size, lambda _: pam(picture()))
 
     def file(self, name: str, content: Callable[[Path], bytes]) -> str:
-        """Any other file; its name."""
+        """Any other file; returns its name."""
         self._files[name] = content
         return name
 
     def image(self, reference: str, layout: Layout, fit: Literal["contain", "cover"], crop: Crop | None) -> Drawing:
-        """An image of a user, scaled so that it fits on the canvas, or covers it."""
+        """An image of a user, scaled to fit on the canvas, or to cover it."""
         canvas = layout.width, layout.height
         width, height = self._size(reference)
         shown = (width * crop.width, height * crop.height) if crop else (width, height)
@@ -94,12 +94,12 @@ class Drawings:
         return self._image(reference, size, crop, Frame())
 
     def framed_image(self, reference: str, width: int, frame: Frame) -> Drawing:
-        """An image of a user, so many pixels wide, with what goes around it."""
+        """An image of a user, `width` pixels wide, with its frame."""
         source_width, source_height = self._size(reference)
         return self._image(reference, (width, even(width * source_height / source_width)), None, frame)
 
     def mask(self, size: tuple[int, int], frame: Frame) -> Drawing:
-        """How opaque each point of a picture is, in the alpha of the drawing."""
+        """A drawing whose alpha is the opacity of each pixel of a picture."""
 
         def draw() -> Image.Image:
             drawn = Image.new("RGBA", size)
@@ -109,7 +109,7 @@ class Drawings:
         return self._once(("mask", size, frame), "mask", size, draw)
 
     def border(self, size: tuple[int, int], frame: Frame) -> Drawing:
-        """The line around a picture of that size."""
+        """The border of a picture of that size."""
         return self._once(("border", size, frame), "border", size, lambda: line_around(size, frame))
 
     def _size(self, reference: str) -> tuple[float, float]:
@@ -136,13 +136,13 @@ class Drawings:
 
 
 def mask_of(size: tuple[int, int], frame: Frame) -> Image.Image:
-    """A mask of that size: white within the rounded corners, as grey as the opacity."""
+    """A mask (mode L) of that size: the opacity within the rounded corners, 0 outside."""
     white = rounded(size, round(frame.radius * min(size)))
     return white if frame.opacity == 1 else white.point([round(value * frame.opacity) for value in range(256)])
 
 
 def line_around(size: tuple[int, int], frame: Frame) -> Image.Image:
-    """The line inside the edge of a picture of that size, on nothing."""
+    """The border of a picture of that size, on a transparent ground."""
     drawn = Image.new("RGBA", size, frame.color)
     radius = round(frame.radius * min(size))
     inner = Image.new("L", size)
@@ -162,7 +162,7 @@ def _drawn_image(
         image = image.crop(
             (round(left), round(top), round(left + crop.width * image.width), round(top + crop.height * image.height))
         )
-    # Covers `size`, cut in the middle; where the sizes agree, that is plain scaling.
+    # Covers `size`, cut in the middle; if the shapes agree, this is plain scaling.
     image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     image.alpha_composite(line_around(size, frame))
     image.putalpha(ImageChops.multiply(image.getchannel("A"), mask_of(size, frame)))

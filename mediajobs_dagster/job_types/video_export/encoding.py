@@ -13,17 +13,17 @@ from mediajobs_dagster.media.command import VAAPI_DEVICE
 
 
 class Profile(StrEnum):
-    """What matters most."""
+    """The trade-off between speed and quality."""
 
     DRAFT = "draft"
-    """To look at it soon."""
+    """Fast, for a first look."""
     STANDARD = "standard"
     HIGH = "high"
-    """The best picture; it takes several times as long."""
+    """The best picture; takes several times as long."""
 
 
 class Codec(StrEnum):
-    """What the picture is encoded in."""
+    """The codec of the picture."""
 
     H264 = "h264"
     HEVC = "hevc"
@@ -32,7 +32,7 @@ class Codec(StrEnum):
 
 
 class Hardware(StrEnum):
-    """Graphics hardware that encodes."""
+    """Graphics hardware that can encode."""
 
     NVENC = "nvenc"
     QUICK_SYNC = "qsv"
@@ -53,18 +53,18 @@ class ExportParams(Params):
 
 @dataclass(frozen=True)
 class Encoding:
-    """The options of an output, and what a probe of it has to say."""
+    """The options of an output, and what a probe has to find in it."""
 
     options: tuple[str, ...]
     codec: str
     """The codec's name by ffprobe."""
     encoder: str
     upload: str = ""
-    """The filter that brings the picture to the hardware; empty: none is needed."""
+    """The filter that uploads the picture to the hardware; empty if none is needed."""
 
 
 _KEYFRAME_S = 2
-"""A key frame at least this often: players seek by them, and the check of the result looks at each."""
+"""Most seconds between key frames: players seek by them, and the check of the result decodes each."""
 
 _SOFTWARE: dict[Codec, tuple[str, dict[Profile, tuple[str, ...]]]] = {
     Codec.H264: (
@@ -102,20 +102,20 @@ _SOFTWARE: dict[Codec, tuple[str, dict[Profile, tuple[str, ...]]]] = {
 }
 
 _LEVEL = {Profile.DRAFT: 30, Profile.STANDARD: 22, Profile.HIGH: 18}
-"""Constant quality of hardware encoders: quantiser steps, about as x264's CRF."""
+"""Constant quality of hardware encoders, in quantiser steps, similar to x264's CRF."""
 
-# In MP4, Apple's players look for these names.
+# In MP4, Apple's players need these tags.
 _TAGS = {Codec.HEVC: ("-tag:v", "hvc1")}
 _SILENT = {"libx265": ("-x265-params", "log-level=error")}
 
 
 def hardware_encoder(params: ExportParams) -> str | None:
-    """The name of the encoder on the hardware that is asked for, such as h264_nvenc."""
+    """The encoder for the requested hardware, such as h264_nvenc; None if none was requested."""
     return f"{params.codec}_{params.hardware}" if params.hardware else None
 
 
 def encoding_of(params: ExportParams, fps: Fraction, *, hardware_works: bool) -> Encoding:
-    """How to encode; on the hardware only if it was asked for and `hardware_works`."""
+    """How to encode; on hardware only if it was requested and `hardware_works`."""
     on_hardware = hardware_encoder(params) if hardware_works else None
     if on_hardware:
         assert params.hardware
@@ -131,7 +131,7 @@ def encoding_of(params: ExportParams, fps: Fraction, *, hardware_works: bool) ->
         *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"),
         *_TAGS.get(params.codec, ()),
         *("-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2"),
-        *("-map_metadata", "-1", "-map_chapters", "-1"),  # nothing of the sources' owners travels in an export
+        *("-map_metadata", "-1", "-map_chapters", "-1"),  # an export must not carry private metadata of its sources
         *("-movflags", "+faststart"),
         *("-f", "mp4"),
     )

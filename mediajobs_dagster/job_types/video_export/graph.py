@@ -1,7 +1,7 @@
-"""A filter graph under construction: inputs are opened, chains are added, and every pad has a telling name.
+"""Builds a filter graph: opens inputs, adds chains, and names every pad.
 
-A chain is `[pads it takes]filter,filter[pads it gives]`. What is given has to be taken, exactly once: `text` refuses a
-graph with loose ends, so a builder that forgets a pad fails in its tests, not in ffmpeg.
+A chain is `[input pads]filter,filter[output pads]`. Every output pad has to be used exactly once: `text` refuses a
+graph with loose pads, so a builder that forgets one fails in its tests, not in ffmpeg.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Graph:
         self._names: set[str] = set()
 
     def open(self, part: Part) -> int:
-        """Open an input; its number."""
+        """Open an input; returns its number."""
         self.inputs.append(part)
         return len(self.inputs) - 1
 
     def add(self, pad: str, filters: Iterable[str], *taken: str) -> str:
-        """Add a chain that gives one pad; its name. Pads of inputs are named as ffmpeg does, such as `0:1`."""
+        """Add a chain with one output pad; returns its name. Pads of inputs have ffmpeg's names, such as `0:1`."""
         (given,) = self.fan_out((pad,), filters, *taken)
         return given
 
     def fan_out(self, pads: Iterable[str], filters: Iterable[str], *taken: str) -> tuple[str, ...]:
-        """Add a chain that gives several pads; their names."""
+        """Add a chain with several output pads; returns their names."""
         given = tuple(pads)
         for pad in taken:
             if ":" not in pad:
@@ -47,7 +47,7 @@ class Graph:
         return given
 
     def text(self, *outputs: str) -> str:
-        """The graph as ffmpeg takes it; `outputs` are the pads that leave it."""
+        """The graph in ffmpeg's syntax; `outputs` are the pads that leave it. Raises ValueError for loose pads."""
         if self._loose != set(outputs):
             raise ValueError(f"Pads of the graph are loose: {', '.join(sorted(self._loose ^ set(outputs)))}.")
         return ";".join(self._chains)

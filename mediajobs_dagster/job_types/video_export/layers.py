@@ -1,4 +1,4 @@
-"""What lies above the base track, each layer an overlay, in the order of the timeline."""
+"""The layers above the base track: each is an overlay, in the order of the timeline."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from mediajobs_dagster.timelines.model import (
     Visualiser,
 )
 
-_MARGIN = 0.05  # of the canvas: within it televisions, and players with a bar, may cover something
+_MARGIN = 0.05  # share of the canvas that televisions and the bars of players may cover
 _STEPS_PER_S = 25
-"""What ffmpeg counts the times of a slideshow in: it takes drawings for 25 frames a second."""
+"""ffmpeg's time steps in a slideshow: it reads drawings at 25 frames a second."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The video layers' inputs: pads by the number of the layer."""
+    """The inputs of the video layers: pads by layer number."""
 
     picture: Mapping[int, str]
     sound: Mapping[int, str]
@@ -56,7 +56,7 @@ class Opened:
 def open_layers(
     graph: Graph, timeline: Timeline, sources: Mapping[str, Source], *, picture: bool = True, sound: bool = True
 ) -> Opened:
-    """Open each video layer's source once, for its picture and its sound, or what of it is needed."""
+    """Open the source of each video layer once, for its picture, its sound, or both."""
     pictures: dict[int, str] = {}
     sounds: dict[int, str] = {}
     for number, layer in enumerate(timeline.layers):
@@ -77,7 +77,7 @@ def open_layers(
 
 @dataclass(frozen=True)
 class Placed:
-    """A layer's picture, ready to be laid over: its pad, where, and when."""
+    """A layer's picture, ready for the overlay: its pad, position and size in pixels, and its frames."""
 
     pad: str
     left: int
@@ -90,7 +90,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Covered:
-    """A part of the canvas that a layer may hide, pixels (`right` and `bottom` outside), and in which frames."""
+    """A part of the canvas that a layer may hide, pixels (`right` and `bottom` excluded), and in which frames."""
 
     left: int
     top: int
@@ -114,7 +114,7 @@ class Layers:
     scaling: Scaling
 
     def build(self, base: str) -> tuple[str, tuple[Covered, ...]]:
-        """The pad of everything together, and what the layers may hide of the base track."""
+        """The pad of base track and layers together, and the areas that the layers may hide."""
         covered: list[Covered] = []
         for number, layer in enumerate(self.timeline.layers):
             if placed := self._placed(number, layer):
@@ -154,7 +154,7 @@ class Layers:
         return self.graph.add(f"over{number}", [f"overlay=x={x}:y={y}:eof_action=pass:format=yuv420"], base, fading)
 
     def _covered(self, layer: Layer, placed: Placed) -> Covered:
-        """Where it lies, and the way that a slide takes."""
+        """The area of the layer, including the path of a slide."""
         slides = {motion.side for motion in (layer.enter, layer.exit) if motion and motion.kind == "slide"}
         return Covered(
             left=0 if "left" in slides else placed.left,
@@ -173,9 +173,9 @@ class Layers:
             yield f"fade=t=out:s={max(0, frames - count)}:n={count}:alpha=1"
 
     def _moving(self, layer: Layer, placed: Placed) -> tuple[str, str]:
-        """Left and top as expressions of the time: a slide comes from, or leaves to, outside the canvas."""
+        """Left and top as expressions of time: a slide enters from, or leaves to, outside the canvas."""
         x, y = str(placed.left), str(placed.top)
-        frame = f"t*{rate(self.layout.fps)}"  # overlay's own n counts what it has read, which is ahead of what it shows
+        frame = f"t*{rate(self.layout.fps)}"  # not `n`: overlay counts frames it has read, not shown
         for motion, gone in (
             (layer.enter, f"max(0,1-({frame}-{placed.first})/{{count}})"),
             (layer.exit, f"max(0,1-({placed.first + placed.frames}-{frame})/{{count}})"),
@@ -259,7 +259,7 @@ class Layers:
         return self._middle_at(position, *self.drawings.size_of(drawing))
 
     def _middle_at(self, position: Position, width: int, height: int) -> tuple[int, int]:
-        # Even, for the colours of 4:2:0 have half the resolution.
+        # Even, because colour in 4:2:0 has half the resolution.
         left, top = position.x * self.layout.width - width / 2, position.y * self.layout.height - height / 2
         return round(left / 2) * 2, round(top / 2) * 2
 
@@ -288,13 +288,13 @@ class Layers:
                 drawn = partial(band.picture, slide)
                 names[slide.texts] = self.drawings.slide(name, (band.width, band.height), drawn).source
             lines += [f"file {names[slide.texts]}", f"duration {decimal(Fraction(end - start, _STEPS_PER_S))}"]
-        # The last slide once more: nothing but the next one keeps a slide on show for its time.
+        # The last slide is repeated: ffmpeg shows a slide for its duration only if another one follows.
         listing = "\n".join([*lines, f"file {names[shown[-1][0].texts]}", ""]).encode()
         stream = self.graph.open(Slideshow(self.drawings.file(f"captions{number}.ffconcat", lambda _: listing)))
-        # A step of the slideshow is a frame of ours.
+        # One time step of the slideshow is one frame of the canvas.
         fps = self.layout.fps
         moved = ("settb=AVTB", f"setpts=PTS*{decimal(_STEPS_PER_S / fps)}", f"settb=1/({rate(fps)})")
-        # A fade counts frames, and a slide is but one.
+        # `fade` counts frames, and a slide is a single frame.
         fades = any(motion and motion.kind == "fade" for motion in (layer.enter, layer.exit))
         even_rate = (f"fps={rate(fps)}:start_time=0",) if fades else ()
         pad = self.graph.add(f"captions{number}", [*TRANSPARENT_709, *moved, *even_rate], f"{stream}:0")
@@ -302,7 +302,7 @@ class Layers:
         return Placed(pad, band.left, band.top, band.width, band.height, first, last - first)
 
     def _slides(self, layer: Captions) -> Iterator[tuple[Slide, int, int]]:
-        """From the first caption on that is seen for a frame, each slide with its frames: the first, and one beyond."""
+        """The slides from the first visible caption on, each with its first frame and the frame after its last."""
         cues = read_captions(layer.text, layer.format)
         at = self.layout.frame_at(layer.start)
         has_begun = False
@@ -324,10 +324,10 @@ class Layers:
         width, height = even(layer.scale * self.layout.width), even(layer.height * self.layout.height)
         color = hexadecimal(layer.color[:7])
         drawn = f"s={width}x{height}:rate={rate(self.layout.fps)}:colors={color}"
-        # draw=full: by default a column is as opaque as it has samples, and a wide one is hardly to be seen.
+        # draw=full: by default, the opacity of a column depends on its samples, and wide columns are hardly visible.
         waves = f"showwaves=mode=cline:draw=full:scale=sqrt:{drawn}"
         kind = waves if layer.style == "waveform" else f"showfreqs=mode=bar:{drawn}"
-        # One channel, for the colour is that of the first; and showwaves is a frame late at the beginning.
+        # One channel, because only the first has the colour. And showwaves is a frame late at the beginning.
         heard = (*part_of(source, lead(source, begin), end - begin), "aformat=channel_layouts=mono")
         filters = [*heard, kind, "setpts=PTS-STARTPTS", *on_canvas_rate(self.layout.fps, frames), *TRANSPARENT_709]
         if layer.opacity < 1:
@@ -338,5 +338,5 @@ class Layers:
 
 
 def _quoted(expression: str) -> str:
-    # Commas part filters, unless they are quoted.
+    # Unquoted commas separate filters.
     return f"'{expression}'" if "," in expression else expression

@@ -1,7 +1,7 @@
-"""Loudness after EBU R 128: measured over the whole mix first, then put right by one gain, so that nothing pumps.
+"""Loudness by EBU R 128: measured over the whole mix first, then corrected by one gain, so that nothing pumps.
 
-The measuring command writes what ffmpeg's `ebur128` and `silencedetect` say, frame by frame, into files in scratch;
-this module reads them.
+The measuring command writes the values of ffmpeg's `ebur128` and `silencedetect` into files in scratch, frame by frame.
+This module reads them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 
 SILENT_LUFS = -69.0
-"""`ebur128` says -70 of what never passes its absolute gate."""
+"""Below this, a mix is silent: `ebur128` reports -70 LUFS for what never passes its absolute gate."""
 _MOST_GAIN_DB = 30.0
-"""More would only lift the noise of a recording that is nearly silent."""
+"""More would only amplify the noise of a nearly silent recording."""
 
 UNASKED_PEAK_DB = -1.0
-"""Where the limiter stands when nothing is said of loudness: it only keeps the sum of the tracks from clipping."""
+"""Ceiling of the limiter without a loudness target, dB: it only keeps the sum of the tracks from clipping."""
 
 MEASURING_LOUDNESS = "ebur128=metadata=1:framelog=quiet"
 MEASURING = "ebur128=peak=true:metadata=1:framelog=quiet"
@@ -30,26 +30,26 @@ class Measured:
     """What was measured of the mix before the render."""
 
     loudness: float = -math.inf
-    """Integrated loudness, LUFS; minus infinity: nothing is heard."""
+    """Integrated loudness, LUFS; minus infinity: silence."""
     true_peak: float = -math.inf
     """Highest true peak, dBTP."""
     speech_starts: tuple[Fraction, ...] = ()
-    """When somebody begins to speak, after silence, seconds."""
+    """When speech begins after silence, seconds."""
 
     def gain_to(self, target: float) -> float:
-        """Decibels that bring the mix to `target` LUFS; silence stays as it is."""
+        """The gain that brings the mix to `target` LUFS, dB; 0 for silence."""
         if self.loudness < SILENT_LUFS:
             return 0.0
         return min(target - self.loudness, _MOST_GAIN_DB)
 
 
 def printed_to(file: str) -> str:
-    """The filter that writes what is said of each frame to `file` in scratch."""
+    """The filter that writes the metadata of each frame to `file` in scratch."""
     return f"ametadata=mode=print:file={file}"
 
 
 def read_loudness(file: Path) -> tuple[float, float]:
-    """Integrated loudness (LUFS) and true peak (dBTP) that `MEASURING` came to; no peak: minus infinity."""
+    """Integrated loudness (LUFS) and true peak (dBTP) that `MEASURING` wrote; without a peak, minus infinity."""
     text = file.read_text() if file.exists() else ""
     integrated = re.findall(r"lavfi\.r128\.I=(\S+)", text)
     peaks = re.findall(r"lavfi\.r128\.true_peaks_ch\d+=(\S+)", text)
@@ -57,7 +57,10 @@ def read_loudness(file: Path) -> tuple[float, float]:
 
 
 def read_speech_starts(file: Path) -> tuple[Fraction, ...]:
-    """The moments at which `LISTENING` heard a silence end; 0 where it began without one. None before it listened."""
+    """The times at which `LISTENING` found a silence to end, seconds; 0 if the sound begins without silence.
+
+    Empty if there is no file yet.
+    """
     if not file.exists():
         return ()
     text = file.read_text()

@@ -1,9 +1,9 @@
-"""How much memory a render will take, estimated from what it opens.
+"""How much memory a render takes, estimated from its inputs.
 
 ffmpeg opens every input at the start, decodes the beginning of each to learn what it is, and keeps a queue of pictures
-for each until the end, whenever on the timeline it is shown. So memory grows with the inputs and their pixels, and
-hardly with the length. A part that is read on to (see `reading`) costs nothing of its own; layers cannot read on: an
-overlay wants its first picture at the start, and all before that would pile up.
+for each until the end, whenever it is shown. So memory grows with the inputs and their pixels, and hardly with the
+length. Parts that share an input (see `reading`) cost it once. Layers cannot share one: an overlay needs its first
+picture at the start, and everything before that would pile up.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from mediajobs_dagster.timelines.text.fonts import Fonts
 
 _MIB = 1 << 20
 MAX_BYTES = 4 << 30
-"""An export may take no more."""
+"""The most that an export may take."""
 
 # Measured with ffmpeg 8.1 and x264, one to fifty inputs of 360p to 2160p on canvases of 360p and 1080p.
 _PROGRAM_BYTES = 20 * _MIB
 _CANVAS_PICTURES = 64
-"""What encoder, overlays and queues hold of the canvas."""
+"""Pictures of the canvas's size that encoder, overlays and queues hold."""
 _PICTURES_AHEAD = 8
-"""What is decoded of an input before it is shown."""
+"""Pictures of an input that are decoded before they are shown."""
 _INPUT_BYTES = 5 * _MIB // 2
-"""Of an input, beside its pictures: demuxer, decoders, filters."""
+"""What an input takes besides its pictures: demuxer, decoders, filters."""
 _TEXT_SHARE = 0.25
-"""Of the canvas, that a text covers."""
+"""Share of the canvas that a text covers."""
 
 
 def estimated_bytes(timeline: Timeline, layout: Layout, media: Media) -> int:
-    """The peak memory of the render of a timeline in which `faults` found nothing else, on the safe side."""
+    """The peak memory of a render; a safe upper estimate. The timeline must have no other faults."""
     canvas = layout.width * layout.height
     videos = sum(_INPUT_BYTES + _PICTURES_AHEAD * _bytes_of(each) for each in _videos(timeline, layout, media))
     drawings = round(4 * sum(_drawings(timeline, layout, media)))
@@ -58,9 +58,9 @@ def estimated_bytes(timeline: Timeline, layout: Layout, media: Media) -> int:
 def render_faults(
     parsed: Parsed, media: Media, fonts: Fonts, on_text: OnText = lambda _timeline, _number, _text: None
 ) -> list[Fault]:
-    """What is wrong with a timeline, and, where nothing else is, that its render would take too much memory.
+    """The faults of a timeline. If there are none, also whether its render would take too much memory.
 
-    The arguments and the result are those of `faults_of`.
+    Arguments and result are those of `faults_of`.
     """
     found = faults_of(parsed, media, fonts, on_text)
     timeline = parsed.timeline
@@ -72,28 +72,28 @@ def render_faults(
 
 
 def _memory_faults(timeline: Timeline, media: Media) -> Iterator[Fault]:
-    """That a render would take too much. Nothing else may be wrong with the timeline."""
+    """A fault if the render would take too much memory. The timeline must have no other faults."""
     layout = lay_out(timeline, media)
     wanted = estimated_bytes(timeline, layout, media)
     if wanted > MAX_BYTES:
         count = sum(1 for _ in _videos(timeline, layout, media))
         yield Fault(
             "$",
-            f"would take about {wanted / (1 << 30):.1f} GiB of memory, for it opens {count} videos at once; "
+            f"would take about {wanted / (1 << 30):.1f} GiB of memory, because it opens {count} videos at once; "
             f"{MAX_BYTES >> 30} GiB are the most. Use fewer video layers or smaller copies of the sources, or export "
             "parts of it and join those",
         )
 
 
 def _videos(timeline: Timeline, layout: Layout, media: Media) -> Iterator[VideoStream]:
-    """The pictures that are decoded, once for each time that a source is opened."""
+    """The video streams that are decoded, one for each input."""
     sources = [source_of(parts[0][1]) for parts in readable(layout.segments)]
     sources += [layer.source for layer in timeline.layers if isinstance(layer, VideoLayer)]
     yield from (video for source in sources if (video := media[source].main_video))
 
 
 def _bytes_of(video: VideoStream) -> int:
-    # 4:2:0 has one and a half samples a pixel; those of more than 8 bits take two bytes each.
+    # 4:2:0 has 1.5 samples per pixel; a sample of more than 8 bits takes two bytes.
     is_deep = re.search(r"1[0-6](le|be)?$", video.pixel_format or "") is not None
     return video.width * video.height * 3 // (1 if is_deep else 2)
 

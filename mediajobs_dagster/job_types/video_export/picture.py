@@ -1,6 +1,6 @@
 """The base track's picture: a chain for each segment, and the joints between them.
 
-Every segment comes out as exactly its frames, in one form: the canvas's size and rate, square pixels, 4:2:0 in BT.709.
+Every segment becomes exactly its frames, in one form: the canvas's size and rate, square pixels, 4:2:0 in BT.709.
 Frame k of a clip shows what its source shows half a frame after `in + k * speed / fps`: the middle of the frame's time,
 so that a source of the same rate is shown frame by frame, and rounding cannot tip over to a neighbour.
 """
@@ -17,7 +17,7 @@ from mediajobs_dagster.errors import HdrUnsupportedError
 from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
-from mediajobs_dagster.job_types.video_export.reading import Readers
+from mediajobs_dagster.job_types.video_export.reading import SegmentInputs
 from mediajobs_dagster.models import VideoStream
 from mediajobs_dagster.timelines.layout import Fade, Layout, Segment, cropped, fitted
 from mediajobs_dagster.timelines.model import (
@@ -34,22 +34,22 @@ from mediajobs_dagster.timelines.model import (
 
 _HD = 720
 _SPARE = 4
-"""Pixels of a source that are scaled along with what covers the canvas, so that no rounding leaves too little."""
-_BLUR_SHARE = 8  # blurred at an eighth of the size: nobody can tell, and it costs a sixty-fourth
+"""Extra pixels of a source that are scaled too, so that after rounding the picture still covers the canvas."""
+_BLUR_SHARE = 8  # blurring at an eighth of the size looks the same and costs a sixty-fourth
 
 BT709 = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
-"""Says of a picture what it is: BT.709, limited range."""
+"""Tags a picture as BT.709, limited range."""
 TRANSPARENT_709 = ("scale=out_color_matrix=bt709:out_range=tv", "format=yuva420p")
-"""Brings the RGB of what is drawn to the form that overlays need."""
+"""Converts the RGB of a drawing to the form that overlays need."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How pictures are brought to another size and into BT.709."""
+    """How pictures are scaled and converted to BT.709."""
 
     flags: Literal["fast_bilinear", "bicubic", "lanczos"]
     tone_mapping: ToneMapping | None
-    """How this ffmpeg brings HDR down to what every screen shows; None: it cannot."""
+    """How this ffmpeg tone-maps HDR; None: it cannot."""
     allow_untonemapped: bool
 
 
@@ -60,7 +60,7 @@ class PictureTrack:
     graph: Graph
     layout: Layout
     timeline: Timeline
-    readers: Readers
+    segment_inputs: SegmentInputs
     drawings: Drawings
     scaling: Scaling
 
@@ -80,7 +80,7 @@ class PictureTrack:
     def _concatenated(self, number: int, pads: Sequence[str]) -> str:
         if len(pads) == 1:
             return pads[0]
-        # concat counts microseconds; from here on a frame is one tick again, as xfade and overlay need it to be exact.
+        # concat counts in microseconds. From here on one tick is a frame again, so that xfade and overlay are exact.
         ticks = f"settb=1/({rate(self.layout.fps)})"
         return self.graph.add(f"track{number}", [f"concat=n={len(pads)}:v=1:a=0", ticks], *pads)
 
@@ -96,17 +96,17 @@ class PictureTrack:
     def _segment(self, number: int, segment: Segment) -> str:
         match segment.item:
             case Clip() as clip:
-                source = self.readers.source(clip.source)
+                source = self.segment_inputs.source(clip.source)
                 moving = (
-                    *self.readers.picture_times(number, clip.speed),
+                    *self.segment_inputs.picture_times(number, clip.speed),
                     *self._on_canvas_rate(segment.frames - segment.held),
                 )
-                pad, video = self.readers.picture(number), video_of(source)
+                pad, video = self.segment_inputs.picture(number), video_of(source)
                 filled = self._filled(f"base{number}", pad, moving, video, clip.fit, clip.crop)
             case Still() as still:
-                source = self.readers.source(still.source)
-                pad, video = self.readers.picture(number), video_of(source)
-                timing = (*self.readers.picture_times(number, 1), *self._on_canvas_rate(1))
+                source = self.segment_inputs.source(still.source)
+                pad, video = self.segment_inputs.picture(number), video_of(source)
+                timing = (*self.segment_inputs.picture_times(number, 1), *self._on_canvas_rate(1))
                 filled = self._filled(f"base{number}", pad, timing, video, still.fit, still.crop)
             case Picture() as picture:
                 filled = self._image(number, picture)
@@ -118,7 +118,7 @@ class PictureTrack:
         return on_canvas_rate(self.layout.fps, frames)
 
     def _stretched(self, segment: Segment) -> tuple[str, ...]:
-        # The last picture stands still where there is too little: to be held, or a source shorter than it says.
+        # The last picture is repeated where frames are missing: for `hold`, or if a source is shorter than it declares.
         return ("tpad=stop=-1:stop_mode=clone", f"trim=end_frame={segment.frames}")
 
     def _fades(self, segment: Segment) -> Iterator[str]:
@@ -132,7 +132,7 @@ class PictureTrack:
     def _image(self, number: int, item: Picture) -> str:
         name = self.drawings.image(item.source, self.layout, item.fit, item.crop)
         x, y = middle((self.layout.width, self.layout.height), self.drawings.size_of(name))
-        # Where it is transparent, and where it does not reach, the background is seen.
+        # The background shows where the image is transparent, and where it does not reach.
         filters = (*self._on_canvas_rate(1), *TRANSPARENT_709)
         drawn = self.graph.add(f"image{number}", filters, f"{self.graph.open(name)}:0")
         behind = self._background(f"base{number}_behind")
@@ -153,7 +153,7 @@ class PictureTrack:
         fit: Literal["contain", "cover"],
         crop: Crop | None,
     ) -> str:
-        """A picture on the canvas: cropped, scaled, in BT.709, and the background where it does not reach."""
+        """A picture on the canvas: cropped, scaled, in BT.709, with the background where it does not reach."""
         canvas = self.layout.width, self.layout.height
         used = covering(video, crop, canvas) if fit == "cover" else crop
         shown = cropped(video.display_size, used)
@@ -209,17 +209,17 @@ class PictureTrack:
         color = background.color if isinstance(background, ColourBackground) else "#000000"
         size = f"{self.layout.width}x{self.layout.height}"
         drawn = f"color=c={hexadecimal(color[:7])}:s={size}:r={rate(self.layout.fps)}"
-        # Through RGB, for the colour source knows the matrix of BT.601 only.
+        # Through RGB, because the filter `color` uses the matrix of BT.601.
         return self.graph.add(pad, [drawn, "trim=end_frame=1", "format=gbrp", *_drawing_to_709()])
 
 
 def on_canvas_rate(fps: Fraction, frames: int) -> tuple[str, ...]:
-    """Filters that make exactly so many frames of a moving picture, from its time 0 on."""
+    """Filters that make exactly `frames` frames of a moving picture, from its time 0 on."""
     ticks = f"fps={rate(fps)}"
     return (
-        # Where the source ends, its last picture stays: some begin to be shown within, or after, their last frame.
+        # After the end of the source its last picture stays: the in point may lie within or after the last frame.
         *(ticks, "tpad=stop=-1:stop_mode=clone"),
-        # start_time=0: what was decoded on the way to the in point is dropped, but for the frame on show there.
+        # start_time=0 drops what was decoded before the in point, except the frame that is shown at it.
         *(f"{ticks}:start_time=0", f"trim=end_frame={frames}"),
     )
 
@@ -241,7 +241,7 @@ def scaled(video: VideoStream, size: tuple[int, int], scaling: Scaling) -> tuple
     if video.is_hdr and not (scaling.tone_mapping is None and scaling.allow_untonemapped):
         return (*_tone_mapped(video, to_709, scaling.tone_mapping), *end)
     if video.matrix is None:
-        # Who says nothing means, by an old custom, BT.709 from 720 lines on and BT.601 below.
+        # By convention, an untagged source is BT.709 from 720 lines on, and BT.601 below.
         to_709 += f":in_color_matrix={'bt709' if min(video.width, video.height) >= _HD else 'bt601'}"
     return (to_709, *end)
 
@@ -249,7 +249,7 @@ def scaled(video: VideoStream, size: tuple[int, int], scaling: Scaling) -> tuple
 def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tuple[str, ...]:
     match how:
         case ToneMapping.SWSCALE:
-            # Perceptual: highlights are rolled off, not clipped.
+            # Perceptual: compresses highlights instead of clipping them.
             return (f"{to_709}:out_primaries=bt709:out_transfer=bt709:intent=perceptual",)
         case ToneMapping.ZSCALE:
             linear = ("zscale=transfer=linear:npl=100", "format=gbrpf32le", "zscale=primaries=bt709")
@@ -258,15 +258,15 @@ def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tu
         case None:
             raise HdrUnsupportedError(
                 f"A source is HDR ({video.transfer}), and this ffmpeg cannot tone-map it. Use ffmpeg 8 or newer, or "
-                "one with zscale, or allow its colours to come out washed out (--allow-untonemapped)."
+                "one with zscale, or accept washed-out colours (--allow-untonemapped)."
             )
 
 
 def covering(video: VideoStream, crop: Crop | None, canvas: tuple[int, int]) -> Crop | None:
-    """What is left of a picture, after `crop`, where it covers the canvas.
+    """The part of a picture, after `crop`, that covers the canvas.
 
-    Cut out before anything is scaled, and some pixels too much: what is scaled is never much larger than the canvas,
-    whatever the shape of the picture, and the cut that shapes it to a pixel follows.
+    It is cut out before scaling, with some spare pixels, so that the scaled picture is never much larger than the
+    canvas, whatever its shape. The exact cut follows after scaling.
     """
     width, height = cropped(video.display_size, crop)
     wanted = canvas[0] / canvas[1]
@@ -284,16 +284,17 @@ def covering(video: VideoStream, crop: Crop | None, canvas: tuple[int, int]) -> 
 
 
 def _kept(pixels: float, share: float) -> float:
-    """The share that stays of so many pixels, of which `share` is wanted: what goes, goes evenly at either side.
+    """The share of a picture's width or height, in pixels, to keep when `share` of it is needed.
 
-    An even number each, for crop moves odd ones where planes of colour are halved.
+    The same number of pixels is cut from both sides. It is even, because `crop` would move odd offsets where colour
+    planes are halved.
     """
     gone = 4 * math.floor((pixels * (1 - share) - _SPARE) / 4)
     return 1 - gone / pixels if gone > 0 else 1
 
 
 def crop_filter(crop: Crop | None) -> tuple[str, ...]:
-    """The filter that cuts it out, of a picture that ffmpeg has turned upright."""
+    """The filter that crops a picture, which ffmpeg has already turned upright."""
     if crop is None:
         return ()
     parts = (
@@ -304,7 +305,7 @@ def crop_filter(crop: Crop | None) -> tuple[str, ...]:
 
 
 def middle(canvas: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Left and top, even, of what lies in the middle."""
+    """Left and top, even, of something in the middle of the canvas."""
     return (canvas[0] - size[0]) // 4 * 2, (canvas[1] - size[1]) // 4 * 2
 
 
@@ -317,6 +318,6 @@ def _fade(kind: str, fade: Fade, start: int) -> str:
 
 
 def shifted(first: int, fps: Fraction) -> str:
-    """The filter that has a stream, counted from 0, begin with frame `first`."""
-    # Rounded, for setpts cuts off, and a microsecond less than a frame would be the frame before.
+    """The filter that makes a stream that starts at 0 begin at frame `first`."""
+    # Rounded, because setpts truncates, and a microsecond less would be the frame before.
     return f"setpts=round(PTS+{decimal(first / fps)}/TB)"

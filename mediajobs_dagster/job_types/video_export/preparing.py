@@ -1,4 +1,4 @@
-"""What has to be known before a render can be planned: faults, texts in type, what the machine can do."""
+"""What has to be known before a render is planned: faults, typeset texts, what the machine can do."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mediajobs_dagster.timelines.text.fonts import Fonts
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the machine of a render can do, as far as its plan depends on it."""
+    """What the machine can do, as far as the plan depends on it."""
 
     tone_mapping: ToneMapping | None = None
-    """How HDR can be tone-mapped; None: not at all, or there is none."""
+    """How HDR can be tone-mapped; None: not at all, or the timeline has no HDR."""
     encoders: frozenset[str] = frozenset()
-    """Encoders of graphics hardware that work."""
+    """Hardware encoders that work."""
     undecodable: frozenset[str] = frozenset()
-    """Codecs of the result that can be encoded and not decoded."""
+    """Codecs of the result that can be encoded but not decoded."""
     max_pixels: int = 8192 * 8192
     """The largest picture that may be decoded."""
 
@@ -34,7 +34,7 @@ class Capabilities:
     def of(
         cls, machine: Machine, timeline: Timeline, sources: Mapping[str, Source], params: ExportParams
     ) -> Capabilities:
-        """Ask the machine what this timeline and these parameters make of interest, and nothing else."""
+        """Ask the machine only what this timeline and these parameters depend on."""
         encoder, codec = hardware_encoder(params), params.codec.value
         return cls(
             tone_mapping=machine.tone_mapping() if hdr_references(timeline, sources) else None,
@@ -45,7 +45,7 @@ class Capabilities:
 
 
 def hdr_references(timeline: Timeline, sources: Mapping[str, Source]) -> tuple[str, ...]:
-    """The references to HDR sources that are seen."""
+    """The references to HDR sources whose picture is shown."""
     seen = seen_references_of(timeline)
     videos = {reference: source.info.main_video for reference, source in sources.items() if reference in seen}
     return tuple(reference for reference, video in videos.items() if video and video.is_hdr)
@@ -53,7 +53,7 @@ def hdr_references(timeline: Timeline, sources: Mapping[str, Source]) -> tuple[s
 
 @dataclass(frozen=True)
 class PreparedExport:
-    """What the plan of an export is made of, beside its sources and parameters."""
+    """What the plan of an export needs besides its sources and parameters."""
 
     timeline: Timeline
     texts: Texts
@@ -63,10 +63,10 @@ class PreparedExport:
 def prepare_export(
     document: JsonObject, sources: Mapping[str, Source], params: ExportParams, fonts: Fonts, machine: Machine
 ) -> PreparedExport:
-    """Check the timeline, set its texts, and ask the machine. Raises TimelineError with every fault.
+    """Check the timeline, typeset its texts, and ask the machine. Raises TimelineError with every fault.
 
-    The timeline was checked when it was asked for, but a source may have been replaced since, and this machine
-    may have other fonts than the one it was asked for at.
+    The timeline was checked when the export was requested. But a source may have been replaced since, and this machine
+    may have other fonts than the one that took the request.
     """
     parsed = parse_timeline(document)
     media = {reference: source.info for reference, source in sources.items()}

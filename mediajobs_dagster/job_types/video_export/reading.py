@@ -1,15 +1,15 @@
-"""How the sources of the base track are opened: once a use, or once for neighbouring parts of the same recording.
+"""How the sources of the base track are opened: once per use, or once for neighbouring parts of the same recording.
 
-Every part is sought, so a second out of an hour costs a second. ffmpeg is told not to drop what it decodes on the way
-from the key frame to the in point (`-noaccurate_seek`): those frames have negative times, and the frame on show at the
-in point may be one of them. The filters after it drop the rest.
+Every part is sought, so a second out of an hour costs a second. `-noaccurate_seek` keeps ffmpeg from dropping what it
+decodes between the key frame and the in point. These frames have negative times, and one of them may be the frame that
+is shown at the in point. Later filters drop the others.
 
-A talk from which pauses were cut is one recording read forwards. Opened once for each of its parts, it would be decoded
-again from a key frame each time; parts in a row are therefore split off one reader. A dissolve needs two parts at the
-same time, and one reader would have to hold the frames in between; there it gets a reader of its own.
+A talk from which pauses were cut is one recording read forwards. If each part had its own input, each would be decoded
+again from a key frame. So consecutive parts share an input, and a filter splits it. A dissolve needs two parts at the
+same time, and a shared input would have to hold the frames in between; so it gets an input of its own.
 
-In a transport or program stream there is no index: ffmpeg finds a time in it, but not the key frame before. Those are
-opened some seconds early.
+A transport or program stream has no index: ffmpeg finds a time in it, but not the key frame before it. So such streams
+are opened some seconds early.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from mediajobs_dagster.timelines.model import Clip, Still
 
 _UNINDEXED = ("mpegts", "mpeg")
 _LEAD_S = Fraction(12)
-"""Longer than the key frames of nearly all such streams are apart."""
+"""How early such streams are opened, seconds: more than the distance of key frames in nearly all of them."""
 _RUN_IN_S = Fraction(1, 10)
-"""Of the sound of a clip at another speed."""
+"""How much sound is read before a clip that is played at another speed, seconds."""
 _WORTH_READING_ON_S = 2
-"""A part that begins so soon after the end of the one before is read on to rather than sought."""
+"""If a part begins within this time after the end of the one before, seconds, reading on is cheaper than seeking."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class _Branch:
     picture: str | None
     sound: str | None
     offset: Fraction
-    """Where the part begins, counted from where its reader does, seconds."""
+    """Where the part begins, counted from the start of its input, seconds."""
 
 
-class Readers:
-    """The inputs of the base track's segments, by the number of the segment."""
+class SegmentInputs:
+    """The inputs of the base track's segments, by segment number."""
 
     def __init__(
         self,
@@ -71,16 +71,16 @@ class Readers:
         return pad
 
     def sound(self, number: int) -> str | None:
-        """The pad with a segment's sound; None where it has none to be heard."""
+        """The pad with a segment's sound; None if it is silent."""
         branch = self._branches.get(number)
         return branch and branch.sound
 
     def picture_times(self, number: int, speed: float) -> tuple[str, ...]:
-        """Filters that have a segment's picture begin at 0 and run at its speed."""
+        """Filters that make a segment's picture begin at 0 and play at its speed."""
         return begun(self._branches[number].offset, speed)
 
     def sound_offset(self, number: int) -> Fraction:
-        """Where a segment's sound begins, counted from the first sample that is read, seconds."""
+        """Where a segment's sound begins, counted from the first sample of its input, seconds."""
         return self._branches[number].offset
 
     def _open(self, group: int, parts: Sequence[tuple[int, Segment]]) -> None:
@@ -114,23 +114,23 @@ class Readers:
 
 
 def lead(source: Source, start: Fraction) -> Fraction:
-    """How much earlier a source is opened that is wanted from `start` on, seconds."""
+    """How much before `start` a source is opened, seconds."""
     return min(start, _LEAD_S) if source.info.container in _UNINDEXED else Fraction(0)
 
 
 def run_in(clip: Clip) -> Fraction:
-    """How much of a clip's sound is wanted from before its beginning, seconds: what changes the speed needs some."""
+    """How much sound is read before a clip begins, seconds: the filter that changes the speed needs some."""
     return _RUN_IN_S if clip.speed != 1 else Fraction(0)
 
 
 def seek(source: Source, start: Fraction) -> tuple[str, ...]:
-    """Options of an input that is wanted from `start`, seconds, on: what is read begins `lead` before."""
+    """The options of an input that is needed from `start` on, seconds; reading begins `lead` before."""
     opened = start - lead(source, start)
     return ("-noaccurate_seek", "-ss", decimal(opened)) if opened else ()
 
 
 def begun(offset: Fraction, speed: float = 1) -> tuple[str, ...]:
-    """Filters that have a picture begin at `offset`, seconds of what is read, and run at a speed."""
+    """Filters that make a picture begin at `offset` of its input, seconds, and play at a speed."""
     moved = f"(PTS-{decimal(offset)}/TB)" if offset else "PTS"
     return (f"setpts={moved}/{decimal(speed)}",) if offset or speed != 1 else ()
 
@@ -142,7 +142,7 @@ def source_of(segment: Segment) -> str:
 
 
 def readable(segments: Sequence[Segment]) -> Iterator[list[tuple[int, Segment]]]:
-    """The segments that are read from videos, those that share a reader together."""
+    """The segments that are read from videos, in groups that share an input."""
     group: list[tuple[int, Segment]] = []
     for number, segment in enumerate(segments):
         if group and not _reads_on(group[-1], (number, segment)):

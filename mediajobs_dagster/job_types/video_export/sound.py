@@ -1,8 +1,9 @@
-"""The sound of an export: everything that speaks, the music under it, and the mix of both.
+"""The sound of an export: speech, the music under it, and the mix of both.
 
-Sound is counted in samples from the frames it belongs to, so it cannot drift from the picture. What does not overlap
-shares a lane: silence, a piece, silence, a piece. A lane is read as it is played, while a delay filter would make all
-of its silence at once; and there are as many lanes to mix as pieces sound at the same time, not as many as there are.
+The position of a sound in samples is computed from its frame, so sound cannot drift from the picture. Pieces that do
+not overlap share a lane: silence, a piece, silence, a piece. A lane is read as it is played; a delay filter would make
+all of its silence at once. And the number of lanes to mix is the number of pieces that sound at the same time, not the
+number of all pieces.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fractions import Fraction
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
-from mediajobs_dagster.job_types.video_export.reading import Readers, lead, run_in, seek
+from mediajobs_dagster.job_types.video_export.reading import SegmentInputs, lead, run_in, seek
 from mediajobs_dagster.media.command import Input
 from mediajobs_dagster.timelines.layout import Layout, Segment, sound_length, used_part
 from mediajobs_dagster.timelines.model import Clip, Music, Narration, Timeline, VideoLayer
@@ -24,12 +25,12 @@ _FORM = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts=st
 _SILENCE = f"anullsrc=r={SAMPLE_RATE}:cl=stereo"
 _FADE_S = 0.35
 _WINDOW = 2048
-"""What `atempo` works with at our rate, samples: a 24th of a second, rounded up to a power of two."""
+"""Window of `atempo` at our sample rate, samples: a 24th of a second, rounded up to a power of two."""
 _AHEAD_SLOWED, _AHEAD_SPED_UP = Fraction(27, 100), Fraction(1, 8)
 """How far `atempo` runs ahead in its source, in windows; see `_ahead`."""
 
-# Brings speech of any level to a steady one, and everything below a whisper to nothing: what the compressors of the
-# music listen to. With 20:1 above -42 dB and 41 dB of make-up, speech of -36 dB and more arrives at 1 to -1 dB.
+# The key signal for ducking: speech of any level gets a steady level, and everything below a whisper is silenced.
+# With 20:1 above -42 dB and 41 dB of make-up gain, speech from -36 dB on ends up between -1 and 1 dB.
 _KEY = (
     "agate=threshold=0.01:ratio=9000:range=0:attack=5:release=300",
     "acompressor=threshold=0.0079:ratio=20:attack=5:release=200:makeup=64",
@@ -41,7 +42,7 @@ _DUCK_TIMES = "attack=60:release=500"
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that sounds, in samples of the export: a pad of exactly `length` samples."""
+    """A piece of sound in the export: a pad of exactly `length` samples, which begins at sample `start`."""
 
     pad: str
     start: int
@@ -56,9 +57,9 @@ class SoundTrack:
     layout: Layout
     timeline: Timeline
     sources: Mapping[str, Source]
-    readers: Readers
+    segment_inputs: SegmentInputs
     layer_sounds: Mapping[int, str]
-    """Pads with the sound of video layers, by the number of the layer; of those that are not opened for the picture."""
+    """Pads with the sound of video layers, by layer number."""
 
     def build(self, measured: Measured) -> str:
         """The pad of the finished mix."""
@@ -84,7 +85,7 @@ class SoundTrack:
 
     def _clips(self) -> Iterator[Piece]:
         for number, segment in enumerate(self.layout.segments):
-            pad, clip = self.readers.sound(number), segment.item
+            pad, clip = self.segment_inputs.sound(number), segment.item
             if pad is not None and isinstance(clip, Clip):
                 length = self.layout.samples_of(segment.first, segment.frames)
                 filters = (*self._clip(number, segment, clip), *self._exactly(length), *self._crossings(number, length))
@@ -92,19 +93,19 @@ class SoundTrack:
 
     def _clip(self, number: int, segment: Segment, clip: Clip) -> Iterator[str]:
         moving = self.layout.samples_of(segment.first, segment.frames - segment.held)
-        # A frame more than asked for: where its end is snapped to a later frame, it sounds on as it is shown on.
+        # One frame more: if the end is snapped to a later frame, the sound has to go on as long as the picture.
         length_read = segment.source_out - segment.source_in + exact(clip.speed) / self.layout.fps
         before = run_in(clip)
-        yield from part_of(self.sources[clip.source], self.readers.sound_offset(number), length_read, before)
+        yield from part_of(self.sources[clip.source], self.segment_inputs.sound_offset(number), length_read, before)
         yield from _at_speed(clip.speed, before)
         yield from _gain(clip.gain_db)
         yield from self._fades(segment)
         yield f"atrim=end_sample={moving}"
 
     def _crossings(self, number: int, length: int) -> Iterator[str]:
-        """Where a dissolve begins or ends. Equal power: what is heard at both sides of it has nothing in common.
+        """The fades at the dissolves of a segment, with equal power, because the two sounds are unrelated.
 
-        `acrossfade` would do it too, but reads on in everything that comes after it, whose pictures then pile up.
+        `acrossfade` reads ahead in everything that follows, and its pictures would pile up.
         """
         segments = self.layout.segments
         if number and (shared := self._shared(segments[number])):
@@ -113,7 +114,7 @@ class SoundTrack:
             yield f"afade=t=out:ss={length - shared}:ns={shared}:curve=qsin"
 
     def _shared(self, segment: Segment) -> int:
-        """Samples that a segment shares with the one before."""
+        """How many samples a segment shares with the one before."""
         return self.layout.samples_of(segment.first, segment.dissolve)
 
     def _fades(self, segment: Segment) -> Iterator[str]:
@@ -172,7 +173,7 @@ class SoundTrack:
         return self._mixed("with_replacing", [silenced, self._under("replacing", replacing, speech_starts)])
 
     def _under(self, name: str, numbers: Sequence[int], speech_starts: Sequence[Fraction]) -> str:
-        """Those pieces of music, in one pad."""
+        """The pad with these pieces of music."""
         pieces = [self._music(number, self.timeline.music[number], speech_starts) for number in numbers]
         return self._mixed(
             name, [self._lane(f"{name}_lane{number}", lane) for number, lane in enumerate(packed(pieces))]
@@ -204,7 +205,7 @@ class SoundTrack:
 
     def _ducked(self, name: str, music: str, speech: str, depth: int) -> str:
         key = self.graph.add(f"{name}_key", _KEY, speech)
-        # A key at 0 dB stands 20 dB above the threshold, of which the ratio leaves all but `depth`.
+        # A key signal at 0 dB is 20 dB above the threshold. The ratio is such that this lowers the music by `depth` dB.
         ratio = 1 / (1 - depth / -_DUCK_FROM_DB)
         threshold = 10 ** (_DUCK_FROM_DB / 20)
         ducking = f"sidechaincompress=threshold={threshold:g}:ratio={ratio:.3f}:{_DUCK_TIMES}:detection=peak"
@@ -212,11 +213,11 @@ class SoundTrack:
 
     def _silenced_by(self, pad: str, replacing: Sequence[Music]) -> str:
         kept = "*".join(f"(1-{self._presence(each)})" for each in replacing)
-        # Frames of 10 ms, for the level is worked out once a frame.
+        # Frames of 10 ms, because the level is computed once per frame.
         return self.graph.add("replaced", ["asetnsamples=n=480", f"volume='{kept}':eval=frame"], pad)
 
     def _presence(self, item: Music) -> str:
-        """1 within a piece of music, 0 outside of it, and a slope inside either end of it: the two sounds cross."""
+        """An expression: 1 within a piece of music, 0 outside, with a slope inside both ends, for a crossfade."""
         first, frames = self.layout.span(item.start, item.duration)
         start, end = first / self.layout.fps, (first + frames) / self.layout.fps
         return f"clip(min(t-{decimal(start)},{decimal(end)}-t)/{_FADE_S},0,1)"
@@ -271,7 +272,7 @@ class SoundTrack:
 
 
 def packed(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """The pieces in as few lanes as can be, so that no two of a lane overlap."""
+    """The pieces in as few lanes as possible, so that no two pieces of a lane overlap."""
     lanes: list[list[Piece]] = []
     for piece in sorted(pieces, key=lambda each: each.start):
         free = next((lane for lane in lanes if lane[-1].start + lane[-1].length <= piece.start), None)
@@ -283,15 +284,15 @@ def packed(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def part_of(source: Source, offset: Fraction, length: Fraction, before: Fraction = Fraction(0)) -> tuple[str, ...]:
-    """Filters that cut a part out of what is read, `before` seconds more, and fill what is missing at its beginning."""
+    """Filters that cut a part, and `before` seconds before it, out of an input, and pad a missing beginning."""
     moved = (f"asetpts=PTS-{decimal(offset)}/TB",) if offset else ()
     audio = source.info.main_audio
-    # Left to itself, ffmpeg plays mono on both sides 3 dB softer.
+    # By default, ffmpeg plays mono on both channels 3 dB softer.
     both = ("pan=stereo|c0=c0|c1=c0",) if audio and audio.channels == 1 else ()
     return (
         *moved,
         f"atrim=start={decimal(-before)}:end={decimal(length)}",
-        # async=1: gaps in the source are filled, so that what follows them stays in time.
+        # async=1 fills gaps in the source, so that what follows stays in time.
         f"aresample={SAMPLE_RATE}:first_pts={-snap(before, Fraction(SAMPLE_RATE))}:async=1",
         *both,
         _FORM,
@@ -299,15 +300,16 @@ def part_of(source: Source, offset: Fraction, length: Fraction, before: Fraction
 
 
 def _at_speed(speed: float, before: Fraction) -> Iterator[str]:
-    """`atempo` keeps the pitch. Below a half and above the double it is applied twice, which sounds better.
+    """Filters that change the speed and keep the pitch. Below 0.5 and above 2, `atempo` is applied twice.
 
-    `before` is how much of the source comes before what is wanted: `atempo` finds its pace in it, and it is cut off.
+    Twice sounds better. `before` is how much sound is read before the part, seconds: `atempo` settles in it, and then
+    it is cut off.
     """
     if speed == 1:
         return
     twice = speed < 0.5 or speed > 2
     stages = (speed**0.5,) * 2 if twice else (speed,)
-    # The window follows from the rate that it is told: of half the rate, half of it.
+    # `atempo` derives its window from the declared sample rate: at half the rate, half the window.
     told = SAMPLE_RATE // 2 if twice else SAMPLE_RATE
     yield from (f"asetrate={told}",) * twice
     yield from (f"atempo={stage:.9f}" for stage in stages)
@@ -317,12 +319,12 @@ def _at_speed(speed: float, before: Fraction) -> Iterator[str]:
 
 
 def _ahead(stages: Sequence[float], window: Fraction) -> Fraction:
-    """How much earlier than it should `atempo` plays something, seconds of its output.
+    """How much too early `atempo` plays something, seconds of its output.
 
-    It lays windows over each other where they fit best, and looks for that place ahead of the right one: as far as half
-    a window of the source in silence, less the more there is to fit. The shares are the middle of what was measured of
-    clicks, bursts, tones and noise (ffmpeg 8.1, speeds from 0.25 to 4); what is left is within 20 ms. With two stages
-    of whole windows it would not be, for the second one stretches what the first one is off.
+    It overlaps windows where they match best, and searches ahead of the exact position: in silence up to half a window
+    of the source, less when there is more to match. The shares are the middle of measurements with clicks, bursts,
+    tones and noise (ffmpeg 8.1, speeds from 0.25 to 4). The remaining error is at most 20 ms. With two stages of whole
+    windows it would be more, because the second stage stretches the error of the first.
     """
     share = _AHEAD_SLOWED if stages[0] < 1 else _AHEAD_SPED_UP
     late = Fraction(0)
@@ -336,7 +338,7 @@ def _gain(decibels: float) -> tuple[str, ...]:
 
 
 def _faded(length: int, fade_in: Fraction, fade_out: Fraction) -> Iterator[str]:
-    # Of no sample at all, ffmpeg takes no fade.
+    # ffmpeg refuses a fade of 0 samples.
     if samples := min(length, snap(fade_in, Fraction(SAMPLE_RATE))):
         yield f"afade=t=in:ns={samples}"
     if samples := min(length, snap(fade_out, Fraction(SAMPLE_RATE))):
@@ -348,5 +350,5 @@ def _limited(ceiling_db: float, *, oversampled: bool = False) -> Iterator[str]:
     if not oversampled:
         yield limiter
         return
-    # A true peak lies between samples: at four times the rate it is one of them.
+    # A true peak lies between samples; at four times the rate, a sample is close enough to it.
     yield from (f"aresample={4 * SAMPLE_RATE}", limiter, f"aresample={SAMPLE_RATE}")

@@ -9,11 +9,11 @@ from mediajobs_dagster.timelines.model import Clip, Still, Timeline, VideoLayer
 from mediajobs_dagster.timelines.references import image_references_of, references_of
 
 _PART_S = Fraction(120)
-"""Clips that read no more than this of a source, together, read it by range; whoever reads more fetches it whole."""
+"""If all clips together use at most this much of a source, seconds, it is read by range; else it is fetched whole."""
 
 
 def source_uses_of(timeline: Timeline) -> tuple[SourceUse, ...]:
-    """How each upload is read; the first is the first clip's."""
+    """How each upload is read; the upload of the first clip comes first."""
     images = {reference for _, reference in image_references_of(timeline)}
     order = dict.fromkeys(reference for _, reference in references_of(timeline))
     return tuple(
@@ -37,5 +37,5 @@ def _is_read_in_parts(timeline: Timeline, reference: str) -> bool:
                 return False
             read += part.out - part.in_
         elif getattr(part, "source", None) == reference:
-            return False  # sound is small, and gone through twice
+            return False  # sound is small, and read twice
     return read <= _PART_S

@@ -1,4 +1,4 @@
-"""The texts of a timeline, set in type before anything is planned."""
+"""The texts of a timeline, typeset before anything is planned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediajobs_dagster.timelines.texts import CaptionBlocks, set_text_of
 
 @dataclass(frozen=True)
 class PaintedText:
-    """A title or lower third, and where its left upper corner belongs on the canvas, pixels."""
+    """A title or lower third, with the position of its upper left corner on the canvas, pixels."""
 
     left: int
     top: int
@@ -30,7 +30,7 @@ class PaintedText:
 
 @dataclass
 class Texts:
-    """Every text of a timeline, by the number of its layer. It fills while the timeline is checked."""
+    """Every text of a timeline, by layer number. Checking the timeline fills it."""
 
     painted: dict[int, PaintedText] = field(default_factory=dict[int, PaintedText])
     """Titles and lower thirds."""
@@ -46,7 +46,7 @@ class Texts:
         return texts
 
     def keep(self, timeline: Timeline, number: int, text: Lettering | CaptionBlocks) -> None:
-        """Take what was set for the layer with that number."""
+        """Store the typeset text of the layer with that number."""
         if not isinstance(text, Lettering):
             self.captions[number] = text
             return

@@ -1,4 +1,4 @@
-"""Timelines of other programs, by OpenTimelineIO: read into ours, and ours written for them."""
+"""Imports timelines of other programs, and exports ours for them, with OpenTimelineIO."""
 
 from mediajobs_dagster.timelines.otio.reading import Imported, read_otio
 from mediajobs_dagster.timelines.otio.writing import write_otio

@@ -1,4 +1,4 @@
-"""Makes the tracks of an OpenTimelineIO timeline of a timeline of ours."""
+"""Converts our timeline to the tracks of an OpenTimelineIO timeline."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from mediajobs_dagster.models import JsonObject, Upload
 from mediajobs_dagster.timelines.layout import (
+    ItemTimes,
     Media,
-    Place,
     canvas_fps,
+    item_times,
     picture_length,
-    places,
     sound_length,
     source_range,
     used_part,
@@ -40,7 +40,7 @@ _ZERO = Fraction(0)
 
 @dataclass(frozen=True)
 class _Part:
-    """A stretch of one track: a piece of media, or nothing. Times are seconds."""
+    """A part of one track: a piece of media, or a gap. Times are seconds."""
 
     length: Fraction
     source: str | None = None
@@ -56,7 +56,7 @@ class _Part:
 
 
 def assembled(timeline: Timeline, uploads: Mapping[str, Upload], media: Media) -> Any:
-    """The OpenTimelineIO timeline, without metadata of its own. `media` tells of every video and sound."""
+    """The OpenTimelineIO timeline, without metadata of its own. `media` has the media info of every reference."""
     return _Assembly(timeline, uploads, media).edit()
 
 
@@ -90,35 +90,35 @@ class _Assembly:
 
     def _base(self) -> tuple[list[_Part], Fraction]:
         """The base track, and where it ends."""
-        laid = list(zip(self._timeline.track, places(self._timeline, self._media), strict=True))
-        ends = [_ZERO, *(place.start + place.length for _, place in laid)]
-        offsets = [self._offsets(item, end - place.start) for (item, place), end in zip(laid, ends, strict=False)]
+        laid = list(zip(self._timeline.track, item_times(self._timeline, self._media), strict=True))
+        ends = [_ZERO, *(times.start + times.length for _, times in laid)]
+        offsets = [self._offsets(item, end - times.start) for (item, times), end in zip(laid, ends, strict=False)]
         parts: list[_Part] = []
         end = _ZERO
-        for index, (item, place) in enumerate(laid):
-            if place.start > end:
-                parts.append(_Part(place.start - end))
-            # A dissolve shows both items for longer; in OpenTimelineIO they are cut where it has its middle.
+        for index, (item, times) in enumerate(laid):
+            if times.start > end:
+                parts.append(_Part(times.start - end))
+            # Our items overlap in a dissolve; in OpenTimelineIO they are cut in its middle.
             ahead = offsets[index][0] if isinstance(item.transition, Dissolve) else _ZERO
             following = laid[index + 1][0].transition if index + 1 < len(laid) else None
             behind = offsets[index + 1][1] if isinstance(following, Dissolve) else _ZERO
-            shown = list(_cut(self._item(item, place), ahead, behind))
+            shown = list(_cut(self._item(item, times), ahead, behind))
             if index and shown and any(offsets[index]):
                 shown[0] = replace(shown[0], transition=item.transition, offsets=offsets[index])
             parts += shown
-            end = place.start + place.length
+            end = times.start + times.length
         return parts, end
 
     def _offsets(self, item: TrackItem, overlap: Fraction) -> tuple[Fraction, Fraction]:
-        """How far an item's transition reaches to both sides of the cut: half each, if possible in whole frames."""
+        """How far an item's transition reaches on both sides of the cut: half each, in whole frames if possible."""
         if item.transition is None:
             return _ZERO, _ZERO
         length = item.transition.duration if isinstance(item.transition, FadeThrough) else max(_ZERO, overlap)
-        # Of a single frame, whole ones would leave nothing of an item that is no longer than it.
+        # In whole frames, a transition of one frame would leave nothing of an item of one frame.
         ahead = snap(length / 2, self._fps) / self._fps if length * self._fps >= 2 else length / 2
         return ahead, length - ahead
 
-    def _item(self, item: TrackItem, place: Place) -> list[_Part]:
+    def _item(self, item: TrackItem, times: ItemTimes) -> list[_Part]:
         carried = item.to_json()
         match item:
             case Gap():
@@ -130,7 +130,7 @@ class _Assembly:
             case Clip():
                 start, end = source_range(item, self._media)
                 plays = _Part(
-                    place.length - item.hold,
+                    times.length - item.hold,
                     item.source,
                     start,
                     speed=item.speed,
@@ -164,7 +164,7 @@ class _Assembly:
     def _add(self, kind: str, name: str, parts: Sequence[_Part]) -> None:
         track = self._otio.schema.Track(name, kind=kind)
         for before, part in zip([None, *parts], parts, strict=False):
-            # Sound crosses over only where both sides are heard.
+            # Sound has a crossfade only if both sides are heard.
             if part.transition and (kind == "Video" or (before and before.sounds)):
                 track.append(self._transition(part.transition, part.offsets))
             track.append(self._clip(part, kind) if part.source is not None else self._gap(part.length))
@@ -210,7 +210,7 @@ class _Assembly:
 
 
 def _cut(parts: Sequence[_Part], ahead: Fraction, behind: Fraction) -> Iterator[_Part]:
-    """What is left of the parts of one item without so much at its start and at its end."""
+    """The parts of one item, without `ahead` seconds at its start and `behind` seconds at its end."""
     total = sum((part.length for part in parts), _ZERO)
     at = _ZERO
     for part in parts:
@@ -222,7 +222,7 @@ def _cut(parts: Sequence[_Part], ahead: Fraction, behind: Fraction) -> Iterator[
 
 
 def _apart(parts: Sequence[tuple[Fraction, _Part]]) -> list[list[_Part]]:
-    """Parts that start at given times, on as many tracks as are needed; the later lies never below the earlier."""
+    """Parts with their start times, on as many tracks as needed; a later part is never below an earlier one."""
     tracks: list[list[_Part]] = []
     end = _ZERO
     for start, part in parts:

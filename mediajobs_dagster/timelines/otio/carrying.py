@@ -1,4 +1,4 @@
-"""What OpenTimelineIO has no word for travels in the metadata of what it belongs to."""
+"""What OpenTimelineIO cannot express is stored in the metadata of the object that it belongs to."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Made = TypeVar("Made", bound=Value)
 
 
 def made(model: type[Made], carried: Mapping[str, Any], kept: tuple[str, ...], **fields: Any) -> Made:
-    """A value of `fields`, with those of the `kept` fields (by their JSON names) that the metadata carried.
+    """A value made of `fields`, and of the `kept` fields (JSON names) that are in the metadata.
 
-    What was damaged on its way is as if it had not been there. Raises ValidationError when `fields` make no value.
+    Damaged metadata is ignored. Raises ValidationError when `fields` are not valid.
     """
     given = {name: carried[name] for name in kept if name in carried}
     try:

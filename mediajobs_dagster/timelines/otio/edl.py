@@ -1,7 +1,7 @@
-"""Edit decision lists (CMX 3600), made fit for their adapter.
+"""Prepares edit decision lists (CMX 3600) for their adapter.
 
-A list does not say its frame rate, and the adapter wants one; nor does the adapter heed the list's word that its time
-codes drop frames.
+A list does not contain its frame rate, but the adapter needs it. And the adapter ignores the list's statement that its
+time codes drop frames.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MOTION = re.compile(r"\s*M2\s", re.IGNORECASE)
 
 
 def prepared(text: str, rate: Fraction | None) -> tuple[str, Fraction, str | None]:
-    """The text as the adapter takes it, the rate to read it with, and a note if that had to be guessed."""
+    """The text for the adapter, the rate to read it with, and a note if the rate had to be guessed."""
     drops = any_drops = False
     highest = 0
     lines: list[str] = []
@@ -33,10 +33,10 @@ def prepared(text: str, rate: Fraction | None) -> tuple[str, Fraction, str | Non
     # Time codes drop frames only at 29.97 and 59.94.
     guess = Fraction(60_000 if highest >= 30 else 30_000, 1001) if any_drops else Fraction(_rate_with(highest))
     shown = f"{float(guess):.2f}".removesuffix(".00")
-    note = f"An edit decision list does not say its frame rate: {shown} frames a second were assumed."
+    note = f"An edit decision list does not contain its frame rate: {shown} frames a second were assumed."
     return "\n".join(lines), guess, note
 
 
 def _rate_with(highest: int) -> int:
-    """The usual rate whose time codes have a frame of that number."""
+    """The lowest usual rate whose time codes have a frame of that number."""
     return next((rate for rate in (24, 25, 30, 50) if highest < rate), 60)

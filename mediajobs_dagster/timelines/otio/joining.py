@@ -1,8 +1,8 @@
-"""Gives the pieces on both sides of a transition the length that it takes.
+"""Lengthens the pieces on both sides of a transition so that they overlap.
 
-OpenTimelineIO cuts pieces where the middle of a transition lies, more or less, and lets both reach beyond the cut. Our
-dissolve is an overlap of whole pieces. So each piece becomes longer by what it reaches beyond its cuts, and the whole
-stays as long as it was.
+OpenTimelineIO cuts pieces roughly in the middle of a transition, and the transition reaches beyond the cut on both
+sides. Our dissolve is an overlap of whole pieces. So each piece becomes longer by the time its transitions reach beyond
+its cuts, and the track keeps its length.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from mediajobs_dagster.timelines.otio.notes import Notes, told
+from mediajobs_dagster.timelines.otio.notes import Notes, rounded
 from mediajobs_dagster.timelines.otio.pieces import Joint, Piece
 
 _ZERO = Fraction(0)
@@ -19,11 +19,11 @@ _ZERO = Fraction(0)
 
 @dataclass(frozen=True)
 class Joined:
-    """A piece with all that is shown of it, and its transitions, shortened to what its media bears."""
+    """A piece lengthened by its transitions, which are shortened to the media that there is."""
 
     piece: Piece
     original: Piece
-    """The same before it was lengthened."""
+    """The piece before it was lengthened."""
     joint: Joint | None
     """From the piece before."""
     following: Joint | None
@@ -31,7 +31,7 @@ class Joined:
 
 
 def joined(pieces: Sequence[Piece], notes: Notes) -> list[Joined]:
-    """The pieces of one track, each as long as its transitions take it to be."""
+    """The pieces of one track, lengthened by their transitions."""
     joints: list[Joint | None] = []
     taken = _ZERO  # by the transition before, of the piece before
     for before, piece in zip([None, *pieces], pieces, strict=False):
@@ -50,7 +50,7 @@ def length_of(joint: Joint) -> Fraction:
 
 
 def _borne(joint: Joint, before: Piece, piece: Piece, room: Fraction, notes: Notes) -> Joint | None:
-    """The transition, as long as the media on both sides reaches; None if that is no time at all."""
+    """The transition, shortened to the media on both sides; None if nothing is left."""
     dissolves = joint.fade_color is None
     ahead = min([joint.before, room, *([_reach_back(piece)] if dissolves else [])])
     behind = min([joint.after, piece.length, *([_reach_on(before)] if dissolves else [])])
@@ -58,18 +58,18 @@ def _borne(joint: Joint, before: Piece, piece: Piece, room: Fraction, notes: Not
     asked, left = length_of(joint), length_of(borne)
     if left < asked:
         place = f"between {before.name or 'nothing'} and {piece.name or 'nothing'}"
-        became = f"is shortened to {told(left)}" if left else "is a cut instead"
-        notes.add(f"{joint.name} of {told(asked)} s {place} {became}: there is not enough media on both sides.")
+        became = f"is shortened to {rounded(left)}" if left else "is a cut instead"
+        notes.add(f"{joint.name} of {rounded(asked)} s {place} {became}: there is not enough media on both sides.")
     return borne if left else None
 
 
 def _reach_back(piece: Piece) -> Fraction:
-    """How much there is of a piece before its start."""
+    """How much media a piece has before its start, seconds."""
     return piece.source_in / Fraction(str(piece.speed)) if piece.kind == "clip" else Fraction(10**9)
 
 
 def _reach_on(piece: Piece) -> Fraction:
-    """How much there is of a piece after its end; plenty where that is not known."""
+    """How much media a piece has after its end, seconds; a large number if unknown."""
     if piece.kind != "clip" or piece.source_end is None:
         return Fraction(10**9)
     return (piece.source_end - piece.source_out) / Fraction(str(piece.speed))

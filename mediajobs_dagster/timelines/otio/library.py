@@ -1,4 +1,4 @@
-"""OpenTimelineIO itself: imported when it is needed, its objects untyped, its times made exact."""
+"""Access to OpenTimelineIO: a late import, adapters, exact times, and our metadata. Its objects are untyped."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.timelines.layout import true_rate
 
 OURS = "mediajobs"
-"""The key of what is ours in any object's metadata."""
+"""The key of our data in the metadata of any object."""
 EDL = "cmx_3600"
 """The adapter of edit decision lists."""
 _CENTURIES = 10**10
-"""Seconds, beyond which nothing is meant as a time."""
+"""Seconds; a larger value is not a time."""
 
 
 def library() -> Any:
-    """The package. It takes a tenth of a second to import, which most commands need not spend."""
+    """The package, imported on first use, because that takes a tenth of a second."""
     import opentimelineio  # pyright: ignore[reportMissingTypeStubs]  # it ships none
 
     return opentimelineio
@@ -45,9 +45,9 @@ def adapter_of(suffix: str, *, reads: bool) -> str:
 
 
 def seconds(time: Any) -> Fraction:
-    """A RationalTime as exact seconds. Raises RequestError when it is none.
+    """A RationalTime as exact seconds. Raises RequestError when it is not a time.
 
-    A rate stands for the true one (29.97 for 30000/1001), and a value for the simplest fraction that is that float.
+    A rounded rate stands for the exact one (29.97 for 30000/1001), a value for the simplest fraction of that float.
     """
     if math.isfinite(time.value) and math.isfinite(time.rate) and (rate := true_rate(time.rate)) > 0:
         exact = Fraction(time.value).limit_denominator(10**6) / rate
@@ -57,12 +57,12 @@ def seconds(time: Any) -> Fraction:
 
 
 def tellable(value: Fraction) -> Fraction:
-    """A time that a timeline's JSON can hold: the same, unless it is a fraction that nobody would write."""
+    """A time that fits into a timeline's JSON: the same time, unless its fraction has too many digits."""
     return value.limit_denominator(10**9)
 
 
 def our_metadata(thing: Any) -> JsonObject:
-    """What we once wrote into an object's metadata; empty where there is none."""
+    """Our data in an object's metadata; empty if there is none."""
     metadata = json.loads(library().core.serialize_json_to_string(thing.metadata))
     ours: Any = metadata.get(OURS) if isinstance(metadata, dict) else None  # pyright: ignore  # decoded JSON
     return ours if isinstance(ours, dict) else {}  # pyright: ignore  # decoded JSON

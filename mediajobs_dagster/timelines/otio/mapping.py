@@ -1,4 +1,4 @@
-"""Makes a timeline of ours of an OpenTimelineIO timeline."""
+"""Converts an OpenTimelineIO timeline to ours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from mediajobs_dagster.timelines.model import (
 from mediajobs_dagster.timelines.otio.carrying import made
 from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
 from mediajobs_dagster.timelines.otio.library import tellable
-from mediajobs_dagster.timelines.otio.notes import Notes, named, told
+from mediajobs_dagster.timelines.otio.notes import Notes, named, rounded
 from mediajobs_dagster.timelines.otio.pieces import Joint, Piece, TrackReader, offset_of
 from mediajobs_dagster.timelines.otio.sounding import Sound, sound_of
 
@@ -45,9 +45,9 @@ _LAYERED = ("opacity", "enter", "exit", "position", "scale", "border", "radius")
 
 
 def timeline_of(edit: Any, folder: Path, notes: Notes) -> Timeline:
-    """What the tracks of `edit` say; media with relative paths lies below `folder`.
+    """Our timeline for the tracks of `edit`; relative paths of media are relative to `folder`.
 
-    Raises RequestError when there is no picture, or when it does not make a timeline of ours.
+    Raises RequestError when there is no picture, or when the result is not a valid timeline.
     """
     try:
         return _timeline(edit, folder, notes)
@@ -79,12 +79,12 @@ def _timeline(edit: Any, folder: Path, notes: Notes) -> Timeline:
 
 
 def fingerprint(timeline: Timeline) -> str:
-    """Tells whether tracks still say what they said."""
+    """A digest of what the tracks say, which shows whether they were edited."""
     return hashlib.sha256(json.dumps(timeline.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def _tracks(edit: Any, reader: TrackReader, notes: Notes) -> tuple[list[list[Piece]], list[list[Piece]]]:
-    """The pieces of the video tracks, the lowest first, and of the audio tracks; without tracks that are empty."""
+    """The pieces of the video tracks, lowest first, and of the audio tracks; empty tracks are left out."""
     tracks: list[Any] = []
     for child in edit.tracks:
         if child.schema_name() == "Track" and child.kind in ("Video", "Audio"):
@@ -95,7 +95,7 @@ def _tracks(edit: Any, reader: TrackReader, notes: Notes) -> tuple[list[list[Pie
         notes.add(f"The marker “{marker.name}” on {named(edit)} is left out.")
     for effect in edit.tracks.effects:
         notes.add(f"The effect “{effect.effect_name or effect.name}” on {named(edit)} is left out.")
-    # What comes before the first track begins is a time code, and no time.
+    # The start of the earliest track is a time code; it is not time to be shown.
     origin = min((offset_of(track) for track in tracks), default=Fraction(0))
     read = [(track.kind, reader.pieces(track, offset_of(track) - origin)) for track in tracks]
     video, audio = ([pieces for each, pieces in read if each == kind and pieces] for kind in ("Video", "Audio"))
@@ -106,7 +106,7 @@ def _tracks(edit: Any, reader: TrackReader, notes: Notes) -> tuple[list[list[Pie
 
 
 def _rate(edit: Any) -> Fraction | None:
-    """Frames a second of the timeline: of its start, or else of the first part on its lowest video track."""
+    """The frame rate of the timeline: that of its start time, or of the first part on its lowest video track."""
     tracks = (track for track in edit.tracks if track.schema_name() == "Track" and track.kind == "Video")
     ranges = (getattr(child, "source_range", None) for track in tracks for child in track)
     times = (edit.global_start_time, *(used.duration for used in ranges if used))
@@ -119,7 +119,9 @@ def _canvas(rate: Fraction | None, notes: Notes) -> Canvas:
     try:
         return Canvas(fps=rate)
     except ValidationError:
-        notes.add(f"Exports have 23.976 to 60 frames a second, not {told(rate)}: the rate follows from the first clip.")
+        notes.add(
+            f"Exports have 23.976 to 60 frames a second, not {rounded(rate)}: the rate follows from the first clip."
+        )
         return Canvas()
 
 
@@ -139,7 +141,7 @@ def _is_nothing(piece: Piece, notes: Notes) -> bool:
     if piece.length or piece.whole:
         return False
     if piece.kind != "gap":
-        notes.add(f"{piece.name} lasts no time and is left out.")
+        notes.add(f"{piece.name} has no length and is left out.")
     return True
 
 
@@ -167,7 +169,9 @@ def _item(each: Joined, transition: Transition | None, sound: Sound, notes: Note
         return made(Still, piece.carried, _PICTURED, kind="still", at=at, duration=length, **shown)
     out, hold = _end(piece)
     if hold:
-        notes.add(f"{piece.name} goes on for {told(hold)} s after the end of its media: its last frame stands still.")
+        notes.add(
+            f"{piece.name} goes on for {rounded(hold)} s after the end of its media: its last frame stands still."
+        )
     return made(
         Clip,
         piece.carried,
@@ -183,7 +187,7 @@ def _item(each: Joined, transition: Transition | None, sound: Sound, notes: Note
 
 
 def _end(piece: Piece) -> tuple[Fraction | None, Fraction]:
-    """Where in its file a clip ends (None: where the file does), and how long its last frame stands still then."""
+    """Where a clip ends in its file (None: at the end of the file), and how long its last frame is held after that."""
     if piece.whole:
         return None, Fraction(0)
     end = piece.source_end
@@ -206,7 +210,7 @@ def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Lay
         fields: dict[str, Any] = {"source": piece.source, "start": tellable(piece.start)}
         if each.joint:
             fields["enter"] = _fade(each.joint)
-        # Under the next picture of its own track it stays while that one fades in: both fading would show the base.
+        # It stays visible while the next picture of its track fades in; if both faded, the base would show through.
         if each.following and (after is None or after.piece.kind == "gap"):
             fields["exit"] = _fade(each.following)
         given = {"position": _MIDDLE, "scale": 1.0} | piece.carried
@@ -220,7 +224,7 @@ def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Lay
             piece = replace(piece, speed=1.0)
         out, hold = _end(piece)
         if hold:
-            notes.add(f"{piece.name} ends {told(hold)} s early, with its media.")
+            notes.add(f"{piece.name} ends {rounded(hold)} s early, with its media.")
         fields |= {"in_": tellable(piece.source_in), "out": out, "mute": sound.is_silent(each.original)}
         yield made(VideoLayer, given, (*kept, "crop", "gainDb"), kind="video", **fields)
 

@@ -1,4 +1,4 @@
-"""Names the media of clips, so that it is found among the uploads."""
+"""Makes the references for the media of clips, so that the uploads are found."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted
 
 
 class MediaNames:
-    """The references that clips of one file make."""
+    """The references of the clips in one file."""
 
     def __init__(self, folder: Path, notes: Notes) -> None:
-        """Relative paths are looked for below `folder`."""
+        """Relative paths are relative to `folder`."""
         self._folder, self._notes = folder, notes
 
     def source(self, clip: Any) -> str | None:
-        """The reference that stands for the clip's media; None, and a note, if it has none."""
+        """The reference to the clip's media; None, with a note, if it has none."""
         media = clip.media_reference
         kind = media.schema_name() if media else "MissingReference"
         url = media.target_url if kind == "ExternalReference" else None
         ours = our_metadata(media) if media else {}
         if ours.get("upload") and ours.get("target_url") == url:
-            return str(ours["upload"])  # unless it was linked to something else since
+            return str(ours["upload"])  # if it was not linked to something else since
         if url:
             return self._located(url)
         if kind not in ("MissingReference", "ExternalReference"):
             what = getattr(media, "generator_kind", None) or kind
-            self._notes.add(f"{named(clip)} shows no file but {quoted(what)}: it is left empty.")
+            self._notes.add(f"{named(clip)} shows {quoted(what)} instead of a file: it is left empty.")
             return None
         upload = our_metadata(clip).get("upload")
         name = str(upload) if upload else (media and media.name) or clip.name
@@ -41,7 +41,7 @@ class MediaNames:
         return name
 
     def _located(self, url: str) -> str:
-        """A reference to the media at `url`: where it lies, if that can be reached, else its name."""
+        """A reference to the media at `url`: its path or address if it is reachable, else its name."""
         try:
             address = urlsplit(url) if "://" in url else None
         except ValueError:  # a broken one
@@ -53,7 +53,7 @@ class MediaNames:
             place = self._folder / place  # an absolute path stays what it is
             if _exists(place):
                 return str(place.resolve())
-        name = PureWindowsPath(path).name or path.name or url  # takes slashes of either kind
+        name = PureWindowsPath(path).name or path.name or url  # accepts both kinds of slashes
         self._notes.add(f"{quoted(str(path))} is not on this machine: it is looked up by its name, {quoted(name)}.")
         return name
 
@@ -61,5 +61,5 @@ class MediaNames:
 def _exists(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no path at all: too long, or with a NUL in it
+    except (OSError, ValueError):  # not a usable path: too long, or with a NUL in it
         return False

@@ -1,4 +1,4 @@
-"""Tells people what of a timeline was left out, or is another than it was."""
+"""Collects notes for people about what an import left out or changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Notes:
-    """Sentences for people, each of them once, in the order of finding."""
+    """Notes for people, without repetition, in the order they were added."""
 
     def __init__(self) -> None:
         self._sentences: dict[str, None] = {}
@@ -18,12 +18,12 @@ class Notes:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """What was noted."""
+        """All notes."""
         return tuple(self._sentences)
 
 
 def named(thing: Any) -> str:
-    """An object of OpenTimelineIO, as notes call it."""
+    """How notes name an object of OpenTimelineIO."""
     kind = thing.schema_name()
     if kind == "Gap":
         return "a gap"
@@ -32,10 +32,10 @@ def named(thing: Any) -> str:
 
 
 def quoted(text: str | None) -> str:
-    """A name, as notes show it; empty where there is none."""
+    """A name in quotation marks; empty if there is none."""
     return f"“{text}”" if text else ""
 
 
-def told(value: Fraction) -> str:
-    """A number, as notes show it."""
+def rounded(value: Fraction) -> str:
+    """A number with three decimals at most."""
     return f"{float(value):.3f}".rstrip("0").rstrip(".")

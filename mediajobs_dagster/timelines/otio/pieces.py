@@ -1,4 +1,4 @@
-"""Takes the tracks of an OpenTimelineIO timeline apart: into pieces with exact times, and notes of what they lack."""
+"""Splits the tracks of an OpenTimelineIO timeline into pieces with exact times, and notes what is left out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.timelines.otio.library import library, our_metadata, seconds
 from mediajobs_dagster.timelines.otio.media import MediaNames
-from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted, told
+from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted, rounded
 
 _IMAGES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"})
 _SLOWEST, _FASTEST = Fraction(1, 4), Fraction(4)
 _HOUR = 3600
 _DEEPEST = 20
-"""Flattening copies all that is below, at every level anew."""
+"""The most levels of nesting. Flattening copies everything below, once for each level."""
 _ZERO = Fraction(0)
 
 
@@ -33,12 +33,12 @@ class Joint:
     after: Fraction
     """How long after the cut it ends, seconds."""
     fade_color: str | None = None
-    """The fade through this colour, which shows neither piece longer; None: a dissolve."""
+    """The colour of a fade, which does not lengthen the pieces; None: a dissolve."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that lies on a track for a while. Times are seconds."""
+    """An item on a track. Times are seconds."""
 
     kind: Literal["clip", "still", "image", "gap"]
     start: Fraction
@@ -49,9 +49,9 @@ class Piece:
     source_in: Fraction = _ZERO
     """Counted from the start of the file."""
     source_end: Fraction | None = None
-    """Where the file ends; None: not known."""
+    """Where the file ends; None if unknown."""
     whole: bool = False
-    """All of the file is shown, and its length is not known."""
+    """Whether all of the file is shown, and its length is unknown."""
     speed: float = 1.0
     joint: Joint | None = None
     carried: JsonObject = field(default_factory=dict[str, Any])
@@ -72,14 +72,14 @@ class TrackReader:
     """Reads tracks of one file."""
 
     def __init__(self, folder: Path, notes: Notes) -> None:
-        """Relative paths are looked for below `folder`."""
+        """Relative paths are relative to `folder`."""
         self._media, self._notes = MediaNames(folder, notes), notes
         self._depth = 0
 
     def pieces(self, track: Any, lead: Fraction) -> list[Piece]:
-        """What lies on a track that begins after `lead`, without holes. Raises RequestError for broken times.
+        """The pieces of a track that begins after `lead`, without holes. Raises RequestError for broken times.
 
-        What cannot be told is a gap, so that all else keeps its time.
+        An item that cannot be converted becomes a gap, so that all others keep their times.
         """
         self._markers(track)
         if not track.enabled:
@@ -90,13 +90,13 @@ class TrackReader:
         return [Piece("gap", _ZERO, lead), *pieces] if lead and pieces else pieces
 
     def _trimmed(self, track: Any) -> Any:
-        """The track's own content, cut to the part that is used."""
+        """The content of the track, cut to the part that is used."""
         if track.source_range is None or offset_of(track) > 0:
             return track
         return self._cut(track, track.source_range, named(track)) or []
 
     def _cut(self, track: Any, part: Any, name: str) -> Any | None:
-        """The part of a track; None, and a note, when that cannot be had."""
+        """The part of a track; None, with a note, if it cannot be cut."""
         algorithms = library().algorithms
         try:
             return algorithms.track_trimmed_to_range(track, part)
@@ -109,7 +109,7 @@ class TrackReader:
         first = True
         for child in children:
             if child.schema_name() == "Transition":
-                # At either end of a track it fades out of nothing, or into it.
+                # At the start or end of a track it fades from or to nothing.
                 if first:
                     yield Piece("gap", start, _ZERO)
                 joint = self._joint(child)
@@ -135,16 +135,16 @@ class TrackReader:
             case "Stack" | "Track":
                 yield from self._nested(child, start, kind)
             case other:
-                self._notes.add(f"{named(child)} is left out: a {other} is not understood.")
+                self._notes.add(f"{named(child)} is left out: a {other} is not supported.")
 
     # --- what is nested ----------------------------------------------------------------------------------------------
 
     def _nested(self, nest: Any, start: Fraction, kind: str) -> Iterator[Piece]:
         length = self._length(nest) or _ZERO
         self._effects(nest)
-        self._notes.add(f"{named(nest)} is nested: the topmost clips in it stand in its place.")
+        self._notes.add(f"{named(nest)} is nested: it is replaced by the topmost clips in it.")
         if self._depth == _DEEPEST:
-            raise RequestError(f"{named(nest)} is nested more than {_DEEPEST} deep. Flatten it where it was made.")
+            raise RequestError(f"{named(nest)} is nested more than {_DEEPEST} levels deep. Flatten it in its program.")
         flat = self._flattened(nest, kind) if nest.enabled else None
         at = start
         self._depth += 1
@@ -190,37 +190,37 @@ class TrackReader:
         if piece.kind == "image":
             return piece
         if length is None:
-            self._notes.add(f"{piece.name} does not say which part of its media is used: all of it is.")
+            self._notes.add(f"{piece.name} does not say which part of its media is used: all of it was taken.")
         else:
             piece = self._within(piece, clip.source_range, media and media.available_range)
         return replace(piece, kind="still") if speed == 0 else replace(piece, speed=float(speed))
 
     def _within(self, piece: Piece, used: Any, available: Any) -> Piece:
-        """The piece with its place in the file, which begins at the start of `available`."""
+        """The piece with its part of the file, which begins at the start of `available`."""
         begins = seconds(available.start_time) if available else _ZERO
         source_in = seconds(used.start_time) - begins if used else _ZERO
         if source_in < 0:
-            self._notes.add(f"{piece.name} starts before its media does; its start was taken as counted from zero.")
+            self._notes.add(f"{piece.name} starts before its media; its start was counted from zero instead.")
             source_in = max(_ZERO, seconds(used.start_time))
         elif not available and source_in >= _HOUR:
             self._notes.add(
-                f"{piece.name} starts {told(source_in)} s into its media, if that begins at zero: "
-                "the timeline does not say at which time code it does."
+                f"{piece.name} starts {rounded(source_in)} s into its media, if that begins at zero: "
+                "the timeline does not say at which time code its media begins."
             )
         return replace(piece, source_in=source_in, source_end=seconds(available.duration) if available else None)
 
     def _length(self, item: Any) -> Fraction | None:
-        """How long an item lasts; None where neither it nor its media says so."""
+        """The length of an item, seconds; None if neither it nor its media has one."""
         try:
             length = seconds(item.duration())
         except (library().exceptions.OTIOError, ValueError):
             return None
         if length < 0:
-            self._notes.add(f"{named(item)} lasts {told(length)} s and is left out.")
+            self._notes.add(f"{named(item)} lasts {rounded(length)} s and is left out.")
         return max(_ZERO, length)
 
     def _speed(self, clip: Any) -> Fraction:
-        """How much faster than filmed it plays; 0: it stands still."""
+        """The speed of a clip, 1 is normal; 0: a still."""
         scale = self._effects(clip)
         if scale == 0:
             return scale
@@ -228,7 +228,9 @@ class TrackReader:
             self._notes.add(f"{named(clip)} plays backwards, which is not supported: it plays forwards.")
         speed = min(max(abs(scale), _SLOWEST), _FASTEST)
         if speed != abs(scale):
-            self._notes.add(f"{named(clip)} plays at {told(abs(scale))} times its speed: {told(speed)} was taken.")
+            self._notes.add(
+                f"{named(clip)} plays at {rounded(abs(scale))} times its speed: {rounded(speed)} was taken."
+            )
         return speed
 
     def _effects(self, item: Any) -> Fraction:
@@ -237,7 +239,7 @@ class TrackReader:
         for effect in item.effects:
             what = effect.schema_name()
             if what in ("LinearTimeWarp", "FreezeFrame") and item.schema_name() == "Clip":
-                # Six digits are more than a list of edits has, and few enough to stay exact.
+                # Edit decision lists have fewer than six digits, and six are few enough to stay exact.
                 scalar = effect.time_scalar if math.isfinite(effect.time_scalar) else 1.0
                 scale *= Fraction(scalar).limit_denominator(10**6)
             else:
@@ -264,12 +266,12 @@ class TrackReader:
 
 
 def offset_of(track: Any) -> Fraction:
-    """How long after the timeline's zero a track begins, seconds; edit decision lists have it so."""
+    """How long after time code zero a track begins, seconds; edit decision lists have such offsets."""
     return max(_ZERO, -seconds(track.source_range.start_time)) if track.source_range else _ZERO
 
 
 def _as_track(child: Any, kind: str) -> Any:
-    """A child of a stack, as the track that flattening takes."""
+    """A child of a stack, wrapped in a track for flattening."""
     if child.schema_name() == "Track":
         return child
     track = library().schema.Track(kind=kind)

@@ -1,4 +1,4 @@
-"""Reads timelines of other programs, in every format for which OpenTimelineIO has an adapter."""
+"""Reads timelines of other programs, in every format for which an OpenTimelineIO adapter is installed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mediajobs_dagster.timelines.otio.notes import Notes
 from mediajobs_dagster.timelines.small_files import decoded, depth_of, read_packed, read_small
 
 _ARCHIVE, _FOLDER, _IN_BUNDLE = "otioz", "otiod", "content.otio"
-"""Bundles: a timeline, as JSON under that name, together with its media."""
+"""The timeline in a bundle, which is a JSON timeline together with its media."""
 _HOLD_JSON = ("otio_json", _ARCHIVE, _FOLDER)
 _DEEPEST = 200
-"""Levels of JSON: no edit has so many, and the parser for those adapters has no limit but the process's stack."""
+"""The most levels of JSON. No edit has that many, and the parser of these adapters overflows the stack instead."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Imported:
     """A timeline that another program made."""
 
     timeline: Timeline
-    """Its references are addresses, paths or names, or upload ids where it was once ours."""
+    """Its references are addresses, paths or names, or upload ids if we wrote the file."""
     notes: tuple[str, ...]
-    """What of it is not, or not as it was, in the timeline: sentences for people."""
+    """What was left out or changed, for people."""
 
 
 def read_otio(path: Path, *, rate: Fraction | None = None) -> Imported:
-    """Read the file at `path`; its suffix names its format.
+    """Read the file at `path`; its suffix selects the adapter.
 
-    `rate`, frames a second, is what an edit decision list is read with; without it, it is guessed, and noted. Raises
-    RequestError when the file cannot be read, when no adapter is installed for it, or when it holds no timeline.
+    `rate` is the frame rate of an edit decision list, frames per second; without it the rate is guessed, with a note.
+    Raises RequestError when the file cannot be read, when no adapter is installed, or when it contains no timeline.
     """
     notes = Notes()
     edit = _timeline_in(_opened(path, rate, notes), path)
@@ -51,7 +51,7 @@ def read_otio(path: Path, *, rate: Fraction | None = None) -> Imported:
     try:
         written = Timeline.model_validate(ours["timeline"])
     except ValidationError:
-        notes.add("What mediajobs once wrote into the metadata is damaged: only the tracks were read.")
+        notes.add("The metadata that mediajobs wrote is damaged: only the tracks were read.")
         return Imported(timeline, notes.all)
     if fingerprint(timeline) == ours.get("tracks"):
         return Imported(written, ())
@@ -62,12 +62,12 @@ def _opened(path: Path, rate: Fraction | None, notes: Notes) -> Any:
     adapter = adapter_of(path.suffix.removeprefix("."), reads=True)
     content = _content(path, adapter)
     adapters = library().adapters
-    # Linking media is left to us: a linker is code that the environment names.
+    # No media linker: it is code that an environment variable names, and we link media ourselves.
     links_nothing: dict[str, Any] = {"media_linker_name": library().media_linker.MediaLinkingPolicy.DoNotLinkMedia}
     try:
         if adapter in _HOLD_JSON:
             if depth_of(decoded(content, path)) > _DEEPEST:
-                raise RequestError(f"{path} is broken: it is nested without end.")
+                raise RequestError(f"{path} is broken: it is nested too deeply.")
             return adapters.read_from_string(content.decode("utf-8-sig"), "otio_json", **links_nothing)
         if adapter != EDL:
             return adapters.read_from_file(str(path), adapter, **links_nothing)
@@ -77,12 +77,12 @@ def _opened(path: Path, rate: Fraction | None, notes: Notes) -> Any:
         return adapters.read_from_string(text, adapter, rate=float(true_rate(float(used))), **links_nothing)
     except RequestError:
         raise
-    except Exception as error:  # an adapter is foreign code and raises what it likes on a broken file
+    except Exception as error:  # adapters are foreign code; they raise anything for a broken file
         raise RequestError(f"{path} is broken, or is not what its suffix says: {error}") from error
 
 
 def _content(path: Path, adapter: str) -> bytes:
-    """What stands in the file, or in the one of a bundle that is the timeline; its media are not touched."""
+    """The content of the file, or of the timeline file in a bundle; the media of a bundle are not read."""
     if adapter == _ARCHIVE:
         return read_packed(path, _IN_BUNDLE)
     return read_small(path / _IN_BUNDLE if adapter == _FOLDER else path)
@@ -93,19 +93,19 @@ def _timeline_in(root: Any, path: Path) -> Any:
     if isinstance(root, library().schema.SerializableCollection):
         timelines = [each for each in root if isinstance(each, library().schema.Timeline)]
         if len(timelines) > 1:
-            raise RequestError(f"{path} holds {len(timelines)} timelines. Export the one that is meant by itself.")
+            raise RequestError(f"{path} contains {len(timelines)} timelines. Export the one you need by itself.")
         root = timelines[0] if timelines else None
     if not isinstance(root, library().schema.Timeline) or root.tracks is None:
-        raise RequestError(f"{path} holds no timeline.")
+        raise RequestError(f"{path} contains no timeline.")
     return root
 
 
 def _merged(read: Timeline, written: Timeline, notes: Notes) -> Timeline:
-    """The tracks as they are now, with what only our metadata knows."""
+    """The tracks as they are now, with what is only in our metadata."""
     others = tuple(layer for layer in written.layers if not isinstance(layer, VideoLayer))
     kept: JsonObject = {"canvas": written.canvas, "music": written.music, "loudness": written.loudness}
     notes.add(
-        "The tracks were edited since mediajobs wrote them. Canvas, music, loudness and all layers but videos are as "
-        "they were then, also if what they belong to has moved."
+        "The tracks were edited since mediajobs wrote them. Canvas, music, loudness and all layers except videos are "
+        "unchanged, even if the clips that they belong to have moved."
     )
     return read.model_copy(update=kept | {"layers": (*read.layers, *others)})

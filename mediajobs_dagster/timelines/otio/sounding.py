@@ -1,4 +1,4 @@
-"""Which pictures are heard with their own sound, and what is heard besides."""
+"""Finds which pictures have their own sound, and which sounds are narration or music."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Sound:
     """The sound of a timeline."""
 
     sounding: Sequence[Piece] | None
-    """The pictures that are heard; None: all of them, because there are no audio tracks."""
+    """The pictures with their own sound; None: all of them, because there are no audio tracks."""
     narration: Sequence[Narration] = ()
     music: Sequence[Music] = ()
-    """Only what was once music of ours: by itself a track does not say what it is."""
+    """Only music of a timeline that we wrote, because a track does not say whether it is music."""
 
     def is_silent(self, picture: Piece) -> bool:
-        """Whether the picture is not heard."""
+        """Whether the picture has no sound."""
         return self.sounding is not None and not any(each is picture for each in self.sounding)
 
 
 def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], frame: Fraction, notes: Notes) -> Sound:
-    """What audio tracks say. `frame` is the length of one, seconds: how far what belongs together may be apart.
+    """The sound of audio tracks. `frame` is the length of a frame, seconds: the tolerance when times are compared.
 
-    A clip that shows the same part of the same media at the same time as a picture is that picture's own sound. All
-    others are heard by themselves, such as a sound that begins before its picture does.
+    An audio clip with the same part of the same media at the same time as a picture is that picture's own sound. All
+    others become narration, such as a sound that begins before its picture.
     """
     if not tracks:
         return Sound(None)
     sounding: list[Piece] = []
-    heard: list[Piece] = []  # channels of one sound on several tracks are one sound
+    heard: list[Piece] = []  # the channels of one sound may be on several tracks
     narration: list[Narration] = []
     music: list[Music] = []
     for each in (each for track in tracks for each in joined(track, notes)):

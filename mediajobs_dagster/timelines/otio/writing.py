@@ -1,4 +1,4 @@
-"""Writes our timelines for other programs, so that they come back unchanged."""
+"""Writes our timelines for other programs. Reading such a file again gives the same timeline."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _LAYERS = {
 
 
 def write_otio(timeline: Timeline, uploads: Mapping[str, Upload], path: Path) -> tuple[str, ...]:
-    """Write a timeline to `path`, in the format that its suffix names. The file appears whole or not at all.
+    """Write a timeline to `path`, in the format of its suffix. The file appears whole or not at all.
 
-    `uploads` are those that the timeline refers to, by the reference. Returns sentences for people: what only the
-    metadata carries, which other programs keep but do not show. Raises RequestError when there is no adapter for the
-    format, when the format cannot hold the timeline, when the length of a source is not known, or when the file cannot
-    be written.
+    `uploads` are those that the timeline refers to, by reference. Returns notes for people: what is only in the
+    metadata, which other programs keep but do not show. Raises RequestError when there is no adapter for the format,
+    when the format cannot hold the timeline, when the length of a source is unknown, or when the file cannot be
+    written.
     """
     adapter = adapter_of(path.suffix.removeprefix("."), reads=False)
     edit = assembled(timeline, uploads, _media(timeline, uploads))
@@ -61,12 +61,14 @@ def write_otio(timeline: Timeline, uploads: Mapping[str, Upload], path: Path) ->
 def _text(edit: Any, adapter: str, path: Path) -> str:
     try:
         return library().adapters.write_to_string(edit, adapter)
-    except Exception as error:  # an adapter is foreign code and raises what it likes on what its format cannot hold
+    except (
+        Exception
+    ) as error:  # adapters are foreign code; they raise anything when their format cannot hold the timeline
         raise RequestError(f"{path.name} cannot hold this timeline: {error} Write .otio instead.") from error
 
 
 def _media(timeline: Timeline, uploads: Mapping[str, Upload]) -> dict[str, MediaInfo]:
-    """What is known of each reference; a length of 0 where it is not known and not needed."""
+    """The media info of each reference; its length is 0 if it is unknown and not needed."""
     unknown = MediaInfo(container="", duration_seconds=0, bytes=0)
     media = {
         reference: (upload.media_info if (upload := uploads.get(reference)) else None) or unknown
@@ -77,13 +79,13 @@ def _media(timeline: Timeline, uploads: Mapping[str, Upload]) -> dict[str, Media
             continue
         if not media[part.source].duration_seconds:
             raise RequestError(
-                f"How long {part.source} is, is not known: it was not probed. Say in the timeline where its part ends "
-                "(`out`), or run a job on it first."
+                f"The length of {part.source} is unknown, because it was not probed. Give the end of its part in the "
+                "timeline (`out`), or run a job on it first."
             )
     return media
 
 
-# --- what OpenTimelineIO has no word for -----------------------------------------------------------------------------
+# --- what OpenTimelineIO cannot express ------------------------------------------------------------------------------
 
 
 def _only_in_metadata(timeline: Timeline) -> tuple[str, ...]:
@@ -98,7 +100,7 @@ def _only_in_metadata(timeline: Timeline) -> tuple[str, ...]:
     checks = {
         "how pictures are cropped and fitted": any(item.crop or item.fit != "contain" for item in pictured),
         "the colour of fades": any(item.transition and item.transition.kind == "fade" for item in items),
-        "place, size and looks of videos above the base track": bool(videos),
+        "position, size and style of videos above the base track": bool(videos),
         "gain and fades of sounds": voiced or any(part.gain_db for part in (*clips, *videos)),
         "how music is mixed, faded and repeated": bool(timeline.music),
         "the size of the canvas": timeline.canvas.model_copy(update={"fps": None}) != Canvas(),

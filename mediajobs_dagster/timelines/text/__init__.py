@@ -1,1 +1,1 @@
-"""Letters as pixels: from a title or a caption to a picture of it. Begin reading at `lettering`."""
+"""Draws titles and captions as pictures. Begin reading at `lettering`."""

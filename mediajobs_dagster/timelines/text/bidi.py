@@ -1,7 +1,7 @@
-"""The order of letters on a line in which some scripts run from right to left.
+"""The order of letters on a line with scripts that run from right to left.
 
-The Unicode Bidirectional Algorithm (annex 9) as far as captions need it: implicit levels and their reordering.
-Explicit embeddings and isolates are left out; as the first letter of a paragraph they still tell its direction.
+The Unicode Bidirectional Algorithm (annex 9), as far as captions need it: implicit levels and their reordering.
+Explicit embeddings and isolates are not supported, but as the first character of a paragraph they set its direction.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def levels(text: str, base: int) -> list[int]:
 
 
 def visual_order(run_levels: Sequence[int]) -> list[int]:
-    """Indexes of runs from left to right (L2): from the highest level down, turn round what lies at it or above."""
+    """Indexes of runs from left to right (L2): for each level, highest first, reverse the runs at it or above."""
     order = list(range(len(run_levels)))
     for level in range(max(run_levels, default=0), 0, -1):
         start = 0
@@ -58,7 +58,7 @@ def visual_order(run_levels: Sequence[int]) -> list[int]:
 
 
 def turned(graphemes: Sequence[str]) -> str:
-    """What runs from right to left, as it is to be drawn from left to right: turned round, and so are its brackets."""
+    """Right-to-left text as it is drawn from left to right: reversed, with mirrored brackets."""
     mirrored = {ord(a): b for pair in _BRACKETS.items() for a, b in (pair, pair[::-1])}
     return "".join(reversed(graphemes)).translate(mirrored)
 
@@ -129,7 +129,7 @@ def _pairs(text: str, kinds: list[str]) -> list[tuple[int, int]]:
 
 
 def _direction(kind: str) -> str:
-    """What a kind counts as beside neutral characters; nothing for neutral ones."""
+    """The direction that a kind has for its neutral neighbours; empty for neutral kinds."""
     return {"L": "L", "R": "R", "EN": "R", "AN": "R"}.get(kind, "")
 
 

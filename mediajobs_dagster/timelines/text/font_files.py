@@ -1,7 +1,7 @@
-"""What a font file says of itself: its faces, their weight and slant, and the characters they have glyphs for.
+"""Reads font files: their faces, with weight and slant, and the characters they have glyphs for.
 
-Pillow tells a family's name, but neither the weight nor the characters, so those are read from the file's tables (see
-the OpenType specification: `OS/2`, `fvar`, `cmap`). Only scalable faces count.
+Pillow has the name of a family, but neither weight nor characters, so these are read from the file's tables (see the
+OpenType specification: `OS/2`, `fvar`, `cmap`). Only scalable faces count.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import BinaryIO, Protocol
 from PIL import ImageFont
 
 SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
-"""How the names of font files end."""
+"""Suffixes of font files."""
 
 _OUTLINES = frozenset({b"glyf", b"CFF ", b"CFF2"})
 _UNICODE_MAPS = ((3, 10), (0, 6), (0, 4), (3, 1), (0, 3), (0, 2), (0, 1), (0, 0))
-"""Platform and encoding of the character maps by Unicode, widest first."""
+"""Platform and encoding of the Unicode character maps, the most complete first."""
 
 
 class Characters(Protocol):
@@ -33,7 +33,7 @@ class Characters(Protocol):
 
 @dataclass(frozen=True)
 class Axis:
-    """One way in which a variable face varies."""
+    """One axis of a variable face."""
 
     tag: bytes
     lowest: float
@@ -56,7 +56,7 @@ class Face:
     axes: tuple[Axis, ...] = ()
 
     def weight_for(self, weight: int) -> float:
-        """The nearest to `weight` that the face has."""
+        """The weight of the face that is nearest to `weight`."""
         for axis in self.axes:
             if axis.tag == b"wght":
                 return min(max(weight, axis.lowest), axis.highest)
@@ -64,7 +64,7 @@ class Face:
 
 
 def faces_of(path: Path) -> Iterator[Face]:
-    """The scalable faces in a file; none if it is no font, or a damaged one."""
+    """The scalable faces in a file; none if it is not a font, or is damaged."""
     try:
         with path.open("rb") as file:
             for index, offset in enumerate(_offsets(file)):
@@ -152,7 +152,7 @@ def _big_endian(code: str, data: bytes) -> array[int]:
 
 
 class _Groups:
-    """A map of format 12: ranges of characters, each with glyphs that follow one another."""
+    """A `cmap` of format 12: ranges of characters whose glyphs are consecutive."""
 
     def __init__(self, table: bytes, offset: int) -> None:
         (count,) = struct.unpack_from(">12xI", table, offset)
@@ -166,7 +166,7 @@ class _Groups:
 
 
 class _Segments:
-    """A map of format 4: ranges within the basic plane, where single characters may still have no glyph."""
+    """A `cmap` of format 4: ranges in the basic plane, in which single characters may have no glyph."""
 
     def __init__(self, table: bytes, offset: int) -> None:
         words = _big_endian("H", table[offset:])
@@ -184,6 +184,6 @@ class _Segments:
         offset = self._words[self._offsets_at + index]
         if offset == 0:
             return (code + self._delta[index]) & 0xFFFF != 0
-        # The offset counts bytes from its own place in the table.
+        # The offset is in bytes, relative to its own position in the table.
         place = self._offsets_at + index + offset // 2 + code - self._first[index]
         return place < len(self._words) and self._words[place] != 0

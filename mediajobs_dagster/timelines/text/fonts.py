@@ -1,7 +1,7 @@
-"""Which font draws which letters: a family by name, and for what it lacks, a fallback that has the script.
+"""Finds the font for each character: the family that was named, and a fallback for characters that it lacks.
 
-Noto Sans and its scripts come with the program, so that titles look the same on every machine. Families installed on
-the machine are found by name; they are also the last resort for a character that no face of ours has.
+Noto Sans and its scripts are part of the package, so that titles look the same on every machine. Families installed on
+the machine are found by name; they are also the last resort for a character that no bundled face has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FONT_FOLDERS: Final = (
     *("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
     *("/Library/Fonts", "/System/Library/Fonts", "~/Library/Fonts"),
 )
-"""Where Linux and macOS keep installed fonts; `~` is the user's home."""
+"""The font folders of Linux and macOS; `~` is the user's home."""
 
 _DEFAULT = "Noto Sans"
 _LAST = ("Noto Emoji", "Noto Sans Symbols")
@@ -43,10 +43,10 @@ class UnknownFontError(ValueError):
 
 
 class Fonts:
-    """The fonts of this machine, found and opened when they are first needed. Not for several threads at once.
+    """The fonts of this machine, found and opened on first use. Not thread-safe.
 
-    `folders` are searched for installed fonts, their subfolders too. `shapes` tells whether Pillow can join letters and
-    put marks in their places (by Raqm, whose HarfBuzz is part of Pillow, but whose FriBidi is the system's).
+    `folders` and their subfolders are searched for installed fonts. `shapes` says whether Pillow can shape text: join
+    letters and place marks (with Raqm, whose HarfBuzz is part of Pillow, but whose FriBidi comes from the system).
     """
 
     def __init__(self, folders: Sequence[str | Path] = FONT_FOLDERS, *, shapes: bool | None = None) -> None:
@@ -59,7 +59,7 @@ class Fonts:
         """A face at a weight and a size in pixels an em, ready to draw."""
 
     def face(self, family: str, weight: int, italic: bool) -> Face:
-        """The family's face nearest to what is asked. Raises UnknownFontError."""
+        """The family's face that is nearest to weight and slant. Raises UnknownFontError."""
         name = family.strip().casefold()
         faces = self._ours.get(name) or self._installed.get(name)
         if not faces:
@@ -70,10 +70,10 @@ class Fonts:
         return nearest(faces, weight, italic)
 
     def face_for(self, grapheme: str, family: str, weight: int, italic: bool) -> Face:
-        """The first face that can draw `grapheme`: of the family asked for, of ours, of the machine.
+        """The first face that can draw `grapheme`: of the named family, a bundled one, an installed one.
 
-        A grapheme that none has wholly goes to the first that has its base character; one that none has at all goes to
-        the family asked for, which draws a box.
+        If no face has all of the grapheme, the first face with its base character draws it. If there is none, the named
+        family draws a box.
         """
         key = (grapheme, family, weight, italic)
         face = self._choices.get(key)
@@ -87,7 +87,7 @@ class Fonts:
         if not drawn:
             return asked
         order = [asked, *(nearest(faces, weight, italic) for faces in self._fallbacks)]
-        if "\ufe0f" in grapheme:  # asks for the emoji where a character is also a plain sign
+        if "\ufe0f" in grapheme:  # this selector asks for the emoji form of a character
             order.insert(0, nearest(self._ours[_EMOJI.casefold()], weight, italic))
         for wanted in (drawn, drawn[:1]):
             for face in order:
@@ -127,7 +127,7 @@ class Fonts:
 
 
 def nearest(faces: Sequence[Face], weight: int, italic: bool) -> Face:
-    """The face that is nearest to what is asked: in width (normal), then slant, then weight."""
+    """The nearest face: by width (normal is best), then slant, then weight."""
     return min(
         faces,
         key=lambda face: (
@@ -141,7 +141,7 @@ def nearest(faces: Sequence[Face], weight: int, italic: bool) -> Face:
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character only says how others are drawn: a joiner, a mark of direction, a variation selector."""
+    """Whether a character only changes how others are drawn: a joiner, a direction mark, a variation selector."""
     return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
 
 
@@ -149,7 +149,7 @@ def _families(folders: Sequence[Path]) -> Families:
     families: Families = {}
     for path in _font_files(folders):
         for face in faces_of(path):
-            # macOS hides the families whose name begins with a dot; one of them has a box for every character.
+            # On macOS, families whose name begins with a dot are hidden; one of them has a box for every character.
             if not face.family.startswith("."):
                 families.setdefault(face.family.casefold(), []).append(face)
     return families

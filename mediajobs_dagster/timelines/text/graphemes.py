@@ -1,7 +1,7 @@
-"""Where text may be cut: into graphemes (what a reader takes for one character), and into lines.
+"""Splits text into graphemes (what a reader sees as one character), and finds where lines may end.
 
 A simple form of Unicode's annexes 29 and 14, without their tables: marks, joiners, selectors, skin tones, flags,
-conjuncts and Korean syllables stay together; a line ends at a space, after a hyphen, and between ideographs.
+conjuncts and Korean syllables stay together. A line may end at a space, after a hyphen, and between ideographs.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import unicodedata
 
 _JOINER = "\u200d"
 _LONGEST = 32
-"""More marks than that on one letter are no writing (Unicode's stream-safe format allows 30)."""
-_SPACING = "\u0e33\u0eb3"  # Thai and Lao vowels that are letters to Unicode, but half above the letter before
+"""The most characters of a grapheme. Real writing has fewer marks (Unicode's stream-safe format allows 30)."""
+_SPACING = "\u0e33\u0eb3"  # Thai and Lao vowels: letters to Unicode, but partly above the letter before
 _NEVER_FIRST = frozenset(
     "、。，．・：；？！」』】〉》〕）］｝’”ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ…‥%％,.!?:;)]}/-–—"
 )
@@ -21,7 +21,7 @@ _UNBREAKABLE_SPACES = frozenset("\u00a0\u202f\u2007")
 
 
 def clean(text: str) -> str:
-    """Text as it is drawn: composed, its lines ended by \\n, tabs as spaces, and nothing left that has no picture."""
+    """Text as it is drawn: composed, lines end with \\n, tabs are spaces, and characters without a picture are gone."""
     text = text.replace("\r\n", "\n").replace("\t", "    ")
     for end in "\r\u2028\u2029":
         text = text.replace(end, "\n")
@@ -31,7 +31,7 @@ def clean(text: str) -> str:
 
 
 def graphemes(text: str) -> list[str]:
-    """The text's graphemes, in order; marks are left out of which there are too many on one letter."""
+    """The text's graphemes, in order; too many marks on one letter are left out."""
     found: list[str] = []
     for character in text:
         if found and len(found[-1]) >= _LONGEST and _is_mark(character):
@@ -54,7 +54,7 @@ def _joins(before: str, character: str) -> bool:
         return True
     if last == _JOINER:
         return category in ("So", "Lo")  # a family of emoji; a conjunct
-    if unicodedata.combining(last) == 9:  # a virama: the next consonant hangs below or beside
+    if unicodedata.combining(last) == 9:  # a virama: the next consonant joins this one
         return category == "Lo"
     if _is_flag_half(character):
         return len(before) == 1 and _is_flag_half(before)
@@ -70,14 +70,14 @@ def _is_flag_half(character: str) -> bool:
 
 
 def breaks(parts: list[str]) -> list[int]:
-    """After how many graphemes a line may end, in ascending order; the last is the whole."""
+    """The numbers of graphemes after which a line may end, ascending; the last is the whole text."""
     inner = (i for i in range(1, len(parts)) if _may_break(parts[i - 1], parts[i]))
     return [*inner, len(parts)] if parts else []
 
 
 def _may_break(before: str, after: str) -> bool:
     if is_space(after):
-        return False  # the space goes with the line before it, and is not drawn there
+        return False  # the space stays on the line before, where it is not drawn
     if is_space(before):
         return True
     if before[0] in _NEVER_LAST or after[0] in _NEVER_FIRST:
@@ -98,7 +98,7 @@ def is_space(grapheme: str) -> bool:
 
 
 def _is_ideograph(character: str) -> bool:
-    """Chinese, Japanese; Korean breaks at its spaces. Emoji may be parted, too."""
+    """Whether lines may end beside it: Chinese, Japanese and emoji. Korean text breaks at its spaces."""
     return (
         "\u2e80" <= character <= "\u9fff"
         or "\uf900" <= character <= "\ufaff"

@@ -1,7 +1,7 @@
-"""Titles, lower thirds and captions as pictures: from values to pixels, and where they belong on the canvas.
+"""Draws titles, lower thirds and captions as pictures, and computes their position on the canvas.
 
-ffmpeg's own drawing of text is not in every build, needs escaping, and knows neither fallback fonts nor line breaks.
-So text is drawn here, once, and overlaid. Opacity and motion are the overlay's business.
+ffmpeg's text filter is not in every build, needs escaping, and has neither fallback fonts nor line breaks. So text is
+drawn here, once, and overlaid. The overlay does opacity and motion.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mediajobs_dagster.timelines.text.typesetting import Letters, Line, set_text
 
 _LOWER_THIRD_AREA = 0.9
 _ROLE_SIZE = 0.75
-"""Of the letters of a lower third's role, to those of its name."""
+"""Size of the letters of a lower third's role, relative to those of the name."""
 ACROSS: Final = {"left": 0.0, "center": 0.5, "right": 1.0}
-"""How far to the right an alignment moves what it has room to move."""
+"""The share of the free width to the left of an aligned block."""
 
 DOWN: Final = {"top": 0.0, "middle": 0.5, "bottom": 1.0}
-"""How far down a place moves it."""
+"""The share of the free height above a block."""
 
 Size = tuple[int, int]
 """Width and height, pixels."""
@@ -37,9 +37,9 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class Lettering:
-    """What was drawn, cropped to it, and where its left upper corner belongs on the canvas, pixels.
+    """A drawn text, cropped to its pixels, with the position of its upper left corner on the canvas, pixels.
 
-    `left` and `top` are even: with halved colour planes, `overlay` would move odd ones.
+    `left` and `top` are even, because with halved colour planes `overlay` would move odd ones.
     """
 
     picture: Image.Image
@@ -50,7 +50,7 @@ class Lettering:
 
 @dataclass(frozen=True)
 class Area:
-    """A part of the canvas, pixels; `right` and `bottom` lie outside."""
+    """A part of the canvas, pixels; `right` and `bottom` are excluded."""
 
     left: int
     top: int
@@ -73,7 +73,7 @@ def safe_area(canvas: Size, share: float) -> Area:
 
 
 def draw_title(title: Title, canvas: Size, fonts: Fonts) -> Lettering:
-    """A title at its place. Raises TextTooLongError, UnknownFontError."""
+    """Draw a title. Raises TextTooLongError, UnknownFontError."""
     area = safe_area(canvas, title.safe_area)
     em = title.style.size * canvas[1]
     block = set_block(((title.text, letters(title.style, em)),), title.style, em, area, fonts)
@@ -85,7 +85,7 @@ def draw_title(title: Title, canvas: Size, fonts: Fonts) -> Lettering:
 
 
 def draw_lower_third(layer: LowerThird, canvas: Size, fonts: Fonts) -> Lettering:
-    """Name and role at their place, by default at the left below. Raises TextTooLongError, UnknownFontError."""
+    """Draw name and role, by default at the bottom left. Raises TextTooLongError, UnknownFontError."""
     area = safe_area(canvas, _LOWER_THIRD_AREA)
     em = layer.style.size * canvas[1]
     name = letters(layer.style.model_copy(update={"weight": max(layer.style.weight, 700)}), em)
@@ -99,7 +99,7 @@ def draw_lower_third(layer: LowerThird, canvas: Size, fonts: Fonts) -> Lettering
 
 
 def caption_block(texts: Sequence[str], captions: Captions, canvas: Size, fonts: Fonts) -> Block:
-    """Captions that are shown at the same time, one above the other. Raises TextTooLongError, UnknownFontError."""
+    """The block of captions that are shown at once, one above the other. Raises TextTooLongError, UnknownFontError."""
     area = safe_area(canvas, captions.safe_area)
     em = captions.style.size * canvas[1]
     style = letters(captions.style, em)
@@ -113,12 +113,12 @@ def caption_block(texts: Sequence[str], captions: Captions, canvas: Size, fonts:
 
 @dataclass(frozen=True)
 class Block:
-    """Lines under one another, and the box behind them if there is one."""
+    """Lines below each other, with an optional box behind them."""
 
     lines: tuple[Line, ...]
     style: TextStyle
     padding: int
-    """Between the lines and the edge of the box, pixels."""
+    """Space between the lines and the edge of the box, pixels."""
     radius: int
     """Of the box's corners, pixels."""
 
@@ -134,7 +134,7 @@ class Block:
 
     @property
     def ground(self) -> tuple[int, int, int, int]:
-        """Transparent, but of the colour of what lies at the edge: who halves the colour planes mixes both."""
+        """The transparent ground, in the colour at the edge of the drawing: halved colour planes mix both."""
         outermost = self.style.box or self.style.outline or self.style
         red, green, blue, _ = _rgba(outermost.color)
         return red, green, blue, 0
@@ -151,7 +151,7 @@ class Block:
         return picture
 
     def _masks(self) -> tuple[Image.Image, Image.Image]:
-        """What the letters cover, and what they cover with their outlines."""
+        """Two masks: what the letters cover, and what they cover with their outlines."""
         inner = Image.new("L", (self.width, self.height))
         outer = inner.copy() if self.style.outline else inner
         top = self.padding
@@ -166,20 +166,20 @@ class Block:
 
 
 def letters(style: TextStyle, em: float) -> Letters:
-    """A style's letters at `em` pixels."""
+    """The letters of a style, with `em` pixels per em."""
     outline = max(1, round(style.outline.width * em)) if style.outline else 0
     return Letters(style.font, style.weight, style.italic, em, outline)
 
 
 def set_block(texts: Sequence[tuple[str, Letters]], style: TextStyle, em: float, area: Area, fonts: Fonts) -> Block:
-    """The lines of all texts, no wider than `area` allows with the box."""
+    """The block of all texts, which with its box is no wider than `area`."""
     padding, radius = (round(style.box.padding * em), round(style.box.radius * em)) if style.box else (0, 0)
     lines = tuple(line for text, kind in texts for line in set_text(text, kind, area.width - 2 * padding, fonts))
     return Block(lines, style, padding, radius)
 
 
 def require_fit(block: Block, area: Area, what: str) -> None:
-    """Raises TextTooLongError, saying how much fits: nothing is cut off silently."""
+    """Raise TextTooLongError, which says how much fits, unless the block fits. Nothing is cut off silently."""
     if block.width <= area.width and block.height <= area.height:
         return
     if block.width > area.width:
@@ -202,12 +202,12 @@ def require_fit(block: Block, area: Area, what: str) -> None:
 
 
 def placed(size: Size, area: Area, across: float, down: float) -> tuple[int, int]:
-    """Left and top of a block in an area; 0: at its left, its top; 1: at its right, its bottom."""
+    """Left and top of a block in an area. `across` and `down` from 0 (left, top) to 1 (right, bottom)."""
     return area.left + int((area.width - size[0]) * across), area.top + int((area.height - size[1]) * down)
 
 
 def centred(size: Size, position: Position, canvas: Size) -> tuple[int, int]:
-    """Left and top of a block whose middle lies at a position."""
+    """Left and top of a block whose middle is at a position."""
     return round(position.x * canvas[0] - size[0] / 2), round(position.y * canvas[1] - size[1] / 2)
 
 
@@ -215,7 +215,7 @@ def centred(size: Size, position: Position, canvas: Size) -> tuple[int, int]:
 
 
 def _lay(picture: Image.Image, mask: Image.Image, colour: str) -> None:
-    """Lay a colour over the picture where the mask is."""
+    """Paint a colour over the picture, through the mask."""
     red, green, blue, alpha = _rgba(colour)
     layer = Image.new("RGBA", picture.size, (red, green, blue))
     layer.putalpha(mask.point([value * alpha // 255 for value in range(256)]))
@@ -231,7 +231,7 @@ def _drawn(block: Block, left: int, top: int) -> Lettering:
     if not block.lines:
         return Lettering(Image.new("RGBA", (1, 1)), left & ~1, top & ~1)
     painted = block.paint()
-    extent = painted.getchannel("A").getbbox() or (0, 0, 1, 1)  # a text may be wholly transparent
+    extent = painted.getchannel("A").getbbox() or (0, 0, 1, 1)  # a text may be fully transparent
     x, y = left + extent[0] & ~1, top + extent[1] & ~1
     size = (left + extent[2] - x, top + extent[3] - y)
     picture = Image.new("RGBA", size, block.ground)

@@ -1,4 +1,4 @@
-"""Text into lines: which font draws what, where a line ends, in which order its pieces stand."""
+"""Sets text in lines: chooses the fonts, breaks lines, and orders the pieces of a line."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from mediajobs_dagster.timelines.text.fonts import Fonts
 from mediajobs_dagster.timelines.text.graphemes import breaks, clean, graphemes, is_space, needs_shaping
 
 _ABOVE, _BELOW = 0.95, 0.27
-"""What every line has above and below its base line, in ems, so that lines stand evenly whatever their letters are."""
+"""Space above and below the base line of every line, in ems: lines are evenly spaced, whatever their letters."""
 _ON_BASE_LINE = "ls"
 _NARROWEST = 0.1
-"""No grapheme is narrower on average, in ems: how far one must look for the end of a line."""
+"""A lower bound of the average width of graphemes, in ems. It limits the search for the end of a line."""
 
 
 @dataclass(frozen=True)
 class Letters:
-    """What letters are made of."""
+    """The font, size and outline of letters."""
 
     family: str
     weight: int
     italic: bool
     size: float
-    """Pixels an em."""
+    """Pixels per em."""
     outline: int = 0
-    """Width of the line around them, pixels."""
+    """Width of the outline, pixels."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a line that one font draws in one direction; `x` is where it begins on the line, pixels."""
+    """A part of a line, drawn with one font in one direction; `x` is its start on the line, pixels."""
 
     text: str
     font: FreeTypeFont
@@ -50,7 +50,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Line:
-    """A line, ready to draw. Its edges are pixels from the beginning of its base line; outlines count."""
+    """A line, ready to draw. Its edges are in pixels from the start of its base line, outlines included."""
 
     text: str
     pieces: tuple[Piece, ...]
@@ -62,16 +62,16 @@ class Line:
 
     @property
     def width(self) -> int:
-        """Of all that is drawn."""
+        """Width of everything that is drawn, pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """Of an even line, or more where its letters need more."""
+        """Height of the line, pixels: the usual height, or more if its letters need it."""
         return self.above + self.below
 
     def mask(self, outline: int, margin: int = 0) -> Image.Image:
-        """How much of each pixel is covered by its letters and a line of `outline` pixels around them (mode L)."""
+        """How much of each pixel the letters and an outline of `outline` pixels cover (mode L)."""
         mask = Image.new("L", (self.width + 2 * margin, self.height + 2 * margin))
         draw = ImageDraw.Draw(mask)
         for piece in self.pieces:
@@ -88,9 +88,9 @@ class Line:
 
 
 def set_text(text: str, letters: Letters, room: float, fonts: Fonts) -> list[Line]:
-    """The text's lines, broken so that none is wider than `room` pixels; a single grapheme may be.
+    """The lines of a text, none wider than `room` pixels, except for a single grapheme that is wider.
 
-    A text of nothing but spaces has none. Raises UnknownFontError, and SettingsError if this machine cannot draw it.
+    A text of spaces has no lines. Raises UnknownFontError, and SettingsError if this machine cannot draw the text.
     """
     paragraphs = [paragraph.strip() for paragraph in clean(text).strip().split("\n")]
     if not any(paragraphs):
@@ -100,7 +100,7 @@ def set_text(text: str, letters: Letters, room: float, fonts: Fonts) -> list[Lin
 
 @dataclass(frozen=True)
 class _Part:
-    """One grapheme, and what it is drawn with."""
+    """One grapheme, its face, and its embedding level."""
 
     text: str
     face: Face
@@ -125,7 +125,7 @@ class _Paragraph:
         ]
 
     def lines(self, room: float) -> list[Line]:
-        """Each line is the longest that fits (greedy)."""
+        """The lines; each takes as much as fits (greedy)."""
         ends = breaks([part.text for part in self._parts])
         if not ends:
             return [self._line(0, 0)]  # an empty line
@@ -140,7 +140,8 @@ class _Paragraph:
         return lines
 
     def _longest(self, start: int, ends: Sequence[int], room: float) -> tuple[int, Line]:
-        """The longest line from `start` that fits, and its end: at one of `ends`, or anywhere if none of them fits."""
+        """The end of the longest line from `start` that fits, and the line. It ends at one of `ends`, or anywhere if
+        none of them fits."""
         reach = start + self._most(room)
         near = ends[: max(1, bisect_right(ends, reach))]
         for candidates in (near, range(start + 1, min(near[0], reach) + 1)):
@@ -198,7 +199,7 @@ def _line(text: str, pieces: Sequence[Piece], letters: Letters) -> Line:
 
 
 def _inked(line: Line) -> Line:
-    """The line as wide as its ink: what a font says of its letters counts their spacing, but not every stray mark."""
+    """The line with the width of its ink: font metrics count spacing, but not every mark that sticks out."""
     margin = line.height
     extent = line.mask(line.outline, margin).getbbox()
     if extent is None:

@@ -1,7 +1,7 @@
 """`create_video_export_v1`: a timeline rendered into a video, in one ffmpeg pass.
 
-One pass means one generation of loss and no intermediate videos. Only the sound is gone through beforehand, where its
-loudness, or where speech begins, has to be known; that takes a fraction of the time of a render.
+One pass means one generation of loss and no intermediate videos. Only the sound is decoded before, if its loudness or
+the beginning of speech has to be known; that takes a fraction of the time of a render.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from mediajobs_dagster.job_types.video_export.preparing import (
     hdr_references,
     prepare_export,
 )
-from mediajobs_dagster.job_types.video_export.reading import Readers
+from mediajobs_dagster.job_types.video_export.reading import SegmentInputs
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
@@ -67,9 +67,9 @@ _FLAGS: dict[Profile, Literal["fast_bilinear", "bicubic", "lanczos"]] = {
     Profile.HIGH: "lanczos",
 }
 _BITS_PER_PIXEL = 0.2
-"""Of a frame in H.264 at the standard profile, on the safe side."""
+"""Bits per pixel of H.264 at the standard profile; a safe upper estimate."""
 _SOUND_WEIGHT = 0.05
-"""Of going through the sound, in the time of a render."""
+"""Time of a pass over the sound, relative to the render."""
 
 
 class VideoExport(JobType):
@@ -85,7 +85,7 @@ class VideoExport(JobType):
 
     @cached_property
     def fonts(self) -> Fonts:
-        """The fonts of this machine, looked for once."""
+        """The fonts of this machine, searched once."""
         return Fonts()
 
     @override
@@ -124,9 +124,9 @@ def _document(subject: Subject) -> JsonObject:
 
 
 def output_key(job: Job, attempt_id: str) -> str:
-    """Where an attempt's export lies: by the day of the request and the attempt.
+    """The key of an attempt's export: the day of the request and the attempt id.
 
-    An attempt owns its key. So whoever removes what a failed one left can never meet the export of the next one.
+    Each attempt has its own key. So removing the object of a failed attempt never hits the export of the next one.
     """
     return f"renders/{job.created_at:%Y-%m}/{job.created_at:%d}/{attempt_id}/{FILENAME}"
 
@@ -143,7 +143,7 @@ class Renderer:
 
     timeline: Timeline
     sources: Mapping[str, Source]
-    """What the timeline refers to, by the reference."""
+    """The sources of the timeline, by reference."""
     capabilities: Capabilities
     params: ExportParams
     texts: Texts = field(default_factory=Texts)
@@ -151,7 +151,7 @@ class Renderer:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where everything stands."""
+        """The canvas, and the base track in frames."""
         return lay_out(self.timeline, {name: source.info for name, source in self.sources.items()})
 
     @cached_property
@@ -161,7 +161,7 @@ class Renderer:
         return encoding_of(self.params, self.layout.fps, hardware_works=wanted in self.capabilities.encoders)
 
     def plan(self, key: str) -> Plan:
-        """What to run. Raises HdrUnsupportedError."""
+        """The plan, whose output is published under `key`. Raises HdrUnsupportedError."""
         drawings = Drawings(self.sources, self.capabilities.max_pixels)
         render = self._picture(drawings)
         layout, encoding = self.layout, self.encoding
@@ -196,7 +196,7 @@ class Renderer:
         )
 
     def preview(self) -> tuple[ffmpeg.Command, ...]:
-        """The commands of the plan, as they are before anything was measured: they show, but do not foretell, gains."""
+        """The commands of the plan before anything is measured, so the gains in them are placeholders."""
         nowhere = Path("nowhere")
         drawings = Drawings(self.sources, self.capabilities.max_pixels)
         steps = [step.command for step in self._preparations()]
@@ -205,7 +205,7 @@ class Renderer:
 
     @cached_property
     def _hdr(self) -> tuple[str, ...]:
-        """The references to HDR sources that are seen."""
+        """The references to HDR sources whose picture is shown."""
         return hdr_references(self.timeline, self.sources)
 
     @property
@@ -217,13 +217,13 @@ class Renderer:
     def _picture(self, drawings: Drawings) -> _Picture:
         graph = Graph()
         scaling = Scaling(_FLAGS[self.params.profile], self._tone_mapping, self.params.allow_untonemapped)
-        readers = Readers(graph, self.layout.segments, self.sources)
+        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources)
         opened = open_layers(graph, self.timeline, self.sources)
-        base = PictureTrack(graph, self.layout, self.timeline, readers, drawings, scaling).build()
+        base = PictureTrack(graph, self.layout, self.timeline, segment_inputs, drawings, scaling).build()
         layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, self.texts, scaling)
         whole, covered = layers.build(base)
         end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
-        return _Picture(graph, graph.add("video", end, whole), covered, readers, opened.sound)
+        return _Picture(graph, graph.add("video", end, whole), covered, segment_inputs, opened.sound)
 
     def _command(self, picture: _Picture, folder: Path) -> ffmpeg.Command:
         loudness, true_peak = read_loudness(folder / _LOUDNESS_FILE)
@@ -232,9 +232,9 @@ class Renderer:
 
     def _render(self, picture: _Picture, measured: Measured) -> ffmpeg.Command:
         graph = picture.graph
-        mix = SoundTrack(graph, self.layout, self.timeline, self.sources, picture.readers, picture.layer_sounds).build(
-            measured
-        )
+        mix = SoundTrack(
+            graph, self.layout, self.timeline, self.sources, picture.segment_inputs, picture.layer_sounds
+        ).build(measured)
         options = ("-map", f"[{picture.pad}]", "-map", f"[{mix}]", *self.encoding.options)
         return ffmpeg.Command(
             inputs=tuple(graph.inputs),
@@ -257,10 +257,10 @@ class Renderer:
         )
 
     def _preparations(self) -> Iterator[Run]:
-        """The passes over the sound alone that the render depends on."""
+        """The passes over the sound that the render depends on."""
         if self._has_opener:
             yield Run(self._listening(), weight=_SOUND_WEIGHT)
-        if self._sounds:  # even where it stays as loud as it is: the result is held against it
+        if self._sounds:  # even if the loudness is not changed: the check of the result compares with it
             yield Run(self._measuring, weight=_SOUND_WEIGHT)
 
     def _listening(self) -> ffmpeg.Command:
@@ -279,9 +279,9 @@ class Renderer:
 
     def _sound_alone(self) -> tuple[Graph, SoundTrack]:
         graph = Graph()
-        readers = Readers(graph, self.layout.segments, self.sources, picture=False)
+        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources, picture=False)
         opened = open_layers(graph, self.timeline, self.sources, picture=False)
-        return graph, SoundTrack(graph, self.layout, self.timeline, self.sources, readers, opened.sound)
+        return graph, SoundTrack(graph, self.layout, self.timeline, self.sources, segment_inputs, opened.sound)
 
     def _sound_command(self, graph: Graph, pad: str) -> ffmpeg.Command:
         return ffmpeg.Command(
@@ -298,22 +298,22 @@ class Renderer:
     def _notes(self) -> Iterator[str]:
         if not self._decodes:
             yield (
-                f"This ffmpeg encodes {self.encoding.codec} but cannot decode it: nobody looked at the picture, and it "
-                "gets neither thumbnail nor proxy."
+                f"This ffmpeg encodes {self.encoding.codec} but cannot decode it: the picture was not checked, and the "
+                "export gets neither thumbnail nor proxy."
             )
         wanted = hardware_encoder(self.params)
         if wanted and self.encoding.encoder != wanted:
-            yield f"{wanted} does not work on this machine; {self.encoding.encoder} encoded instead."
+            yield f"{wanted} does not work on this machine; {self.encoding.encoder} was used instead."
         done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
         yield from (f"Upload {reference} is HDR and {done}." for reference in self._hdr)
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A graph with the picture in it, to which the sound is yet to be added."""
+    """A graph that has the picture but not the sound yet."""
 
     graph: Graph
     pad: str
     covered: tuple[Covered, ...]
-    readers: Readers
+    segment_inputs: SegmentInputs
     layer_sounds: Mapping[int, str]
