@@ -1,1 +1,1 @@
-"""What things cost, measured side by side: each module is a script, run as `python -m benchmarks.NAME [--quick]`."""
+"""Benchmarks: each module is a script, run as `python -m benchmarks.NAME [--quick]`; alternatives run side by side."""

@@ -4,7 +4,7 @@
 
 The source is a generated 1080p H.264 clip with sound. Each round makes one attempt (claim, fetch, probe, plan, ffmpeg,
 verify, publish, record; SQLite and a local folder) and runs the very argv of its manifest on the same file, in turn.
-The worker is one that has made attempts before; what the first attempt of a process takes is told beside it.
+The worker has made attempts before; the first attempt of a process has a row of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.bare import Bench, make_clip
+from benchmarks.bare import Installation, make_clip
 from benchmarks.report import Pairs, Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.worker import Worker
@@ -24,23 +24,23 @@ from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import Upload, new_id
 
 BUDGETS = {EditProxy.name: 1.03, Thumbnail.name: 1.5, AudioEnvelope.name: 1.2}
-"""Of attempts that probe their source themselves."""
+"""Budgets for attempts that probe their source."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Attempts at `upload` beside their bare command."""
+    """Measures attempts at `upload` beside their bare command."""
 
-    bench: Bench
+    bench: Installation
     job_type: JobType
     upload: Upload
     probed: bool
-    """If not, each is on an upload that nobody has probed yet."""
+    """Whether the upload is probed before the attempt."""
     worker: Worker | None
     """None: each is the first of a new worker."""
 
     def row(self, what: str, rounds: int, budget: float | None) -> Row:
-        """Measure so many pairs."""
+        """Measure `rounds` pairs."""
         manifests: list[Manifest] = []
 
         def ours() -> float:
@@ -49,7 +49,7 @@ class Measured:
             manifests.append(attempted.manifest)
             return attempted.seconds
 
-        ours()  # warms the caches, and says which command is the bare one
+        ours()  # warms the caches, and records the bare command
         bare = manifests[0]
         pairs = side_by_side(rounds, lambda: self.bench.bare(self.upload, bare), ours)
         return _row_of(what, pairs, manifests[1:], budget)
@@ -84,7 +84,7 @@ def main() -> None:
     seconds = arguments.seconds or (10 if arguments.quick else 60)
     rounds = arguments.rounds or (3 if arguments.quick else 5)
     rows: list[Row] = []
-    with Bench.open() as bench, bench.media.worker() as warm:
+    with Installation.open() as bench, bench.media.worker() as warm:
         clip = make_clip(bench.folder / "clip.mp4", seconds)
         upload = bench.register(clip, probed=True)
         for job_type in bench.registry.of_uploads():

@@ -1,11 +1,11 @@
-"""How long a run by hand takes to find and enqueue the work of a large day, on PostgreSQL with 5 ms a look-up.
+"""How long a manual run takes to find and enqueue the jobs of a large day, on PostgreSQL with 5 ms per look-up.
 
     python -m benchmarks.backfill [--subjects 100000] [--quick] [--json FILE]
 
-Three cases. All outputs were made and are still there: two look-ups in the storage a subject, for its source and its
-output, and nothing to enqueue. All were made and are gone: as many look-ups, and a job a subject. None was ever made:
-the history alone tells that, and there is a job a subject. The objects are made up, and the storage only waits;
-database, history and search are the real ones.
+Three cases. All outputs exist: two look-ups in the storage for each subject, of its source and its output, and nothing
+to enqueue. All outputs were made but are gone: as many look-ups, and a job for each subject. None was ever made: the
+history knows that, and there is a job for each subject. The objects are simulated, and the storage only waits;
+database, history and search are real.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from tests.servers.postgres import fresh_database, running_postgres
 LOOK_UP_S = 0.005
 BUDGET_S = 120.0
 OF_SUBJECTS = 100_000
-"""As many subjects as the budget is for."""
+"""How many subjects the budget is for."""
 DAY = datetime(2026, 3, 4, tzinfo=UTC)
 MADE, NEVER_MADE = Thumbnail(), EditProxy()
 BYTES = 20_000
 
 
 class Distant(LocalStorage):
-    """A storage that answers after five milliseconds, whatever it is asked about."""
+    """A storage that answers every look-up after five milliseconds."""
 
     outputs_are_there = True
 
@@ -133,7 +133,7 @@ def _attempt(job_id: str, upload: Upload, fingerprint: str) -> dict[str, object]
 
 
 def measure(worker: Worker, count: int) -> Iterator[Row]:
-    """Seconds of each of the three days."""
+    """A row for each of the three cases, with its seconds."""
     budget = BUDGET_S * count / OF_SUBJECTS
     for what, job_type, are_there in (
         ("all fresh: two look-ups each", MADE, True),

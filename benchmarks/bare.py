@@ -1,4 +1,4 @@
-"""A platform to measure on, and the bare ffmpeg beside it: attempts, and their own commands again without us."""
+"""An installation to measure: makes attempts, and runs their ffmpeg commands again without mediajobs."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Attempted:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A mediajobs in a folder of its own."""
+class Installation:
+    """An installation of mediajobs in a folder of its own."""
 
     folder: Path
     media: MediaJobs
@@ -75,15 +75,15 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def open(cls) -> Generator[Bench]:
-        """An empty one (SQLite and a local folder), gone afterwards."""
+    def open(cls) -> Generator[Installation]:
+        """An empty installation (SQLite and a local folder), removed afterwards."""
         with tempfile.TemporaryDirectory() as name, cls.at(Path(name) / "home") as bench:
             yield bench
 
     @classmethod
     @contextmanager
-    def at(cls, home: Path) -> Generator[Bench]:
-        """The one that keeps its things in `home`."""
+    def at(cls, home: Path) -> Generator[Installation]:
+        """The installation whose data is in `home`."""
         with MediaJobs.open(_env_file=None, home=home) as media:
             yield cls(home.parent, media)
 
@@ -94,7 +94,7 @@ class Bench:
         return storage.root
 
     def register(self, path: Path, *, probed: bool) -> Upload:
-        """Take a file in; `probed`: with its media info, as `mediajobs add` takes in a folder."""
+        """Register a file; with `probed`, with its media info, as `mediajobs add` does for a folder."""
         upload_id = new_id()
         stat = self.storage.put(path, upload_source_key(upload_id), content_type="video/mp4")
         upload = Upload(
@@ -111,26 +111,26 @@ class Bench:
         return self.history.uploads.add(upload)
 
     def attempt(self, job_type: JobType, upload: Upload, worker: Worker | None = None) -> Attempted:
-        """Make one attempt by that worker; None: by a new one, as the first attempt of a run is made."""
+        """Make one attempt with that worker; None: with a new one, as for the first attempt of a run."""
         self.history.jobs.enqueue([job_type.request(upload, trace_id=new_trace_id(), force=True)])
         return self.work_next(job_type, worker)
 
     def work_next(self, job_type: JobType, worker: Worker | None = None) -> Attempted:
-        """Make the attempt at the job of that type that waits, by that worker or a new one."""
+        """Make the attempt at the queued job of that type, with that worker or a new one."""
         dispatch = self.history.leases.assign(job_type.name, limit=1, lease_s=600)
         assert dispatch is not None
         with nullcontext(worker) if worker else self.media.worker() as at_work:
             start = time.perf_counter()
-            tally = work_off(at_work, job_type, dispatch.id, run_id="benchmark", listeners=Listeners())
+            totals = work_off(at_work, job_type, dispatch.id, run_id="benchmark", listeners=Listeners())
             seconds = time.perf_counter() - start
-        (outcome,) = tally.first
+        (outcome,) = totals.first
         assert outcome.status is AttemptStatus.SUCCESS, outcome.error
         return Attempted(seconds, outcome.manifest)
 
     def bare(self, upload: Upload, manifest: Manifest) -> float:
-        """Run the attempt's first ffmpeg command again, as it is on record; the seconds that takes.
+        """Run the attempt's first recorded ffmpeg command again; returns the seconds it takes.
 
-        That is the one which makes the output: probes and the decoding of the end are what an attempt adds.
+        This command makes the output. Probes and the decoding of the end are overhead of the attempt.
         """
         argv = next(command.argv for command in manifest.ffmpeg_commands if command.argv[0] == "ffmpeg")
         source = self.storage.local_path(upload.storage_key)

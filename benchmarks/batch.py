@@ -2,10 +2,10 @@
 
     python -m benchmarks.batch [--quick] [--json FILE]
 
-The uploads are hard links of a few generated 1080p clips, registered with their media info as `mediajobs add` takes in
-a folder, and once more without, so that every attempt probes. Ours is a real Dagster run in a process of its own, as
-`mediajobs work` makes it: from the first dispatch to the record of the last run. The process's own peak of memory is
-taken at its end. The baseline is the argv of an attempt's manifest, guards included, on the same files.
+The uploads are hard links of a few generated 1080p clips. They are registered with their media info, as `mediajobs add`
+does for a folder, and once more without, so that every attempt probes. Ours is a real Dagster run in a process of its
+own, as `mediajobs work` makes it: from the first dispatch to the record of the last run. The process's peak memory is
+read at its end. The baseline is the argv of an attempt's manifest, guards included, on the same files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bare import Bench, make_clip
+from benchmarks.bare import Installation, make_clip
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.budget import granted_budget
@@ -41,7 +41,7 @@ THUMBNAIL = Thumbnail()
 
 @dataclass(frozen=True)
 class Worked:
-    """What working off a queue took, in a process of its own."""
+    """What emptying the queue took, in a process of its own."""
 
     seconds: float
     runs: int
@@ -49,14 +49,14 @@ class Worked:
     """User and system time of the process itself, ffmpeg not included."""
     ffmpeg_cpu_s: float
     peak_mb: float
-    """Resident memory at its highest, ffmpeg not included."""
+    """Peak resident memory, MiB, without ffmpeg."""
 
 
 def work_off_queue(home: Path) -> Worked:
-    """Work off everything that waits; called in a fresh process."""
+    """Run every queued job; called in a new process."""
     os.environ["MEDIAJOBS_HOME"] = str(home)  # Dagster's own storage reads it from there
     os.environ.pop("DAGSTER_HOME", None)
-    with Bench.at(home) as bench, open_instance(bench.settings, PROJECT) as instance:
+    with Installation.at(home) as bench, open_instance(bench.settings, PROJECT) as instance:
         runs = LocalRuns(bench.media, build_definitions(bench.media), instance)
         before, start = os.times(), time.perf_counter()
         done = runs.work_off()
@@ -79,7 +79,7 @@ def _peak_mb() -> float:
 class Batch:
     """Uploads, and the two ways to make their thumbnails."""
 
-    def __init__(self, bench: Bench, count: int) -> None:
+    def __init__(self, bench: Installation, count: int) -> None:
         self._bench = bench
         clips = [make_clip(bench.folder / f"{number}.mp4", CLIP_SECONDS, seed=number) for number in range(CLIPS)]
         taken_in = [bench.register(clip, probed=True) for clip in clips]
@@ -90,10 +90,10 @@ class Batch:
         self.bare_cpu_s: list[float] = []
 
     def _twin(self, upload: Upload) -> Upload:
-        """The same content as an upload of its own: a hard link has the same etag."""
+        """Another upload with the same content: a hard link has the same etag."""
         upload_id = new_id()
         key = upload_source_key(upload_id)
-        root = Bench.root_of(self._bench.storage)
+        root = Installation.root_of(self._bench.storage)
         (root / key).parent.mkdir(parents=True)
         os.link(root / upload.storage_key, root / key)
         twin = upload.model_copy(update={"id": upload_id, "storage_key": key})
@@ -103,14 +103,14 @@ class Batch:
         return len(self._uploads)
 
     def forget_probes(self) -> None:
-        """From here on every attempt has to probe its source."""
+        """Remove the media info of the uploads, so that every attempt has to probe its source."""
         unknown = [
             upload.model_copy(update={"id": new_id(), "media_info": None, "origin": None}) for upload in self._uploads
         ]
         self._uploads = [self._bench.history.uploads.add(upload) for upload in unknown]
 
     def ours(self) -> float:
-        """Enqueue a job for each upload, all of one trace, and work them off in a new process."""
+        """Enqueue a job for each upload, all in one trace, and run them in a new process."""
         trace_id = new_trace_id()
         requests = [THUMBNAIL.request(upload, trace_id=trace_id, force=True) for upload in self._uploads]
         self._bench.history.jobs.enqueue(requests)
@@ -122,11 +122,11 @@ class Batch:
         return worked.seconds
 
     def bare(self) -> float:
-        """The same with xargs: as many ffmpegs side by side as there are cores, and nothing else."""
+        """The same with xargs: as many ffmpeg processes at once as there are cores, and nothing else."""
         with tempfile.TemporaryDirectory(dir=self._bench.folder) as folder:
             for upload in self._uploads:
                 (Path(folder) / upload.storage_key).parent.mkdir(parents=True, exist_ok=True)
-            root = Bench.root_of(self._bench.storage)
+            root = Installation.root_of(self._bench.storage)
             names = {"file:source": f"file:{root}/{{}}", "file:thumb.jpg": "file:{}.jpg"}
             argv = [str(find_tools().ffmpeg), *(names.get(part, part) for part in self._argv[1:])]
             program = ["xargs", f"-P{math.ceil(granted_budget().cores)}", "-I{}", *argv]
@@ -177,7 +177,7 @@ def main() -> None:
     arguments = parser.parse_args()
     count = arguments.count or (60 if arguments.quick else 500)
     rounds = arguments.rounds or (2 if arguments.quick else 3)
-    with Bench.open() as bench:
+    with Installation.open() as bench:
         batch = Batch(bench, count)
         rows = rows_of(batch, f"{count} thumbnails, sources probed at intake", rounds, 0.9)
         batch.forget_probes()

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.bare import Bench
+from benchmarks.bare import Installation
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.media.tools import find_tools
@@ -22,7 +22,7 @@ CODECS = {"aac": ("aac", "m4a"), "mp3": ("libmp3lame", "mp3"), "flac": ("flac", 
 
 
 def make_source(folder: Path, codec: str, seconds: int) -> Path:
-    """Pink noise in 44.1 kHz stereo: a minute is encoded, and repeated without encoding it again."""
+    """Pink noise in 44.1 kHz stereo: one encoded minute, repeated by stream copy."""
     encoder, suffix = CODECS[codec]
     minute, whole = folder / f"minute.{suffix}", folder / f"whole.{suffix}"
     noise = "anoisesrc=d=60:c=pink:a=0.3:r=44100,aformat=channel_layouts=stereo"
@@ -34,11 +34,9 @@ def make_source(folder: Path, codec: str, seconds: int) -> Path:
 
 def measure(codec: str, seconds: int, rounds: int) -> Row:
     """Envelopes of sound in that codec."""
-    with Bench.open() as bench:
+    with Installation.open() as bench:
         upload = bench.register(make_source(bench.folder, codec, seconds), probed=False)
-        bare = bench.attempt(
-            AudioEnvelope(), upload
-        ).manifest  # warms the caches, and says which command is the bare one
+        bare = bench.attempt(AudioEnvelope(), upload).manifest  # warms the caches, and records the bare command
         before = time.process_time()
         bench.attempt(AudioEnvelope(), upload)
         own_s = time.process_time() - before

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.bare import Attempted, Bench
+from benchmarks.bare import Attempted, Installation
 from benchmarks.export_edit import Edit, of_many, the_edit
 from benchmarks.export_melt import Melt
 from benchmarks.export_passes import Passes
@@ -54,7 +54,7 @@ MEMORY_MB = 1536
 class Footage:
     """The recordings, as files and as uploads."""
 
-    bench: Bench
+    bench: Installation
     files: Mapping[str, Path]
 
     @cached_property
@@ -63,7 +63,7 @@ class Footage:
         return {name: self.bench.register(path, probed=True).id for name, path in self.files.items()}
 
     def export(self, document: JsonObject) -> Exported:
-        """Ask for an export and make the attempt at it."""
+        """Request an export and make the attempt at it."""
         prepared = self.bench.media.prepare_export(document)
         requested = self.bench.media.export(prepared, force=True)
         return Exported(self.bench, prepared, requested.job.id, self.bench.work_next(EXPORT))
@@ -71,9 +71,9 @@ class Footage:
 
 @dataclass(frozen=True)
 class Exported:
-    """An attempt at an export, and all that its commands can be run again with."""
+    """An attempt at an export, with everything needed to run its commands again."""
 
-    bench: Bench
+    bench: Installation
     prepared: Prepared
     job_id: str
     attempted: Attempted
@@ -92,11 +92,11 @@ class Exported:
 
     @property
     def renders(self) -> list[tuple[str, ...]]:
-        """The commands that make it: through the sound first, then the render."""
+        """The commands that make it: the pass over the sound, then the render."""
         return [each.argv for each in self.manifest.ffmpeg_commands if "-filter_complex" in each.argv]
 
     def lay_out(self, folder: Path) -> Path:
-        """Put everything that the commands read into `folder`, as in the attempt's own."""
+        """Put everything that the commands read into `folder`, as in the attempt's folder."""
         folder.mkdir()
         for name, key in self.manifest.files.items():
             path = self.bench.storage.local_path(key)
@@ -115,7 +115,7 @@ class Exported:
         return folder
 
     def bare(self, folder: Path) -> float:
-        """Run its commands again in a folder laid out; the seconds that takes."""
+        """Run its commands again in a folder made by `lay_out`; returns the seconds it takes."""
         start = time.perf_counter()
         for argv in self.renders:
             _run(argv, folder)
@@ -131,7 +131,7 @@ def _run(argv: tuple[str, ...], folder: Path) -> None:
 
 
 def beside_bare(taken: Footage, edit: Edit, rounds: int) -> list[Row]:
-    """The attempt beside its own commands, and what it spends on what."""
+    """The attempt beside its own commands, and where its time goes."""
     document = edit.document(taken.uploads)
     first = taken.export(document)
     folder = first.lay_out(taken.bench.folder / "bare")
@@ -161,7 +161,7 @@ def beside_bare(taken: Footage, edit: Edit, rounds: int) -> list[Row]:
 
 
 def _beside_render_alone(manifests: list[Manifest]) -> Row:
-    """The attempt beside the one command of it that renders: going through the sound counts as ours then."""
+    """The attempt beside its render command alone, so that the pass over the sound counts as overhead."""
     ratios = [each.duration_ms / _command_ms(each, "-crf", 0) for each in manifests]
     spread = (min(ratios), max(ratios))
     what = "the same beside the render alone"
@@ -188,7 +188,7 @@ def _rest_ms(manifest: Manifest) -> float:
 
 
 def beside_passes(taken: Footage, edit: Edit, rounds: int) -> list[Row]:
-    """How much faster than pass by pass, and which picture is nearer to the one without loss."""
+    """How much faster than pass by pass, and which picture is closer to the lossless one."""
     document = edit.document(taken.uploads)
     folder = taken.bench.folder / "passes"
     folder.mkdir()
@@ -235,7 +235,7 @@ def _mb(path: Path) -> float:
 
 
 def beside_melt(taken: Footage, edit: Edit, rounds: int) -> list[Row]:
-    """How much faster than MLT, at the base track alone and with what lies above it."""
+    """How much faster than MLT, for the base track alone and with inset and title."""
     kinds = {
         "as fast as melt, cuts and dissolves": edit.cuts_and_dissolves(),
         "as fast as melt, inset and title too": edit.without_music(),
@@ -294,14 +294,14 @@ def _bytes_read(manifest: Manifest) -> int:
 
 
 @contextmanager
-def _on_s3() -> Generator[Bench]:
+def _on_s3() -> Generator[Installation]:
     with tempfile.TemporaryDirectory() as name, running_s3(Path(name)) as server:
         settings = server.settings(server.make_bucket(), Path(name) / "home")
         with MediaJobs(settings) as media:
-            yield Bench(Path(name), media)
+            yield Installation(Path(name), media)
 
 
-def of_fifty(bench: Bench, frames: int) -> list[Row]:
+def of_fifty(bench: Installation, frames: int) -> list[Row]:
     """The memory of a render that opens 50 files."""
     files = {path.stem: path for path in many(bench.folder, 50)}
     taken = Footage(bench, files)
@@ -325,7 +325,7 @@ def main() -> None:
     wanted = arguments.only.split(",")
     edit = the_edit(0.2 if arguments.quick else 1)
     rows: list[Row] = []
-    with Bench.open() as bench:
+    with Installation.open() as bench:
         if {"attempt", "passes", "melt"} & set(wanted):
             taken = Footage(bench, footage(bench.folder, 5 if arguments.quick else 20))
             measures = {"attempt": beside_bare, "passes": beside_passes, "melt": beside_melt}

@@ -1,4 +1,4 @@
-"""The edit that exports are measured with, as one value from which each way to render it is made.
+"""The edit of the export benchmarks, as one value that every renderer gets.
 
 28 s of 1080p at `unit` 1: six clips of four recordings, cuts and dissolves; picture in picture, a title, ducked music.
 """
@@ -27,7 +27,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Inset:
-    """A recording in the picture: 30 % of its width, at the right below."""
+    """A recording as picture in picture: 30 % of the width, at the bottom right."""
 
     source: str
     first: int
@@ -46,7 +46,7 @@ class Lettering:
 
 @dataclass(frozen=True)
 class Edit:
-    """All of it."""
+    """The whole edit."""
 
     parts: tuple[Part, ...]
     inset: Inset | None = None
@@ -73,11 +73,11 @@ class Edit:
         return replace(self, inset=None, title=None, music=None)
 
     def without_music(self) -> Edit:
-        """Nothing to be ducked."""
+        """The edit without music."""
         return replace(self, music=None)
 
     def document(self, uploads: Mapping[str, str], *, loudness: bool = True) -> JsonObject:
-        """The timeline; `uploads` are the ids by name. Without `loudness` the mix stays as loud as it is."""
+        """The timeline; `uploads` are upload ids by name. Without `loudness` the mix keeps its loudness."""
         layers = [layer for layer in (self._inset(uploads), self._title()) if layer]
         music = [{"source": uploads[self.music], "mode": "duck"}] if self.music else []
         return {
@@ -111,7 +111,7 @@ def _clip(part: Part, uploads: Mapping[str, str]) -> JsonObject:
 
 
 def the_edit(unit: float) -> Edit:
-    """The edit; `unit` seconds stand for each of its seconds, so that a quick one has the same joints."""
+    """The edit, with all times scaled by `unit`, so that a quick run has the same cuts and dissolves."""
 
     def frames(seconds: float) -> int:
         return round(seconds * unit * FPS)
@@ -132,7 +132,7 @@ def the_edit(unit: float) -> Edit:
 
 
 def of_many(sources: list[str], frames: int) -> Edit:
-    """As many clips as sources, one cut after the other, every fifth a dissolve."""
+    """One clip for each source, joined by cuts, and by a dissolve at every fifth."""
     return Edit(
         tuple(
             Part(source, 15, frames, frames // 3 if number and number % 5 == 0 else 0)

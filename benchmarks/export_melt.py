@@ -1,4 +1,4 @@
-"""The same edit through `melt`, the command of the MLT framework, on which Kdenlive and Shotcut stand."""
+"""The same edit with `melt`, the command of the MLT framework, which Kdenlive and Shotcut use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ colorspace=709
 
 @dataclass(frozen=True)
 class Melt:
-    """The edit made by melt in `folder`, out of the files by name."""
+    """Makes the edit with melt in `folder`, from `files` by name."""
 
     program: str
     edit: Edit
@@ -42,7 +42,7 @@ class Melt:
         return shutil.which("melt")
 
     def make(self, name: str) -> float:
-        """Make the video `name`; the seconds that takes."""
+        """Make the video `name`; returns the seconds it takes."""
         (self.folder / "mlt.profile").write_text(PROFILE)
         if self.edit.title:
             lettering(self.edit).picture.save(self.folder / "title.png")

@@ -1,8 +1,8 @@
-"""The same edit pass by pass, as services that string tools together do it: each step encodes the whole again.
+"""The same edit pass by pass, as services do that chain tools: each step encodes the whole again.
 
-Each part by itself, a pass that joins them, a pass for the picture in picture, a pass for the title, and the sound at
-last. The encoder is that of the export, at the same settings; the passes share every shortcut that costs no picture:
-parts are sought, sound is copied while nothing happens to it, and so is the picture at the last.
+Each part is made by itself; then a pass joins them, a pass adds the picture in picture, a pass the title, and the last
+one the sound. Encoder and settings are those of the export. The passes use every shortcut that costs no quality: parts
+are sought, unchanged sound is copied, and the last pass copies the picture.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _BESIDE = "sidechaincompress=threshold=0.03:ratio=8:attack=60:release=500"
 
 
 def lettering(edit: Edit) -> Lettering:
-    """The title as the export draws it, and where it stands."""
+    """The title as the export draws it, with its position."""
     assert edit.title is not None
     shown = {"kind": "title", "text": edit.title.text, "duration": 1}
     return draw_title(Title.model_validate(shown), SIZE, Fonts())
 
 
 def inset_box(edit: Edit) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the picture in picture, pixels, as the timeline's defaults have it."""
+    """Left, top, width and height of the picture in picture, pixels, by the timeline's defaults."""
     assert edit.inset is not None
     width = round(0.3 * SIZE[0] / 2) * 2
     height = round(width * SIZE[1] / SIZE[0] / 2) * 2
@@ -43,15 +43,15 @@ def inset_box(edit: Edit) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True)
 class Passes:
-    """The edit made pass by pass in `folder`, out of the files by name."""
+    """Makes the edit pass by pass in `folder`, from `files` by name."""
 
     edit: Edit
     files: Mapping[str, Path]
     folder: Path
 
     def make(self) -> float:
-        """Make `passes.mp4`; the seconds that takes."""
-        title = lettering(self.edit)  # a service draws it too; here it is free of charge
+        """Make `passes.mp4`; returns the seconds it takes."""
+        title = lettering(self.edit)  # other services draw it too; here its time is not counted
         (self.folder / "title.pam").write_bytes(pam(title.picture))
         start = time.perf_counter()
         for number, part in enumerate(self.edit.parts):
@@ -69,7 +69,7 @@ class Passes:
         ffmpeg(self.folder, *source, "-vf", shape, *length, *PICTURE, *SOUND, f"part{number}.mp4")
 
     def _join(self) -> None:
-        """One pass with every joint in it: the fewest that dissolves can be had with."""
+        """Join all parts in one pass, the least that dissolves need."""
         chains: list[str] = []
         picture, sound = "0:v", "0:a"
         inputs: list[object] = ["-i", "part0.mp4"]
@@ -84,7 +84,7 @@ class Passes:
                 )
                 chains.append(f"[{sound}][{number}:a]acrossfade=d={length}:c1=qsin:c2=qsin[a{number}]")
             else:
-                # xfade wants one time base on both of its sides, and concat gives one of its own.
+                # xfade needs the same time base on both inputs, and concat has its own.
                 chains.append(f"[{picture}][{number}:v]concat=n=2:v=1:a=0,settb={_TIME_BASE}[v{number}]")
                 chains.append(f"[{sound}][{number}:a]concat=n=2:v=0:a=1[a{number}]")
             picture, sound = f"v{number}", f"a{number}"

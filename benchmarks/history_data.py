@@ -1,4 +1,4 @@
-"""Fills a history database in bulk with as many jobs and attempts as asked for, as three months of work leave them."""
+"""Fills a history database with a given number of jobs and attempts, such as three months of work leave."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _CHUNK = 20_000
 _FOLDED_AT_ONCE = 100_000
 
 Row = tuple[Any, ...]
-"""Values as both databases read them from text."""
+"""Column values in a text form that both databases read."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """Three months of work: `rows` attempts at as many jobs, and a tenth of it waiting."""
+    """Three months of work: `rows` attempts at as many jobs, and a backlog."""
 
     rows: int
     end: datetime
 
     @property
     def backlog(self) -> int:
-        """Jobs of one type that wait."""
+        """How many jobs of one type are queued."""
         return self.rows // 10
 
     def moment(self, number: int) -> datetime:
@@ -59,11 +59,11 @@ class Past:
         return _id(self.moment(number), "b", number)
 
     def trace_id(self, number: int) -> str:
-        """Traces are of random ids, and the jobs of one follow each other."""
+        """A random id; consecutive jobs share a trace."""
         return _random_id("trace", number // JOBS_OF_A_TRACE)
 
     def run_id(self, number: int) -> str:
-        """As Dagster's: random."""
+        """A random id, as Dagster's are."""
         text = _random_id("run", number // ATTEMPTS_OF_A_RUN)
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -83,7 +83,7 @@ def _id(moment: datetime, kind: str, number: int) -> str:
 
 
 def build(url: str, past: Past) -> None:
-    """Migrate an empty database and fill it; ready to be measured when this returns."""
+    """Migrate an empty database, fill it, and make it ready for measurements."""
     History.open(url).close()
     engine = sa.create_engine(url)
     load = _load_sqlite if engine.dialect.name == "sqlite" else _load_postgres
@@ -93,7 +93,7 @@ def build(url: str, past: Past) -> None:
         load(connection, uploads, _uploads(past))
         load(connection, jobs, _jobs(past))
         load(connection, job_history, _attempts(past))
-        for index in indexes:  # built at once, they take a fraction of the time
+        for index in indexes:  # building them after the load takes a fraction of the time
             connection.exec_driver_sql(index)
     database = Database(url, timeout_s=600)
     while fold(database, limit=_FOLDED_AT_ONCE):
@@ -109,7 +109,7 @@ def build(url: str, past: Past) -> None:
 def _hurry(connection: sa.Connection) -> None:
     settings = ("SET LOCAL maintenance_work_mem = '512MB'",)
     if connection.dialect.name == "sqlite":
-        # A build that is broken off is thrown away.
+        # An interrupted build is thrown away, so it need not be durable.
         settings = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -500000")
     for setting in settings:
         connection.exec_driver_sql(setting)
@@ -130,7 +130,7 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
         planned = [tuple(row) for row in connection.exec_driver_sql("SELECT tbl, idx, stat FROM sqlite_stat1")]
     for name, _ in indexes:
         connection.exec_driver_sql(f'DROP INDEX "{name}"')
-    if is_sqlite:  # which forgets its planning figures together with an index
+    if is_sqlite:  # it deletes the planner's statistics together with an index
         connection.exec_driver_sql("DELETE FROM sqlite_stat1")
         connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", planned)
     return [sql for _, sql in indexes]

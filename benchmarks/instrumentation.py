@@ -1,11 +1,10 @@
-"""What watching an ffmpeg costs: the edit proxy's command with all instruments on, beside the same with none.
+"""The cost of watching ffmpeg: the edit proxy's command with all instrumentation, beside the same without.
 
     python -m benchmarks.instrumentation [--quick] [--json FILE]
 
-On is what an attempt does: progress read and told, standard error read for faults, CPU and memory sampled, the command
-put on record with a recorder that listens. Off is the same command in the same kind of process, started and waited for
-by the same code, but with nobody to listen: no progress is asked for, what ffmpeg says is thrown away, nothing is
-sampled and nothing recorded.
+On is what an attempt does: it reads and reports progress, reads standard error for faults, samples CPU and memory, and
+records the command. Off is the same command in the same kind of process, started and waited for by the same code, but
+without progress, with standard error thrown away, and with nothing sampled or recorded.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.bare import Bench, make_clip
+from benchmarks.bare import Installation, make_clip
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.worker import Worker
@@ -68,8 +67,8 @@ class Encode:
         return seconds
 
 
-def encode_of(bench: Bench, upload: Upload, worker: Worker, folder: Path) -> Encode:
-    """The proxy's command, and a job that it can be on record for."""
+def encode_of(bench: Installation, upload: Upload, worker: Worker, folder: Path) -> Encode:
+    """The proxy's command, and a job to record it for."""
     job_type = EditProxy()
     bench.history.jobs.enqueue([job_type.request(upload, trace_id=new_trace_id(), force=True)])
     dispatch = bench.history.leases.assign(job_type.name, limit=1, lease_s=3600)
@@ -95,7 +94,7 @@ def main() -> None:
     seconds = arguments.seconds or (15 if arguments.quick else 60)
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     with (
-        Bench.open() as bench,
+        Installation.open() as bench,
         bench.media.worker() as worker,
         tempfile.TemporaryDirectory(dir=bench.folder) as folder,
     ):

@@ -1,10 +1,10 @@
-"""A folder of a thousand small clips, taken in by `mediajobs add`: how long that takes, and what of it.
+"""How long `mediajobs add` takes for a folder of a thousand small clips, and where the time goes.
 
     python -m benchmarks.intake [--files 1000] [--rounds 3] [--quick] [--json FILE]
 
-Each round adds a folder of distinct clips to an empty platform (SQLite and a local folder) as a shell does, and then a
-second time, when everything is known. The parts are measured in this process, on as many threads: probing alone,
-storing alone, and registering the uploads with three jobs each alone.
+Each round adds a folder of distinct clips to an empty installation (SQLite and a local folder) as a shell does, and
+then a second time, when everything is registered. The parts are measured in this process, on as many threads: only
+probing, only storing, and only registering the uploads with three jobs each.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Round:
 
 
 def make_folder(folder: Path, count: int) -> int:
-    """Fill `folder` with distinct clips: copies of a few, with a box of another number at the end. Their bytes."""
+    """Fill `folder` with distinct clips: copies of a few, with a numbered box at the end. Returns their bytes."""
     ffmpeg, clips = find_tools().ffmpeg, list[bytes]()
     for number in range(KINDS):
         clip = folder.parent / f"kind{number}.mp4"
@@ -85,7 +85,7 @@ def add(folder: Path, home: Path) -> float:
 
 
 def measure(folder: Path, home: Path) -> Round:
-    """One round, on a platform of its own."""
+    """One round, with an installation of its own."""
     first, second = add(folder, home), add(folder, home)
     with MediaJobs.open(_env_file=None, home=home.with_suffix(".parts")) as media:
         settings, intake = media.settings, Intake(media.history, media.storage)

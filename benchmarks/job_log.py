@@ -2,8 +2,8 @@
 
     python -m benchmarks.job_log [--quick] [--json FILE]
 
-Each round appends to both logs in turn, so that a busy moment of the machine falls on both. The product is the median
-round's mean cost of one append.
+Each round appends to both logs in turn, so that a busy moment of the machine affects both. The result is the mean cost
+of one append in the median round.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STAGES = ("fetch", "probe", "plan", "ffmpeg", "verify", "publish", "record")
 
 
 def an_entry(number: int) -> JobLogEntry:
-    """An entry as large as a usual one, about 800 bytes."""
+    """An entry of the usual size, about 800 bytes."""
     return JobLogEntry(
         job_id=f"0190a1b2-c3d4-7e5f-8a9b-{number:012d}",
         job_type="upload_edit_proxy_v1",
@@ -48,7 +48,7 @@ def mean_append_ms(log: JobLogger, entries: list[JobLogEntry]) -> float:
 
 
 def measure(entries: int, appends: int, rounds: int) -> dict[int, list[float]]:
-    """Fill one log, then append to both; the milliseconds of one append, by round and length of the log before."""
+    """Fill one log, then append to both; returns the milliseconds per append of each round, by length of the log."""
     batch = [an_entry(number) for number in range(appends)]
     costs: dict[int, list[float]] = {0: [], entries: []}
     with tempfile.TemporaryDirectory() as folder:

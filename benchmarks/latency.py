@@ -50,22 +50,22 @@ class Sample:
 
 @dataclass
 class Side:
-    """One way to run jobs: a data folder, and the process that everything else of it descends from."""
+    """One of the two systems: its data folder, and the process that all its other processes descend from."""
 
     home: Path
     pid: int
     clip: Path
     idle_cpu: float = 0.0
-    """Seconds of CPU a second while nothing is to be done."""
+    """Seconds of CPU per second while idle."""
 
     def measure_idle(self) -> None:
-        """Take the idle rate."""
+        """Measure the CPU use while idle."""
         started, before = time.monotonic(), self.cpu()
         time.sleep(IDLE_S)
         self.idle_cpu = (self.cpu() - before) / (time.monotonic() - started)
 
     def cpu(self) -> float:
-        """Seconds of CPU so far: of the living processes, and of the ended ones that were waited for."""
+        """Seconds of CPU so far, of living processes and of ended ones that were waited for."""
         root = psutil.Process(self.pid)
         total = 0.0
         for process in [root, *root.children(recursive=True)]:
@@ -77,7 +77,7 @@ class Side:
         return total
 
     def run_one(self) -> Sample:
-        """Submit a thumbnail, wait for its end, and for the processes to be quiet again."""
+        """Submit a thumbnail, and wait until it has ended and the processes are idle again."""
         with MediaJobs.open(_env_file=None, home=self.home) as media:
             history = media.history
             before, started = self.cpu(), time.monotonic()
@@ -109,7 +109,7 @@ def main() -> None:
         stock = stack.enter_context(_stock(folder / "stock", clip))
         sides = (stock, ours)
         for side in sides:
-            side.run_one()  # what is done once a start is nobody's latency
+            side.run_one()  # leaves the one-time work after a start out of the figures
             side.measure_idle()
         samples: dict[int, list[Sample]] = {stock.pid: [], ours.pid: []}
         for _ in range(rounds):

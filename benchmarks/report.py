@@ -1,11 +1,11 @@
-"""What all benchmarks share: rounds side by side, one table, one JSON, and the machine they ran on.
+"""What all benchmarks share: rounds side by side, one table, one JSON, and a description of the machine.
 
     parser = options(__doc__)                      # with --quick and --json FILE
     arguments = parser.parse_args()
     pairs = side_by_side(rounds=5, baseline=bare_seconds, ours=our_seconds)
     print_report("Title", [Row.of_pairs("proxy of 60 s", pairs, budget=1.03)], json_file=arguments.json)
 
-A ratio is taken pair by pair: the machine may be busy for a while, and then it is for both halves of a pair.
+Ratios are computed pair by pair, so that a busy moment of the machine affects both halves of a pair.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure, and what it is held against."""
+    """One figure and its budget."""
 
     what: str
     figure: float
-    """What the budget is about."""
+    """The measured value, which the budget limits."""
     unit: str = "x"
-    """Of the figure: `x` (ours over the baseline), `ms`, `s`, `MB`, `/s`, …"""
+    """The unit of the figure: `x` (ours over the baseline), `ms`, `s`, `MB`, `/s`, …"""
     budget: float | None = None
-    """None: there is no budget, the figure is for information."""
+    """None: no budget, the figure is for information."""
     at_least: bool = False
-    """Whether the figure has to be the budget or more, rather than the budget or less."""
+    """Whether the budget is a lower limit; if not, it is an upper limit."""
     rounds: int = 1
     baseline_s: float | None = None
     """Median wall seconds of the baseline."""
@@ -65,11 +65,11 @@ class Row:
     """The lowest and the highest figure of all rounds."""
     note: str = ""
     details: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Further figures, for the JSON alone."""
+    """Further figures, only for the JSON."""
 
     @property
     def held(self) -> bool | None:
-        """Whether the budget is held; None where there is none."""
+        """Whether the budget is kept; None if there is none."""
         if self.budget is None:
             return None
         return self.figure >= self.budget if self.at_least else self.figure <= self.budget
@@ -85,7 +85,7 @@ class Row:
         note: str = "",
         details: Mapping[str, object] | None = None,
     ) -> Row:
-        """The median ratio of pairs. With `throughput` it is that of work a second, which has to reach the budget."""
+        """The median ratio of pairs. With `throughput` it is that of work per second, and the budget is a minimum."""
         ratios = [1 / ratio if throughput else ratio for ratio in pairs.ratios]
         return cls(
             what=what,
@@ -101,13 +101,13 @@ class Row:
         )
 
     def to_json(self) -> dict[str, object]:
-        """All of it, and whether the budget is held."""
+        """All fields, and whether the budget is kept."""
         fields: dict[str, object] = {to_camel(name): value for name, value in asdict(self).items()}
         return {**fields, "held": self.held}
 
 
 def side_by_side(rounds: int, baseline: Callable[[], float], ours: Callable[[], float]) -> Pairs:
-    """Run both in turn, `rounds` times, each going first every other time; both return the seconds they took."""
+    """Run both, `rounds` times, taking turns at going first; each returns the seconds it took."""
     pairs: list[tuple[float, float]] = []
     for number in range(rounds):
         if number % 2:
@@ -119,7 +119,7 @@ def side_by_side(rounds: int, baseline: Callable[[], float], ours: Callable[[], 
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
-    """A parser that knows what every benchmark knows."""
+    """A parser with the options of every benchmark."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything: under a minute, and less sure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
@@ -169,12 +169,12 @@ def _figure(value: float, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    # Three or four figures that mean something, and no exponents.
+    # Three or four significant digits, and no exponents.
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def machine() -> dict[str, object]:
-    """What the figures depend on."""
+    """The facts about this machine that the figures depend on."""
     budget = granted_budget()
     try:
         ffmpeg = find_tools().version
