@@ -108,7 +108,7 @@ def decode_captions(data: bytes) -> str:
             f"The captions are not in UTF-8 (line {line} is the first that cannot be read): save it as UTF-8."
         ) from None
     if "\0" in text:
-        raise CaptionsError("The captions contain zero bytes, so they are not UTF-8 text: save them as UTF-8.")
+        raise CaptionsError("The captions contain zero bytes, so the file is not UTF-8 text: save it as UTF-8.")
     return text
 
 

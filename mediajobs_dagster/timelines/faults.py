@@ -183,7 +183,7 @@ def _crop(path: str, crop: Crop | None, info: MediaInfo | None) -> Iterator[Faul
         width, height = cropped(info.main_video.upright_size, crop)
         if width < _LEAST_PIXELS or height < _LEAST_PIXELS:
             left = f"leaves {width:g}x{height:g} pixels of the picture"
-            yield Fault(f"{path}.crop", f"{left}; width and height must be at least {_LEAST_PIXELS}. Make it larger")
+            yield Fault(f"{path}.crop", f"{left}; the least is {_LEAST_PIXELS}x{_LEAST_PIXELS}. Make it larger")
 
 
 def _track_item(path: str, item: Clip | Still | Picture, info: MediaInfo | None) -> Iterator[Fault]:

@@ -70,7 +70,7 @@ class References:
                     name, f"{error.message} If it was added, name it by its upload's id or file name."
                 )
             except (OSError, RuntimeError) as error:  # not a usable path: too long, or the home of an unknown user
-                found[name] = Unresolved(name, f"{name!r} is not a usable path: {error}.")
+                found[name] = Unresolved(name, f"{name!r} is not a path that this machine can use: {error}.")
         known = self.uploads.known(list(origins.values()))
         for name, origin in origins.items():
             found[name] = known.get(origin) or Unresolved(

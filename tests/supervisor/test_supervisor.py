@@ -141,9 +141,9 @@ def test_part_that_never_starts_ends_the_whole() -> None:
         assert running.lines("two").count("no") == 3
 
 
-def test_last_words_come_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_output_comes_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the terminal is slow: of one that dies, before that is told; of one that is stopped, before all ends."""
-    monkeypatch.setattr("mediajobs_dagster.supervisor.part._LAST_WORDS_S", 60.0)
+    monkeypatch.setattr("mediajobs_dagster.supervisor.part._LAST_OUTPUT_S", 60.0)
     words = [str(number) for number in range(1000)]
     with Running(part("one", TALKATIVE), part("two", TALKATIVE), a_line_takes_s=0.001) as running:
         wait_for(lambda: running.lines("one") != [] and running.lines("two") != [])

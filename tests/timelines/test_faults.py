@@ -184,15 +184,15 @@ def test_nothing_wrong() -> None:
         ),
         (
             whole(clip(crop={"width": 0.0001})),
-            "$.track[0].crop: leaves 0.192x1080 pixels of the picture; width and height must be at least 4. Make it larger",
+            "$.track[0].crop: leaves 0.192x1080 pixels of the picture; the least is 4x4. Make it larger",
         ),
         (
             whole({"kind": "image", "source": "image", "duration": 1, "crop": {"height": 0.001}}),
-            "$.track[0].crop: leaves 1920x1.08 pixels of the picture; width and height must be at least 4. Make it larger",
+            "$.track[0].crop: leaves 1920x1.08 pixels of the picture; the least is 4x4. Make it larger",
         ),
         (
             whole(layers=[{"kind": "video", "source": "v", "crop": {"width": 0.0001}, "scale": 0.001}]),
-            "$.layers[0].crop: leaves 0.192x1080 pixels of the picture; width and height must be at least 4. Make it larger",
+            "$.layers[0].crop: leaves 0.192x1080 pixels of the picture; the least is 4x4. Make it larger",
         ),
         (whole(layers=[title() | {"duration": 0.01}]), "$.layers[0]: lasts 0.01 s, less than a frame"),
         (whole(layers=[{"kind": "video", "source": "v", "in": 9.99}]), "$.layers[0]: lasts 0.01 s, less than a frame"),

@@ -17,7 +17,7 @@ from opentimelineio import schema
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream
 from mediajobs_dagster.timelines.documents import read_document
-from mediajobs_dagster.timelines.layout import Media, places
+from mediajobs_dagster.timelines.layout import Media, item_times
 from mediajobs_dagster.timelines.model import (
     Clip,
     Dissolve,
@@ -104,7 +104,7 @@ def read(folder: Path, *tracks: Any) -> Imported:
 def length_of(timeline: Timeline) -> Fraction:
     """How long the base track is, as the planner has it."""
     media: Media = {item.source: MINUTE for item in timeline.track if not isinstance(item, Gap)}
-    *_, last = places(timeline, media)
+    *_, last = item_times(timeline, media)
     return last.start + last.length
 
 
@@ -779,7 +779,7 @@ def test_other_programs_see_the_edit(written: Path) -> None:
         "Music",
     ]
     media: Media = {name: upload.media_info or MINUTE for name, upload in UPLOADS.items()}
-    *_, last = places(FULL, media)
+    *_, last = item_times(FULL, media)
     base = tracks["Video"]
     assert base.duration().to_seconds() == pytest.approx(float(last.start + last.length))
     first, over, second, held = base[:4]
