@@ -70,6 +70,19 @@ class SettingsError(RequestError):
     retryable = True  # an attempt that meets it may succeed on a machine that is set up right
 
 
+class ExtraMissingError(RequestError):
+    """A package that this needs is not installed."""
+
+    code = "EXTRA_MISSING"
+    blame = Blame.SYSTEM
+    retryable = True  # another machine may have it
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> ExtraMissingError:
+        """Says that `what` needs the extra `extra` of mediajobs, and how to install it."""
+        return cls(f"{what} a package that is not installed here. Install it with: pip install 'mediajobs[{extra}]'")
+
+
 class AlreadyRunningError(RequestError):
     """mediajobs is up on this data folder already."""
 

@@ -33,12 +33,8 @@ def worker(session: Session, queues: str, concurrency: int, hostname: str | None
     """
     # Dagster and Celery take a second to import: only a command that needs them waits for that.
     from mediajobs_dagster.orchestration.build import build_definitions
+    from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
     from mediajobs_dagster.orchestration.parts import Parts
-
-    try:
-        from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
-    except ModuleNotFoundError as error:
-        raise RequestError(f"{error.name} is missing: install mediajobs with the extra `cluster`.") from error
 
     lanes = _lanes(queues)
     settings = session.settings.model_copy(update={"hostname": hostname}) if hostname else session.settings
