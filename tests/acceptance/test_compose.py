@@ -59,7 +59,16 @@ def test_every_variable_is_known(service: str) -> None:
     ours = {name for name in given if name.startswith("MEDIAJOBS_")}
     assert ours <= {f"MEDIAJOBS_{name.upper()}" for name in Settings.model_fields}
     read_by_dagster = variables_of(read(DEPLOY / "dagster.celery.yaml"))
-    assert read_by_dagster == {name for name in given if name.startswith("DAGSTER_")}
+    assert read_by_dagster | {"DAGSTER_HOME"} == {name for name in given if name.startswith("DAGSTER_")}
+
+
+def test_the_clusters_configuration_is_in_the_image_and_only_the_cluster_uses_it() -> None:
+    """By itself, the image is the embedded default."""
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    homes = {service["environment"]["DAGSTER_HOME"] for service in OURS.values()}
+    (home,) = homes
+    assert f"COPY deploy/dagster.celery.yaml {home}/dagster.yaml" in dockerfile
+    assert "DAGSTER_HOME=" not in re.sub(r"^#.*\n", "", dockerfile, flags=re.MULTILINE)
 
 
 def test_every_service_is_watched() -> None:
@@ -103,7 +112,7 @@ def test_as_many_runs_are_started_as_the_workers_take() -> None:
 def test_only_the_user_interface_is_reached_from_outside_and_from_this_machine_only() -> None:
     """No other part has a login, or needs to be reached."""
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
-    assert published == {"web": ["127.0.0.1:3000:3000"]}
+    assert published == {"web": ["127.0.0.1:${UI_PORT:-3000}:3000"]}
 
 
 def test_the_image_copies_what_is_there() -> None:

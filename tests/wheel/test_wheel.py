@@ -20,6 +20,8 @@ from tests.servers.dagster_dev import DagsterDev
 from tests.servers.mediajobs_up import free_port, running_up
 from tests.wheel.conftest import PACKAGED, PROJECT, Built, Installed
 
+pytestmark = pytest.mark.timeout(900)  # a hundred packages are installed first
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
@@ -66,7 +68,13 @@ def read(answer: subprocess.CompletedProcess[str]) -> Any:
 
 def test_the_package_has_every_file_of_ours_and_no_other(built: Built) -> None:
     """Data files too, in the source distribution and in the wheel that is made of it."""
-    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGED], cwd=PROJECT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGED],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     ours = set(listed.stdout.split())
     code = {name for name in ours if name.startswith("mediajobs_dagster/")}
     in_wheel = {name for name in zipfile.ZipFile(built.wheel).namelist() if ".dist-info/" not in name}
