@@ -12,11 +12,11 @@ from pathlib import Path
 
 from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
@@ -104,7 +104,7 @@ class Bench:
         assert dispatch is not None
         with nullcontext(worker) if worker else Worker.open(self.settings, self.registry) as at_work:
             start = time.perf_counter()
-            tally = work_off(at_work, job_type, dispatch.id, run_id="benchmark", observer=Observer())
+            tally = work_off(at_work, job_type, dispatch.id, run_id="benchmark", listeners=Listeners())
             seconds = time.perf_counter() - start
         (outcome,) = tally.first
         assert outcome.status is AttemptStatus.SUCCESS, outcome.error

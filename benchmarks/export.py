@@ -33,15 +33,18 @@ from benchmarks.export_melt import Melt
 from benchmarks.export_passes import Passes
 from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
+from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import History
 from mediajobs_dagster.intake.exports import Exports, Prepared
-from mediajobs_dagster.job_types.base import Capabilities, Material, Source
+from mediajobs_dagster.job_types.material import Material, Source
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_export.export import VideoExport
+from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.storage import open_storage
+from tests.job_types.planning import make_calls, planned
 from tests.servers.s3 import running_s3
 
 EXPORT = VideoExport()
@@ -108,9 +111,10 @@ class Exported:
             if upload.media_info
         }
         job = self.bench.history.jobs.get(self.job_id)
-        material = Material(job, sources, self.prepared.timeline.to_json(), Capabilities())
-        for file in EXPORT.plan(material, EXPORT.parse({})).files:
-            (folder / file.name).write_bytes(file.content(folder))
+        timeline = self.bench.history.timelines.get(job.subject_id)
+        machine = ThisMachine(lambda: Runner.from_settings(self.bench.settings))
+        plan = planned(EXPORT, Material(job, timeline, sources), EXPORT.parse({}), machine)
+        make_calls(plan, folder)
         return folder
 
     def bare(self, folder: Path) -> float:

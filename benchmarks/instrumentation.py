@@ -17,18 +17,18 @@ from pathlib import Path
 
 from benchmarks.bare import Bench, make_clip
 from benchmarks.report import Row, options, print_report, side_by_side
-from mediajobs_dagster.attempts.recorder import FFMPEG, Recorder
+from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.history import Claim
-from mediajobs_dagster.job_types.base import Source
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Run
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child
-from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import AttemptStatus, HostFacts, Upload, new_trace_id
+from mediajobs_dagster.models import AttemptStatus, HostFacts, Progress, Upload, new_trace_id
 
 BUDGET = 1.01
 NEVER_S = 1e9
@@ -48,8 +48,8 @@ class Encode:
         """With everything that an attempt watches and records."""
         told: list[Progress] = []
         start = time.perf_counter()
-        recorder = Recorder(self.claim, self.host)
-        with recorder.timed(FFMPEG):
+        recorder = Recorder.of(self.claim, self.host, lambda _: None)
+        with recorder.timed(Stage.FFMPEG):
             self.runner.run(self.command, cwd=self.folder, report=recorder.add_command, on_progress=told.append)
         manifest = recorder.manifest(AttemptStatus.SUCCESS)
         seconds = time.perf_counter() - start
@@ -78,6 +78,7 @@ def encode_of(bench: Bench, upload: Upload, worker: Worker, folder: Path) -> Enc
     assert claim
     assert upload.media_info
     (step,) = job_type.plan_upload(Source(upload, upload.media_info), job_type.parse({})).steps
+    assert isinstance(step, Run)
     assert isinstance(step.command, Command)
     source = bench.storage.local_path(upload.storage_key)
     assert source

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.report import Row, options, print_report
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.history import History
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import new_id, new_trace_id
 from mediajobs_dagster.settings import Settings

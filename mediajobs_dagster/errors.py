@@ -35,6 +35,8 @@ class MediaJobsError(Exception):
     code: ClassVar[str] = "INTERNAL"
     blame: ClassVar[Blame] = Blame.SYSTEM
     retryable: ClassVar[bool] = True
+    retry_after_s: float | None = None
+    """How long to wait at least before the next attempt, seconds; None: nobody said."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -262,6 +264,13 @@ class DatabaseUnavailableError(MediaJobsError):
     code = "DATABASE_UNAVAILABLE"
 
 
+class DagsterVersionError(MediaJobsError):
+    """The installed Dagster is not one that mediajobs knows. Install the version that it is locked to."""
+
+    code = "DAGSTER_VERSION"
+    retryable = False
+
+
 class InternalError(MediaJobsError):
     """An exception that nobody foresaw; its traceback is in the attempt's log."""
 
@@ -308,6 +317,69 @@ class KeyRefusedError(StorageError):
 
     code = "KEY_REFUSED"
     blame = Blame.INPUT
+    retryable = False
+
+
+# --- outside services ------------------------------------------------------------------------------------------------
+
+
+class ServiceError(MediaJobsError):
+    """An outside service did not do what it was asked for."""
+
+    code = "SERVICE_FAILED"
+    blame = Blame.EXTERNAL
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        answer: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        """The status of its answer; None: there was no answer."""
+        self.retry_after_s = retry_after_s
+        self.answer = answer
+        """How its answer begins, as it was sent: a service may give its reasons there. Redact it before it is shown."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service cannot be reached, or answered that it is out of service."""
+
+    code = "SERVICE_UNAVAILABLE"
+
+
+class ServiceTimeoutError(ServiceError):
+    """The service did not answer within the time limit of the call."""
+
+    code = "SERVICE_TIMEOUT"
+
+
+class ServiceRefusedError(ServiceError):
+    """The service refused the request. Check its address, its credentials and what was asked for."""
+
+    code = "SERVICE_REFUSED"
+    retryable = False
+
+
+class ServiceLimitedError(ServiceError):
+    """The service was asked too often. Ask less often, or have the limit raised."""
+
+    code = "SERVICE_LIMITED"
+
+
+class ServiceAnswerError(ServiceError):
+    """The service's answer makes no sense, or was cut off."""
+
+    code = "SERVICE_ANSWER_INVALID"
+
+
+class ServiceTooLargeError(ServiceError):
+    """The service's answer is larger than the limit of the call."""
+
+    code = "SERVICE_ANSWER_TOO_LARGE"
     retryable = False
 
 

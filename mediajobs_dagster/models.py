@@ -10,7 +10,7 @@ import secrets
 import time
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -251,6 +251,29 @@ class FfmpegCommand(Value):
     samples: tuple[Sample, ...] = ()
 
 
+class ServiceCall(Value):
+    """One call of an outside service, with all of its tries, as it ended."""
+
+    service: str = Field(description="Which service, such as youtube.")
+    op: str = Field(description="What was asked of it, such as videos.list.")
+    target: str = Field(description="The address, without secrets.")
+    started_at: datetime
+    duration_ms: int
+    status: str = Field(description="ok, or the code of the error.")
+    tries: int = Field(default=1, description="How often it was asked, the first time included.")
+    bytes: int = Field(default=0, description="Bytes of the answer that were read.")
+    units: float | None = Field(default=None, description="What it cost in the service's own unit, where it has one.")
+
+
+class Progress(Value):
+    """How far a piece of work is."""
+
+    fraction: float | None = Field(description="From 0 to 1, never falling; None: nobody knows how much there is.")
+    speed: float | None = Field(default=None, description="Media seconds made per wall second, since the start.")
+    eta_s: float | None = Field(default=None, description="Wall seconds still to go at that speed.")
+    out_seconds: float = Field(default=0.0, description="Media seconds made so far.")
+
+
 class HostFacts(Value):
     """The machine an attempt ran on. Only its name is known of a worker that died."""
 
@@ -286,6 +309,22 @@ class Upload(Value):
     created_at: datetime
     trace_id: str
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.filename
+
+    @property
+    def summary(self) -> JsonObject:
+        """What an attempt puts on record about it."""
+        return {
+            "uploadId": self.id,
+            "role": self.role,
+            "key": self.storage_key,
+            "bytes": self.bytes,
+            "filename": self.filename,
+        }
+
 
 class Timeline(Value):
     """An edit that somebody wants rendered, as it was when they asked."""
@@ -296,9 +335,94 @@ class Timeline(Value):
     created_at: datetime
     trace_id: str
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return str(self.document.get("title") or "Untitled")
 
-Subject = Upload | Timeline
-"""What a job can be about."""
+    @property
+    def summary(self) -> JsonObject:
+        """What an attempt puts on record about it."""
+        return {"timelineId": self.id, "title": self.document.get("title", "")}
+
+
+class Tick(Value):
+    """A moment of a schedule. It is stored nowhere: its id says it all."""
+
+    schedule: str = Field(description="The job type that is asked for.")
+    created_at: datetime = Field(description="The moment, to the second.")
+
+    @classmethod
+    def parse(cls, tick_id: str) -> Tick:
+        """The tick with that id. Raises ValueError when it is not the id of one."""
+        schedule, at, moment = tick_id.rpartition("@")
+        if not at:
+            raise ValueError(f"{tick_id!r} is not the id of a tick, such as history_cleanup@2026-03-04T03:00:00Z")
+        return cls(schedule=schedule, created_at=datetime.fromisoformat(moment))
+
+    @property
+    def id(self) -> str:
+        """The schedule and the moment, such as history_cleanup@2026-03-04T03:00:00Z."""
+        return f"{self.schedule}@{self.created_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def etag(self) -> str:
+        """The tick itself: what was done for it is done."""
+        return self.id
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def summary(self) -> JsonObject:
+        """What an attempt puts on record about it."""
+        return {"schedule": self.schedule, "scheduledAt": self.created_at.isoformat()}
+
+
+class SubjectKind(StrEnum):
+    """What jobs of a type are about."""
+
+    UPLOAD = "upload"
+    TIMELINE = "timeline"
+    TICK = "tick"
+
+
+class Subject(Protocol):
+    """What a job is about. An `Upload`, a `Timeline` and a `Tick` are subjects."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def created_at(self) -> datetime:
+        """When it came to be; its UTC day is the partition of its jobs."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """Names its content: another content has another one."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def summary(self) -> JsonObject:
+        """What an attempt puts on record about it."""
+        ...
+
+
+class RtfBasis(StrEnum):
+    """Whose seconds a real-time factor counts."""
+
+    INPUT = "input"
+    OUTPUT = "output"
 
 
 class NewJob(Value):

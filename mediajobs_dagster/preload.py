@@ -1,30 +1,31 @@
 """Imported by the fork server, so that every run process finds it done: Dagster, the definitions, the code of a run."""
 
+from __future__ import annotations
+
+import logging
 from importlib import import_module
 
 import PIL.Image
 
 from mediajobs_dagster.definitions import defs
+from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, slow_start
 
-# What a run imports only when it comes to it, found by comparing what was loaded before a run and after it.
-for _module in (
-    "dagster._core.execution.plan.active",
-    "dagster._core.executor.in_process",
-    "dagster._core.instance.factory",
-    "dagster._core.secrets.env_file",
-    "dagster._core.secrets.loader",
-    "dagster._core.storage.sqlite_storage",
-    "dagster._core.storage.upath_io_manager",
-    "dagster._core.system_config.composite_descent",
-    "dagster._core.utility_ops",
-    "dagster._grpc.impl",
-    "dagster._grpc.server",
-    "fsspec.implementations.local",
-    "mediajobs_dagster.orchestration.embedded",
-    "upath.implementations.local",
-    "watchdog.observers.polling",
-):
-    import_module(_module)
+_log = logging.getLogger(__name__)
+
+
+def _load_run_modules() -> None:
+    missing: list[str] = []
+    for module in RUN_MODULES:
+        try:
+            import_module(module)
+        except ImportError as error:
+            missing.append(f"{module} ({error})")
+    if missing:
+        _log.warning(slow_start(missing))
+
+
+import_module("mediajobs_dagster.orchestration.embedded")  # `dagster.yaml` names it, so only a run would import it
+_load_run_modules()
 PIL.Image.preinit()
 
 # Once here, so that no run has to build the jobs of the repository again.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediajobs_dagster.errors import SettingsError
 
@@ -85,6 +86,25 @@ class Settings(BaseSettings):
         300.0, gt=0, description="How long an open breaker waits before it lets one job try."
     )
 
+    service_connect_timeout_s: float = Field(
+        default=10.0, gt=0, description="How long connecting to an outside service may take, seconds."
+    )
+    service_timeout_s: float = Field(
+        default=60.0, gt=0, description="How long one call of an outside service may take, retries included, seconds."
+    )
+    service_tries: int = Field(
+        default=4,
+        ge=1,
+        description="How often one call asks an outside service that is busy, where asking again is safe.",
+    )
+    service_retry_base_s: float = Field(
+        default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
+    )
+
+    offers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("ffmpeg",),
+        description="What this machine offers to job types that need it, with commas, such as ffmpeg,speech.",
+    )
     celery_url: str = Field(
         default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."
     )
@@ -99,12 +119,20 @@ class Settings(BaseSettings):
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
+    listeners: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Functions that make further listeners, as module:function, with commas between them."
+    )
     sample_interval_s: float = Field(
         default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
     )
     console_url: str | None = Field(
         default=None, description="Address of the console, for links from Dagster to an attempt."
     )
+
+    @field_validator("listeners", "offers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

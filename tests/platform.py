@@ -13,39 +13,19 @@ import pytest
 
 from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.recovery import RunState
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.media.progress import Progress
+from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
+from mediajobs_dagster.records import Record
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
-
-
-class Collects(Observer):
-    """Keeps every outcome, whole, and passes everything on."""
-
-    def __init__(self, outcomes: list[Outcome], next_one: Observer | None = None) -> None:
-        self._outcomes, self._next = outcomes, next_one or Observer()
-
-    def started(self, job: Job) -> None:
-        self._next.started(job)
-
-    def stage(self, job: Job, name: str) -> None:
-        self._next.stage(job, name)
-
-    def progress(self, job: Job, progress: Progress) -> None:
-        self._next.progress(job, progress)
-
-    def ended(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
-        self._next.ended(outcome)
 
 
 class AllGone:
@@ -83,13 +63,19 @@ class Platform:
         moved = upload.model_copy(update={"id": new_id(), "origin": None, "created_at": created_at})
         return self.history.uploads.add(moved)
 
-    def work(self, *, observer: Observer | None = None) -> list[Outcome]:
+    def work(self, *listeners: Listener) -> list[AttemptEnded]:
         """One pass over the queue: every job that is due gets one attempt."""
-        outcomes: list[Outcome] = []
+        outcomes: list[AttemptEnded] = []
+
+        def collect(record: Record) -> None:
+            if isinstance(record, AttemptEnded):
+                outcomes.append(record)
+
+        told = Listeners([collect, *listeners])
         with Worker.open(self.settings, self.registry) as worker:
             for dispatch in list(self._dispatches()):
                 job_type = self.registry[dispatch.job_type]
-                work_off(worker, job_type, dispatch.id, run_id="run", observer=Collects(outcomes, observer))
+                work_off(worker, job_type, dispatch.id, run_id="run", listeners=told)
         return outcomes
 
     def job(self, upload: Upload, job_type: str) -> Job:
@@ -105,7 +91,7 @@ class Platform:
         """The manifest of the latest attempt, checked against everything that holds of every manifest."""
         manifest = Manifest.model_validate(self.attempts(upload, job_type)[-1].manifest)
         ledger = manifest.time_ledger
-        parts = (ledger.download_ms, ledger.probe_ms, ledger.ffmpeg_ms, ledger.verify_ms, ledger.upload_ms)
+        parts = ledger.model_dump(exclude={"queue_ms", "other_ms"}).values()
         assert sum(parts) + ledger.other_ms == manifest.duration_ms
         assert ledger.other_ms >= 0
         return manifest

@@ -73,6 +73,12 @@ def test_faults_of_the_input_are_never_tried_again(kind: type[MediaJobsError]) -
         ("STORAGE_DENIED", Blame.SYSTEM, True),
         ("STORAGE_UNAVAILABLE", Blame.EXTERNAL, True),
         ("WORKER_LOST", Blame.SYSTEM, True),
+        ("SERVICE_UNAVAILABLE", Blame.EXTERNAL, True),
+        ("SERVICE_TIMEOUT", Blame.EXTERNAL, True),
+        ("SERVICE_LIMITED", Blame.EXTERNAL, True),
+        ("SERVICE_ANSWER_INVALID", Blame.EXTERNAL, True),
+        ("SERVICE_REFUSED", Blame.EXTERNAL, False),
+        ("SERVICE_ANSWER_TOO_LARGE", Blame.EXTERNAL, False),
         ("CANCELLED", Blame.CANCELLED, False),
     ],
 )

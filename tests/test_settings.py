@@ -95,6 +95,7 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def entry(name: str, field: FieldInfo) -> str:
     """A setting as it stands in `.env.example`: what it is, and its default, commented out."""
     default = "" if field.default is None else field.default
+    default = ",".join(default) if isinstance(default, tuple) else default
     shown = (
         f"{default:g}" if isinstance(default, float) else str(default).lower() if default in (True, False) else default
     )

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import date
 
 from mediajobs_dagster.attempts.attempt import make_attempt
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.heartbeat import Heartbeat
-from mediajobs_dagster.attempts.observer import Observer, OneAtATime
-from mediajobs_dagster.attempts.subjects import current_etag, subjects_of_day
+from mediajobs_dagster.attempts.subjects import current_etag, resolver_of
 from mediajobs_dagster.attempts.threads import AttemptThreads
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import JobStatus, Subject
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.models import JobStatus, Subject, Upload
 
 _ENQUEUED_AT_ONCE = 500
 
+_log = logging.getLogger(__name__)
 
-def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, observer: Observer) -> RunTotals:
+
+def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, listeners: Listeners) -> RunTotals:
     """Claim and attempt every job of a dispatch, as many side by side as the machine bears.
 
     What is left when it is interrupted is given back to the queue, or called off with the run.
     """
     totals = RunTotals()
     settings, jobs = worker.settings, worker.history.jobs
-    listener = OneAtATime(observer)
+    if lacking := job_type.lacking(settings.offers):
+        _log.warning("This worker does not offer %s: it leaves its %s jobs to others.", lacking, job_type.name)
+        jobs.release(dispatch_id)
+        return totals
     try:
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
             # The lease ran while the run was started. And the answer tells how many jobs there are at most, so that
@@ -43,7 +49,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
-                    totals.add(make_attempt(claim, worker, listener, cancellation))
+                    totals.add(make_attempt(claim, worker, listeners, cancellation))
                 return True
 
             size = min(worker.side_by_side(job_type), len(assigned))
@@ -84,14 +90,19 @@ def enqueue_stale(worker: Worker, job_type: JobType, day: date, *, dispatch_id: 
             anew=True,
             force=force,
         )
-        for subject in subjects_of_day(job_type, day, worker.history)
-        if force or not _is_fresh(worker, job_type, subject)
+        for subject in resolver_of(job_type.subject, worker.history).of_day(day)
+        if _is_wanted(job_type, subject) and (force or not _is_fresh(worker, job_type, subject))
     ]
     for start in range(0, len(stale), _ENQUEUED_AT_ONCE):
         worker.history.jobs.enqueue(
             stale[start : start + _ENQUEUED_AT_ONCE], dispatch_id=dispatch_id, lease_s=worker.settings.lease_s
         )
     return len(stale)
+
+
+def _is_wanted(job_type: JobType, subject: Subject) -> bool:
+    """Whether a day's run makes it: of an upload, only what it would have got when it was added."""
+    return not isinstance(subject, Upload) or job_type.wanted_for(subject)
 
 
 def _is_fresh(worker: Worker, job_type: JobType, subject: Subject) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.errors import InputEmptyError
-from mediajobs_dagster.job_types.base import SOURCE, Access
+from mediajobs_dagster.job_types.material import SOURCE, Access
 from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 
 

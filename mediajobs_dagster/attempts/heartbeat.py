@@ -9,9 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import CancelledError, MediaJobsError, WorkerLostError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.models import JobStatus
 
 _log = logging.getLogger(__name__)

@@ -14,24 +14,26 @@ from typing import Final
 from pydantic import Field
 
 from mediajobs_dagster.errors import Blame
-from mediajobs_dagster.job_types.base import RtfBasis
 from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
     HostFacts,
     JsonObject,
     MediaInfo,
+    RtfBasis,
+    ServiceCall,
     StorageOp,
     Value,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MAX_COMMANDS: Final = 20
 MAX_STORAGE_OPS: Final = 200
+MAX_CALLS: Final = 200
 MAX_ERRORS: Final = 20
 
 
-class Stage(Value):
+class StageRecord(Value):
     """One part of an attempt."""
 
     name: str
@@ -104,12 +106,15 @@ class TimeLedger(Value):
     """Where the time went, milliseconds. The parts after `queue_ms` add up to the attempt's `duration_ms`."""
 
     queue_ms: int
-    download_ms: int = 0
-    probe_ms: int = 0
-    ffmpeg_ms: int = 0
-    verify_ms: int = 0
-    upload_ms: int = 0
-    other_ms: int = 0
+    download_ms: int = Field(default=0, description="Asking the storage, and reading sources from it.")
+    probe_ms: int = Field(default=0, description="Finding out what the sources hold.")
+    plan_ms: int = Field(default=0, description="Deciding what to run.")
+    prepare_ms: int = Field(default=0, description="Work of our own: setting texts, drawing, writing files.")
+    service_ms: int = Field(default=0, description="Waiting for outside services.")
+    ffmpeg_ms: int = Field(default=0, description="Running ffmpeg.")
+    verify_ms: int = Field(default=0, description="Checking what was made.")
+    upload_ms: int = Field(default=0, description="Writing outputs to the storage.")
+    other_ms: int = Field(default=0, description="What is left over.")
 
 
 class Versions(Value):
@@ -124,6 +129,7 @@ class Truncated(Value):
 
     ffmpeg_commands: int = 0
     s3_ops: int = 0
+    calls: int = 0
     errors: int = 0
 
 
@@ -131,10 +137,10 @@ class Manifest(Value):
     """Everything that is known about one attempt."""
 
     schema_version: int = SCHEMA_VERSION
-    job_id: str
+    job_id: str | None
     job_type: str
     attempt: int
-    trace_id: str
+    trace_id: str | None
     run_id: str | None
     status: AttemptStatus
     started_at: datetime
@@ -142,12 +148,18 @@ class Manifest(Value):
     duration_ms: int
     queue_ms: int
     input_summary: JsonObject
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
     ffmpeg_commands: tuple[FfmpegCommand, ...] = Field(default=(), max_length=MAX_COMMANDS)
     s3_ops: tuple[StorageOp, ...] = Field(
-        default=(), max_length=MAX_STORAGE_OPS, description="Operations on any storage."
+        default=(), max_length=MAX_STORAGE_OPS, description="Operations on any kind of storage, S3 or not."
+    )
+    calls: tuple[ServiceCall, ...] = Field(
+        default=(), max_length=MAX_CALLS, description="Calls of outside services, each with all of its tries."
     )
     outputs: tuple[OutputRecord, ...] = ()
+    figures: JsonObject = Field(
+        default_factory=dict, description="What the steps reported, such as how many entries they added."
+    )
     errors: tuple[ErrorRecord, ...] = Field(default=(), max_length=MAX_ERRORS)
     metrics: Metrics
     time_ledger: TimeLedger

@@ -20,7 +20,7 @@ from mediajobs_dagster.errors import (
     MediaJobsError,
 )
 from mediajobs_dagster.history import Claim, History
-from mediajobs_dagster.job_types.base import Child, Plan, result_origin
+from mediajobs_dagster.job_types.plan import Child, Output, result_origin
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import (
     Attempt,
@@ -34,6 +34,7 @@ from mediajobs_dagster.models import (
     new_id,
     utc_now,
 )
+from mediajobs_dagster.records import AttemptRecord
 from mediajobs_dagster.resilience.retry import Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
 
@@ -61,17 +62,19 @@ class Work:
     """What a successful attempt has done."""
 
     fingerprint: str
-    plan: Plan
+    outputs: tuple[Output, ...]
+    children: tuple[Child, ...]
     subject: Subject
     published: list[ObjectStat]
+    """Where each output lies now."""
 
 
 Ending = Work | UpToDate | MediaJobsError
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """An attempt that is over and on record."""
+@dataclass(frozen=True, kw_only=True)
+class AttemptEnded(AttemptRecord):
+    """An attempt is over and on record."""
 
     job: Job
     attempt_id: str
@@ -79,6 +82,8 @@ class Outcome:
     verdict: Verdict
     """Where the job stands now."""
     manifest: Manifest
+    children: tuple[NewJob, ...] = ()
+    """The jobs that were asked for with it."""
     error: MediaJobsError | None = None
 
     @property
@@ -87,7 +92,7 @@ class Outcome:
         return self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
-def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> Outcome:
+def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> AttemptEnded:
     """Close the record, and write it together with the job's new status, new uploads and children, all or nothing."""
     if isinstance(ending, MediaJobsError):
         recorder.add_error(ending)
@@ -115,7 +120,16 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
         verdict = Verdict(_patiently(worker, lambda: jobs.get(claim.job.id)).status)
     if not is_written or isinstance(ending, MediaJobsError):
         withdraw(claim.job, worker.registry, worker.history, lambda: worker.storage)
-    return Outcome(claim.job, claim.attempt.id, status, verdict, manifest, error)
+    return AttemptEnded(
+        key=recorder.key,
+        job=claim.job,
+        attempt_id=claim.attempt.id,
+        status=status,
+        verdict=verdict,
+        manifest=manifest,
+        children=tuple(children) if is_written else (),
+        error=error,
+    )
 
 
 def withdraw(job: Job, registry: Registry, history: History, storage: Callable[[], Storage]) -> None:
@@ -155,7 +169,8 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
         case Interrupted():
             return Verdict(worker.after_interrupt(), utc_now())
         case MediaJobsError():
-            return worker.retry.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
+            policy = worker.registry[claim.job.job_type].retry or worker.retry
+            return policy.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
 
 
 def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, children: list[NewJob]) -> Attempt:
@@ -185,7 +200,8 @@ def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonO
     match ending:
         case Work(fingerprint=fingerprint):
             outputs = [output.to_json() for output in manifest.outputs]
-            return {"fingerprint": fingerprint, "outputs": outputs, "children": [each.job_type for each in children]}
+            made = {"fingerprint": fingerprint, "outputs": outputs, "children": [each.job_type for each in children]}
+            return {**made, "figures": manifest.figures} if manifest.figures else made
         case UpToDate(fingerprint=fingerprint, outputs=outputs):
             return {"skipped": UP_TO_DATE, "fingerprint": fingerprint, "upToDate": [output.key for output in outputs]}
         case MediaJobsError():
@@ -195,7 +211,7 @@ def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonO
 def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work) -> dict[str, Upload]:
     """The uploads that outputs became, by key; a repeated attempt finds the one that the first one made."""
     uploads: dict[str, Upload] = {}
-    for output, record, stat in zip(work.plan.outputs, manifest.outputs, work.published, strict=True):
+    for output, record, stat in zip(work.outputs, manifest.outputs, work.published, strict=True):
         if output.becomes is not None:
             origin = result_origin(claim.job.id, output.filename)
             known = _patiently(worker, partial(worker.history.uploads.find_by_origin, origin))
@@ -227,7 +243,7 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
 
     return [
         request(child, subject)
-        for child in work.plan.children
+        for child in work.children
         for subject in (results.values() if child.on_result else (work.subject,))
     ]
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mediajobs_dagster.attempts.recorder import FETCH, FFMPEG, PUBLISH, VERIFY
-from mediajobs_dagster.media.progress import Progress
+from mediajobs_dagster.attempts.recorder import Stage
+from mediajobs_dagster.models import Progress
 
-_SHARES = {FETCH: (0.0, 0.05), FFMPEG: (0.05, 0.88), VERIFY: (0.88, 0.96), PUBLISH: (0.96, 1.0)}
-"""Where each stage begins and ends. The others take no time worth telling."""
+STEPS = "steps"
+"""All steps of a plan together, in the terms of `within`."""
+
+_SHARES: dict[str, tuple[float, float]] = {
+    Stage.FETCH: (0.0, 0.05),
+    STEPS: (0.05, 0.88),
+    Stage.VERIFY: (0.88, 0.96),
+    Stage.PUBLISH: (0.96, 1.0),
+}
+"""Where each part begins and ends. The others take no time worth telling."""
 _TELLING_S = 0.02
 """Before this share of the way, a guess at what is left would mislead."""
 
@@ -22,9 +30,12 @@ class ProgressMeter:
         self._started = time.monotonic()
         self._fraction = 0.0
 
-    def within(self, stage: str | None, share: float | None, progress: Progress | None = None) -> None:
-        """So much of a stage is done; None: nobody knows. `progress` is that of the command that is running."""
-        begin, end = _SHARES.get(stage or "", (0.0, 0.0))
+    def within(self, part: str, share: float | None, progress: Progress | None = None) -> None:
+        """So much of a stage, or of the steps, is done; None: nobody knows.
+
+        `progress` is that of the command that is running.
+        """
+        begin, end = _SHARES.get(part, (0.0, 0.0))
         known = share is not None
         if share is not None:
             self._fraction = max(self._fraction, begin + (end - begin) * min(1.0, max(0.0, share)))

@@ -10,10 +10,12 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeVar
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.attempts.manifest import (
+    MAX_CALLS,
     MAX_COMMANDS,
     MAX_ERRORS,
     MAX_STORAGE_OPS,
@@ -22,39 +24,52 @@ from mediajobs_dagster.attempts.manifest import (
     Manifest,
     Metrics,
     OutputRecord,
-    Stage,
+    StageRecord,
     TimeLedger,
     Truncated,
     Versions,
 )
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Claim
-from mediajobs_dagster.job_types.base import RtfBasis
 from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
     HostFacts,
     JsonObject,
     MediaInfo,
+    RtfBasis,
+    ServiceCall,
     StorageOp,
-    Subject,
-    Timeline,
     utc_now,
 )
+from mediajobs_dagster.records import AttemptKey, CallEnded, CommandEnded, Record, StageStarted, StorageOpEnded
 from mediajobs_dagster.storage.partly_read import RANGE_READ
 from mediajobs_dagster.storage.redaction import redact
 
-CHECK, FETCH, PROBE, PLAN, PREPARE = "check", "fetch", "probe", "plan", "prepare"
-FFMPEG, VERIFY, PUBLISH = "ffmpeg", "verify", "publish"
 
-_LEDGER = {
-    CHECK: "download_ms",
-    FETCH: "download_ms",
-    PROBE: "probe_ms",
-    FFMPEG: "ffmpeg_ms",
-    VERIFY: "verify_ms",
-    PUBLISH: "upload_ms",
+class Stage(StrEnum):
+    """The parts of an attempt, in their order. A `Call` step may have a stage of another name."""
+
+    CHECK = "check"
+    FETCH = "fetch"
+    PROBE = "probe"
+    PREPARE = "prepare"
+    PLAN = "plan"
+    FFMPEG = "ffmpeg"
+    VERIFY = "verify"
+    PUBLISH = "publish"
+
+
+_LEDGER: dict[str, str] = {
+    Stage.CHECK: "download_ms",
+    Stage.FETCH: "download_ms",
+    Stage.PROBE: "probe_ms",
+    Stage.PLAN: "plan_ms",
+    Stage.FFMPEG: "ffmpeg_ms",
+    Stage.VERIFY: "verify_ms",
+    Stage.PUBLISH: "upload_ms",
 }
+"""The part of the ledger that a stage counts for. Every other one is preparation, but for what services took of it."""
 _READING = ("get", RANGE_READ)
 _WRITING = ("put",)
 
@@ -65,12 +80,15 @@ Entry = TypeVar("Entry")
 class Recorder:
     """The record of one attempt while it grows."""
 
-    claim: Claim
+    key: AttemptKey
     host: HostFacts
-    on_stage: Callable[[str], None] = lambda _: None
+    tell: Callable[[Record], None] = lambda _: None
+    queue_ms: int = 0
+    """How long the job waited, milliseconds."""
+    params: JsonObject = field(default_factory=dict[str, object])
     started_at: datetime = field(default_factory=utc_now)
     ffmpeg_version: str | None = None
-    bucket: str = ""
+    """None: no ffmpeg was needed."""
     stage: str | None = None
     """The stage that is under way, or the one in which it failed."""
     info: MediaInfo | None = None
@@ -79,18 +97,26 @@ class Recorder:
     input_summary: JsonObject = field(default_factory=dict[str, object])
     outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
     notes: list[str] = field(default_factory=list[str])
+    figures: JsonObject = field(default_factory=dict[str, object])
+    """What the steps reported of their result."""
     _files: dict[str, str] = field(default_factory=dict[str, str])
     _start: int = field(default_factory=time.monotonic_ns)
-    _stages: list[Stage] = field(default_factory=list[Stage])
+    _stages: list[StageRecord] = field(default_factory=list[StageRecord])
     _commands: list[tuple[str | None, FfmpegCommand]] = field(default_factory=list[tuple[str | None, FfmpegCommand]])
     _storage_ops: list[StorageOp] = field(default_factory=list[StorageOp])
+    _calls: list[ServiceCall] = field(default_factory=list[ServiceCall])
     _errors: list[ErrorRecord] = field(default_factory=list[ErrorRecord])
+
+    @classmethod
+    def of(cls, claim: Claim, host: HostFacts, tell: Callable[[Record], None]) -> Recorder:
+        """The recorder of an attempt that was claimed."""
+        return cls(key_of(claim), host, tell, queue_ms=claim.attempt.queue_ms or 0, params=claim.job.params)
 
     @contextmanager
     def timed(self, name: str) -> Generator[None]:
         """Time one stage; a stage that fails is on record with the code of its error."""
         self.stage, started_at, start = name, utc_now(), time.monotonic_ns()
-        self.on_stage(name)
+        self.tell(StageStarted(key=self.key, stage=name))
         status = "INTERRUPTED"
         try:
             yield
@@ -102,23 +128,9 @@ class Recorder:
             status = "INTERNAL_ERROR"
             raise
         finally:
-            self._stages.append(
-                Stage(name=name, started_at=started_at, duration_ms=_milliseconds(start), status=status)
-            )
+            duration_ms = _milliseconds(start)
+            self._stages.append(StageRecord(name=name, started_at=started_at, duration_ms=duration_ms, status=status))
         self.stage = None
-
-    def describe_subject(self, subject: Subject) -> None:
-        """Say what the attempt works on."""
-        if isinstance(subject, Timeline):
-            self.input_summary = {"timelineId": subject.id, "title": subject.document.get("title", "")}
-            return
-        self.input_summary = {
-            "uploadId": subject.id,
-            "role": subject.role,
-            "key": subject.storage_key,
-            "bytes": subject.bytes,
-            "filename": subject.filename,
-        }
 
     def describe_media(self, *, known: bool) -> None:
         """Say whether what a source holds was `known` since the upload was taken in, or is probed now."""
@@ -132,10 +144,17 @@ class Recorder:
     def add_command(self, command: FfmpegCommand) -> None:
         """A command has ended."""
         self._commands.append((self.stage, command))
+        self.tell(CommandEnded(key=self.key, stage=self.stage, command=command))
 
     def add_storage_op(self, op: StorageOp) -> None:
         """A storage operation has ended."""
         self._storage_ops.append(op)
+        self.tell(StorageOpEnded(key=self.key, stage=self.stage, op=op))
+
+    def add_call(self, call: ServiceCall) -> None:
+        """A call of an outside service has ended; from any thread of a step."""
+        self._calls.append(call)
+        self.tell(CallEnded(key=self.key, stage=self.stage, call=call))
 
     def add_error(self, error: MediaJobsError) -> None:
         """Something went wrong in the present stage."""
@@ -144,23 +163,25 @@ class Recorder:
     def manifest(self, status: AttemptStatus) -> Manifest:
         """The record as it stands, closed with `status`."""
         duration_ms = _milliseconds(self._start)
-        job = self.claim.job
+        key = self.key
         return Manifest(
-            job_id=job.id,
-            job_type=job.job_type,
-            attempt=self.claim.attempt.attempt,
-            trace_id=job.trace_id,
-            run_id=self.claim.attempt.run_id,
+            job_id=key.job_id,
+            job_type=key.job_type,
+            attempt=key.number,
+            trace_id=key.trace_id,
+            run_id=key.run_id,
             status=status,
             started_at=self.started_at,
             finished_at=utc_now(),
             duration_ms=duration_ms,
-            queue_ms=self.claim.attempt.queue_ms or 0,
-            input_summary={"subjectId": job.subject_id, "params": job.params, **self.input_summary},
+            queue_ms=self.queue_ms,
+            input_summary={"subjectId": key.subject_id, "params": self.params, **self.input_summary},
             stages=tuple(self._stages),
             ffmpeg_commands=_both_ends([command for _, command in self._commands], MAX_COMMANDS),
             s3_ops=_both_ends(self._storage_ops, MAX_STORAGE_OPS),
+            calls=_both_ends(self._calls, MAX_CALLS),
             outputs=tuple(self.outputs),
+            figures=self.figures,
             errors=_both_ends(self._errors, MAX_ERRORS),
             metrics=self._metrics(duration_ms, made=status is AttemptStatus.SUCCESS),
             time_ledger=self._ledger(duration_ms),
@@ -170,6 +191,7 @@ class Recorder:
             truncated=Truncated(
                 ffmpeg_commands=_over(self._commands, MAX_COMMANDS),
                 s3_ops=_over(self._storage_ops, MAX_STORAGE_OPS),
+                calls=_over(self._calls, MAX_CALLS),
                 errors=_over(self._errors, MAX_ERRORS),
             ),
         )
@@ -180,7 +202,7 @@ class Recorder:
         return sum(command.cpu_seconds for _, command in self._commands)
 
     def _metrics(self, duration_ms: int, *, made: bool) -> Metrics:
-        making = [command for stage, command in self._commands if stage == FFMPEG]
+        making = [command for stage, command in self._commands if stage == Stage.FFMPEG]
         making_ms = sum(command.duration_ms for command in making)
         seconds = self._seconds() if made else None
         return Metrics(
@@ -203,14 +225,37 @@ class Recorder:
         return max((output.media_info.duration_seconds for output in self.outputs if output.media_info), default=None)
 
     def _ledger(self, duration_ms: int) -> TimeLedger:
-        parts = dict.fromkeys(_LEDGER.values(), 0)
+        parts = dict.fromkeys([*_LEDGER.values(), "prepare_ms", "service_ms"], 0)
         for stage in self._stages:
-            if stage.name in _LEDGER:
-                parts[_LEDGER[stage.name]] += stage.duration_ms
+            in_services = self._in_services(stage)
+            parts["service_ms"] += in_services
+            parts[_LEDGER.get(stage.name, "prepare_ms")] += stage.duration_ms - in_services
         # Stages never overlap and each is rounded down, so what is left is never negative.
-        return TimeLedger(
-            queue_ms=self.claim.attempt.queue_ms or 0, **parts, other_ms=duration_ms - sum(parts.values())
-        )
+        return TimeLedger(queue_ms=self.queue_ms, **parts, other_ms=duration_ms - sum(parts.values()))
+
+    def _in_services(self, stage: StageRecord) -> int:
+        """Milliseconds of a stage during which at least one call of a service was under way."""
+        begin = stage.started_at.timestamp() * 1000
+        end = begin + stage.duration_ms
+        covered, total = begin, 0.0
+        spans = ((call.started_at.timestamp() * 1000, call.duration_ms) for call in self._calls)
+        for start, length in sorted(spans):
+            total += max(0.0, min(end, start + length) - max(covered, start))
+            covered = max(covered, min(end, start + length))
+        return min(stage.duration_ms, round(total))
+
+
+def key_of(claim: Claim) -> AttemptKey:
+    """What names an attempt that was claimed."""
+    return AttemptKey(
+        attempt_id=claim.attempt.id,
+        job_type=claim.job.job_type,
+        subject_id=claim.job.subject_id,
+        job_id=claim.job.id,
+        number=claim.attempt.attempt,
+        trace_id=claim.job.trace_id,
+        run_id=claim.attempt.run_id,
+    )
 
 
 def manifest_of_lost(claim: Claim, error: MediaJobsError, now: datetime) -> Manifest:

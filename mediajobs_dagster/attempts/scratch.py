@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, SettingsError
-from mediajobs_dagster.job_types.base import SOURCE
+from mediajobs_dagster.job_types.material import SOURCE
 from mediajobs_dagster.media.orphans import kill_orphans
 from mediajobs_dagster.models import new_id
 from mediajobs_dagster.storage.whole_file import is_partial

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
-from mediajobs_dagster.errors import StorageMissingError
+from mediajobs_dagster.errors import NotFoundError, StorageMissingError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.job_types.base import SOURCE, JobType, SourceUse, SubjectKind
-from mediajobs_dagster.models import Subject, Upload
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.material import SourceUse
+from mediajobs_dagster.models import Subject, SubjectKind, Tick, Upload
 from mediajobs_dagster.storage import ObjectStat, Storage
+
+
+class SubjectResolver(Protocol):
+    """Knows the subjects of one kind."""
+
+    def get(self, subject_id: str, /) -> Subject:
+        """The subject with that id. Raises NotFoundError."""
+        ...
+
+    def of_day(self, day: date, /) -> Iterator[Subject]:
+        """Those that came up on a UTC day, oldest first."""
+        ...
+
+
+class Ticks:
+    """The moments of schedules. They are stored nowhere: an id says it all, and no backfill finds any."""
+
+    def get(self, subject_id: str, /) -> Tick:
+        """The tick with that id. Raises NotFoundError."""
+        try:
+            return Tick.parse(subject_id)
+        except ValueError as error:
+            raise NotFoundError(f"There is no such tick: {error}.") from error
+
+    def of_day(self, day: date, /) -> Iterator[Tick]:
+        """None."""
+        del day
+        return iter(())
+
+
+def resolver_of(kind: SubjectKind, history: History) -> SubjectResolver:
+    """Who knows the subjects of that kind."""
+    resolvers: Mapping[SubjectKind, SubjectResolver] = {
+        SubjectKind.UPLOAD: history.uploads,
+        SubjectKind.TIMELINE: history.timelines,
+        SubjectKind.TICK: Ticks(),
+    }
+    return resolvers[kind]
 
 
 @dataclass(frozen=True)
@@ -18,11 +58,14 @@ class AttemptSource:
     """An upload that an attempt reads."""
 
     upload: Upload
-    reading: SourceUse
+    use: SourceUse
     content: ObjectStat
     """What lies in the storage now."""
-    name: str
-    """What it is called in the attempt's folder."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the attempt's folder."""
+        return self.use.name
 
     @property
     def is_as_taken_in(self) -> bool:
@@ -35,42 +78,29 @@ class Inputs:
     """A job's subject, and all that is read for it; the first is the primary one."""
 
     subject: Subject
-    read: tuple[AttemptSource, ...]
+    sources: tuple[AttemptSource, ...]
     etag: str
     """Names the content of all of it."""
 
     @property
     def bytes(self) -> int:
         """Size of all objects that are read."""
-        return sum(each.content.bytes for each in self.read)
-
-
-def subject_of(job_type: JobType, subject_id: str, history: History) -> Subject:
-    """The subject with that id. Raises NotFoundError."""
-    if job_type.subject is SubjectKind.TIMELINE:
-        return history.timelines.get(subject_id)
-    return history.uploads.get(subject_id)
-
-
-def subjects_of_day(job_type: JobType, day: date, history: History) -> Iterator[Subject]:
-    """The subjects of that type of job that came up on a UTC day, oldest first."""
-    if job_type.subject is SubjectKind.TIMELINE:
-        return history.timelines.of_day(day)
-    return history.uploads.of_day(day)
+        return sum(each.content.bytes for each in self.sources)
 
 
 def inputs_of(job_type: JobType, subject: Subject, history: History, storage: Storage) -> Inputs:
     """What a job reads, as it lies in the storage now. Raises NotFoundError, StorageMissingError."""
-    readings = job_type.source_uses(subject)
-    single = isinstance(subject, Upload)
-    uploads = {subject.id: subject} if single else history.uploads.with_ids([each.upload_id for each in readings])
-    read: list[AttemptSource] = []
-    for number, reading in enumerate(readings):
-        upload = uploads.get(reading.upload_id) or history.uploads.get(reading.upload_id)
-        content = storage.stat(upload.storage_key)
-        read.append(AttemptSource(upload, reading, content, SOURCE if single else f"{SOURCE}_{number}"))
-    etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in read})
-    return Inputs(subject, tuple(read), etag)
+    uses = job_type.source_uses(subject)
+    # The subject itself may be what is read: then it need not be asked for again.
+    known = {subject.id: subject} if isinstance(subject, Upload) else {}
+    if others := [use.upload_id for use in uses if use.upload_id not in known]:
+        known |= history.uploads.with_ids(others)
+    sources: list[AttemptSource] = []
+    for use in uses:
+        upload = known.get(use.upload_id) or history.uploads.get(use.upload_id)
+        sources.append(AttemptSource(upload, use, storage.stat(upload.storage_key)))
+    etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in sources})
+    return Inputs(subject, tuple(sources), etag)
 
 
 def current_etag(job_type: JobType, subject: Subject, history: History, storage: Storage) -> str | None:

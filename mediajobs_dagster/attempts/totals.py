@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from threading import Lock
 
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.errors import MediaJobsError
 
 KEPT = 20
@@ -19,9 +19,9 @@ class RunTotals:
     attempts: int = 0
     succeeded: int = 0
     """Attempts after which their job has its output."""
-    first: list[Outcome] = field(default_factory=list[Outcome])
+    first: list[AttemptEnded] = field(default_factory=list[AttemptEnded])
     """The first KEPT to end."""
-    failures: list[Outcome] = field(default_factory=list[Outcome])
+    failures: list[AttemptEnded] = field(default_factory=list[AttemptEnded])
     """The first KEPT that left their job without its output."""
     faults: int = 0
     """Attempts that failed by a fault of the system."""
@@ -55,12 +55,12 @@ class RunTotals:
         """CPU time of all ffmpegs over their wall time, percent of one core."""
         return 100 * self.ffmpeg_cpu_ms / self.ffmpeg_ms if self.ffmpeg_ms else 0.0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: AttemptEnded) -> None:
         """Count one more; threads may."""
         with self._lock:
             self._add(outcome)
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: AttemptEnded) -> None:
         self.attempts += 1
         self.succeeded += outcome.succeeded
         if len(self.first) < KEPT:

@@ -1,51 +1,57 @@
-"""Verify, then publish: an output is opened and checked before it gets its final key."""
+"""Verify, then publish: an output is opened and checked before it gets its final key.
+
+How it is checked follows from its content type. An output of a type that is not in `VERIFIERS` must not be empty.
+"""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from mediajobs_dagster.errors import OutputInvalidError
-from mediajobs_dagster.job_types.base import Expected, Output
-from mediajobs_dagster.models import MediaInfo, VideoStream
+from mediajobs_dagster.job_types.plan import Expected, Output
+from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
 
 _CHUNK = 1024 * 1024
+_PARSED_BYTES = 4 << 20
+"""JSON up to this size is parsed; of longer files, as of ten hours of an envelope, only both ends are looked at."""
 
-Prober = Callable[[str], MediaInfo]
-"""Probes a file in the scratch folder by its name."""
+
+@dataclass(frozen=True)
+class Verification:
+    """What verifiers work with."""
+
+    folder: Path
+    probe: Callable[[str], MediaInfo]
+    """Probes a file in the folder by its name."""
+    decode_end: Callable[[str, float], None]
+    """Decodes the last second of a file of so many seconds."""
+    made_seconds: Mapping[str, float | None]
+    """Seconds of media that ffmpeg says it wrote into each file."""
 
 
-def verify(
-    output: Output,
-    folder: Path,
-    probe: Prober,
-    decode_end: Callable[[str, float], None],
-    made_seconds: float | None,
-) -> MediaInfo | None:
-    """Check one output in `folder`; returns what a probe says of it, None where it is no media.
+Verifier = Callable[[Output, Verification], MediaInfo | None]
+"""Checks one output; returns what a probe says of it, None where it is no media. Raises OutputInvalidError."""
 
-    It has to last as long as ffmpeg says it made it, `made_seconds`. What the source declares is no measure: tracks
-    that are not used may be longer, and some containers are wrong about themselves. Videos are probed and the end of
-    them is decoded, pictures are decoded whole. Raises OutputInvalidError that names every fault.
+
+def verify(output: Output, verification: Verification) -> MediaInfo | None:
+    """Check one output; returns what a probe says of it, None where it is no media.
+
+    Raises OutputInvalidError that names every fault.
     """
-    path = folder / output.filename
+    path = verification.folder / output.filename
     if not path.is_file() or path.stat().st_size == 0:
-        raise OutputInvalidError(f"{output.filename} was not made, although ffmpeg reported success.")
-    if output.content_type.startswith("image/"):
-        info = _picture(path)
-    elif output.content_type.startswith(("video/", "audio/")):
-        info = probe(output.filename)
-        if output.expected.is_decodable:
-            decode_end(output.filename, info.duration_seconds)
-    else:
-        return None
-    faults = "; ".join(_faults(output.expected, info, made_seconds))
-    if faults:
-        raise OutputInvalidError(f"{output.filename} is not what was asked for: {faults}.")
-    return info
+        raise OutputInvalidError(f"{output.filename} was not made, although every step reported success.")
+    for prefix, verifier in VERIFIERS.items():
+        if output.content_type.startswith(prefix):
+            return verifier(output, verification)
+    return None
 
 
 def sha256_of(path: Path) -> str:
@@ -57,7 +63,25 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _picture(path: Path) -> MediaInfo:
+# --- by content type -------------------------------------------------------------------------------------------------
+
+
+def _verify_media(output: Output, verification: Verification) -> MediaInfo:
+    """Probed, and its end is decoded. It has to last as long as ffmpeg says it made it.
+
+    What the source declares is no measure: tracks that are not used may be longer, and some containers are wrong about
+    themselves.
+    """
+    info = verification.probe(output.filename)
+    if output.expected.is_decodable:
+        verification.decode_end(output.filename, info.duration_seconds)
+    _require(output, _faults(output.expected, info, verification.made_seconds.get(output.filename)))
+    return info
+
+
+def _verify_picture(output: Output, verification: Verification) -> MediaInfo:
+    """Decoded whole."""
+    path = verification.folder / output.filename
     try:
         with Image.open(path) as image:
             image.load()
@@ -65,7 +89,51 @@ def _picture(path: Path) -> MediaInfo:
             stream = VideoStream(index=0, codec=codec, width=image.width, height=image.height, frames=1)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise OutputInvalidError(f"{path.name} cannot be decoded: {error}.") from error
-    return MediaInfo(container="image", duration_seconds=0.0, bytes=path.stat().st_size, video=(stream,))
+    info = MediaInfo(container=IMAGE, duration_seconds=0.0, bytes=path.stat().st_size, video=(stream,))
+    _require(output, _faults(output.expected, info, verification.made_seconds.get(output.filename)))
+    return info
+
+
+def _verify_json(output: Output, verification: Verification) -> None:
+    path = verification.folder / output.filename
+    try:
+        if path.stat().st_size <= _PARSED_BYTES:
+            json.loads(path.read_bytes())
+            return
+    except ValueError as error:
+        raise OutputInvalidError(f"{output.filename} is no JSON: {error}.") from error
+    with path.open("rb") as file:
+        begin = file.read(64).lstrip()[:1]
+        file.seek(-64, 2)
+        end = file.read().rstrip()[-1:]
+    if (begin, end) not in ((b"{", b"}"), (b"[", b"]")):
+        raise OutputInvalidError(f"{output.filename} is no whole JSON document.")
+
+
+def _verify_text(output: Output, verification: Verification) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with (verification.folder / output.filename).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise OutputInvalidError(f"{output.filename} is no text in UTF-8: {error}.") from error
+
+
+VERIFIERS: Mapping[str, Verifier] = {
+    "image/": _verify_picture,
+    "video/": _verify_media,
+    "audio/": _verify_media,
+    "application/json": _verify_json,
+    "text/": _verify_text,
+}
+"""By the beginning of the content type."""
+
+
+def _require(output: Output, faults: Iterator[str]) -> None:
+    if said := "; ".join(faults):
+        raise OutputInvalidError(f"{output.filename} is not what was asked for: {said}.")
 
 
 def _faults(expected: Expected, info: MediaInfo, made_seconds: float | None) -> Iterator[str]:

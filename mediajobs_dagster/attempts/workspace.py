@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import MediaJobsError
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command, Input, is_remote
 from mediajobs_dagster.media.mp4_boxes import missing_bytes, missing_bytes_of_file
 from mediajobs_dagster.storage.by_range import RangeReader

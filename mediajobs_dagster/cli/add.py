@@ -20,8 +20,8 @@ from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import journals_of
 from mediajobs_dagster.intake.search import Search, is_folder
-from mediajobs_dagster.job_types.base import JobType, SubjectKind
-from mediajobs_dagster.models import JsonObject, new_trace_id
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import JsonObject, SubjectKind, new_trace_id
 from mediajobs_dagster.storage.local import LocalStorage
 
 _SHOWN = 10
@@ -89,6 +89,7 @@ def order_of(
     """What is asked for; without `types`, one job of every type."""
     return Order(
         tuple(_of_uploads(session, name) for name in types) or session.registry.of_uploads(),
+        by_name=bool(types),
         trace_id=trace_id or new_trace_id(),
         priority=priority,
         max_attempts=session.settings.max_attempts,

@@ -16,10 +16,9 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.intake.exports import Exports
 from mediajobs_dagster.intake.intake import Order
-from mediajobs_dagster.job_types.base import SubjectKind
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload
+from mediajobs_dagster.models import Job, JobStatus, JsonObject, SubjectKind, Upload
 from mediajobs_dagster.timelines.layout import picture_length
 
 

@@ -14,9 +14,10 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError
+from mediajobs_dagster.errors import DagsterVersionError, DiskFullError, FfmpegMissingError, MediaJobsError
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import Tools, find_tools
+from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
 
 _NEEDED_ENCODERS = ("libx264", "aac", "mjpeg")
 _GIB = 1024**3
@@ -38,6 +39,7 @@ def doctor(session: Session, as_json: bool) -> None:
     """Check ffmpeg, database, storage, disk and versions, and say how to mend what is not fine."""
     checks: dict[str, Callable[[Session], str]] = {
         "versions": _versions,
+        "start of runs": _start_of_runs,
         "machine": _machine,
         "ffmpeg": _ffmpeg,
         "database": lambda session: session.history.check(),
@@ -63,6 +65,12 @@ def _examine(what: str, check: Callable[[Session], str], session: Session) -> Fi
 
 def _versions(_: Session) -> str:
     return f"mediajobs {__version__}, Dagster {version('dagster')}, Python {platform.python_version()}"
+
+
+def _start_of_runs(_: Session) -> str:
+    if missing := missing_run_modules():
+        raise DagsterVersionError(slow_start(missing))
+    return f"run processes find all {len(RUN_MODULES)} modules of Dagster that they need loaded"
 
 
 def _machine(session: Session) -> str:

@@ -176,13 +176,13 @@ class _Asked:
 
     def show_plan(self) -> None:
         """Show the commands, the inputs and the forecast."""
-        from mediajobs_dagster.attempts.capabilities import capabilities_of
         from mediajobs_dagster.attempts.forecast import forecast
+        from mediajobs_dagster.attempts.machine import ThisMachine
         from mediajobs_dagster.intake.exports import preview
         from mediajobs_dagster.media.run import Runner
 
         runner = Runner.from_settings(self.session.settings)
-        planned = preview(self.prepared, self.params, capabilities_of(runner))
+        planned = preview(self.prepared, self.params, ThisMachine(lambda: runner))
         expected = forecast(self.session.history, planned.layout, self.params)
         commands = [["ffmpeg", *command.arguments(runner.guards)] for command in planned.commands]
         if self.as_json:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from typing_extensions import override
 
-from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.media import progress as media
-from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, Record, StageStarted
 
 if TYPE_CHECKING:
     from mediajobs_dagster.orchestration.local_runs import WorkedOff
@@ -80,7 +79,7 @@ def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, Bars]:
 
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(quiet=quiet)
-    parts = Parts(session.registry, session.settings, bars)
+    parts = Parts(session.registry, session.settings, Listeners.of(session.settings).also(bars))
     with bars, open_instance(session.settings) as instance:
         recover_runs(parts, instance)
         done = LocalRuns(parts, build_definitions(parts), instance).work_off(on_wait=bars.wait)
@@ -94,7 +93,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 _WAITING = "waiting"
 
 
-class Bars(Observer):
+class Bars:
     """One line an attempt under way: a bar with percent, speed and ETA while it runs, the outcome when it is over."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -115,7 +114,7 @@ class Bars(Observer):
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
-        """The lines on the terminal, by the id of the job."""
+        """The lines on the terminal, by the id of the attempt."""
         self._stages: dict[str, str] = {}
 
     def __enter__(self) -> Bars:
@@ -126,33 +125,37 @@ class Bars(Observer):
         self._progress.stop()
         self._terminal.close()
 
-    @override
-    def started(self, job: Job) -> None:
-        self._drop(_WAITING)
-        self._tasks[job.id] = self._progress.add_task(_label(job), total=1.0, detail="")
+    def __call__(self, record: Record) -> None:
+        """Take a record."""
+        match record:
+            case AttemptStarted():
+                self._drop(_WAITING)
+                self._tasks[record.key.attempt_id] = self._progress.add_task(_label(record.key), total=1.0, detail="")
+            case StageStarted():
+                self._stages[record.key.attempt_id] = record.stage
+                self._progress.update(self._tasks[record.key.attempt_id], detail=record.stage)
+            case AttemptProgressed():
+                self._show(record)
+            case AttemptEnded():
+                self._end(record)
+            case _:
+                pass
 
-    @override
-    def stage(self, job: Job, name: str) -> None:
-        self._stages[job.id] = name
-        self._progress.update(self._tasks[job.id], detail=name)
-
-    @override
-    def progress(self, job: Job, progress: media.Progress) -> None:
+    def _show(self, record: AttemptProgressed) -> None:
+        progress, attempt_id = record.progress, record.key.attempt_id
         if progress.fraction is not None:
             speed = f"{progress.speed:.1f}x" if progress.speed else ""
             eta = f"ETA {progress.eta_s:.0f} s" if progress.eta_s is not None else ""
-            detail = f"{self._stages[job.id]} {speed} {eta}"
-            self._progress.update(self._tasks[job.id], completed=progress.fraction, detail=detail)
+            detail = f"{self._stages[attempt_id]} {speed} {eta}"
+            self._progress.update(self._tasks[attempt_id], completed=progress.fraction, detail=detail)
 
-    @override
-    def ended(self, outcome: Outcome) -> None:
+    def _end(self, outcome: AttemptEnded) -> None:
         self.attempts.append(outcome.attempt_id)
         self.dead += outcome.verdict.status is JobStatus.DEAD
-        self._drop(outcome.job.id)
-        self._stages.pop(outcome.job.id, None)
-        manifest = outcome.manifest
+        self._drop(outcome.attempt_id)
+        self._stages.pop(outcome.attempt_id, None)
         line = display.cell(outcome.status).append(
-            f"  {_label(outcome.job)}  {display.seconds(manifest.duration_ms)}", style="default"
+            f"  {_label(outcome.key)}  {display.seconds(outcome.manifest.duration_ms)}", style="default"
         )
         if outcome.error:
             line.append(f"  {outcome.error.code}: {outcome.error}", style="default")
@@ -173,5 +176,5 @@ class Bars(Observer):
             self._progress.remove_task(self._tasks.pop(name))
 
 
-def _label(job: Job) -> str:
-    return f"{job.job_type} {job.id}"
+def _label(key: AttemptKey) -> str:
+    return f"{key.job_type} {key.job_id}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TypeVar
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     CancelledError,
     FfmpegMissingError,
@@ -33,7 +34,6 @@ from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import Journal, sweep
 from mediajobs_dagster.intake.side_by_side import side_by_side
 from mediajobs_dagster.media.budget import granted_budget
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.images import IMAGE_SUFFIXES, image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from mediajobs_dagster.errors import StorageMissingError, TimelineError
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.intake.search import Search
-from mediajobs_dagster.job_types.base import SOURCE, Capabilities, Source, SourceUse, result_origin
+from mediajobs_dagster.job_types.material import Machine, Source, SourceUse
+from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.export import FILENAME, Renderer, VideoExport
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes, render_faults
+from mediajobs_dagster.job_types.video_export.preparing import Capabilities
 from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
+from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, NewJob, Upload, new_id, new_trace_id, utc_now
 from mediajobs_dagster.models import Timeline as StoredTimeline
@@ -32,6 +35,8 @@ class Prepared:
     timeline: Timeline
     uploads: Mapping[str, Upload]
     """What it refers to, by id; the first is the primary one."""
+    texts: Texts
+    """Its texts, set in type."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,13 @@ class Exports:
         uploads = {name: answer for name, answer in found.items() if isinstance(answer, Upload)}
         faults += self._reference_faults(parsed, found)
         media = {name: upload.media_info for name, upload in uploads.items() if upload.media_info}
-        faults += render_faults(parsed, media, self.fonts)
+        texts = Texts()
+        faults += render_faults(parsed, media, self.fonts, texts.keep)
         if faults:
             raise refused(in_order(document, faults))
         timeline = with_references(parsed.timeline, uploads)
         by_id = {upload.id: upload for upload in uploads.values()}
-        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)})
+        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)}, texts)
 
     def request(
         self,
@@ -163,16 +169,16 @@ class Preview:
     """What the render will take by what it opens, at most."""
 
 
-def preview(prepared: Prepared, params: ExportParams, capabilities: Capabilities) -> Preview:
-    """The commands for a timeline. Raises HdrUnsupportedError."""
-    readings = source_uses_of(prepared.timeline)
-    names = {f"{SOURCE}_{number}": reading for number, reading in enumerate(readings)}
+def preview(prepared: Prepared, params: ExportParams, machine: Machine) -> Preview:
+    """The commands for a timeline, as they would be on `machine`. Raises HdrUnsupportedError."""
+    names = {use.name: use for use in source_uses_of(prepared.timeline)}
     sources: dict[str, Source] = {}
-    for name, reading in names.items():
-        upload = prepared.uploads[reading.upload_id]
+    for name, use in names.items():
+        upload = prepared.uploads[use.upload_id]
         assert upload.media_info is not None  # or it would have been a fault
         sources[upload.id] = Source(upload, upload.media_info, name)
-    renderer = Renderer(prepared.timeline, sources, capabilities, params)
+    capabilities = Capabilities.of(machine, prepared.timeline, sources, params)
+    renderer = Renderer(prepared.timeline, sources, capabilities, params, prepared.texts)
     media = {reference: source.info for reference, source in sources.items()}
     memory = estimated_bytes(prepared.timeline, renderer.layout, media)
     return Preview(renderer.layout, names, renderer.preview(), memory)

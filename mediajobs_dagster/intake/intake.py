@@ -19,6 +19,8 @@ class Order:
     """What is to be done with everything that one request takes in."""
 
     job_types: tuple[JobType, ...] = ()
+    by_name: bool = True
+    """Whether the job types were asked for by name; if not, each decides whether an upload gets it."""
     trace_id: str = field(default_factory=new_trace_id)
     priority: int = 0
     max_attempts: int = 3
@@ -26,7 +28,7 @@ class Order:
     """Make the outputs again even if they are up to date."""
 
     def jobs_of(self, upload: Upload) -> list[NewJob]:
-        """One job of each type on `upload`; an image is there to be used in timelines, and no job is made of it."""
+        """One job of each type on `upload` that fits it. An image is there for timelines: no job is made of it."""
         if upload.media_info and upload.media_info.is_image:
             return []
         return [
@@ -38,6 +40,7 @@ class Order:
                 force=self.force,
             )
             for job_type in self.job_types
+            if self.by_name or job_type.wanted_for(upload)
         ]
 
 

@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Lane, Output, Params, Plan, Sink, Source, Step, UploadJobType
+from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Output, Plan, Run, Sink
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, JsonObject
+from mediajobs_dagster.models import AudioStream, JsonObject, Upload
 
 VERSION = "audio_envelope_v3"
 SAMPLE_RATE = 48_000
@@ -48,6 +50,10 @@ class AudioEnvelope(UploadJobType):
     threads: ClassVar[int] = 1  # decoders of sound have no use for more
 
     @override
+    def wanted_for(self, upload: Upload) -> bool:
+        return upload.media_info is None or not upload.media_info.is_image
+
+    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"envelopes/uploads/{subject_id}/{FILENAME}",)
 
@@ -69,7 +75,7 @@ class AudioEnvelope(UploadJobType):
         )
         return Plan(
             outputs=(Output(FILENAME, key, "application/json"),),
-            steps=(Step(command, sink=lambda scratch: EnvelopeWriter(scratch / FILENAME)),),
+            steps=(Run(command, sink=lambda scratch: EnvelopeWriter(scratch / FILENAME)),),
         )
 
 

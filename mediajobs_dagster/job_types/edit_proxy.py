@@ -6,10 +6,12 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Expected, Output, Params, Plan, Source, Step, UploadJobType
-from mediajobs_dagster.job_types.geometry import fit_long_edge, picture_of
+from mediajobs_dagster.job_types.base import Params, UploadJobType
+from mediajobs_dagster.job_types.geometry import fit_long_edge, may_have_picture, picture_of
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, VideoStream
+from mediajobs_dagster.models import AudioStream, Upload, VideoStream
 
 LONG_EDGE = 540
 FPS = 30
@@ -22,6 +24,10 @@ class EditProxy(UploadJobType):
 
     name: ClassVar[str] = "upload_edit_proxy_v1"
     asset: ClassVar[str] = "edit_proxy"
+
+    @override
+    def wanted_for(self, upload: Upload) -> bool:
+        return may_have_picture(upload)
 
     @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
@@ -49,7 +55,7 @@ class EditProxy(UploadJobType):
             outputs=(ffmpeg.Output(FILENAME, (*_picture(video, width, height), *_sound(audio), *_container())),),
             media_seconds=seconds,
         )
-        return Plan(outputs=(Output(FILENAME, key, "video/mp4", expected),), steps=(Step(command),))
+        return Plan(outputs=(Output(FILENAME, key, "video/mp4", expected),), steps=(Run(command),))
 
 
 def _picture(video: VideoStream, width: int, height: int) -> tuple[str, ...]:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from mediajobs_dagster.errors import InputCorruptError, InputNoVideoError
-from mediajobs_dagster.models import MediaInfo, VideoStream
+from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
+
+
+def may_have_picture(upload: Upload) -> bool:
+    """Whether a video's picture can be made something of: it has one, or nobody has looked yet."""
+    info = upload.media_info
+    return info is None or (info.main_video is not None and not info.is_image)
 
 
 def picture_of(info: MediaInfo) -> VideoStream:

@@ -1,38 +1,54 @@
-"""The one list of job types, from which assets, jobs, sensors, the command line and the docs are derived."""
+"""The one list of job types, from which assets, jobs, sensors and the command line are derived.
+
+A job type of another installed package is an entry point in the group `mediajobs.job_types` that names an instance.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
 
 from mediajobs_dagster import job_types
-from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.job_types.base import JobType, UploadJobType
+from mediajobs_dagster.errors import RequestError, SettingsError
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import SubjectKind
+
+GROUP = "mediajobs.job_types"
 
 
 class Registry:
     """The job types, by name. Iterates in alphabetical order."""
 
     def __init__(self, types: Iterable[JobType]) -> None:
-        self._types = {job_type.name: job_type for job_type in sorted(types, key=lambda each: each.name)}
+        self._types: dict[str, JobType] = {}
+        for job_type in sorted(types, key=lambda each: each.name):
+            if job_type.name in self._types:
+                raise SettingsError(f"Two job types are called {job_type.name}. Uninstall the package of one of them.")
+            self._types[job_type.name] = job_type
 
     @classmethod
     def standard(cls) -> Registry:
-        """Every job type that a module of this folder defines as `JOB_TYPE`."""
+        """Every job type that a module of this folder defines as `JOB_TYPE`, and those of other packages.
+
+        Raises SettingsError when one of another package cannot be used.
+        """
         modules = (
             importlib.import_module(f"{job_types.__name__}.{found.name}")
             for found in pkgutil.iter_modules(job_types.__path__)
         )
-        return cls(module.JOB_TYPE for module in modules if hasattr(module, "JOB_TYPE"))
+        own = [module.JOB_TYPE for module in modules if hasattr(module, "JOB_TYPE")]
+        return cls([*own, *(_loaded(point) for point in entry_points(group=GROUP))])
 
     def with_types(self, *types: JobType) -> Registry:
-        """A registry that knows these job types too."""
-        return Registry([*self, *types])
+        """A registry that knows these job types too, in place of those of the same name."""
+        named = {job_type.name: job_type for job_type in (*self, *types)}
+        return Registry(named.values())
 
-    def of_uploads(self) -> tuple[UploadJobType, ...]:
+    def of_uploads(self) -> tuple[JobType, ...]:
         """Those whose subject is one upload: what can be asked for of any media file."""
-        return tuple(job_type for job_type in self if isinstance(job_type, UploadJobType))
+        return tuple(job_type for job_type in self if job_type.subject is SubjectKind.UPLOAD)
 
     def __getitem__(self, name: str) -> JobType:
         try:
@@ -46,3 +62,13 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._types)
+
+
+def _loaded(point: EntryPoint) -> JobType:
+    try:
+        job_type = point.load()
+    except Exception as error:  # whatever another package raises as it is imported
+        raise SettingsError(f"The job type {point.name} ({point.value}) cannot be loaded: {error}.") from error
+    if not isinstance(job_type, JobType):
+        raise SettingsError(f"{point.value} is no job type: name an instance of a subclass of JobType.")
+    return job_type

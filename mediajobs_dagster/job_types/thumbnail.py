@@ -7,10 +7,12 @@ from typing import ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Access, Expected, Lane, Output, Params, Plan, Source, Step, UploadJobType
-from mediajobs_dagster.job_types.geometry import fit_long_edge, picture_of
+from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
+from mediajobs_dagster.job_types.geometry import fit_long_edge, may_have_picture, picture_of
+from mediajobs_dagster.job_types.material import Access, Source
+from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import VideoStream
+from mediajobs_dagster.models import Upload, VideoStream
 
 LONG_EDGE = 640
 FILENAME = "thumb.jpg"
@@ -36,6 +38,10 @@ class Thumbnail(UploadJobType):
     params: ClassVar[type[Params]] = ThumbnailParams
 
     @override
+    def wanted_for(self, upload: Upload) -> bool:
+        return may_have_picture(upload)
+
+    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"thumbs/uploads/{subject_id}/{FILENAME}",)
 
@@ -47,10 +53,10 @@ class Thumbnail(UploadJobType):
         at = _clamp(params.at_seconds, source.info.duration_seconds, video)
         (key,) = self.output_keys(source.upload.id)
         output = Output(FILENAME, key, "image/jpeg", Expected(width=width, height=height, video_codec="mjpeg"))
-        steps = [Step(_grab(video, at, width, height))]
+        steps = [Run(_grab(video, at, width, height))]
         if at > 0:
             # A clip whose frames all start before `at` (one long frame, a wrong duration) has its first one taken.
-            steps.append(Step(_grab(video, 0.0, width, height), only_without=FILENAME))
+            steps.append(Run(_grab(video, 0.0, width, height), only_without=FILENAME))
         return Plan(outputs=(output,), steps=tuple(steps))
 
 

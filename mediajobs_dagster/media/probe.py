@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import InputEmptyError, InputNotMediaError, InputTooLargeError, InputTruncatedError
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
 from mediajobs_dagster.media.run import Report, Runner

@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import DeadlineError, FfmpegMissingError, OutOfMemoryError, StalledError
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Sample

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a command is."""
-
-    fraction: float | None
-    """From 0 to 1, never falling; None when the length of the output is not known beforehand."""
-    speed: float | None
-    """Media seconds made per wall second, since the start."""
-    eta_s: float | None
-    """Wall seconds still to go at that speed."""
-    out_seconds: float
-    """Media seconds made so far."""
+from mediajobs_dagster.models import Progress
 
 
 class ProgressReader:

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import CancelledError, InputNotMediaError, InternalError, MediaJobsError
 from mediajobs_dagster.media.budget import OomWatch, granted_budget
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
 from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
-from mediajobs_dagster.media.progress import Progress, ProgressReader
+from mediajobs_dagster.media.progress import ProgressReader
 from mediajobs_dagster.media.stderr import Faults, StderrReader
 from mediajobs_dagster.media.tools import Tools, find_tools
-from mediajobs_dagster.models import FfmpegCommand, JsonObject, utc_now
+from mediajobs_dagster.models import FfmpegCommand, JsonObject, Progress, utc_now
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.redaction import redact
 

@@ -11,16 +11,15 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster_shared.utils.warnings import PreviewWarning
 
 from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
-from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.job_types.base import FFMPEG, JobType
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
+from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
 from mediajobs_dagster.orchestration.observer import RunLog
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import was_terminated
@@ -55,10 +54,10 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=job_type.asset,
-        deps=[UPLOADS],
+        deps=[] if job_type.subject is SubjectKind.TICK else [UPLOADS],
         partitions_def=DAYS,
-        group_name="media",
-        kinds={"ffmpeg"},
+        group_name="upkeep" if job_type.subject is SubjectKind.TICK else "media",
+        kinds=set(job_type.needs & {FFMPEG}),
         description=job_type.summary,
         code_version=str(job_type.version),
         op_tags=tags.of_job_type(job_type),
@@ -70,7 +69,7 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        totals = _work(context, worker, job_type, RunLog(context.log, parts.observer), force=config.force)
+        totals = _work(context, worker, job_type, parts.listeners.also(RunLog(context.log)), force=config.force)
         fault = _fault_of_run(totals)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
@@ -126,7 +125,7 @@ def worker_resource(parts: Parts) -> dg.ResourceDefinition:
 
 
 def _work(
-    context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, observer: Observer, *, force: bool
+    context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, listeners: Listeners, *, force: bool
 ) -> RunTotals:
     run, own_dispatch = context.run, tags.dispatch_by_hand(context.run.run_id, job_type)
     if parent := run.tags.get(tags.PARENT_RUN):
@@ -145,7 +144,7 @@ def _work(
         context.log.info(
             f"{count} of the {job_type.subject}s of {day} have no fresh {job_type.asset}; trace {trace_id}."
         )
-    return work_off(worker, job_type, dispatch_id, run_id=run.run_id, observer=observer)
+    return work_off(worker, job_type, dispatch_id, run_id=run.run_id, listeners=listeners)
 
 
 def _fault_of_run(totals: RunTotals) -> str | None:

@@ -6,11 +6,12 @@ import dagster as dg
 
 from mediajobs_dagster.orchestration.assets import WORKER, asset_of, job_of, uploads_asset, worker_resource
 from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.orchestration.schedules import schedule_of
 from mediajobs_dagster.orchestration.sensors import dispatch_sensor_of, recovery_sensor, uploads_sensor
 
 
 def build_definitions(parts: Parts) -> dg.Definitions:
-    """One asset, one job and one dispatch sensor a job type of `parts.registry`."""
+    """One asset, one job and one dispatch sensor a job type of `parts.registry`, and a schedule where it has one."""
     registry = parts.registry
     return dg.Definitions(
         assets=[uploads_asset(), *(asset_of(job_type, parts) for job_type in registry)],
@@ -20,6 +21,7 @@ def build_definitions(parts: Parts) -> dg.Definitions:
             recovery_sensor(parts),
             uploads_sensor(parts),
         ],
+        schedules=[schedule_of(each, each.schedule, parts) for each in registry if each.schedule],
         resources={WORKER: worker_resource(parts)},
         # Also for runs over several assets at once: parallel step processes would share one scratch and one lane.
         executor=dg.in_process_executor,

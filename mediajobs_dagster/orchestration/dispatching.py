@@ -11,6 +11,7 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
+from mediajobs_dagster.settings import Settings
 
 # Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
 _QUEUED_RUNS = 5
@@ -18,6 +19,9 @@ _QUEUED_RUNS = 5
 # Dagster would print every event of every run over our progress bars, and a traceback of its own machinery for a failed
 # one; all of it is in its event log, and the reason of a failure in the history.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+ROUTES_BY_NEEDS = "routes_by_needs"
+"""The attribute of a run launcher whose workers take only runs that they can carry out."""
 
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
@@ -39,6 +43,8 @@ def take_next(
     Whoever takes one starts its run before taking another, so that no failure leaves more than that one to give back.
     `requested` runs are asked for already, and not there yet.
     """
+    if reason := not_offered(parts.settings, job_type, instance):
+        return NoneDue(reason, is_blocked=True)
     waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
     if waiting >= _QUEUED_RUNS:
         return NoneDue(f"{waiting} runs of {job_type.name} wait to be started already.", is_blocked=True)
@@ -46,6 +52,21 @@ def take_next(
     if isinstance(found, Held):
         return NoneDue(found.reason, is_blocked=True)
     return found or NoneDue(f"No {job_type.name} job is due.")
+
+
+def not_offered(settings: Settings, job_type: JobType, instance: dg.DagsterInstance) -> str | None:
+    """Why runs of a type cannot be carried out here, for want of what it needs; None: they can.
+
+    A launcher that `routes_by_needs` sends a run to workers that have what it needs; what this machine offers is no
+    matter then.
+    """
+    lacking = job_type.lacking(settings.offers)
+    if not lacking or getattr(instance.run_launcher, ROUTES_BY_NEEDS, False):
+        return None
+    return (
+        f"{job_type.name} needs {', '.join(lacking)}, which this machine does not offer. Install it, and name it in "
+        "MEDIAJOBS_OFFERS."
+    )
 
 
 def run_request_of(batch: Dispatch, job_type: JobType) -> dg.RunRequest:

@@ -16,23 +16,25 @@ from typing import Any
 import dagster
 import sqlalchemy as sa
 from dagster import DagsterInstance
-from dagster._core.execution.compute_logs import (
-    redirect_to_file,  # pyright: ignore[reportUnknownVariableType]  # it is typed in part
-)
-from dagster._core.storage.base_storage import DagsterStorage
-from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
-from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite import create_db_conn_string
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration.internals.core import ConfigurableClass, ConfigurableClassData
+from mediajobs_dagster.orchestration.internals.storage import (
+    IO_TYPE_EXTENSION,
+    CapturedLogContext,
+    ComputeIOType,
+    ConsolidatedSqliteEventLogStorage,
+    DagsterStorage,
+    LocalArtifactStorage,
+    LocalComputeLogManager,
+    SqliteRunStorage,
+    SqliteScheduleStorage,
+    create_db_conn_string,
+    redirect_to_file,  # pyright: ignore[reportUnknownVariableType]  # it is typed in part
+)
 from mediajobs_dagster.settings import Settings
 
 _RUNS, _EVENTS, _SCHEDULES = "history", "events", "schedules"

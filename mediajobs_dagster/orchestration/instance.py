@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
 
 from mediajobs_dagster.orchestration.defaults import INSTANCE, folder_with
 from mediajobs_dagster.orchestration.embedded import dagster_folder
+from mediajobs_dagster.orchestration.internals.core import InstanceRef
 from mediajobs_dagster.settings import Settings
 
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration.dispatching import run_request_of
+from mediajobs_dagster.orchestration.dispatching import not_offered, run_request_of
+from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
+
+_ORDER = (Lane.LIGHT, Lane.HEAVY, Lane.NETWORK)
+"""One run after the other: what waits for the network comes last, so that it keeps nothing else waiting."""
 
 
 @dataclass
@@ -39,7 +42,7 @@ class LocalRuns:
     def work_off(self, *, on_wait: Callable[[datetime], None] = lambda _: None) -> WorkedOff:
         """Run every job that waits or comes to wait, retries included; `on_wait` is told when the next one is due."""
         done = WorkedOff()
-        types = sorted(self.parts.registry, key=lambda each: (each.lane is Lane.HEAVY, each.name))
+        types = sorted(self.parts.registry, key=lambda each: (_ORDER.index(each.lane), each.name))
         while True:
             started = [self._run_next(job_type, done) for job_type in types if job_type.name not in done.held]
             if any(started):
@@ -51,6 +54,10 @@ class LocalRuns:
             time.sleep(max(0.05, min(1.0, (due - utc_now()).total_seconds())))
 
     def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
+        if reason := not_offered(self.parts.settings, job_type, self.instance):
+            if self._next_due([job_type]):
+                done.held[job_type.name] = Held(reason)
+            return False
         batch = self.parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
         if isinstance(batch, Held):
             done.held[job_type.name] = batch

@@ -15,7 +15,7 @@ import dagster as dg
 from PIL import Image
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
@@ -81,11 +81,11 @@ def _figure(value: float) -> dg.MetadataValue:
     return dg.MetadataValue.float(round(float(value), 3))
 
 
-def _of_single(outcome: Outcome, worker: Worker) -> Metadata:
+def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     manifest = outcome.manifest
     console = worker.settings.console_url
     found: Metadata = {
-        "trace_id": dg.MetadataValue.text(manifest.trace_id),
+        "trace_id": dg.MetadataValue.text(manifest.trace_id or ""),
         "host": dg.MetadataValue.text(manifest.metrics.host.hostname),
         "time_ledger": dg.MetadataValue.json(manifest.time_ledger.to_json()),
         "attempt": dg.MetadataValue.url(f"{console.rstrip('/')}/attempts/{outcome.attempt_id}")
@@ -115,7 +115,7 @@ def _preview(manifest: Manifest, worker: Worker) -> str | None:
     return None
 
 
-def _attempt_row(outcome: Outcome) -> Row:
+def _attempt_row(outcome: AttemptEnded) -> Row:
     manifest = outcome.manifest
     return {
         "job": outcome.job.id,

@@ -6,44 +6,33 @@ import shlex
 import time
 
 import dagster as dg
-from typing_extensions import override
 
-from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.outcome import Outcome
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.media.command import without_guards
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import Job
+from mediajobs_dagster.records import Record
 
 _IN_FULL = 3
 _SUMMARY_S = 10.0
 
 
-class RunLog(Observer):
-    """Writes what a person wants to read, and passes everything on to `next_one`.
+class RunLog:
+    """A listener that writes what a person wants to read.
 
     Every failure has its line. Of the rest the first few attempts are told in full, and in a large batch a line every
     ten seconds says how far it is.
     """
 
-    def __init__(self, log: dg.DagsterLogManager, next_one: Observer) -> None:
-        self._log, self._next = log, next_one
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        self._log = log
         self._done = self._failed = 0
         self._started = self._told_at = time.monotonic()
 
-    @override
-    def started(self, job: Job) -> None:
-        self._next.started(job)
+    def __call__(self, record: Record) -> None:
+        """Take a record."""
+        if isinstance(record, AttemptEnded):
+            self._ended(record)
 
-    @override
-    def stage(self, job: Job, name: str) -> None:
-        self._next.stage(job, name)
-
-    @override
-    def progress(self, job: Job, progress: Progress) -> None:
-        self._next.progress(job, progress)
-
-    @override
-    def ended(self, outcome: Outcome) -> None:
+    def _ended(self, outcome: AttemptEnded) -> None:
         self._done += 1
         self._failed += not outcome.succeeded
         if self._done <= _IN_FULL:
@@ -54,15 +43,14 @@ class RunLog(Observer):
             self._told_at = time.monotonic()
             rate = self._done / (self._told_at - self._started)
             self._log.info(f"{self._done} attempts are over, {rate:.1f} a second; {self._failed} failed.")
-        self._next.ended(outcome)
 
-    def _tell_commands(self, outcome: Outcome) -> None:
+    def _tell_commands(self, outcome: AttemptEnded) -> None:
         for command in outcome.manifest.ffmpeg_commands:
             self._log.info(
                 f"{command.status} after {command.duration_ms} ms: {shlex.join(without_guards(command.argv))}"
             )
 
-    def _tell_end(self, outcome: Outcome) -> None:
+    def _tell_end(self, outcome: AttemptEnded) -> None:
         job, manifest = outcome.job, outcome.manifest
         line = f"Job {job.id}, attempt {manifest.attempt}: {outcome.status} in {manifest.duration_ms} ms"
         if outcome.error is None:

@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 from threading import Lock
 
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
@@ -17,9 +17,11 @@ from mediajobs_dagster.settings import Settings
 class Parts:
     """What sensors and assets of one code location work with. Loading the definitions opens nothing."""
 
-    def __init__(self, registry: Registry, settings: Settings | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self, registry: Registry, settings: Settings | None = None, listeners: Listeners | None = None
+    ) -> None:
         self.registry = registry
-        self.observer = observer or Observer()
+        self._listeners = listeners
         self._given = settings
         self._lock = Lock()
         self._history: tuple[int, History] | None = None
@@ -28,6 +30,11 @@ class Parts:
     def settings(self) -> Settings:
         """The settings, read on first use."""
         return self._given or Settings.load()
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """Who is told what happens."""
+        return self._listeners or Listeners.of(self.settings)
 
     @property
     def history(self) -> History:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.launcher import WorkerStatus
 
 from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.recovery import Recovered, RunState, recover
@@ -15,6 +14,7 @@ from mediajobs_dagster.attempts.scratch import sweep
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.internals.core import WorkerStatus
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import CALLED_OFF
 from mediajobs_dagster.storage import open_storage

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dagster as dg
 
 from mediajobs_dagster.history import Dispatch
-from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.base import FFMPEG, JobType
 from mediajobs_dagster.job_types.registry import Registry
 
 TRACE_ID = "traceId"
 JOB_TYPE = "mediajobs/job_type"
 SUBJECT = "mediajobs/subject"
 LANE = "mediajobs/lane"
+NEEDS = "mediajobs/needs"
+"""What a worker must offer beside ffmpeg to carry the run out, with commas."""
 DISPATCH = "mediajobs/dispatch"
 """The batch of jobs that a run was started for; a run without it was started by hand or by a backfill."""
 TAKEN = "mediajobs/taken_at"
@@ -25,7 +27,8 @@ IMPLICIT_ASSET_JOB = "__ASSET_JOB"
 
 def of_job_type(job_type: JobType) -> dict[str, str]:
     """Tags of every run of that job type, however it is started."""
-    return {JOB_TYPE: job_type.name, LANE: job_type.lane.value}
+    rare = ",".join(job_type.lacking({FFMPEG}))
+    return {JOB_TYPE: job_type.name, LANE: job_type.lane.value, **({NEEDS: rare} if rare else {})}
 
 
 def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:

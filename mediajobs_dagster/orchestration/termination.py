@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.events import DagsterEventType
+
+from mediajobs_dagster.orchestration.internals.core import DagsterEventType
 
 CALLED_OFF = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 

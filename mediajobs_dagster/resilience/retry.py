@@ -2,6 +2,7 @@
 
 The formula is the "full jitter" of Amazon's Builders' Library ("Timeouts, retries, and backoff with jitter"): a delay
 drawn evenly between 0 and min(cap, base · 2^(attempt - 1)). Jobs that failed together do not come back together.
+Where a service said how long to stay away (`retry_after_s`), the draw comes on top of that, for the same reason.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from datetime import datetime, timedelta
 from mediajobs_dagster.errors import Blame, MediaJobsError
 from mediajobs_dagster.models import Job, JobStatus
 from mediajobs_dagster.settings import Settings
+
+LONGEST_FLOOR_S = 24 * 3600.0
+"""A service that asks for more is asked again after a day."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +51,5 @@ class RetryPolicy:
         if not error.retryable or job.attempts >= job.max_attempts:
             return Verdict(JobStatus.DEAD)
         delay = chance.uniform(0.0, self.longest_delay_s(job.attempts))
-        return Verdict(JobStatus.FAILED, now + timedelta(seconds=delay))
+        floor = min(max(0.0, error.retry_after_s or 0.0), LONGEST_FLOOR_S)
+        return Verdict(JobStatus.FAILED, now + timedelta(seconds=floor + delay))

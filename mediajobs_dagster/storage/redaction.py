@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 REDACTED = "<redacted>"
 
@@ -66,6 +66,24 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _BEARER.sub(rf"\1{REDACTED}", text)
     text = _ASSIGNMENT.sub(_redact_value, text)
     return _KEY_ID.sub(REDACTED, text)
+
+
+def redact_address(address: str) -> str:
+    """An address for people: without user name, password and fragment; of the query, only the names are left.
+
+    `https://u:p@host/videos?id=1&key=abc#x` becomes `https://<redacted>@host/videos?id&key`.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address after all
+        return REDACTED
+    userinfo, _, host = parts.netloc.rpartition("@")
+    shown = redact(f"{parts.scheme}://{REDACTED + '@' if userinfo else ''}{host}{parts.path}")
+    # A part without `=` has no name: it is all value.
+    names = [
+        name if is_named else REDACTED for name, is_named, _ in (each.partition("=") for each in parts.query.split("&"))
+    ]
+    return f"{shown}?{'&'.join(names)}" if parts.query else shown
 
 
 def _redact_query(match: re.Match[str]) -> str:

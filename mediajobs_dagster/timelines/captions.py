@@ -192,11 +192,10 @@ def slides(cues: Iterable[Cue], until: Fraction) -> tuple[Slide, ...]:
     return tuple(found)
 
 
-def draw_band(shown: Iterable[Slide], captions: Captions, canvas: Size, fonts: Fonts) -> Band:
-    """The band that all slides fit into, at its place; the slides are drawn when they are asked for.
-
-    Raises TextTooLongError (with the time), UnknownFontError.
-    """
+def set_captions(
+    shown: Iterable[Slide], captions: Captions, canvas: Size, fonts: Fonts
+) -> dict[tuple[str, ...], Block]:
+    """The block of each slide's texts. Raises TextTooLongError (with the time), UnknownFontError."""
     blocks: dict[tuple[str, ...], Block] = {}
     for slide in shown:
         if slide.texts not in blocks:
@@ -204,6 +203,12 @@ def draw_band(shown: Iterable[Slide], captions: Captions, canvas: Size, fonts: F
                 blocks[slide.texts] = caption_block(slide.texts, captions, canvas, fonts)
             except TextTooLongError as error:
                 raise TextTooLongError(f"At {float(slide.start):.3f} s of the captions: {error}") from None
+    return blocks
+
+
+def band_of(shown: Iterable[Slide], blocks: Mapping[tuple[str, ...], Block], captions: Captions, canvas: Size) -> Band:
+    """The band that all slides fit into, at its place; the slides are drawn when they are asked for."""
+    blocks = {slide.texts: blocks[slide.texts] for slide in shown}
     area = safe_area(canvas, captions.safe_area)
     width = max((block.width for block in blocks.values() if block.lines), default=1)
     height = max((block.height for block in blocks.values() if block.lines), default=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from mediajobs_dagster.models import MediaInfo
-from mediajobs_dagster.timelines.captions import CaptionsError, draw_band, read_captions, slides
+from mediajobs_dagster.timelines.captions import CaptionsError
 from mediajobs_dagster.timelines.layout import (
     Media,
     Place,
@@ -50,7 +50,8 @@ from mediajobs_dagster.timelines.model import (
 from mediajobs_dagster.timelines.parsing import Fault, Parsed
 from mediajobs_dagster.timelines.references import image_references_of, references_of
 from mediajobs_dagster.timelines.text.fonts import Fonts, UnknownFontError
-from mediajobs_dagster.timelines.text.lettering import Size, TextTooLongError, draw_lower_third, draw_title
+from mediajobs_dagster.timelines.text.lettering import Lettering, Size, TextTooLongError
+from mediajobs_dagster.timelines.texts import CaptionBlocks, set_text_of
 from mediajobs_dagster.timelines.times import snap
 
 _NO_SIZE = "has no picture that can be made out; its beginning may be missing"
@@ -63,11 +64,18 @@ _MOST_HEIGHTS = 4
 """Of the canvas, that a layer may be high: all of it is drawn, wherever it lies."""
 
 
-def faults_of(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
+OnText = Callable[[Timeline, int, Lettering | CaptionBlocks], None]
+"""Is given each text that was set in type, with the timeline and the number of its layer."""
+
+
+def faults_of(
+    parsed: Parsed, media: Media, fonts: Fonts, on_text: OnText = lambda _timeline, _number, _text: None
+) -> list[Fault]:
     """What is wrong with a timeline, beside its form, given what is known of the uploads it refers to.
 
-    Texts are tried out with `fonts`. References that `media` does not know are passed over: that they are unknown is
-    somebody else's finding. Nothing is said that could turn out to be right once the other faults are mended.
+    Texts are set with `fonts`, and `on_text` is given each of them. References that `media` does not know are passed
+    over: that they are unknown is somebody else's finding. Nothing is said that could turn out to be right once the
+    other faults are mended.
     """
     timeline = parsed.timeline
     if timeline is None:
@@ -87,7 +95,7 @@ def faults_of(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
         found += _heights(timeline, media, canvas)
     if not parsed.has_fault("$.canvas.fps") and _has_rate(timeline, media):
         found += _lengths(timeline, media, track.fps)
-    found += _texts(timeline, canvas, fonts, is_sized=is_sized)
+    found += _texts(timeline, canvas, fonts, on_text, is_sized=is_sized)
     return [Fault(parsed.original(fault.path), fault.message) for fault in found]
 
 
@@ -360,20 +368,11 @@ def _length_above(item: Layer | Narration, media: Media) -> Fraction:
             return Fraction(0)
 
 
-def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, *, is_sized: bool) -> Iterator[Fault]:
+def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, on_text: OnText, *, is_sized: bool) -> Iterator[Fault]:
     for index, layer in enumerate(timeline.layers):
         path = f"$.layers[{index}]"
         try:
-            match layer:
-                case Title():
-                    draw_title(layer, canvas, fonts)
-                case LowerThird():
-                    draw_lower_third(layer, canvas, fonts)
-                case Captions():
-                    cues = read_captions(layer.text, layer.format)
-                    draw_band(slides(cues, MAX_SECONDS), layer, canvas, fonts)
-                case _:
-                    pass
+            text = set_text_of(layer, canvas, fonts)
         except UnknownFontError as error:
             yield Fault(f"{path}.style.font", str(error))
         except TextTooLongError as error:
@@ -381,6 +380,9 @@ def _texts(timeline: Timeline, canvas: Size, fonts: Fonts, *, is_sized: bool) ->
                 yield Fault(f"{path}.{'name' if isinstance(layer, LowerThird) else 'text'}", str(error))
         except CaptionsError as error:
             yield Fault(f"{path}.text", str(error))
+        else:
+            if text is not None:
+                on_text(timeline, index, text)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

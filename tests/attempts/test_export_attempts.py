@@ -16,9 +16,9 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.exports import Exports, Requested
@@ -28,14 +28,14 @@ from mediajobs_dagster.job_types.video_export import picture
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.job_types.video_export.export import VideoExport, output_key
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
-from mediajobs_dagster.media import progress as media
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, UploadRole, new_id, new_trace_id
+from mediajobs_dagster.models import Job, JobStatus, JsonObject, Progress, Upload, UploadRole, new_id, new_trace_id
+from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.timelines.layout import lay_out
 from mediajobs_dagster.timelines.model import Timeline
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.platform import Platform
 
 OpenPlatform = Callable[..., Platform]
@@ -87,21 +87,21 @@ def manifest_of(platform: Platform, job: Job) -> Manifest:
 # --- the way it goes --------------------------------------------------------------------------------------------------
 
 
-class Listens(Observer):
+class Listens(Watcher):
     """Keeps the stages and fractions it is told."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
-        self.steps: list[media.Progress] = []
+        self.steps: list[Progress] = []
 
     @override
-    def stage(self, job: Job, name: str) -> None:
-        if job.job_type == VideoExport.name:
+    def stage(self, key: AttemptKey, name: str) -> None:
+        if key.job_type == VideoExport.name:
             self.stages.append(name)
 
     @override
-    def progress(self, job: Job, progress: media.Progress) -> None:
-        if job.job_type == VideoExport.name:
+    def progress(self, key: AttemptKey, progress: Progress) -> None:
+        if key.job_type == VideoExport.name:
             self.steps.append(progress)
 
 
@@ -111,7 +111,7 @@ def test_an_export_is_an_upload_with_children_on_its_trace(platform: Platform, c
     listens = Listens()
     title = {"kind": "title", "text": "Hi", "duration": 1}
     requested = ask(platform, cuts(source, (0.5, 1.5), (2, 3), layers=[title]))
-    platform.work(observer=listens)
+    platform.work(listens)
     (export,) = exported(platform)
     assert (export.trace_id, export.filename) == (requested.job.trace_id, "video.mp4")
     assert export.storage_key == output_key(requested.job)
@@ -133,7 +133,7 @@ def test_an_export_is_an_upload_with_children_on_its_trace(platform: Platform, c
     assert manifest.input_summary["timelineId"] == requested.job.subject_id
     assert {"source_0", "video.mp4"} <= set(manifest.files)
     assert sum(command.argv[0] == "ffmpeg" and "libx264" in command.argv for command in manifest.ffmpeg_commands) == 1
-    assert listens.stages == ["check", "fetch", "probe", "plan", "prepare", "ffmpeg", "verify", "publish"]
+    assert listens.stages == ["check", "fetch", "probe", "prepare", "plan", "prepare", "ffmpeg", "verify", "publish"]
     fractions = [step.fraction for step in listens.steps if step.fraction is not None]
     assert fractions == sorted(fractions)
     assert len(fractions) > 3
@@ -189,14 +189,14 @@ def test_what_is_asked_for_again_while_a_forced_one_waits_is_rendered_once(platf
     assert [export.storage_key for export in exported(platform)] == [output_key(forced.job)]
 
 
-class CountsFiles(Observer):
+class CountsFiles(Watcher):
     """Looks at how many files ffmpeg has open while it renders."""
 
     def __init__(self) -> None:
         self.most = 0
 
     @override
-    def progress(self, job: Job, progress: media.Progress) -> None:
+    def progress(self, key: AttemptKey, progress: Progress) -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 self.most = max(self.most, child.num_fds())
@@ -217,7 +217,7 @@ def test_fifty_clips_of_fifty_sources(platform: Platform, tools: Tools, tmp_path
     document = {"version": "create_video_v1", "canvas": {"width": 320, "height": 180}, "track": track}
     requested = ask(platform, document)
     counts = CountsFiles()
-    (outcome,) = platform.work(observer=counts)
+    (outcome,) = platform.work(counts)
     assert outcome.error is None, outcome.error
     assert 50 <= counts.most <= 50 + 30
 
@@ -345,14 +345,14 @@ def test_a_timeline_of_titles_alone(platform: Platform) -> None:
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-class KillsTheRender(Observer):
+class KillsTheRender(Watcher):
     """Kills ffmpeg, once, when it encodes."""
 
     def __init__(self) -> None:
         self.killed = False
 
     @override
-    def progress(self, job: Job, progress: media.Progress) -> None:
+    def progress(self, key: AttemptKey, progress: Progress) -> None:
         for process in psutil.Process(os.getpid()).children():
             with suppress(psutil.Error):  # it has just ended
                 if not self.killed and "libx264" in process.cmdline():
@@ -365,7 +365,7 @@ def test_killed_in_mid_render(platform: Platform, clips: Clips) -> None:
     source = taken(platform, clips.detailed())
     slow = {"params": {"profile": "high"}}
     requested = ask(platform, {**cuts(source, (0, 4)), "canvas": {"preset": "1080p"}}, **slow)
-    (outcome,) = platform.work(observer=KillsTheRender())
+    (outcome,) = platform.work(KillsTheRender())
     assert outcome.error is not None
     assert (outcome.error.code, outcome.verdict.status) == ("FFMPEG_KILLED", JobStatus.FAILED)
     assert (renders(platform), exported(platform), platform.leftovers()) == ([], [], [])
@@ -384,15 +384,15 @@ def test_disk_full_beforehand(open_platform: OpenPlatform, clips: Clips) -> None
     assert outcome.error.code == "DISK_FULL"
 
 
-class FillsTheDisk(Observer):
+class FillsTheDisk(Watcher):
     """Has the render write to a device that is always full."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
 
     @override
-    def stage(self, job: Job, name: str) -> None:
-        if job.job_type == VideoExport.name and name == "ffmpeg":
+    def stage(self, key: AttemptKey, name: str) -> None:
+        if key.job_type == VideoExport.name and name == "ffmpeg":
             (folder,) = self._scratch.glob("worker-*/attempt-*")
             (folder / "video.mp4").symlink_to("/dev/full")
 
@@ -401,7 +401,7 @@ class FillsTheDisk(Observer):
 def test_disk_full_in_mid_render(platform: Platform, clips: Clips) -> None:
     """ffmpeg meets the full disk: DISK_FULL, to be tried again; nothing is left behind, and the retry succeeds."""
     requested = ask(platform, cuts(taken(platform, clips.landscape()), (0, 2)))
-    (outcome,) = platform.work(observer=FillsTheDisk(platform.settings.scratch))
+    (outcome,) = platform.work(FillsTheDisk(platform.settings.scratch))
     assert outcome.error is not None
     assert (outcome.error.code, outcome.verdict.status) == ("DISK_FULL", JobStatus.FAILED)
     assert (renders(platform), exported(platform), platform.leftovers()) == ([], [], [])
@@ -409,23 +409,23 @@ def test_disk_full_in_mid_render(platform: Platform, clips: Clips) -> None:
     assert platform.history.jobs.get(requested.job.id).status is JobStatus.COMPLETED
 
 
-class CancelsAtPublish(Observer):
+class CancelsAtPublish(Watcher):
     """Cancels the job when its export is being published."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     @override
-    def stage(self, job: Job, name: str) -> None:
+    def stage(self, key: AttemptKey, name: str) -> None:
         if name == "publish":
-            self._platform.history.jobs.cancel(job.id)
+            self._platform.history.jobs.cancel(key.job_id)
 
 
 def test_cancelled_while_it_is_published(platform: Platform, clips: Clips) -> None:
     """The object that was put is taken away again: no upload knows of it."""
     source = taken(platform, clips.landscape())
     requested = ask(platform, cuts(source, (0, 1)))
-    platform.work(observer=CancelsAtPublish(platform))
+    platform.work(CancelsAtPublish(platform))
     assert platform.history.jobs.get(requested.job.id).status is JobStatus.CANCELLED
     assert (renders(platform), exported(platform)) == ([], [])
 
@@ -540,14 +540,14 @@ def test_a_source_that_is_replaced_in_mid_render(
     source = taken(platform, clips.detailed(120))
     requested = ask(platform, cuts(source, (80, 82)))
 
-    class Replacing(Observer):
+    class Replacing(Watcher):
         @override
-        def stage(self, job: Job, name: str) -> None:
-            if name == "ffmpeg" and job.id == requested.job.id:
+        def stage(self, key: AttemptKey, name: str) -> None:
+            if name == "ffmpeg" and key.job_id == requested.job.id:
                 platform.storage.put(replacement, source.storage_key, content_type="video/mp4")
 
     replacement = clips.detailed(60)
-    (outcome,) = platform.work(observer=Replacing())
+    (outcome,) = platform.work(Replacing())
     assert outcome.error is not None
     assert (outcome.error.code, outcome.verdict.status) == ("STORAGE_UNAVAILABLE", JobStatus.FAILED)
     assert "replaced meanwhile" in outcome.error.message

@@ -12,16 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.errors import Blame, DatabaseBusyError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.media.progress import Progress
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, Upload
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, Upload
+from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.platform import AllGone, Platform
 from tests.servers.faulty_s3 import FaultyS3
 
@@ -30,12 +30,12 @@ OpenPlatform = Callable[..., Platform]
 
 
 def assert_dies(
-    platform: Platform, upload: Upload, job_type: str, code: str, *, observer: Observer | None = None
+    platform: Platform, upload: Upload, job_type: str, code: str, *, observer: Watcher | None = None
 ) -> None:
     """All its attempts, each with its row and manifest, then dead; nothing published, nothing left behind."""
     allowed = platform.settings.max_attempts
     for _ in range(allowed):
-        platform.work(observer=observer)
+        platform.work(observer)
     job = platform.job(upload, job_type)
     attempts = platform.attempts(upload, job_type)
     assert (job.status, job.error_code) == (JobStatus.DEAD, code), attempts[-1].error
@@ -59,13 +59,13 @@ def is_ffmpeg(process: psutil.Process) -> bool:
         return False
 
 
-class OnFirstProgress(Observer):
+class OnFirstProgress(Watcher):
     """Does something to the running ffmpeg when it first reports."""
 
     def __init__(self, do: Callable[[psutil.Process], object]) -> None:
         self._do, self._done = do, set[int]()
 
-    def progress(self, job: Job, progress: Progress) -> None:
+    def progress(self, key: AttemptKey, progress: Progress) -> None:
         for process in psutil.Process().children():
             if is_ffmpeg(process) and process.pid not in self._done:
                 self._done.add(process.pid)
@@ -192,13 +192,13 @@ def test_ffmpeg_that_takes_too_long(open_platform: OpenPlatform, clips: Clips) -
     assert_dies(platform, platform.add(clips.detailed(), PROXY), PROXY, "TIMEOUT")
 
 
-class LocksDatabase(Observer):
+class LocksDatabase(Watcher):
     """Holds the database's write lock from the first word of ffmpeg, for so long or until it is let go."""
 
     def __init__(self, path: Path, hold_s: float | None = None) -> None:
         self._path, self._hold_s, self._connection = path, hold_s, None
 
-    def stage(self, job: Job, name: str) -> None:
+    def stage(self, key: AttemptKey, name: str) -> None:
         if name == "ffmpeg" and self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._connection.execute("BEGIN IMMEDIATE")
@@ -216,7 +216,7 @@ def test_database_locked_for_a_while_loses_nothing(open_platform: OpenPlatform, 
     """The work is done and the database is locked: the record is written as soon as the lock is gone."""
     platform = open_platform(database_timeout_s=0.2, lease_s=20.0)
     upload = platform.add(clips.landscape(), ENVELOPE)
-    platform.work(observer=LocksDatabase(platform.settings.home / "mediajobs.db", 2.0))
+    platform.work(LocksDatabase(platform.settings.home / "mediajobs.db", 2.0))
     assert platform.job(upload, ENVELOPE).status is JobStatus.COMPLETED
     assert len(platform.attempts(upload, ENVELOPE)) == 1
 
@@ -228,7 +228,7 @@ def test_database_locked_for_good_ends_as_lost(open_platform: OpenPlatform, clip
     for _ in range(3):
         lock = LocksDatabase(platform.settings.home / "mediajobs.db")
         with pytest.raises(DatabaseBusyError):
-            platform.work(observer=lock)
+            platform.work(lock)
         lock.let_go()
         _until(lambda: _recover(platform) == 1)
     job = platform.job(upload, ENVELOPE)
@@ -264,7 +264,7 @@ def test_job_cancelled_while_it_runs(open_platform: OpenPlatform, clips: Clips) 
     def cancel(_: psutil.Process) -> None:
         platform.history.jobs.cancel(job_id)
 
-    (outcome,) = platform.work(observer=OnFirstProgress(cancel))
+    (outcome,) = platform.work(OnFirstProgress(cancel))
     assert outcome.status is AttemptStatus.CANCELLED
     assert platform.job(upload, PROXY).status is JobStatus.CANCELLED
     assert [attempt.status for attempt in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
@@ -280,7 +280,7 @@ def test_interrupted_worker_hands_its_job_back(platform: Platform, clips: Clips)
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        platform.work(observer=OnFirstProgress(interrupt))
+        platform.work(OnFirstProgress(interrupt))
     assert platform.job(upload, PROXY).status is JobStatus.QUEUED
     assert [attempt.status for attempt in platform.attempts(upload, PROXY)] == [AttemptStatus.CANCELLED]
     assert platform.leftovers() == []

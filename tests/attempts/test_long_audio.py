@@ -18,7 +18,8 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 from mediajobs_dagster.attempts.batch import work_off
-from mediajobs_dagster.attempts.observer import Observer
+from mediajobs_dagster.listeners import Listeners
+from tests.listeners import Watcher
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.registry import Registry
@@ -29,7 +30,7 @@ settings = Settings.load(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1,
 with Worker.open(settings, Registry.standard()) as worker:
     Intake(worker.history, worker.storage).add(sys.argv[1], [AudioEnvelope()])
     dispatch = worker.history.jobs.assign(AudioEnvelope.name, limit=1, lease_s=300)
-    (outcome,) = work_off(worker, AudioEnvelope(), dispatch.id, run_id="run", observer=Observer()).first
+    (outcome,) = work_off(worker, AudioEnvelope(), dispatch.id, run_id="run", listeners=Listeners()).first
     assert outcome.error is None, outcome.error
     output = worker.storage.local_path(outcome.manifest.outputs[0].key)
 status = Path("/proc/self/status")

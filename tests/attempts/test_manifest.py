@@ -13,10 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mediajobs_dagster.attempts import recorder as stages
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
-from mediajobs_dagster.attempts.observer import Observer
-from mediajobs_dagster.attempts.recorder import Recorder
+from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.attempts.verify import sha256_of
 from mediajobs_dagster.errors import DiskFullError
@@ -30,14 +28,15 @@ from mediajobs_dagster.models import (
     AttemptStatus,
     FfmpegCommand,
     HostFacts,
-    Job,
     JsonObject,
     StorageOp,
     Upload,
     utc_now,
 )
+from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.platform import AllGone, Platform
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,16 +60,16 @@ def test_the_schema_is_a_valid_one() -> None:
     assert manifest_schema()["additionalProperties"] is False
 
 
-class AtStage(Observer):
+class AtStage(Watcher):
     """Does something when a stage begins, once."""
 
-    def __init__(self, stage: str, do: Callable[[Job], object]) -> None:
+    def __init__(self, stage: str, do: Callable[[AttemptKey], object]) -> None:
         self._stage, self._do, self._done = stage, do, False
 
-    def stage(self, job: Job, name: str) -> None:
+    def stage(self, key: AttemptKey, name: str) -> None:
         if name == self._stage and not self._done:
             self._done = True
-            self._do(job)
+            self._do(key)
 
 
 def succeed(platform: Platform, clips: Clips) -> Upload:
@@ -99,7 +98,7 @@ def interrupt(platform: Platform, clips: Clips) -> Upload:
     """Ctrl-C while the source is probed."""
     upload = platform.add(clips.landscape(), THUMB)
     with pytest.raises(KeyboardInterrupt):
-        platform.work(observer=AtStage(stages.PROBE, lambda _: os.kill(os.getpid(), signal.SIGINT)))
+        platform.work(AtStage(Stage.PROBE, lambda _: os.kill(os.getpid(), signal.SIGINT)))
     return upload
 
 
@@ -171,7 +170,7 @@ def a_recorder(platform: Platform, clips: Clips) -> Recorder:
     claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     assert isinstance(claim, Claim)
     assert claim.job.subject_id == upload.id
-    return Recorder(claim, HostFacts(hostname="here"), "bucket", "8.1")
+    return Recorder.of(claim, HostFacts(hostname="here"), lambda _: None)
 
 
 def a_command(number: int) -> FfmpegCommand:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.models import AttemptStatus, Job
+from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
 
@@ -143,13 +144,13 @@ def test_a_job_must_leave_the_reserve_free(tmp_path: Path) -> None:
             scratch.require(2**60, "making it")
 
 
-class Peeks(Observer):
+class Peeks(Watcher):
     """Notes which files lie in scratch when ffmpeg starts."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch, self.seen = scratch, list[set[str]]()
 
-    def stage(self, job: Job, name: str) -> None:
+    def stage(self, key: AttemptKey, name: str) -> None:
         if name == "ffmpeg":
             self.seen.append(
                 {path.parent.name.partition("-")[0] for path in self._scratch.rglob("*") if path.is_file()}
@@ -165,7 +166,7 @@ def test_a_source_on_s3_is_fetched_once_for_all_jobs_of_a_worker(
     upload = platform.add(clips.landscape(), EditProxy.name, AudioEnvelope.name)
     peeks = Peeks(platform.settings.scratch)
     before = len(faulty_s3.requests)
-    outcomes = platform.work(observer=peeks)
+    outcomes = platform.work(peeks)
     assert [outcome.status for outcome in outcomes] == [AttemptStatus.SUCCESS] * 2
 
     gets = [path for method, path in faulty_s3.requests[before:] if method == "GET" and upload.storage_key in path]
@@ -182,7 +183,7 @@ def test_a_source_on_this_machine_is_not_copied(platform: Platform, clips: Clips
     """The local storage's own file is linked into the attempt's folder."""
     platform.add(clips.landscape(), EditProxy.name)
     peeks = Peeks(platform.settings.scratch)
-    (outcome,) = platform.work(observer=peeks)
+    (outcome,) = platform.work(peeks)
     assert outcome.manifest.metrics.s3_bytes_in == 0
     (seen,) = peeks.seen
     assert "attempt" in seen

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.orchestration.internals import warm_runs
 from tests.cli.conftest import Answer, Call
 from tests.servers.s3 import S3Server
 
-CHECKS = ["versions", "machine", "ffmpeg", "database", "storage", "scratch disk"]
+CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "storage", "scratch disk"]
 
 
 def findings(answer: Answer) -> dict[str, tuple[bool, str]]:
@@ -67,6 +69,16 @@ def test_one_thing_is_not(
     assert failed[check].startswith(f"{code}: ")
     assert mend in failed[check]
     assert mediajobs("doctor", **placed).code == 1
+
+
+def test_another_dagster(mediajobs: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lacks a module that runs need loaded: which one, what follows, and how to mend it."""
+    monkeypatch.setattr(warm_runs, "RUN_MODULES", (*warm_runs.RUN_MODULES, "dagster._core.gone"))
+    answer = mediajobs("doctor", "--json")
+    failed = {what: detail for what, (fine, detail) in findings(answer).items() if not fine}
+    assert (answer.code, failed.keys()) == (1, {"start of runs"})
+    assert failed["start of runs"].startswith(f"DAGSTER_VERSION: Dagster {version('dagster')} ")
+    assert ": dagster._core.gone cannot be loaded before a run, so runs start slowly." in failed["start of runs"]
 
 
 def test_a_home_that_cannot_be_fails_all_that_lie_in_it(mediajobs: Call, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.containers.conftest import Compose, docker, tell, wait_for
 pytestmark = pytest.mark.timeout(2400)  # the image is built first
 
 START = ("up", "--build", "--detach", "--wait", "--wait-timeout", "600", "--scale", "worker=2")
-SERVICES = {"postgres", "redis", "s3", "code-server", "daemon", "web", "worker", "worker-light"}
+SERVICES = {"postgres", "redis", "s3", "code-server", "daemon", "web", "worker", "worker-light", "worker-network"}
 ENCODE = "upload_edit_proxy_v1"
 
 

@@ -12,18 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mediajobs_dagster.job_types.base import Capabilities, Check, Plan, Source
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Check, Plan, Run
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.job_types.video_export.export import Renderer
+from mediajobs_dagster.job_types.video_export.preparing import Capabilities
+from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command, Guards
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.timelines.model import Timeline
+from mediajobs_dagster.timelines.text.fonts import Fonts
 from tests.exports.barcodes import Footage, Studio, tone, write_wav
 from tests.exports.conftest import Renders
 from tests.exports.timelines import canvas, clip, gap, image
+from tests.job_types.planning import make_calls
 from tests.job_types.sources import upload
 
 
@@ -120,11 +125,13 @@ class Workshop:
             (self.folder / f"source_{number}").symlink_to(path)
         whole = {"version": "create_video_v1", "canvas": {"width": 320, "height": 180, "fps": 30}, **document}
         params = ExportParams(profile=Profile.DRAFT)
-        self.plan = Renderer(Timeline.model_validate(whole), made, Capabilities(), params).plan("renders/key")
-        for file in self.plan.files:
-            (self.folder / file.name).write_bytes(file.content(self.folder))
+        timeline = Timeline.model_validate(whole)
+        texts = Texts.of(timeline, (320, 180), Fonts())
+        self.plan = Renderer(timeline, made, Capabilities(), params, texts).plan("renders/key")
+        make_calls(self.plan, self.folder)
         for step in self.plan.steps:
-            self._run(step.command if isinstance(step.command, Command) else step.command(self.folder))
+            if isinstance(step, Run):
+                self._run(step.command if isinstance(step.command, Command) else step.command(self.folder))
 
     def spoil(self, *options: str) -> None:
         """Put the export through ffmpeg."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mediajobs_dagster.job_types.base import Source
+from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.media.probe import parse_probe
 from mediajobs_dagster.models import Job, JobStatus, MediaInfo, Upload, UploadRole, VideoStream
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope, EnvelopeWriter
-from mediajobs_dagster.job_types.base import Lane, Plan
+from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.media.command import STDOUT, Input
 from mediajobs_dagster.models import MediaInfo
 from tests.job_types.sources import UPLOAD_ID, saved, source, variant

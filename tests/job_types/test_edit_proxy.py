@@ -7,8 +7,10 @@ import shlex
 import pytest
 
 from mediajobs_dagster.errors import InputNoVideoError, ParametersError
-from mediajobs_dagster.job_types.base import Access, Lane, Plan
+from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.material import Access
+from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.media.command import Input
 from mediajobs_dagster.models import MediaInfo
 from tests.job_types.sources import UPLOAD_ID, a_picture, saved, short, sixty_fps, source, streamed, variant

@@ -7,7 +7,9 @@ import shlex
 import pytest
 
 from mediajobs_dagster.errors import InputNoVideoError, ParametersError
-from mediajobs_dagster.job_types.base import Access, Expected, Lane, Plan
+from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.job_types.material import Access
+from mediajobs_dagster.job_types.plan import Expected, Plan
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.command import Input
 from mediajobs_dagster.models import MediaInfo

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mediajobs_dagster.media.progress import Progress, ProgressReader
+from mediajobs_dagster.media.progress import ProgressReader
+from mediajobs_dagster.models import Progress
 
 
 def block(frame: int = 0, out: str = "N/A", size: int = 0, word: str = "continue") -> bytes:

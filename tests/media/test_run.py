@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from mediajobs_dagster import errors
-from mediajobs_dagster.media.cancellation import Cancellation
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.media.command import STDOUT, Command, Drawing, Generated, Input, Output
 from mediajobs_dagster.media.process import Limits
-from mediajobs_dagster.media.progress import Progress
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.usage import Usage
+from mediajobs_dagster.models import Progress
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.media.conftest import Records, endless

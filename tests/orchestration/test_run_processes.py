@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from dagster._grpc.server import DagsterApiServer
 
 from mediajobs_dagster.orchestration.serving.run_processes import make_runs_warm
 
@@ -21,13 +20,6 @@ def test_missing_hook_is_said_loudly_and_leaves_the_stock_path(caplog: pytest.Lo
     assert "runs start the slow way" in caplog.text
     assert "Install the Dagster version that mediajobs is locked to" in caplog.text
     assert vars(server) == {}
-
-
-def test_this_dagster_has_the_hook() -> None:
-    """The attribute is set where it is expected, and is what runs are started with."""
-    names = DagsterApiServer.__init__.__code__.co_names
-    assert "_mp_ctx" in names
-    assert "_mp_ctx" in DagsterApiServer.StartRun.__code__.co_names
 
 
 def test_processes_are_forks_of_a_server_that_has_imported_the_definitions() -> None:

@@ -9,14 +9,18 @@ import dagster as dg
 import pytest
 from typing_extensions import override
 
-from mediajobs_dagster.attempts.observer import Observer
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.job_types.base import Child, Output, Params, Plan, Source, UploadJobType
+from mediajobs_dagster.job_types.base import Params, UploadJobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Child, Output, Plan
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, UploadRole
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.models import AttemptStatus, JobStatus, UploadRole
 from mediajobs_dagster.orchestration.metadata import MAX_BYTES
+from mediajobs_dagster.records import AttemptKey
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.orchestration.conftest import DagsterPlatform
 
 THUMB, PROXY = Thumbnail.name, EditProxy.name
@@ -291,7 +295,7 @@ def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> No
 def test_interrupt_by_dagster_hands_the_job_back(dagster_platform: DagsterPlatform, clips: Clips) -> None:
     """What interrupts a run in mid-attempt leaves a cancelled attempt, and the job in the queue."""
     platform = dagster_platform
-    platform.parts.observer = Interrupts()
+    platform.parts.listeners = Listeners([Interrupts()])
     upload = platform.add(clips.landscape(), PROXY)
     with pytest.raises(KeyboardInterrupt):
         platform.run_queue()
@@ -300,10 +304,10 @@ def test_interrupt_by_dagster_hands_the_job_back(dagster_platform: DagsterPlatfo
     assert platform.leftovers() == []
 
 
-class Interrupts(Observer):
+class Interrupts(Watcher):
     """Interrupts when ffmpeg is about to start."""
 
     @override
-    def stage(self, job: Job, name: str) -> None:
+    def stage(self, key: AttemptKey, name: str) -> None:
         if name == "ffmpeg":
             raise KeyboardInterrupt

@@ -14,6 +14,8 @@ from mediajobs_dagster.errors import (
     JobLogError,
     MediaJobsError,
     ParametersError,
+    ServiceLimitedError,
+    ServiceRefusedError,
     StorageUnavailableError,
     WorkerLostError,
 )
@@ -97,6 +99,24 @@ def test_delays_are_spread_evenly() -> None:
 def test_chance_is_handed_in() -> None:
     """The same chance, the same delay."""
     assert judge(DiskFullError(), seed=4) == judge(DiskFullError(), seed=4) != judge(DiskFullError(), seed=5)
+
+
+def test_a_service_that_said_how_long_is_left_alone_for_so_long() -> None:
+    """And the usual draw comes on top, so that its jobs do not come back all at once either."""
+    delays = [delay_s(judge(ServiceLimitedError(retry_after_s=600), attempts=2, seed=seed)) for seed in range(500)]
+    assert 600 <= min(delays) < 600.2
+    assert 609.5 < max(delays) <= 610
+
+
+@pytest.mark.parametrize(("asked_s", "least_s"), [(0.0, 0), (-5.0, 0), (1e300, 24 * 3600)])
+def test_no_service_delays_a_job_by_more_than_a_day(asked_s: float, least_s: float) -> None:
+    """Whatever it says."""
+    assert least_s <= delay_s(judge(ServiceLimitedError(retry_after_s=asked_s))) <= least_s + 5
+
+
+def test_a_refusal_is_final_though_it_says_when_to_come_back() -> None:
+    """The time to wait does not make a fault one that passes."""
+    assert judge(ServiceRefusedError(retry_after_s=60)) == Verdict(JobStatus.DEAD)
 
 
 def test_the_settings_say_how_long() -> None:

@@ -20,6 +20,7 @@ import pytest
 from typing_extensions import override
 
 from mediajobs_dagster.attempts.workspace import Workspace
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     CancelledError,
     InputCorruptError,
@@ -29,7 +30,6 @@ from mediajobs_dagster.errors import (
     StorageMissingError,
     StorageUnavailableError,
 )
-from mediajobs_dagster.media.cancellation import Cancellation
 from mediajobs_dagster.models import StorageOp
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import ObjectStat, Storage, open_storage, partly_read

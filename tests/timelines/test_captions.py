@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -10,12 +11,14 @@ import pytest
 from PIL import Image
 
 from mediajobs_dagster.timelines.captions import (
+    Band,
     CaptionsError,
     Cue,
     Slide,
+    band_of,
     decode_captions,
-    draw_band,
     read_captions,
+    set_captions,
     slides,
 )
 from mediajobs_dagster.timelines.model import Captions
@@ -52,6 +55,11 @@ NOTE a note between cues
 01:00:00.000 --> 01:00:00.001
 1,000 hours&nbsp;later
 """
+
+
+def draw_band(shown: Sequence[Slide], style: Captions, canvas: tuple[int, int], fonts: Fonts) -> Band:
+    """The slides set in type, and the band that they fit into."""
+    return band_of(shown, set_captions(shown, style, canvas, fonts), style, canvas)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from mediajobs_dagster.job_types.base import Check, Source
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Check
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import decimal
 from mediajobs_dagster.job_types.video_export.layers import Covered

@@ -6,7 +6,6 @@ attempt's folder, once they are fetched; whatever they hold, ffmpeg meets nothin
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +14,19 @@ from typing import Literal
 
 from PIL import Image, ImageChops, ImageOps
 
-from mediajobs_dagster.job_types.base import ScratchFile, Source
+from mediajobs_dagster.job_types.bench import Bench
+from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.plan import Call
 from mediajobs_dagster.job_types.video_export.pam import pam
+from mediajobs_dagster.job_types.video_export.texts import PaintedText
 from mediajobs_dagster.media.command import Drawing
 from mediajobs_dagster.media.images import open_image
 from mediajobs_dagster.timelines.layout import Layout, even, fitted
 from mediajobs_dagster.timelines.model import Crop
 from mediajobs_dagster.timelines.shapes import rounded
+
+_WEIGHT = 0.02
+"""Of drawing, in the time of a render."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,16 @@ class Drawings:
         self._sizes: dict[str, tuple[int, int]] = {}
 
     @property
-    def files(self) -> tuple[ScratchFile, ...]:
-        """The files that the commands need, each with what writes it."""
-        return tuple(ScratchFile(name, content) for name, content in self._files.items())
+    def step(self) -> Call:
+        """The step that writes the files which the commands need."""
+        files = dict(self._files)  # as they are now
+
+        def write(bench: Bench) -> None:
+            for number, (name, content) in enumerate(files.items()):
+                bench.progress(number / len(files))
+                (bench.folder / name).write_bytes(content(bench.folder))
+
+        return Call("prepare", write, weight=_WEIGHT)
 
     @property
     def bytes(self) -> int:
@@ -60,10 +72,9 @@ class Drawings:
         """Width and height, pixels."""
         return self._sizes[drawing.source]
 
-    def picture(self, name: str, picture: Image.Image) -> Drawing:
-        """A picture that is drawn already. It is kept packed: a canvas full of letters is a few kilobytes."""
-        packed = zlib.compress(pam(picture), 1)
-        return self._drawing(f"{name}.pam", picture.size, lambda _: zlib.decompress(packed))
+    def text(self, name: str, text: PaintedText) -> Drawing:
+        """A text that was painted already."""
+        return self._drawing(f"{name}.pam", text.size, lambda _: text.content())
 
     def slide(self, name: str, size: tuple[int, int], picture: Callable[[], Image.Image]) -> Drawing:
         """A picture that is drawn when its file is written: of slides there are hundreds."""
@@ -89,13 +100,17 @@ class Drawings:
 
     def mask(self, size: tuple[int, int], frame: Frame) -> Drawing:
         """How opaque each point of a picture is, in the alpha of the drawing."""
-        drawn = Image.new("RGBA", size)
-        drawn.putalpha(mask_of(size, frame))
-        return self._once(("mask", size, frame), "mask", drawn)
+
+        def draw() -> Image.Image:
+            drawn = Image.new("RGBA", size)
+            drawn.putalpha(mask_of(size, frame))
+            return drawn
+
+        return self._once(("mask", size, frame), "mask", size, draw)
 
     def border(self, size: tuple[int, int], frame: Frame) -> Drawing:
         """The line around a picture of that size."""
-        return self._once(("border", size, frame), "border", line_around(size, frame))
+        return self._once(("border", size, frame), "border", size, lambda: line_around(size, frame))
 
     def _size(self, reference: str) -> tuple[float, float]:
         video = self._sources[reference].info.main_video
@@ -110,10 +125,10 @@ class Drawings:
         content = partial(_drawn_image, source, size, crop, frame, self._max_pixels)
         return self._drawing(self._names[key], size, content)
 
-    def _once(self, key: object, name: str, picture: Image.Image) -> Drawing:
+    def _once(self, key: object, name: str, size: tuple[int, int], picture: Callable[[], Image.Image]) -> Drawing:
         if key not in self._names:
             self._names[key] = f"{name}{len(self._names)}"
-        return self.picture(self._names[key], picture)
+        return self.slide(self._names[key], size, picture)
 
     def _drawing(self, name: str, size: tuple[int, int], content: Callable[[Path], bytes]) -> Drawing:
         self._files[name], self._sizes[name] = content, size

@@ -18,23 +18,9 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from mediajobs_dagster import models
-from mediajobs_dagster.errors import TimelineError
-from mediajobs_dagster.job_types.base import (
-    Capabilities,
-    Child,
-    Expected,
-    JobType,
-    Material,
-    Output,
-    Params,
-    Plan,
-    RtfBasis,
-    Source,
-    SourceUse,
-    Step,
-    SubjectKind,
-    ToneMapping,
-)
+from mediajobs_dagster.job_types.base import FFMPEG, JobType, Params
+from mediajobs_dagster.job_types.material import Machine, Material, Source, SourceUse, ToneMapping
+from mediajobs_dagster.job_types.plan import Child, Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.video_export.checking import Edit, checks_of
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.encoding import (
@@ -54,17 +40,21 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_loudness,
     read_speech_starts,
 )
-from mediajobs_dagster.job_types.video_export.memory import render_faults
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
+from mediajobs_dagster.job_types.video_export.preparing import (
+    Capabilities,
+    PreparedExport,
+    hdr_references,
+    prepare_export,
+)
 from mediajobs_dagster.job_types.video_export.reading import Readers
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
+from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import Job, JsonObject, Subject, UploadRole
+from mediajobs_dagster.models import Job, JsonObject, RtfBasis, Subject, SubjectKind, UploadRole
 from mediajobs_dagster.timelines.layout import Layout, lay_out
 from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
-from mediajobs_dagster.timelines.parsing import parse_timeline
-from mediajobs_dagster.timelines.references import seen_references_of
 from mediajobs_dagster.timelines.text.fonts import Fonts
 
 FILENAME = "video.mp4"
@@ -90,15 +80,25 @@ class VideoExport(JobType):
     version: ClassVar[int] = 2
     params: ClassVar[type[Params]] = ExportParams
     subject: ClassVar[SubjectKind] = SubjectKind.TIMELINE
+    needs: ClassVar[frozenset[str]] = frozenset({FFMPEG})
     rtf_basis: ClassVar[RtfBasis] = RtfBasis.OUTPUT
+
+    @cached_property
+    def fonts(self) -> Fonts:
+        """The fonts of this machine, looked for once."""
+        return Fonts()
+
+    @override
+    def prepare(self, material: Material, params: Params, machine: Machine) -> PreparedExport:
+        assert isinstance(params, ExportParams)  # what `parse` made
+        return prepare_export(_document(material.subject), material.sources, params, self.fonts, machine)
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
         assert isinstance(params, ExportParams)  # what `parse` made
-        assert material.timeline is not None
-        fonts = Fonts()
-        timeline = _fitting(material.timeline, material.sources, fonts)
-        renderer = Renderer(timeline, material.sources, material.capabilities, params, fonts)
+        prepared = material.prepared
+        assert isinstance(prepared, PreparedExport)
+        renderer = Renderer(prepared.timeline, material.sources, prepared.capabilities, params, prepared.texts)
         return renderer.plan(output_key(material.job))
 
     @override
@@ -116,23 +116,6 @@ class VideoExport(JobType):
     @override
     def has_made(self, key: str) -> bool:
         return _KEY.fullmatch(key) is not None
-
-
-def _fitting(document: JsonObject, sources: Mapping[str, Source], fonts: Fonts) -> Timeline:
-    """The timeline. It was checked when it was asked for, but a source may have been replaced since, and this machine
-    may have other fonts than the one it was asked for at.
-    """
-    parsed = parse_timeline(document)
-    media = {reference: source.info for reference, source in sources.items()}
-    faults = [*parsed.faults, *render_faults(parsed, media, fonts)]
-    if parsed.timeline is None or faults:
-        said = "; ".join(str(fault) for fault in faults)
-        error = TimelineError(
-            f"The timeline does not fit its sources as they are now, and this machine's fonts: {said}."
-        )
-        error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
-        raise error
-    return parsed.timeline
 
 
 def _document(subject: Subject) -> JsonObject:
@@ -160,7 +143,8 @@ class Renderer:
     """What the timeline refers to, by the reference."""
     capabilities: Capabilities
     params: ExportParams
-    fonts: Fonts = field(default_factory=Fonts)
+    texts: Texts = field(default_factory=Texts)
+    """The texts of the timeline; empty where it has none."""
 
     @cached_property
     def layout(self) -> Layout:
@@ -171,8 +155,7 @@ class Renderer:
     def encoding(self) -> Encoding:
         """How the render is encoded."""
         wanted = hardware_encoder(self.params)
-        works = wanted is not None and self.capabilities.works(wanted)
-        return encoding_of(self.params, self.layout.fps, hardware_works=works)
+        return encoding_of(self.params, self.layout.fps, hardware_works=wanted in self.capabilities.encoders)
 
     def plan(self, key: str) -> Plan:
         """What to run. Raises HdrUnsupportedError."""
@@ -193,13 +176,12 @@ class Renderer:
         pixels = layout.width * layout.height * layout.frames
         return Plan(
             outputs=(Output(FILENAME, key, "video/mp4", expected, becomes=UploadRole.EXPORT),),
-            steps=(*self._preparations(), Step(lambda folder: self._command(render, folder))),
+            steps=(drawings.step, *self._preparations(), Run(lambda folder: self._command(render, folder))),
             children=tuple(
                 Child(job_type, on_result=True)
                 for job_type in ("upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1")
                 if self._decodes or job_type == "upload_audio_envelope_v1"
             ),
-            files=drawings.files,
             checks=checks_of(
                 Edit(self.timeline, layout, self.sources, render.covered, drawings),
                 FILENAME,
@@ -219,15 +201,13 @@ class Renderer:
         return (*before, self._render(self._picture(drawings), Measured()))
 
     @cached_property
-    def _tone_mapping(self) -> ToneMapping | None:
-        return self.capabilities.tone_mapping() if self._hdr else None
-
-    @cached_property
     def _hdr(self) -> tuple[str, ...]:
         """The references to HDR sources that are seen."""
-        seen = seen_references_of(self.timeline)
-        videos = {reference: source.info.main_video for reference, source in self.sources.items() if reference in seen}
-        return tuple(reference for reference, video in videos.items() if video and video.is_hdr)
+        return hdr_references(self.timeline, self.sources)
+
+    @property
+    def _tone_mapping(self) -> ToneMapping | None:
+        return self.capabilities.tone_mapping if self._hdr else None
 
     # --- the render --------------------------------------------------------------------------------------------------
 
@@ -237,7 +217,7 @@ class Renderer:
         readers = Readers(graph, self.layout.segments, self.sources)
         opened = open_layers(graph, self.timeline, self.sources)
         base = PictureTrack(graph, self.layout, self.timeline, readers, drawings, scaling).build()
-        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, self.fonts, scaling)
+        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, self.texts, scaling)
         whole, covered = layers.build(base)
         end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
         return _Picture(graph, graph.add("video", end, whole), covered, readers, opened.sound)
@@ -273,12 +253,12 @@ class Renderer:
             for item in (*self.timeline.track, *self.timeline.layers)
         )
 
-    def _preparations(self) -> Iterator[Step]:
+    def _preparations(self) -> Iterator[Run]:
         """The passes over the sound alone that the render depends on."""
         if self._has_opener:
-            yield Step(self._listening(), weight=_SOUND_WEIGHT)
+            yield Run(self._listening(), weight=_SOUND_WEIGHT)
         if self._sounds:  # even where it stays as loud as it is: the result is held against it
-            yield Step(self._measuring, weight=_SOUND_WEIGHT)
+            yield Run(self._measuring, weight=_SOUND_WEIGHT)
 
     def _listening(self) -> ffmpeg.Command:
         graph, sound = self._sound_alone()
@@ -310,7 +290,7 @@ class Renderer:
 
     @property
     def _decodes(self) -> bool:
-        return self.capabilities.decodes(self.encoding.codec)
+        return self.encoding.codec not in self.capabilities.undecodable
 
     def _notes(self) -> Iterator[str]:
         if not self._decodes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
-from mediajobs_dagster.job_types.base import Source
+from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
 from mediajobs_dagster.job_types.video_export.picture import (
@@ -22,8 +22,9 @@ from mediajobs_dagster.job_types.video_export.picture import (
 )
 from mediajobs_dagster.job_types.video_export.reading import begun, lead, seek
 from mediajobs_dagster.job_types.video_export.sound import part_of
+from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Drawing, Input, Slideshow
-from mediajobs_dagster.timelines.captions import Slide, draw_band, read_captions, slides
+from mediajobs_dagster.timelines.captions import Slide, band_of, read_captions, slides
 from mediajobs_dagster.timelines.layout import Layout, cropped, even, used_part
 from mediajobs_dagster.timelines.model import (
     Captions,
@@ -38,9 +39,6 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
     Visualiser,
 )
-from mediajobs_dagster.timelines.shapes import faint
-from mediajobs_dagster.timelines.text.fonts import Fonts
-from mediajobs_dagster.timelines.text.lettering import draw_lower_third, draw_title
 
 _MARGIN = 0.05  # of the canvas: within it televisions, and players with a bar, may cover something
 _STEPS_PER_S = 25
@@ -112,7 +110,7 @@ class Layers:
     sources: Mapping[str, Source]
     opened: Opened
     drawings: Drawings
-    fonts: Fonts
+    texts: Texts
     scaling: Scaling
 
     def build(self, base: str) -> tuple[str, tuple[Covered, ...]]:
@@ -135,16 +133,14 @@ class Layers:
                 drawing = self._framed(layer.source, layer.scale, Frame(opacity=layer.opacity))
                 place = self._centred(drawing, layer.position) if layer.position else self._in_corner(drawing, layer)
                 return self._drawn(number, drawing, layer, layer.duration, place)
-            case Title():
-                lettering = draw_title(layer, (self.layout.width, self.layout.height), self.fonts)
-            case LowerThird():
-                lettering = draw_lower_third(layer, (self.layout.width, self.layout.height), self.fonts)
+            case Title() | LowerThird():
+                text = self.texts.painted[number]
+                drawing = self.drawings.text(f"text{number}", text)
+                return self._drawn(number, drawing, layer, layer.duration, (text.left, text.top))
             case Captions():
                 return self._captions(number, layer)
             case Visualiser():
                 return self._visualiser(number, layer)
-        drawing = self.drawings.picture(f"text{number}", faint(lettering.picture, layer.opacity))
-        return self._drawn(number, drawing, layer, layer.duration, (lettering.left, lettering.top))
 
     # --- one layer over the rest -------------------------------------------------------------------------------------
 
@@ -282,7 +278,8 @@ class Layers:
         if not shown:
             return None
         first = shown[0][1]
-        band = draw_band((slide for slide, _, _ in shown), layer, (self.layout.width, self.layout.height), self.fonts)
+        canvas = (self.layout.width, self.layout.height)
+        band = band_of((slide for slide, _, _ in shown), self.texts.captions[number], layer, canvas)
         names: dict[tuple[str, ...], str] = {}
         lines = ["ffconcat version 1.0"]
         for slide, start, end in shown:

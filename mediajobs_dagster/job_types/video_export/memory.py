@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from mediajobs_dagster.job_types.video_export.reading import readable, source_of
 from mediajobs_dagster.models import VideoStream
-from mediajobs_dagster.timelines.faults import faults_of
+from mediajobs_dagster.timelines.faults import OnText, faults_of
 from mediajobs_dagster.timelines.layout import Layout, Media, lay_out
 from mediajobs_dagster.timelines.model import (
     ImageLayer,
@@ -55,12 +55,14 @@ def estimated_bytes(timeline: Timeline, layout: Layout, media: Media) -> int:
     return _PROGRAM_BYTES + _CANVAS_PICTURES * canvas * 3 // 2 + videos + drawings + sounds
 
 
-def render_faults(parsed: Parsed, media: Media, fonts: Fonts) -> list[Fault]:
+def render_faults(
+    parsed: Parsed, media: Media, fonts: Fonts, on_text: OnText = lambda _timeline, _number, _text: None
+) -> list[Fault]:
     """What is wrong with a timeline, and, where nothing else is, that its render would take too much memory.
 
     The arguments and the result are those of `faults_of`.
     """
-    found = faults_of(parsed, media, fonts)
+    found = faults_of(parsed, media, fonts, on_text)
     timeline = parsed.timeline
     if found or parsed.faults or timeline is None:
         return found

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Literal
 
 from mediajobs_dagster.errors import HdrUnsupportedError
-from mediajobs_dagster.job_types.base import Source, ToneMapping
+from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
 from mediajobs_dagster.job_types.video_export.reading import Readers

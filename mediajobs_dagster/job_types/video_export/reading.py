@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mediajobs_dagster.job_types.base import Source
+from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.media.command import Input
 from mediajobs_dagster.timelines.layout import Segment

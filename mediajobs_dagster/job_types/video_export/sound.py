@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mediajobs_dagster.job_types.base import Source
+from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
 from mediajobs_dagster.job_types.video_export.reading import Readers, lead, run_in, seek

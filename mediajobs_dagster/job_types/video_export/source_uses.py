@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mediajobs_dagster.job_types.base import Access, SourceUse
+from mediajobs_dagster.job_types.material import SOURCE, Access, SourceUse
 from mediajobs_dagster.timelines.model import Clip, Still, Timeline, VideoLayer
 from mediajobs_dagster.timelines.references import image_references_of, references_of
 
@@ -21,8 +21,9 @@ def source_uses_of(timeline: Timeline) -> tuple[SourceUse, ...]:
             reference,
             Access.RANGE if reference not in images and _is_read_in_parts(timeline, reference) else Access.WHOLE,
             is_image=reference in images,
+            name=f"{SOURCE}_{number}",
         )
-        for reference in order
+        for number, reference in enumerate(order)
     )
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from mediajobs_dagster.errors import ExtraMissingError
 
 try:
-    for _name in ("celery", "dagster_celery", "redis"):
+    for _name in ("celery", "redis", "mediajobs_dagster.orchestration.internals.celery"):
         import_module(_name)
 except ModuleNotFoundError:
     raise ExtraMissingError.of("Runs on Celery workers need", "cluster") from None

@@ -4,14 +4,17 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from celery import Celery
-from dagster_celery.make_app import make_app
 from kombu.entity import Exchange, Queue
 
 from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.internals.celery import make_app
 from mediajobs_dagster.settings import Settings
 
 EXECUTE_RUN = "execute_run"
@@ -53,18 +56,33 @@ def app_arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
-def open_app(settings: Settings) -> Celery:
-    """The Celery app of a worker. Raises SettingsError."""
+def open_app(settings: Settings, queues: Iterable[str]) -> Celery:
+    """The Celery app of a worker that takes runs out of `queues`. Raises SettingsError."""
     arguments = app_arguments(settings)
     default_queue = arguments.pop("default_queue")
-    return with_lanes(make_app({**arguments, "task_default_queue": default_queue}))
-
-
-def with_lanes(app: Celery) -> Celery:
-    """`app` with a queue a lane, in place of the one queue that dagster-celery declares."""
-    app.conf.task_queues = [
-        # The launcher routes a run by `<queue>.<task>`.
-        Queue(lane.value, Exchange(lane.value, type="topic"), routing_key=f"{lane.value}.#")
-        for lane in Lane
-    ]
+    app = make_app({**arguments, "task_default_queue": default_queue})
+    # In place of the one queue that dagster-celery declares.
+    app.conf.task_queues = [queue_named(name) for name in queues]
     return app
+
+
+def queue_named(name: str) -> Queue:
+    """A queue; the launcher routes a run by `<queue>.<task>`."""
+    return Queue(name, Exchange(name, type="topic"), routing_key=f"{name}.#")
+
+
+def queue_name(run_tags: Mapping[str, str]) -> str:
+    """The queue of a run with those tags: its lane, and what it needs beside ffmpeg."""
+    parts = (run_tags.get(tags.LANE, DEFAULT_QUEUE), *run_tags.get(tags.NEEDS, "").split(","))
+    return "+".join(part for part in parts if part)
+
+
+def queues_for(registry: Registry, lanes: Iterable[Lane], offers: Iterable[str]) -> list[str]:
+    """The queues that a worker may take runs from: every job type in them has to find what it needs."""
+    wanted, offered = {lane.value for lane in lanes}, frozenset(offers)
+    found = {DEFAULT_QUEUE: True} if DEFAULT_QUEUE in wanted else dict[str, bool]()
+    for job_type in registry:
+        name = queue_name(tags.of_job_type(job_type))
+        if job_type.lane.value in wanted:
+            found[name] = found.get(name, True) and not job_type.lacking(offered)
+    return sorted(name for name, fits in found.items() if fits)

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution.api import execute_run_iterator
-from dagster._utils.interrupts import capture_interrupts
 
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.instance import open_instance
+from mediajobs_dagster.orchestration.internals.core import (
+    DagsterExecutionInterruptedError,
+    InMemoryJob,
+    capture_interrupts,
+    execute_run_iterator,
+)
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import CALLED_OFF, was_terminated
 

@@ -1,4 +1,4 @@
-"""Sends runs to the Celery workers of their lane, and tells Dagster the truth about them."""
+"""Sends runs to the Celery workers of their lane that have what they need, and tells Dagster the truth about them."""
 
 # Celery is not typed, dagster-celery in part:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -11,15 +11,21 @@ from typing import Any, Self
 
 import dagster as dg
 from celery.states import PENDING, READY_STATES
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._serdes import ConfigurableClassData
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from mediajobs_dagster.orchestration import tags
-from mediajobs_dagster.orchestration.celery.app import DEFAULT_QUEUE, EXECUTE_RUN, app_arguments, with_lanes
+from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, app_arguments, queue_name, queue_named
+from mediajobs_dagster.orchestration.internals.celery import (
+    DAGSTER_CELERY_QUEUE_TAG,
+    DAGSTER_CELERY_TASK_ID_TAG,
+    CeleryRunLauncher,
+)
+from mediajobs_dagster.orchestration.internals.core import (
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    LaunchRunContext,
+    WorkerStatus,
+)
 from mediajobs_dagster.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -36,7 +42,9 @@ class LaneRunLauncher(CeleryRunLauncher):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(**app_arguments(Settings.load()), inst_data=inst_data)
-        with_lanes(self.celery)
+
+    routes_by_needs = True
+    """A worker takes runs only from queues whose job types find on it what they need."""
 
     @classmethod
     @override
@@ -51,7 +59,8 @@ class LaneRunLauncher(CeleryRunLauncher):
     @override
     def launch_run(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        queue = run.tags.get(tags.LANE, DEFAULT_QUEUE)
+        queue = queue_name(run.tags)
+        self.celery.amqp.queues.add(queue_named(queue))
         self._launch_celery_task_run(
             run.with_tags({**run.tags, DAGSTER_CELERY_QUEUE_TAG: queue}),
             # By its name: the original makes a task of its own for every run that it launches.

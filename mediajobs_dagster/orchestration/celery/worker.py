@@ -19,7 +19,7 @@ import dagster as dg
 from celery import signals
 
 from mediajobs_dagster.job_types.base import Lane
-from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, open_app
+from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, open_app, queues_for
 from mediajobs_dagster.orchestration.celery.execution import Executions
 from mediajobs_dagster.orchestration.parts import Parts
 
@@ -43,7 +43,8 @@ class ClusterWorker:
         What has not ended when the grace time is over is killed; then the leases bring its jobs back.
         """
         settings = self.parts.settings
-        app = open_app(settings)
+        queues = queues_for(self.parts.registry, self.queues, settings.offers)
+        app = open_app(settings, queues)
         repository = self.definitions.get_repository_def()
         repository.get_all_jobs()  # built here, for all processes
         executions = Executions(self.parts, repository)
@@ -51,7 +52,7 @@ class ClusterWorker:
         app.task(executions.execute, name=EXECUTE_RUN, track_started=True)
         worker = app.Worker(
             hostname=f"mediajobs@{settings.hostname or socket.gethostname()}",
-            queues=[lane.value for lane in self.queues],
+            queues=queues,
             concurrency=self.concurrency,
             pool="prefork",
             loglevel="INFO",

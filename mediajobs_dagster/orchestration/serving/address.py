@@ -7,12 +7,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.workspace.load_target import GrpcServerTarget, WorkspaceFileTarget, WorkspaceLoadTarget
-from dagster._grpc.client import DagsterGrpcClient
-
 from mediajobs_dagster.errors import SettingsError, StartError
 from mediajobs_dagster.orchestration.defaults import WORKSPACE, folder_with
+from mediajobs_dagster.orchestration.internals.core import DagsterUserCodeUnreachableError
+from mediajobs_dagster.orchestration.internals.workspace import (
+    DagsterGrpcClient,
+    GrpcServerTarget,
+    WorkspaceFileTarget,
+    WorkspaceLoadTarget,
+)
 
 LOCATION = "mediajobs"
 """What Dagster calls our code location, in every way to start it."""

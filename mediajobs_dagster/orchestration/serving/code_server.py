@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._core.utils import FuturesAwareThreadPoolExecutor
-from dagster._grpc.__generated__ import dagster_api_pb2
-from dagster._grpc.server import DagsterApiServer, DagsterGrpcServer
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration.internals.code_server import DagsterApiServer, DagsterGrpcServer, ReloadCodeReply
+from mediajobs_dagster.orchestration.internals.core import FuturesAwareThreadPoolExecutor, LoadableTargetOrigin
 from mediajobs_dagster.orchestration.serving.address import LOCATION, Address
 from mediajobs_dagster.orchestration.serving.run_processes import make_runs_warm
 
@@ -93,7 +91,7 @@ class _Servicer(DagsterApiServer):
     on_reload: Any = None
 
     @override
-    def ReloadCode(self, _request: Any, _context: Any) -> dagster_api_pb2.ReloadCodeReply:
+    def ReloadCode(self, _request: Any, _context: Any) -> ReloadCodeReply:
         """Called by the reload button of Dagster's UI."""
         if self.on_reload is None:
             return super().ReloadCode(_request, _context)
@@ -102,4 +100,4 @@ class _Servicer(DagsterApiServer):
             "interrupted; their jobs go back into the queue."
         )
         self.on_reload()
-        return dagster_api_pb2.ReloadCodeReply()
+        return ReloadCodeReply()

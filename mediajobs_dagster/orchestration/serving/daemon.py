@@ -17,19 +17,21 @@ from contextlib import suppress
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import DagsterRunStatus, RunsFilter
-from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceLoadTarget
-from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
-from dagster._daemon.daemon import DaemonIterator, DagsterDaemon
-from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
-from dagster._daemon.utils import DaemonErrorCapture
 from typing_extensions import override
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
+from mediajobs_dagster.orchestration.internals.daemon import (
+    DaemonErrorCapture,
+    DaemonIterator,
+    DagsterDaemon,
+    QueuedRunCoordinatorDaemon,
+    create_daemons_from_instance,
+    daemon_controller_from_instance,
+)
+from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext, WorkspaceLoadTarget
 from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
 
@@ -40,7 +42,7 @@ _BLOCKED_S = 1.0
 _QUICK_S = 0.25
 """How often Dagster's queue is looked at while runs wait in it for a slot."""
 
-_QUEUED = RunsFilter(statuses=[DagsterRunStatus.QUEUED])
+_QUEUED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 
 _log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from multiprocessing import parent_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration.internals.warm_runs import HOOK
+
 if TYPE_CHECKING:
-    from dagster._grpc.server import DagsterApiServer
+    from mediajobs_dagster.orchestration.internals.code_server import DagsterApiServer
 
 PRELOAD = "mediajobs_dagster.preload"
 """What the fork server imports. It must start no thread and open no file, database or channel: forks would share it."""
-
-_HOOK = "_mp_ctx"
 
 _log = logging.getLogger(__name__)
 
@@ -48,21 +49,33 @@ class _Forking(ForkServerContext):
 
 def make_runs_warm(server: DagsterApiServer) -> bool:
     """Let `server` fork its run processes; False, and a loud warning, if this Dagster has no place to hook in."""
-    if not hasattr(server, _HOOK):
+    if not hasattr(server, HOOK):
         _log.warning(
             "This version of Dagster has no DagsterApiServer.%s: runs start the slow way, in a new interpreter each. "
             "Everything else works. Install the Dagster version that mediajobs is locked to.",
-            _HOOK,
+            HOOK,
         )
         return False
     context = _Forking()
     context.set_forkserver_preload([PRELOAD])
-    setattr(server, _HOOK, context)
+    setattr(server, HOOK, context)
     # Now, not with the first run, which would have to wait for the imports.
-    warm_up = context.Process(target=os.getpid)
+    warm_up = context.Process(target=_exit_unless_preloaded)
     warm_up.start()
     warm_up.join()
+    if warm_up.exitcode:
+        _log.warning(
+            "The fork server could not import %s, so runs start slowly, and may fail. "
+            "`python -c 'import %s'` says what is wrong.",
+            PRELOAD,
+            PRELOAD,
+        )
     return True
+
+
+def _exit_unless_preloaded() -> None:
+    # The fork server goes on without a word when an import fails.
+    sys.exit(PRELOAD not in sys.modules)
 
 
 def _end_with_parent() -> None:

@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.selector import JobSubsetSelector
-from dagster._core.remote_representation.code_location import CodeLocation
-from dagster._core.remote_representation.external import RemoteRepository
-from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
-from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG, RUN_KEY_TAG
-from dagster._core.utils import make_new_run_id
-from dagster._core.workspace.context import BaseWorkspaceRequestContext, IWorkspaceProcessContext
 
+from mediajobs_dagster.orchestration.internals.core import (
+    PARTITION_NAME_TAG,
+    PARTITION_SET_TAG,
+    RUN_KEY_TAG,
+    JobSubsetSelector,
+    make_new_run_id,
+)
+from mediajobs_dagster.orchestration.internals.workspace import (
+    BaseWorkspaceRequestContext,
+    CodeLocation,
+    IWorkspaceProcessContext,
+    RemoteRepository,
+    partition_set_snap_name_for_job_name,
+)
 from mediajobs_dagster.orchestration.serving.address import LOCATION
 
 

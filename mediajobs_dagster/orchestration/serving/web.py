@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceLoadTarget
-from dagster_webserver.cli import host_dagster_ui_with_workspace_process_context
+
+from mediajobs_dagster.orchestration.internals.web import host_dagster_ui_with_workspace_process_context
+from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget, WorkspaceProcessContext
 
 
 def serve_web(instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget, *, host: str, port: int) -> None:

@@ -14,18 +14,24 @@ from typing import Any
 import pytest
 
 from mediajobs_dagster.errors import HdrUnsupportedError, TimelineError
-from mediajobs_dagster.job_types.base import Capabilities, Material, Plan, Source, ToneMapping
+from mediajobs_dagster.job_types.material import Source, ToneMapping
+from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.job_types.video_export.export import Renderer, VideoExport
 from mediajobs_dagster.job_types.video_export.graph import Graph
+from mediajobs_dagster.job_types.video_export.preparing import Capabilities
+from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
 from mediajobs_dagster.timelines.layout import canvas_fps, lay_out
 from mediajobs_dagster.timelines.model import Timeline
+from mediajobs_dagster.timelines.text.fonts import Fonts
+from tests.job_types.planning import SaidMachine, make_calls, of_timeline, planned
 from tests.job_types.sources import job, upload
 
 GRAPHS = Path(__file__).parent / "graphs"
-CAN = Capabilities(tone_mapping=lambda: ToneMapping.SWSCALE)
+CAN = Capabilities(tone_mapping=ToneMapping.SWSCALE)
+MACHINE = SaidMachine(ToneMapping.SWSCALE)
 
 
 def _media(seconds: float, *, channels: int = 2, container: str = "mov,mp4", **picture: Any) -> MediaInfo:
@@ -148,14 +154,15 @@ def test_hdr_is_noted_where_it_is_seen(seen: bool) -> None:
     item = {"kind": "clip", "source": "hdr", "out": 1} if seen else {"kind": "gap", "duration": 1}
     document = {"version": "create_video_v1", "track": [item], "narration": [{"source": "hdr", "out": 1}]}
     sources = {"hdr": Source(upload(id="hdr"), info, "source_0")}
-    plan = VideoExport().plan(Material(job(), sources, document, CAN if seen else Capabilities()), ExportParams())
+    machine = MACHINE if seen else SaidMachine()
+    plan = planned(VideoExport(), of_timeline(job(), document, sources), ExportParams(), machine)
     assert plan.notes == (("Upload hdr is HDR and is tone-mapped.",) if seen else ())
 
 
 @pytest.mark.parametrize("hardware", Hardware)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC])
 def test_hardware_that_works_is_used(hardware: Hardware, codec: Codec) -> None:
-    works = Capabilities(works=lambda encoder: encoder == f"{codec}_{hardware}")
+    works = Capabilities(encoders=frozenset({f"{codec}_{hardware}"}))
     renderer = _renderer("pauses_cut_from_a_talk", works, hardware=hardware, codec=codec, profile=Profile.HIGH)
     options = renderer.preview()[-1].outputs[0].options
     assert options[options.index("-c:v") + 1] == f"{codec}_{hardware}"
@@ -215,11 +222,11 @@ def test_texts_are_tried_with_the_fonts_of_the_machine_that_draws_them() -> None
         "layers": [layer],
     }
     with pytest.raises(TimelineError, match="no font family 'Not Here Sans'") as refusal:
-        VideoExport().plan(Material(job(), {}, document, CAN), ExportParams())
+        planned(VideoExport(), of_timeline(job(), document, {}), ExportParams(), MACHINE)
     assert [fault["path"] for fault in refusal.value.faults] == ["$.layers[0].style.font"]
 
 
-def test_captions_are_drawn_where_a_frame_shows_them() -> None:
+def test_captions_are_drawn_where_a_frame_shows_them(tmp_path: Path) -> None:
     """Of a thousand in a second there are thirty pictures, and the room that they take on disk is asked for."""
     text = "".join(f"00:00:00,{n:03} --> 00:00:00,{n + 1:03}\nThe number is {n}\n\n" for n in range(999))
     timeline = Timeline.model_validate(
@@ -230,8 +237,10 @@ def test_captions_are_drawn_where_a_frame_shows_them() -> None:
             "layers": [{"kind": "captions", "format": "srt", "text": text}],
         }
     )
-    plan = Renderer(timeline, {}, CAN, ExportParams()).plan("renders/key")
-    pictures = [file.content(Path()) for file in plan.files if file.name.endswith(".pam")]
+    texts = Texts.of(timeline, (1920, 1080), Fonts())
+    plan = Renderer(timeline, {}, CAN, ExportParams(), texts).plan("renders/key")
+    make_calls(plan, tmp_path)
+    pictures = [path.read_bytes() for path in tmp_path.glob("*.pam")]
     assert 25 <= len(pictures) <= 31
     assert plan.scratch_bytes is not None
     assert plan.scratch_bytes > sum(len(each) - 100 for each in pictures) > 10**6
@@ -276,7 +285,7 @@ def test_sources_that_were_replaced_since(document: JsonObject, replacement: Med
 
     def plan(info: MediaInfo) -> Plan:
         sources = {"talk": Source(upload(id="talk"), info, "source_0")}
-        return VideoExport().plan(Material(job(), sources, asked_for, CAN), ExportParams())
+        return planned(VideoExport(), of_timeline(job(), asked_for, sources), ExportParams(), MACHINE)
 
     assert plan(MEDIA["talk"]).steps
     with pytest.raises(TimelineError, match="sources as they are now") as refusal:

@@ -1,0 +1,117 @@
+"""Makes the steps of a plan, one after the other: runs ffmpeg, or does the work of a `Call`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from mediajobs_dagster.attempts.bench import AttemptBench
+from mediajobs_dagster.attempts.progress import STEPS, ProgressMeter
+from mediajobs_dagster.attempts.recorder import Recorder, Stage
+from mediajobs_dagster.attempts.workspace import Workspace
+from mediajobs_dagster.cancellation import Cancellation, Deadline
+from mediajobs_dagster.job_types.plan import Call, Run, Step
+from mediajobs_dagster.media.command import Command, Input, Output
+from mediajobs_dagster.media.run import Made, Runner
+from mediajobs_dagster.media.stderr import Faults
+from mediajobs_dagster.models import Progress
+from mediajobs_dagster.settings import Settings
+
+
+@dataclass
+class StepMaker:
+    """Makes steps within one attempt, and puts what they do on record."""
+
+    settings: Settings
+    runner: Callable[[], Runner]
+    """Raises FfmpegMissingError."""
+    workspace: Workspace
+    recorder: Recorder
+    cancellation: Cancellation
+    meter: ProgressMeter
+    made_seconds: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    """Seconds of media that ffmpeg says it wrote, by the name of the file."""
+    _whole: float = 1.0
+    _done: float = 0.0
+
+    def make(self, steps: Sequence[Step]) -> None:
+        """Make all of them. Commands that follow each other are one stage, every call is one of its own."""
+        self._whole = sum(step.weight for step in steps) or 1.0
+        for stage, group in groupby(enumerate(steps), key=lambda each: _stage_of(*each)):
+            with self.recorder.timed(stage[0]):
+                for _, step in group:
+                    self.cancellation.check()
+                    if isinstance(step, Call):
+                        self._call(step)
+                    else:
+                        self._run_step(step)
+                    self._done += step.weight
+
+    def run(
+        self,
+        command: Command,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
+    ) -> Made:
+        """Run one command. Raises as `Runner.run`, and what kept it from reading its sources."""
+        with self.workspace.reading():
+            made = self.runner().run(
+                self.workspace.addressed(command),
+                cwd=self.workspace.folder,
+                on_progress=on_progress,
+                on_data=on_data,
+                cancel=self.cancellation,
+                report=self.recorder.add_command,
+            )
+        if made.faults != Faults():
+            self.recorder.notes.append(f"ffmpeg complained about its input, too little to refuse it: {made.faults}.")
+        return made
+
+    def decode_end(self, name: str, duration: float) -> None:
+        """Decode the last second of a file: an index that points past the data, or a cut-off file, shows there.
+
+        ffmpeg begins at the key frame before it. The pictures are not smoothed (`-skip_loop_filter`): nobody looks.
+        """
+        options = ("-skip_loop_filter", "all", "-ss", f"{max(0.0, duration - 1.0):.3f}")
+        self.run(Command(inputs=(Input(name, options),), outputs=(Output("nowhere", ("-f", "null")),)))
+
+    def _run_step(self, step: Run) -> None:
+        folder = self.workspace.folder
+        if step.only_without is not None and (folder / step.only_without).exists():
+            return
+        command = step.command if isinstance(step.command, Command) else step.command(folder)
+        begin, share = self._done / self._whole, step.weight / self._whole
+
+        def tell(progress: Progress) -> None:
+            fraction = None if progress.fraction is None else begin + share * progress.fraction
+            self.meter.within(STEPS, fraction, progress)
+
+        sink = step.sink(folder) if step.sink else None
+        try:
+            made = self.run(command, tell, sink.write if sink else None)
+        finally:
+            if sink:
+                sink.close()
+        self.made_seconds |= {output.target: made.out_seconds for output in command.outputs}
+
+    def _call(self, step: Call) -> None:
+        begin, share = self._done / self._whole, step.weight / self._whole
+        bench = AttemptBench(
+            folder=self.workspace.folder,
+            cancellation=self.cancellation,
+            deadline=Deadline.after(step.deadline_s or self.settings.job_timeout_s),
+            settings=self.settings,
+            recorder=self.recorder,
+            on_progress=lambda done: self.meter.within(STEPS, None if done is None else begin + share * done),
+        )
+        bench.check()
+        with closing(bench):
+            step.work(bench)
+        bench.check()  # work that did not look at its bench is over time, or unwanted, all the same
+
+
+def _stage_of(number: int, step: Step) -> tuple[str, int]:
+    """The stage of a step, and what tells it from the stages beside it."""
+    return (step.stage, number) if isinstance(step, Call) else (Stage.FFMPEG, -1)

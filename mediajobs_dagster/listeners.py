@@ -1,0 +1,83 @@
+"""The one place that hands records to whoever listens.
+
+A listener is called with every record of `records.py`, and takes those that it wants. It cannot break the work: what
+it raises is caught and logged once, and the work goes on. A program, or another package, plugs one in without a change
+of this package: by the setting MEDIAJOBS_LISTENERS (`module:name`, with commas), or by an entry point in the group
+`mediajobs.listeners`. Either names a function that takes the settings and returns the listener.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import entry_points
+from threading import RLock
+from typing import cast
+
+from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.records import Record
+from mediajobs_dagster.settings import Settings
+
+Listener = Callable[[Record], None]
+"""Is told of records, one after the other, from the thread in which they happen. It must be quick."""
+
+GROUP = "mediajobs.listeners"
+
+_log = logging.getLogger(__name__)
+
+
+class Listeners:
+    """Tells each record to every listener. Threads may share it: no two records are told at the same time."""
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        self._listeners = tuple(listeners)
+        self._lock = RLock()  # a listener may cause a record itself
+        self._complained: set[tuple[int, type[Exception]]] = set()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Listeners:
+        """Those that the settings and the installed packages name. Raises SettingsError."""
+        makers = [_named(name) for name in settings.listeners]
+        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in entry_points(group=GROUP)]
+        return cls(make(settings) for make in makers)
+
+    def also(self, *listeners: Listener) -> Listeners:
+        """These listeners and some more."""
+        return Listeners((*self._listeners, *listeners))
+
+    def tell(self, record: Record) -> None:
+        """Hand `record` to every listener; nothing that one of them raises comes back, but for an interrupt."""
+        with self._lock:
+            for number, listener in enumerate(self._listeners):
+                try:
+                    listener(record)
+                except Exception as error:  # noqa: BLE001  # whatever a listener does, the work goes on
+                    self._complain(number, listener, record, error)
+
+    def tell_all(self, records: Sequence[Record]) -> None:
+        """Hand several records over, in their order."""
+        for record in records:
+            self.tell(record)
+
+    def _complain(self, number: int, listener: Listener, record: Record, error: Exception) -> None:
+        """Log the first error of each kind of each listener: a broken one would fill the log."""
+        if (number, type(error)) not in self._complained:
+            self._complained.add((number, type(error)))
+            _log.error(
+                "The listener %r failed at %s; the work goes on, and this is not said again.\n%s",
+                listener,
+                type(record).__name__,
+                traceback.format_exc(),
+            )
+
+
+def _named(name: str) -> Callable[[Settings], Listener]:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"MEDIAJOBS_LISTENERS names {name!r}, which cannot be loaded: {error}. Name a function as module:function."
+        ) from error

@@ -1,0 +1,38 @@
+"""What every client of an outside service is given, and how it is opened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from mediajobs_dagster.cancellation import Cancellation, Deadline
+from mediajobs_dagster.models import ServiceCall
+from mediajobs_dagster.settings import Settings
+
+
+@dataclass(frozen=True)
+class ServiceContext:
+    """What a client of a service works within."""
+
+    settings: Settings
+    cancellation: Cancellation
+    """Ends every call at once, with the error that the work was cancelled with."""
+    deadline: Deadline
+    """Ends every call with DeadlineError when it is over."""
+    record: Callable[[ServiceCall], None]
+    """Told of each call exactly once, before its result or its error is handed on. Called from any thread."""
+
+
+class ServiceClient(ABC):
+    """Speaks to one outside service. Safe to use from several threads of one attempt."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, context: ServiceContext) -> Self:
+        """A client that works within `context`. Nothing is asked of the service yet."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the client holds, such as open connections."""

@@ -1,0 +1,303 @@
+"""One HTTP client for every outside service: limits, retries where they are safe, and a record of each call.
+
+It is built on urllib3 itself rather than on requests: connections that can be shut down from outside are urllib3's, and
+what requests adds (cookies, netrc, redirects of its own) is what must not happen here.
+
+Kept out: cookies, netrc, any scheme but http and https. Proxies and authorities: see `connections`.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import random
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlencode
+
+from typing_extensions import override
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from mediajobs_dagster import __version__
+from mediajobs_dagster.errors import (
+    InternalError,
+    MediaJobsError,
+    ServiceAnswerError,
+    ServiceTooLargeError,
+)
+from mediajobs_dagster.models import ServiceCall, utc_now
+from mediajobs_dagster.services.answers import Download, HttpAnswer, decoded
+from mediajobs_dagster.services.base import ServiceClient, ServiceContext
+from mediajobs_dagster.services.connections import Connections
+from mediajobs_dagster.services.faults import Fault, fault_in_asking, fault_in_reading, fault_of_status
+from mediajobs_dagster.services.guard import CallGuard
+from mediajobs_dagster.services.received import InFile, InMemory, Received
+from mediajobs_dagster.services.redirects import MAX_REDIRECTS, REDIRECTS, Request
+from mediajobs_dagster.storage.redaction import redact_address
+
+MIB = 1024 * 1024
+
+_SAFE = frozenset({"GET", "HEAD"})
+_RETRY_CAP_S = 10.0
+_LONGEST_WAIT_S = 30.0
+"""A service that asks for a longer pause is left alone: the job comes back later, and its worker does other work."""
+_SILENCE_S = 60.0
+"""A service that sends nothing for so long has given up on us, however long the call may take."""
+_USER_AGENT = f"mediajobs/{__version__}"
+_PIECE_BYTES = 65536
+_EXCERPT_BYTES = 4096
+
+Query = Mapping[str, str | int | float | Sequence[str | int | float]]
+"""Parameters of an address; one with several values is repeated."""
+
+
+@dataclass
+class _Call:
+    """One call under way: its limits, and what its record will say."""
+
+    service: str
+    op: str
+    url: str
+    units: float | None
+    max_bytes: int
+    retry_safe: bool
+    tries: int = 0
+    bytes: int = 0
+    status: str = InternalError.code
+
+    @property
+    def target(self) -> str:
+        """The address, without secrets."""
+        return redact_address(self.url)
+
+    @property
+    def what(self) -> str:
+        """The call, for messages."""
+        return f"{self.service} {self.op} ({self.target})"
+
+
+class HttpClient(ServiceClient):
+    """Calls services over HTTP. A client of one service has its `request` and `download`, or derives from it."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._connections = Connections()
+        self._chance = random.Random()
+
+    @override
+    @classmethod
+    def open(cls, context: ServiceContext) -> Self:
+        return cls(context)
+
+    @override
+    def close(self) -> None:
+        self._connections.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        service: str,
+        op: str,
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        data: bytes | Query | None = None,
+        retry_safe: bool | None = None,
+        max_bytes: int = 16 * MIB,
+        timeout_s: float | None = None,
+        connect_timeout_s: float | None = None,
+        units: float | None = None,
+    ) -> HttpAnswer:
+        """The answer to one request, if it is 2xx. `service`, `op` and `units` are for the record of the call.
+
+        `json` is sent as JSON, `data` as it is or as a form. A call that is busy or broken off is asked again where
+        that is safe: GET and HEAD, or what `retry_safe` says. `timeout_s` is for all tries together; default:
+        MEDIAJOBS_SERVICE_TIMEOUT_S. An answer of more than `max_bytes` after unpacking is given up.
+
+        Raises ServiceError and its kinds, RequestError for an address that cannot be asked, DeadlineError, and what
+        the work was cancelled with.
+        """
+        method = method.upper()
+        call = _Call(service, op, url, units, max_bytes, method in _SAFE if retry_safe is None else retry_safe)
+        limit_s = self._context.settings.service_timeout_s if timeout_s is None else timeout_s
+        with self._recorded(call), self._guarded(call, limit_s) as guard:
+            body, about_body = _body(json, data)
+            sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **about_body, **(headers or {})}
+            received = InMemory()
+            asked = Request.of(method, _with_query(url, params), sent, body)
+            status, answered = self._answered(call, asked, guard, received, connect_timeout_s)
+        return HttpAnswer(status, answered, received.body, call.what)
+
+    def download(
+        self,
+        url: str,
+        path: Path,
+        *,
+        service: str,
+        op: str,
+        max_bytes: int,
+        params: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        connect_timeout_s: float | None = None,
+        units: float | None = None,
+        on_bytes: Callable[[int, int | None], None] | None = None,
+    ) -> Download:
+        """Fetch what stands at `url` into the file `path`, which appears whole or not at all.
+
+        `on_bytes` is told how many bytes are there, and of how many if that is known; a try that fails starts anew at
+        0. Without `timeout_s` only the deadline of the work ends it. Else as `request`; raises DiskFullError too.
+        """
+        call = _Call(service, op, url, units, max_bytes, retry_safe=True)
+        with self._recorded(call), self._guarded(call, timeout_s) as guard, InFile(path, on_bytes) as received:
+            # The file is meant as it stands there, and its length is that of the answer.
+            sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
+            asked = Request.of("GET", _with_query(url, params), sent, None)
+            _, answered = self._answered(call, asked, guard, received, connect_timeout_s)
+            received.publish()
+        return Download(path, call.bytes, answered)
+
+    # --- one call ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _recorded(self, call: _Call) -> Generator[None]:
+        started_at, started = utc_now(), time.monotonic()
+        try:
+            yield
+            call.status = "ok"
+        except MediaJobsError as error:
+            call.status = error.code
+            raise
+        finally:
+            self._context.record(
+                ServiceCall(
+                    service=call.service,
+                    op=call.op,
+                    target=call.target,
+                    started_at=started_at,
+                    duration_ms=round((time.monotonic() - started) * 1000),
+                    status=call.status,
+                    tries=call.tries,
+                    bytes=call.bytes,
+                    units=call.units,
+                )
+            )
+
+    @contextmanager
+    def _guarded(self, call: _Call, limit_s: float | None) -> Generator[CallGuard]:
+        guard = CallGuard(self._context.cancellation, self._context.deadline, limit_s, call.what)
+        with guard.watching():
+            yield guard
+
+    def _answered(
+        self, call: _Call, asked: Request, guard: CallGuard, received: Received, connect_s: float | None
+    ) -> tuple[int, Mapping[str, str]]:
+        """Status and headers of the answer; its body is in `received`. Asks again where that is safe and may help."""
+        while True:
+            call.tries += 1
+            outcome = self._try(call, asked, guard, received, connect_s)
+            if not isinstance(outcome, Fault):
+                return outcome.status, outcome.headers
+            pause_s = self._pause_s(call, outcome, guard)
+            if pause_s is None:
+                raise outcome.error
+            guard.pause(pause_s)
+
+    def _pause_s(self, call: _Call, fault: Fault, guard: CallGuard) -> float | None:
+        """How long to wait before the next try, full jitter; None: there is none."""
+        settings = self._context.settings
+        if not (call.retry_safe and fault.may_pass and call.tries < settings.service_tries):
+            return None
+        longest_s = min(_RETRY_CAP_S, settings.service_retry_base_s * 2.0 ** (call.tries - 1))
+        asked_s = fault.error.retry_after_s or 0.0
+        pause_s = max(asked_s, self._chance.uniform(0.0, longest_s))
+        return None if asked_s > _LONGEST_WAIT_S or pause_s >= guard.left_s else pause_s
+
+    # --- one try -----------------------------------------------------------------------------------------------------
+
+    def _try(
+        self, call: _Call, asked: Request, guard: CallGuard, received: Received, connect_s: float | None
+    ) -> BaseHTTPResponse | Fault:
+        connect_s = self._context.settings.service_connect_timeout_s if connect_s is None else connect_s
+        try:
+            answer = self._followed(call, asked, guard, connect_s)
+        except HTTPError as error:
+            guard.check()  # a connection that was shut down by the guard fails like any other
+            return fault_in_asking(call.what, error)
+        with closing(answer):
+            try:
+                if not 200 <= answer.status < 300:
+                    fault = _fault_of(call, answer)
+                    self._context.cancellation.check()
+                    return fault
+                _receive(call, answer, received)
+            except HTTPError as error:
+                guard.check()
+                return fault_in_reading(call.what, error)
+            guard.check()  # a body without a length ends like this when it is cut off
+            return answer
+
+    def _followed(self, call: _Call, asked: Request, guard: CallGuard, connect_s: float) -> BaseHTTPResponse:
+        """The answer at the end of all redirects."""
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._connections.send(asked, guard, connect_s=connect_s, silence_s=_SILENCE_S)
+            location = answer.headers.get("Location") if answer.status in REDIRECTS else None
+            if location is None:
+                return answer
+            answer.close()
+            asked = asked.redirected(answer.status, location)
+        raise ServiceAnswerError(f"{call.what} was redirected more than {MAX_REDIRECTS} times. Correct the address.")
+
+
+def _fault_of(call: _Call, answer: BaseHTTPResponse) -> Fault:
+    beginning = b""
+    try:
+        for piece in answer.stream(_EXCERPT_BYTES):
+            beginning += piece
+            if len(beginning) >= _EXCERPT_BYTES:
+                break
+    except HTTPError:
+        pass  # whatever became of the rest, and be it the deadline: the status says enough
+    excerpt = decoded(beginning[:_EXCERPT_BYTES], answer.headers)
+    return fault_of_status(call.what, answer.status, excerpt, answer.headers.get("Retry-After"))
+
+
+def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
+    """Read the body. Raises urllib3's HTTPError, ServiceTooLargeError, and what `received` raises."""
+    # Of an answer that is packed only the length before unpacking is known.
+    total = None if "Content-Encoding" in answer.headers else answer.length_remaining
+    _check_size(call, total or 0)
+    call.bytes = 0
+    received.begin(total)
+    for piece in answer.stream(_PIECE_BYTES):
+        call.bytes += len(piece)
+        _check_size(call, call.bytes)
+        received.add(piece)
+
+
+def _check_size(call: _Call, size: int) -> None:
+    if size > call.max_bytes:
+        raise ServiceTooLargeError(f"The answer to {call.what} is larger than the limit of {call.max_bytes:,} bytes.")
+
+
+def _with_query(url: str, params: Query | None) -> str:
+    if not params:
+        return url
+    address, hash_sign, fragment = url.partition("#")
+    joint = "&" if "?" in address else "?"
+    return f"{address}{joint}{urlencode(params, doseq=True)}{hash_sign}{fragment}"
+
+
+def _body(json: object, data: bytes | Query | None) -> tuple[bytes | None, dict[str, str]]:
+    """The body to send, and the headers about it."""
+    if json is not None:
+        return json_format.dumps(json, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    if data is None or isinstance(data, bytes):
+        return data, {}
+    return urlencode(data, doseq=True).encode(), {"Content-Type": "application/x-www-form-urlencoded"}

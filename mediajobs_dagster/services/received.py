@@ -1,0 +1,105 @@
+"""Where the body of an answer goes: into memory, or into a file that appears whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, Self
+
+from mediajobs_dagster.errors import DiskFullError
+
+OnBytes = Callable[[int, int | None], None]
+"""Told how many bytes are there, and of how many; None: not known."""
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Received(Protocol):
+    """Takes in the body of an answer, piece by piece."""
+
+    def begin(self, total: int | None) -> None:
+        """A body begins, of `total` bytes if that is known. What an earlier try left is dropped."""
+        ...
+
+    def add(self, piece: bytes) -> None:
+        """The next piece of it."""
+        ...
+
+
+class InMemory:
+    """Keeps the body in memory."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def begin(self, total: int | None) -> None:  # noqa: ARG002  # memory is taken as the pieces come, whatever was said
+        """Drop what is there."""
+        self._pieces.clear()
+
+    def add(self, piece: bytes) -> None:
+        """Keep a piece."""
+        self._pieces.append(piece)
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self._pieces)
+
+
+class InFile:
+    """Writes the body into a file beside `path`, which `publish` gives its name. Whatever else happens, none is left.
+
+    Raises DiskFullError.
+    """
+
+    def __init__(self, path: Path, on_bytes: OnBytes | None) -> None:
+        self._path = path
+        self._on_bytes = on_bytes
+        self._total: int | None = None
+        with _room_for(path):
+            handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        self._part = Path(name)
+        self._file = os.fdopen(handle, "wb")
+
+    def begin(self, total: int | None) -> None:
+        """Start anew."""
+        if self._file.tell():
+            self._file.seek(0)
+            self._file.truncate()
+        self._total = total
+
+    def add(self, piece: bytes) -> None:
+        """Write a piece, and tell of it."""
+        with _room_for(self._path):
+            self._file.write(piece)
+        if self._on_bytes is not None:
+            self._on_bytes(self._file.tell(), self._total)
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        with _room_for(self._path):
+            self._file.close()
+        self._part.replace(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # a full disk was told of already
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _room_for(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise DiskFullError(f"There is no room for {path.name}. Free some space on that disk.") from error
