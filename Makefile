@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 # Two processes; the tests of a file, which may share a server, stay in one of them.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster --ignore tests/wheel --ignore tests/containers
 BENCH := $(BIN)/python -m benchmarks
-BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake history job_log
+BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake backfill history job_log
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose bench bench-full check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose mutation bench bench-full check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ test-wheel: $(STAMP) ## Build the package, install it where nothing else is, and
 
 test-compose: $(STAMP) ## Build the image and run it, alone and as the cluster of docker-compose.yml (needs Docker)
 	@$(BIN)/pytest -s tests/containers
+
+mutation: $(STAMP) ## Put 150 small faults into the code and see that tests find them; up to an hour (MUTATION="--quick attempts")
+	@$(BIN)/python -m tests.mutation $(MUTATION)
 
 bench: $(STAMP) ## Measure quickly: every benchmark, tables on the screen, JSON in benchmarks/results
 	@for name in $(BENCHMARKS); do $(BENCH).$$name --quick --json benchmarks/results/$$name.json || exit 1; done

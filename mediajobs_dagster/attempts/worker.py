@@ -93,7 +93,10 @@ class Worker:
         """The folder for working files. Raises SettingsError or DiskFullError."""
 
         def make() -> Scratch:
-            scratch = Scratch.open(self.settings.scratch, reserve_mb=self.settings.scratch_reserve_mb)
+            settings = self.settings
+            scratch = Scratch.open(
+                settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
+            )
             return self._given_back.enter_context(closing(scratch))
 
         return self._once("scratch", make)

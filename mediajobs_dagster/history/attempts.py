@@ -90,6 +90,11 @@ class Attempts:
             raise NotFoundError(f"There is no attempt {attempt_id}.")
         return found[0]
 
+    def exists(self, attempt_id: str) -> bool:
+        """Whether there is a row with this id. Nothing is locked for it."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(job_history.c.id).where(job_history.c.id == attempt_id)) is not None
+
     def of_job(self, job_id: str) -> AttemptList:
         """Every attempt at a job, the first one first, manifests included."""
         return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
@@ -133,11 +138,21 @@ class Attempts:
         return is_new
 
     def latest_success(self, job_type: str, subject_id: str) -> Attempt | None:
-        """The newest successful attempt of a job type on a subject, manifest included."""
+        """The newest successful attempt of a job type on a subject, without its manifest."""
         with self._database.read() as connection:
             of = {"of_subject": subject_id, "of_type": job_type}
             row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
         return None if row is None else _attempt_of(row)
+
+    def latest_results(self, job_type: str, subject_ids: Sequence[str]) -> dict[str, JsonObject]:
+        """The result of the newest successful attempt of a job type on each of these subjects, by subject.
+
+        Subjects without one are left out. Ask about some hundreds at once.
+        """
+        of = {"of_subjects": list(subject_ids), "of_type": job_type}
+        with self._database.read() as connection:
+            rows = connection.execute(_LATEST_RESULTS, of)
+            return {row.subject_id: row.result for row in rows if row.result is not None}
 
     def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that system or external faults failed since a moment, once each, the latest failure first.
@@ -200,7 +215,7 @@ def _latest_success() -> sa.Select[Any]:
     of_subject = sa.select(jobs.c.id).where(
         jobs.c.subject_id == sa.bindparam("of_subject"), jobs.c.job_type == sa.bindparam("of_type")
     )
-    successes = sa.select(*_COLUMNS).where(
+    successes = sa.select(*_LIGHT_COLUMNS).where(
         job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
     )
     return newest_first(job_history, successes, limit=1)
@@ -228,12 +243,37 @@ def _attempt_of(row: sa.RowMapping) -> Attempt:
 
 
 def _row_of(attempt: Attempt) -> dict[str, Any]:
-    outputs = _outputs_of(attempt.result)
+    outputs = outputs_of(attempt.result)
     return attempt.model_dump() | {
         "output_files": len(outputs),
         "output_bytes": sum(int(output.get("bytes") or 0) for output in outputs),
+        "wasted_ms": attempt.wasted_ms,
     }
 
 
-def _outputs_of(result: JsonObject | None) -> list[JsonObject]:
+def outputs_of(result: JsonObject | None) -> list[JsonObject]:
+    """What an attempt made, of its result."""
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]
+
+
+def _latest_results() -> sa.Select[Any]:
+    newest = (job_history.c.created_at.desc(), job_history.c.id.desc())
+    rank = sa.func.row_number().over(partition_by=jobs.c.subject_id, order_by=newest)
+    successes = (
+        sa.select(job_history.c.id, jobs.c.subject_id, rank.label("rank"))
+        .join(jobs, jobs.c.id == job_history.c.job_id)
+        .where(
+            jobs.c.subject_id.in_(sa.bindparam("of_subjects", expanding=True)),
+            jobs.c.job_type == sa.bindparam("of_type"),
+            job_history.c.status == AttemptStatus.SUCCESS,
+        )
+        .subquery()
+    )
+    # The results are read of the newest alone: they are large beside the rest.
+    of_newest = sa.select(successes.c.subject_id, job_history.c.result).join(
+        job_history, job_history.c.id == successes.c.id
+    )
+    return of_newest.where(successes.c.rank == 1)
+
+
+_LATEST_RESULTS = _latest_results()

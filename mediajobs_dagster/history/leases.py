@@ -15,11 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, running_attempts
 from mediajobs_dagster.history.database import Database
-from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, insert_jobs, job_of
+from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_history, jobs
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
@@ -49,11 +50,14 @@ class Claim:
 
 DispatchIds = list[str]
 
+RENEWED_AT_ONCE = 1000
+"""Waiting jobs of one dispatch whose lease is renewed; far more than there are in a run that dispatch starts."""
+
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
 
 class Leases:
-    """The part of `Jobs` that hands jobs to workers and takes them back."""
+    """Hands jobs to workers and takes them back."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
@@ -118,11 +122,15 @@ class Leases:
         """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each that is still its own.
 
         A claimed job that is missing, or not `processing`, has been cancelled or given up for lost: stop working on it.
+        Of more than RENEWED_AT_ONCE waiting jobs so many are renewed and returned, which keeps the others, too: see
+        `expired_dispatches`.
         """
         now = now or utc_now()
+        of_dispatch = jobs.c.dispatch_id == dispatch_id
+        waiting = sa.select(jobs.c.id).where(of_dispatch, IS_WAITING).limit(RENEWED_AT_ONCE)
         statement = (
             sa.update(jobs)
-            .where(jobs.c.dispatch_id == dispatch_id)
+            .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
             .values(lease_expires_at=now + timedelta(seconds=lease_s))
             .returning(jobs.c.id, jobs.c.status)
         )
@@ -199,10 +207,15 @@ class Leases:
             return connection.scalar(statement) is not None
 
     def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
-        """Dispatches whose lease ran out before their run started all of their jobs."""
-        expired = (jobs.c.dispatch_id.is_not(None), jobs.c.lease_expires_at < (now or utc_now()), IS_WAITING)
+        """Dispatches whose lease ran out before their run started all of their jobs.
+
+        The lease of a dispatch is that of the job that was renewed last, so a run need not renew a hundred thousand.
+        """
+        waiting = sa.func.sum(sa.case((IS_WAITING, 1), else_=0))
+        expired = (sa.func.max(jobs.c.lease_expires_at) < (now or utc_now()), waiting > 0)
+        of_dispatch = sa.select(jobs.c.dispatch_id).where(jobs.c.dispatch_id.is_not(None)).group_by(jobs.c.dispatch_id)
         with self._database.read() as connection:
-            found = connection.scalars(sa.select(jobs.c.dispatch_id).where(*expired).distinct())
+            found = connection.scalars(of_dispatch.having(sa.and_(*expired)))
             return [dispatch_id for dispatch_id in found if dispatch_id is not None]
 
     def _give_back(self, condition: sa.ColumnElement[bool], now: datetime) -> int:
@@ -229,29 +242,6 @@ class Leases:
             running = running_attempts(connection, [job.id for job in found])
         pairs = [(job, running.get((job.id, job.attempts))) for job in found]
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
-
-
-NO_LEASE: dict[str, Any] = {"dispatch_id": None, "lease_expires_at": None}
-
-
-def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
-    """Read a job so that it stays as it is until the transaction ends. Raises NotFoundError."""
-    row = connection.execute(_LOCKING, {"of_job": job_id}).mappings().one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    return job_of(row)
-
-
-def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any], *, now: datetime) -> Job:
-    """Change some columns of a job."""
-    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now).returning(*JOB_COLUMNS)
-    return job_of(connection.execute(statement).mappings().one())
-
-
-def check_transition(job: Job, to: JobStatus) -> None:
-    """Raise IllegalTransitionError unless the job may become `to`."""
-    if not job.status.may_become(to):
-        raise IllegalTransitionError(f"Job {job.id} is {job.status} and cannot become {to}.")
 
 
 def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
@@ -309,7 +299,6 @@ def _claiming() -> ReturningUpdate[Any]:
 
 # What every attempt does is put together once: to build a statement takes longer than to execute it.
 _CLAIMING = _claiming()
-_LOCKING = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("of_job")).with_for_update()
 _ENDING = sa.update(jobs).where(jobs.c.id == sa.bindparam("of_job"))
 
 

@@ -1,7 +1,7 @@
 """Reads ffmpeg's and ffprobe's last words into the error tree. Pure: text and figures in, an error out.
 
-The lines come from ffmpeg's and libav's sources and are stable over versions; `tests/media/test_diagnosis.py` makes
-each of them with the real programs.
+The lines come from ffmpeg's and libav's sources. Tests make the common failures with the real programs; the words of
+other versions, and what a test cannot provoke, are saved in `tests/media/test_diagnosis.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ MAX_MISSING_S = 0.5
 """An output may be this much shorter than expected, seconds: tracks seldom end at the same moment."""
 
 _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
-_CATCHABLE_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
+"""ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
+_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+"""ffmpeg may bring these on itself, for want of memory say; then its last words count more than the signal."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def diagnose(
     if killed_by is signal.SIGKILL and oom_evidence:
         return errors.OutOfMemoryError("ffmpeg was killed because the worker's cgroup ran out of memory. " + _GIVE_MORE)
     rules = (*_REMOTE_RULES, *_RULES) if input_is_remote else _RULES
-    for rule in rules if killed_by in (None, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) else ():
+    for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
         match = rule.pattern.search(stderr)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
@@ -139,8 +142,7 @@ _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
     if exit_code < 0:
         return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
-    # ffmpeg catches the polite signals itself and then ends with code 255.
-    polite = re.search(r"received signal (\d+)", stderr)
-    if polite and int(polite[1]) in _CATCHABLE_ENDS:
-        return signal.Signals(int(polite[1]))
+    caught = re.search(r"received signal (\d+)", stderr)
+    if caught and int(caught[1]) in _CAUGHT_BY_FFMPEG:
+        return signal.Signals(int(caught[1]))
     return None

@@ -24,9 +24,8 @@ _SILENT = "The worker of this run fell silent. Its jobs are back in the queue; t
 _SETTLING = timedelta(seconds=5)
 """How long a worker may still write its record after its run is over, as when a person forces the end of a run."""
 _REPORTING = timedelta(minutes=2)
-"""How long after its last attempt a run may take to report its own end: its log goes to the object storage then."""
-_SEARCHING = timedelta(minutes=10)
-"""The same of a run by hand, which looks for its work first: the storage is asked about every subject of a day."""
+"""How long a run that holds no job may be silent. After its last attempt its log goes to the object storage; while it
+looks for its work, it says so more often than this."""
 _LATEST = 50
 """Attempts of a run that are looked at for the end of the last one; about as many are under way at once."""
 _SAME_DISPATCH = 20
@@ -38,8 +37,9 @@ def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
     run_states = _DagsterRunStates(instance, timedelta(seconds=parts.settings.lease_s))
     recovered = recover(parts.history, parts.settings, run_states)
     sweep(parts.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
+    for claim in recovered.over:
+        withdraw(claim, parts.registry, parts.history, lambda: open_storage(parts.settings))
     for claim in recovered.lost:
-        withdraw(claim.job, parts.registry, parts.history, lambda: open_storage(parts.settings))
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)
@@ -57,12 +57,12 @@ def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.Dags
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run, started = record.dagster_run, _moment(record.start_time)
         dispatches = tags.dispatches_of(run, parts.registry)
-        if started is None or not dispatches or parts.history.jobs.any_of(dispatches):
+        if started is None or not dispatches or parts.history.leases.any_of(dispatches):
             continue
         attempts = parts.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
         ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]
-        patience = _REPORTING if tags.DISPATCH in run.tags else _SEARCHING
-        if len(ended) == len(attempts) and now - max([started, *ended]) > patience:
+        searched = _moment(tags.searching_at(run)) or started
+        if len(ended) == len(attempts) and now - max([started, searched, *ended]) > _REPORTING:
             yield run
 
 

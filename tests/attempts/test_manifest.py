@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from mediajobs_dagster.media.cancellation import Cancellation
 
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
@@ -105,9 +106,9 @@ def interrupt(platform: Platform, clips: Clips) -> Upload:
 def lose(platform: Platform, clips: Clips) -> Upload:
     """A worker that claims a job and is never heard of again."""
     upload = platform.add(clips.landscape(), THUMB)
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=1e-3)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
-    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
+    assert platform.history.leases.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
     assert len(recover(platform.history, platform.settings, AllGone()).lost) == 1
     return upload
 
@@ -165,9 +166,9 @@ def test_a_stage_that_failed_says_so(platform: Platform, clips: Clips) -> None:
 def a_recorder(platform: Platform, clips: Clips) -> Recorder:
     """The recorder of an attempt that has just been claimed."""
     upload = platform.add(clips.landscape(), THUMB)
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch
-    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="here", lease_s=60)
+    claim = platform.history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     assert isinstance(claim, Claim)
     assert claim.job.subject_id == upload.id
     return Recorder.of(claim, HostFacts(hostname="here"), lambda _: None)
@@ -270,7 +271,7 @@ def test_a_recorded_command_makes_the_same_again(
     command = making(manifest, output)
     assert str(tmp_path) not in " ".join(command.argv)
     subprocess.run([tools.ffmpeg, *command.argv[1:]], cwd=again, check=True, capture_output=True)
-    assert sha256_of(platform.output(made.key)) == made.sha256
+    assert sha256_of(platform.output(made.key), Cancellation().check) == made.sha256
     assert packets(tools, again / output) == packets(tools, platform.output(made.key))
 
 
@@ -316,4 +317,4 @@ def test_an_address_leads_to_its_object(
     assert url
     elsewhere = [url if part == argument else part for part in command.argv[1:]]
     subprocess.run([tools.ffmpeg, *elsewhere], cwd=tmp_path, check=True, capture_output=True)
-    assert sha256_of(tmp_path / "thumb.jpg") == manifest.outputs[0].sha256
+    assert sha256_of(tmp_path / "thumb.jpg", Cancellation().check) == manifest.outputs[0].sha256

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.attempts.scratch import Scratch, sweep
 from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.media.command import general_guards
+from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage.whole_file import whole_file
 from tests.clips import Clips
 from tests.listeners import Watcher
 from tests.platform import Platform
@@ -52,9 +60,9 @@ def another_worker(root: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         process.stdout.close()
 
 
-def open_scratch(root: Path, *, reserve_mb: int = 0) -> closing[Scratch]:
+def open_scratch(root: Path, **limits: int) -> closing[Scratch]:
     """A worker's folder below `root`, in this process."""
-    return closing(Scratch.open(root, reserve_mb=reserve_mb))
+    return closing(Scratch.open(root, **{"reserve_mb": 0} | limits))
 
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
@@ -101,6 +109,28 @@ def test_a_killed_workers_folder_is_swept_at_the_next_start(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_works_on_in_a_killed_workers_folder_is_ended(tmp_path: Path, tools: Tools) -> None:
+    """Its ffmpeg would fill the disk under a folder that is gone. Nobody else's, and nothing that is not ours, is."""
+    encode = ("-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=duration=3600", "-f", "null", "-")
+    ours = [str(tools.ffmpeg), *general_guards(remote=False), *encode]
+    with another_worker(tmp_path) as (dead, folder), another_worker(tmp_path) as (_, busy), ExitStack() as stack:
+
+        def start(command: list[str], cwd: Path) -> subprocess.Popen[bytes]:
+            # In a session of its own, for it is ended with its process group.
+            started = subprocess.Popen(command, cwd=cwd, start_new_session=True, stderr=subprocess.DEVNULL)
+            stack.callback(started.wait)
+            stack.callback(started.kill)
+            return started
+
+        orphan, shell, other = start(ours, folder), start(["sleep", "600"], folder), start(ours, busy)
+        dead.kill()
+        dead.wait()
+        assert sweep(tmp_path) == 1
+        assert orphan.wait(60) == -signal.SIGKILL
+        assert (shell.poll(), other.poll()) == (None, None)
+        assert not folder.exists()
+
+
 def test_a_live_workers_folder_is_left_alone(tmp_path: Path) -> None:
     """However many workers start beside it; it removes its folder itself."""
     with another_worker(tmp_path) as (process, folder):
@@ -124,9 +154,28 @@ def test_strange_files_are_left_alone(tmp_path: Path) -> None:
     """A scratch folder that was pointed at the wrong place loses nothing."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "notes.txt").touch()
+    (tmp_path / "worker-notes.txt").touch()
     with open_scratch(tmp_path):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"thesis", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis", "notes.txt", "worker-notes.txt"}
+
+
+def test_nothing_of_a_worker_stays_open(tmp_path: Path) -> None:
+    """Neither its own lock, which is for this user alone, nor those of the folders that it swept."""
+    before = psutil.Process().num_fds()
+    (tmp_path / "worker-dead").mkdir()
+    with open_scratch(tmp_path):
+        (lock,) = tmp_path.glob("worker-*/.lock")
+        assert lock.stat().st_mode & 0o077 == 0
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_folder_that_somebody_else_removed_is_no_fault(tmp_path: Path) -> None:
+    """An attempt's, or the worker's whole."""
+    with open_scratch(tmp_path) as scratch:
+        with scratch.attempt_folder("one") as folder:
+            folder.rmdir()
+        shutil.rmtree(folder.parent)
 
 
 def test_a_scratch_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
@@ -142,6 +191,124 @@ def test_a_job_must_leave_the_reserve_free(tmp_path: Path) -> None:
         scratch.require(1, "nothing much")
         with pytest.raises(DiskFullError, match=r"making it .*1 MiB to be left over"):
             scratch.require(2**60, "making it")
+
+
+def test_idle_sources_make_room(tmp_path: Path) -> None:
+    """But not one that an attempt needs, nor one that is being fetched just now."""
+    with open_scratch(tmp_path) as scratch, scratch.attempt_folder("at_work") as folder:
+        with scratch.attempt_folder("done") as gone:
+            idle = scratch.link_source(gone, "idle")
+            idle.touch()
+        needed = [scratch.link_source(folder, name, f"source_{name}") for name in ("one", "other")]
+        for path in needed:
+            path.touch()
+        with whole_file(scratch.link_source(folder, "fetched")) as partial:
+            partial.touch()
+            scratch.require(1, "nothing much")
+            assert idle.exists()
+            with pytest.raises(DiskFullError):
+                scratch.require(2**60, "making it")
+            assert not idle.exists()
+            assert partial.exists()
+            assert all(path.exists() for path in needed)
+
+
+def test_what_fits_to_the_byte_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a byte more does not, of which the figures tell; nothing that is idle goes before it has to."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
+    with open_scratch(tmp_path, reserve_mb=4) as scratch:
+        with scratch.attempt_folder("done") as gone:
+            idle = scratch.link_source(gone, "idle")
+            idle.touch()
+        scratch.require(6 << 20, "making it")
+        assert idle.exists()
+        with pytest.raises(DiskFullError, match="has 10 MiB free, and making it needs 6 MiB with 4 MiB"):
+            scratch.require((6 << 20) + 1, "making it")
+        assert not idle.exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_for_a_folder_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """No setting is at fault then, and the job is tried again."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DiskFullError):
+        Scratch.open(tmp_path, reserve_mb=0)
+
+
+def use(scratch: Scratch, folder: Path, name: str) -> None:
+    """What an attempt does with a source that has to be fetched; this one has a MiB."""
+    path = scratch.link_source(folder, name)
+    if not path.exists():
+        path.write_bytes(b"x" * 2**20)
+
+
+def fetched(root: Path) -> set[str]:
+    """The fetched sources that lie below `root`."""
+    return {path.name for path in root.glob("worker-*/sources/*")}
+
+
+def test_a_source_goes_with_the_last_attempt_that_uses_it(tmp_path: Path) -> None:
+    """Where nothing may lie idle: attempts side by side share it, and it is gone when all of them are over."""
+    with open_scratch(tmp_path, idle_mb=0) as scratch:
+        with scratch.attempt_folder("a") as first:
+            use(scratch, first, "shared")
+            with scratch.attempt_folder("b") as second:
+                use(scratch, second, "shared")
+            assert fetched(tmp_path) == {"shared"}
+        assert fetched(tmp_path) == set()
+
+
+def test_idle_sources_take_their_share_of_the_disk_and_no_more(tmp_path: Path) -> None:
+    """The longest idle goes first, and one that is used again is young. What is in use stays however much there is."""
+    with open_scratch(tmp_path, idle_mb=2) as scratch:
+        for name in ("one", "two", "one", "three"):
+            with scratch.attempt_folder(name) as folder:
+                use(scratch, folder, name)
+        assert fetched(tmp_path) == {"one", "three"}
+        with scratch.attempt_folder("a") as folder:
+            use(scratch, folder, "four")
+            assert fetched(tmp_path) == {"one", "three", "four"}
+
+
+def test_idle_sources_make_room_for_what_is_asked_for(tmp_path: Path) -> None:
+    """Before a job is refused for want of disk, all of them go, and none that is in use."""
+    with open_scratch(tmp_path, idle_mb=100) as scratch, scratch.attempt_folder("a") as folder:
+        use(scratch, folder, "used")
+        with scratch.attempt_folder("b") as other:
+            use(scratch, other, "idle")
+        assert fetched(tmp_path) == {"used", "idle"}
+        with pytest.raises(DiskFullError):
+            scratch.require(2**60, "making it")
+        assert fetched(tmp_path) == {"used"}
+
+
+def test_the_sources_of_a_run_do_not_pile_up(
+    open_platform: Callable[..., Platform], s3_settings: Settings, clips: Clips
+) -> None:
+    """Envelopes of several uploads in one run: while one is made, the sources of those before are gone."""
+    on_s3 = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**on_s3 | {"scratch_idle_mb": 0, "concurrency": 1})
+    for path in (clips.landscape(), clips.surround(), clips.two_audio_tracks(), clips.rotated_portrait()):
+        platform.add(path, AudioEnvelope.name)
+    counts = CountsSources(platform.settings.scratch)
+    outcomes = platform.work(counts)
+    assert [outcome.status for outcome in outcomes] == [AttemptStatus.SUCCESS] * 4
+    assert counts.seen == [1, 1, 1, 1]
+
+
+class CountsSources(Watcher):
+    """Notes how many fetched sources lie in scratch when ffmpeg starts."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch, self.seen = scratch, list[int]()
+
+    def stage(self, key: AttemptKey, name: str) -> None:
+        if name == "ffmpeg":
+            self.seen.append(len(fetched(self._scratch)))
 
 
 class Peeks(Watcher):

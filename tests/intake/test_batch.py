@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from mediajobs_dagster.media.cancellation import Cancellation
 from PIL import Image
 from typing_extensions import override
 
@@ -24,7 +28,7 @@ from mediajobs_dagster.intake.journal import journals_of
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import AttemptStatus, Job, Upload
+from mediajobs_dagster.models import AttemptStatus, Job, MediaInfo, Upload
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
 from mediajobs_dagster.storage.by_range import RangeServer
@@ -34,6 +38,7 @@ from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
 from tests.servers.s3 import S3Server
 
+MiB = 1 << 20
 THUMB: tuple[JobType, ...] = (Thumbnail(),)
 
 
@@ -178,8 +183,77 @@ def test_even_what_is_no_media_is_taken_when_asked(platform: Platform, clips: Cl
     gone.write_bytes(b"x")
     found = candidates(platform, gone)
     gone.unlink()
+    (inspected,) = batch(platform, record, even_if_not_media=True).inspect(found)
+    assert inspected.fault
+    assert inspected.fault.code == "INPUT_UNREADABLE"
     batch(platform, record, even_if_not_media=True).take(found)
     assert record.codes == {"gone.mp4": "INPUT_UNREADABLE"}
+
+
+def test_an_image_may_have_256_mib_and_no_more(platform: Platform, tmp_path: Path) -> None:
+    """It is read whole, so a file that only calls itself an image must not fill the memory."""
+    for name, size in (("large.png", 256 * MiB), ("larger.png", 256 * MiB + 1)):
+        Image.new("RGB", (64, 48), "red").save(tmp_path / name)
+        os.truncate(tmp_path / name, size)  # a hole behind the image, which takes no room on the disk
+    prober = Prober.from_settings(platform.settings, images=True)
+    intake = BatchIntake(Intake(platform.history, platform.storage), Order(THUMB), prober, journals(platform))
+    found = candidates(platform, tmp_path / "large.png", tmp_path / "larger.png")
+    large, larger = sorted(intake.inspect(found), key=lambda each: each.candidate.filename)
+    assert large.info
+    assert large.info.is_image
+    assert larger.fault
+    assert (larger.fault.code, "256 MiB" in larger.fault.reason) == ("INPUT_TOO_LARGE", True)
+
+
+@dataclass(frozen=True)
+class TellsItsToken(Prober):
+    """Keeps the token that it was handed: it says whether the intake was stopped."""
+
+    tokens: list[Cancellation] = field(default_factory=list)
+
+    @override
+    def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
+        self.tokens.append(cancel)
+        return super().probe(candidate, cancel)
+
+
+def test_an_interrupt_does_not_wait_for_a_large_file(platform: Platform, clips: Clips, tmp_path: Path) -> None:
+    """What is being stored ends at its next piece and leaves nothing; what is stored is registered."""
+    folder = fill(tmp_path / "footage", clips.short(), 2)
+    with (folder / "clip0001.mp4").open("ab") as file:
+        file.write(struct.pack(">I4s", 64 * MiB, b"free"))
+        file.truncate(file.tell() + 64 * MiB - 8)
+    small = (folder / "clip0000.mp4").stat().st_size
+    plain = Prober.from_settings(platform.settings)
+    prober = TellsItsToken(plain.runner, plain.slots)
+    pieces: list[int] = []
+    begun = threading.Event()
+
+    class Interrupts(Record):
+        @override
+        def moved(self, size: int) -> None:
+            if size == small:
+                return
+            pieces.append(size)
+            begun.set()
+            deadline = time.monotonic() + 60
+            while not prober.tokens[0].error and time.monotonic() < deadline:
+                time.sleep(0.01)
+
+        @override
+        def done_with(self, candidate: Candidate, moved: int, *, stored: bool) -> None:
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    record = Interrupts()
+    intake = Intake(platform.history, platform.storage)
+    with pytest.raises(KeyboardInterrupt):
+        BatchIntake(intake, Order(THUMB), prober, journals(platform), listener=record).take(
+            candidates(platform, folder)
+        )
+    assert len(pieces) == 1
+    assert [upload.filename for upload in record.added] == ["clip0000.mp4"]
+    assert is_whole(platform)
 
 
 @pytest.mark.parametrize("probing", [True, False])

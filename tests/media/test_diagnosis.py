@@ -20,12 +20,42 @@ SAVED = [
     ("[mov @ 0x1] [error] stream 0, offset 0x64: partial file\n[fatal] Conversion failed!", 1, "INPUT_TRUNCATED"),
     ("[out#0/mp4 @ 0x1] [error] Error writing trailer: No space left on device", 228, "DISK_FULL"),
     ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "OUT_OF_MEMORY"),
+    ("[out#0/mp4 @ 0x1] [error] Error writing trailer: Disk quota exceeded", 1, "DISK_FULL"),
+    ("[error] NO SPACE LEFT ON DEVICE", 1, "DISK_FULL"),
+    ("[libx265 @ 0x1] [error] Out of memory", 1, "OUT_OF_MEMORY"),
+    ("[concat @ 0x1] [error] Format not on whitelist 'mov,mp4'", 1, "INPUT_REFUSED"),
+    ("[hls @ 0x1] [error] Not detecting m3u8/hls with non standard extension", 1, "INPUT_REFUSED"),
+    ("[IMGUTILS @ 0x1] [error] Picture size 99999x99999 is invalid", 1, "INPUT_TOO_LARGE"),
+    ("[h264 @ 0x1] [error] Picture size 8192x8193 exceeds specified max pixel count 67108864", 1, "INPUT_TOO_LARGE"),
+    ("[png @ 0x1] [error] see max_pixels", 1, "INPUT_TOO_LARGE"),
+    ("[mov @ 0x1] [warning] mov detected only with low score of 1, ...\nmoov atom not found", 1, "INPUT_NOT_MEDIA"),
+    ("[mov @ 0x1] [warning] mov detected only with low score of 12, ...\nmoov atom not found", 1, "INPUT_TRUNCATED"),
+    ("[matroska,webm @ 0x1] [error] File ended prematurely", 1, "INPUT_TRUNCATED"),
+    ("[fatal] Decoder (codec vvc) not found for input stream #0:0", 1, "INPUT_UNSUPPORTED"),
+    ("[fatal] Unknown decoder 'vvc'", 1, "INPUT_UNSUPPORTED"),
+    ("[error] The codec vvc has no decoder", 1, "INPUT_UNSUPPORTED"),
+    ("[error] Failed to set value '0:v:0' for option 'map': Invalid argument", 1, "INPUT_NO_VIDEO"),
+    ("Stream map '0:a:0' matches no streams.", 1, "FFMPEG_FAILED"),
+    ("[in#0 @ 0x1] [error] Error opening input: Invalid data found when processing input", 1, "INPUT_NOT_MEDIA"),
+    ("[in#0 @ 0x1] [error] Error opening input: End of file", 1, "INPUT_NOT_MEDIA"),
+    ("[info] a line before\n[error] source: End of file", 1, "INPUT_NOT_MEDIA"),
+    ("[dec:h264 @ 0x1] [error] a packet: Invalid data found when processing input", 1, "INPUT_CORRUPT"),
+    ("[error] Connection refused", 1, "FFMPEG_FAILED"),  # the input is here
     ("[error] Something new", 1, "FFMPEG_FAILED"),
     ("", 1, "FFMPEG_FAILED"),
-    ("[info] Exiting normally, received signal 15.", 255, "FFMPEG_KILLED"),
+    ("[out#0/mp4 @ 0x1] [fatal] Output file does not contain any stream", 1, "INPUT_NO_VIDEO"),
+    *(
+        (f"[info] Exiting normally, received signal {number}.", 255, "FFMPEG_KILLED")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
+    ),
+    ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
     ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
-    ("[error] Cannot allocate memory", -signal.SIGABRT, "OUT_OF_MEMORY"),
+    *(
+        ("[error] Cannot allocate memory", -number, "OUT_OF_MEMORY")
+        for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+    ),
+    ("[error] Cannot allocate memory", -signal.SIGKILL, "FFMPEG_KILLED"),
 ]
 
 
@@ -45,6 +75,26 @@ def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
         ("[tcp @ 0x1] [error] Failed to resolve hostname bucket.s3", "STORAGE_UNAVAILABLE"),
         ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection timed out", "STORAGE_UNAVAILABLE"),
         ("[mov @ 0x1] [error] moov atom not found", "INPUT_TRUNCATED"),
+        ("[https @ 0x1] [warning] HTTP error 401 Unauthorized", "STORAGE_DENIED"),
+        ("[error] Server returned 403 Forbidden (access denied)", "STORAGE_DENIED"),
+        ("[https @ 0x1] [warning] HTTP error 410 Gone", "STORAGE_MISSING"),
+        ("[error] Server returned 404 Not Found", "STORAGE_MISSING"),
+        ("[https @ 0x1] [warning] HTTP error 400 Bad Request", "STORAGE_FAILED"),
+        ("[error] Server returned 4XX Client Error, but not one of 40{0,1,3,4}", "STORAGE_FAILED"),
+        ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection refused", "STORAGE_UNAVAILABLE"),
+        ("[tls @ 0x1] [error] Connection reset by peer", "STORAGE_UNAVAILABLE"),
+        ("[tcp @ 0x1] [error] Operation timed out", "STORAGE_UNAVAILABLE"),
+        ("[tcp @ 0x1] [error] Network is unreachable", "STORAGE_UNAVAILABLE"),
+        ("[tcp @ 0x1] [error] No route to host", "STORAGE_UNAVAILABLE"),
+        ("[https @ 0x1] [error] Stream ends prematurely at 100, should be 200", "STORAGE_UNAVAILABLE"),
+        ("[in#0 @ 0x1] [error] Error opening input: Input/output error", "STORAGE_UNAVAILABLE"),
+        ("[in#0 @ 0x1] [error] Error opening input: Broken pipe", "STORAGE_UNAVAILABLE"),
+        # What the storage refused explains what ffmpeg made of it.
+        (
+            "[https @ 0x1] [warning] HTTP error 404 Not Found\n[mov @ 0x1] [error] moov atom not found",
+            "STORAGE_MISSING",
+        ),
+        ("[https @ 0x1] [warning] HTTP error 403 Forbidden\n[error] a: Invalid data found when", "STORAGE_DENIED"),
     ],
 )
 def test_last_words_about_a_remote_input(stderr: str, code: str) -> None:
@@ -62,6 +112,16 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
     """The line that says why is found among those that only say that it failed."""
     text = "[info] a\n[fc @ 0x1] [error] No such filter: 'x'\n[fatal] Error opening output files: no\n[info] b"
     assert last_words(text) == "No such filter: 'x'"
+    hollow = (
+        "Error opening input files: no",
+        "Error opening input file a.",
+        "Conversion failed!",
+        "Nothing was written into output file",
+        "Terminating",
+    )
+    for line in hollow:
+        assert last_words(f"[fatal] Why\n[error] {line}\n[info] b") == "Why"
+    assert last_words("[info] a\n \n") == "a"
     assert last_words("") == "nothing"
 
 
@@ -71,16 +131,22 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         (Faults(), 1.5, 3.0, 45, None),  # shorter without a complaint: not judged here
         (Faults(cut_off=1), 1.5, 3.0, 45, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), 2.9, 3.0, 87, None),  # next to nothing is missing
+        (Faults(cut_off=1), 2.5, 3.0, 75, None),
+        (Faults(cut_off=1), 2.0, 2.75, 75, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), None, 3.0, 0, None),
+        (Faults(cut_off=1), 1.5, None, 45, None),
         (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
+        (Faults(bad_pictures=5), 3.0, 3.0, 5, "INPUT_CORRUPT"),
         (Faults(bad_pictures=9), 3.0, 3.0, 90, None),
         (Faults(bad_pictures=10), 3.0, 3.0, 90, "INPUT_CORRUPT"),
         (Faults(bad_sounds=10), 3.0, 3.0, 0, None),
         (Faults(bad_sounds=20), 3.0, 3.0, 0, "INPUT_CORRUPT"),
+        (Faults(bad_sounds=5), None, 3.0, 0, "INPUT_CORRUPT"),
+        (Faults(bad_sounds=5), 0.0, 3.0, 0, "INPUT_CORRUPT"),
     ],
 )
 def test_an_input_is_judged_after_a_good_end(
-    faults: Faults, out: float | None, expected: float, frames: int, code: str | None
+    faults: Faults, out: float | None, expected: float | None, frames: int, code: str | None
 ) -> None:
     """What ffmpeg shrugged off refuses a file only if it is much."""
     refusal = diagnose_success(faults, out_seconds=out, expected_seconds=expected, frames=frames)

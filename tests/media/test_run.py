@@ -231,10 +231,12 @@ def test_a_foreign_kill_is_named_and_keeps_its_figures(runner: Runner, records: 
         assert 0.9 * memory_mb <= record.max_rss_mb < 290
 
 
-def test_a_polite_foreign_signal_is_named_too(runner: Runner, records: Records, tmp_path: Path) -> None:
-    """ffmpeg catches SIGTERM and ends with an exit code; it is a kill all the same."""
-    with pytest.raises(errors.FfmpegKilledError, match="SIGTERM"):
-        runner.run(endless(), cwd=tmp_path, report=records, on_progress=once(lambda: child().terminate()))
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGXCPU", "SIGHUP"])
+def test_a_polite_foreign_signal_is_named_too(name: str, runner: Runner, records: Records, tmp_path: Path) -> None:
+    """ffmpeg catches some of them and ends with an exit code; each is a kill all the same."""
+    number = signal.Signals[name]
+    with pytest.raises(errors.FfmpegKilledError, match=name):
+        runner.run(endless(), cwd=tmp_path, report=records, on_progress=once(lambda: child().send_signal(number)))
     assert records.only.status == "FFMPEG_KILLED"
 
 

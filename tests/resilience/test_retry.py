@@ -84,6 +84,7 @@ def test_a_job_with_one_attempt_gets_one() -> None:
 def test_delays_double_up_to_the_cap() -> None:
     """5, 10, 20 … 300 seconds at the longest, for however many attempts."""
     policy = RetryPolicy(base_s=5.0, cap_s=300.0)
+    assert policy == RetryPolicy()
     assert [policy.longest_delay_s(attempt) for attempt in range(1, 9)] == [5, 10, 20, 40, 80, 160, 300, 300]
     assert policy.longest_delay_s(10_000) == 300
 

@@ -6,12 +6,14 @@ import http.client
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -186,6 +188,20 @@ def test_an_address_is_good_as_long_as_its_reader(served: Served) -> None:
     assert served.refused() == 404
     served.opened = RangeReader.open(served.server, served.storage, served.folder, served.operations.append)
     served.reader = served.opened.__enter__()
+
+
+def test_what_was_read_is_accounted_for_at_the_end(served: Served) -> None:
+    """Of a reader who never asked for an account, and whatever ended its work."""
+    for error in (None, KeyboardInterrupt()):
+        operations: list[StorageOp] = []
+        with (
+            pytest.raises(KeyboardInterrupt) if error else nullcontext(),
+            RangeReader.open(served.server, served.storage, served.folder, operations.append) as reader,
+        ):
+            reader.read_at(reader.address(served.stat, "other"), 0, 10)
+            if error:
+                raise error
+        assert [(operation.op, operation.bytes) for operation in operations] == [("range_read", 64 * 1024)]
 
 
 def test_another_content_is_not_mixed_in(served: Served, make_file: MakeFile) -> None:
@@ -386,6 +402,19 @@ def test_a_server_that_is_closed_serves_nothing(served: Served) -> None:
     answer = connection.getresponse()
     assert answer.status == 404
     connection.close()
+
+
+def test_a_server_that_is_closed_leaves_nothing_and_may_start_again(served: Served) -> None:
+    """Its port is free and its thread has ended; who asks for an address later gets one that is good."""
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "range-server")
+    where = urlsplit(served.address)
+    served.server.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((where.hostname, where.port), timeout=60)
+    served.address = served.reader.address(served.stat, "again")
+    assert served.get("bytes=0-9")[1] == served.content[:10]
 
 
 # --- around a command -------------------------------------------------------------------------------------------------

@@ -1,0 +1,63 @@
+"""A package of its own brings a job type and a listener; what waits for the network keeps no encode waiting."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.history import History
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.models import JobStatus, new_trace_id
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import open_storage
+from tests.clips import Clips
+from tests.platform import Platform
+from tests.seam.plugin.long_download import LongDownload
+from tests.seam.service import running_service
+from tests.servers.mediajobs_up import running_up
+
+PLUGIN = Path(__file__).parent.parent / "seam" / "plugin"
+
+pytestmark = pytest.mark.timeout(600)  # the start of a server
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The folder that the package is installed in."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "long_download.py"):
+        (source / name).write_bytes((PLUGIN / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--no-index", "--target", str(tmp_path / "site"), str(source)], check=True)
+    return tmp_path / "site"
+
+
+def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, clips: Clips) -> None:
+    """While a download from far away is under way, however long, a proxy is made; then the download ends well."""
+    home = tmp_path / "home"
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    registry = Registry.standard().with_types(LongDownload())
+    settings = Settings.load(_env_file=None, home=home)
+    with (
+        running_service() as service,
+        running_up(home, PYTHONPATH=path) as up,
+        History.open(settings.database_url) as history,
+    ):
+        platform = Platform(settings, registry, history, open_storage(settings))
+        upload = platform.register(clips.landscape())
+        wanted = LongDownload().request(upload, trace_id=new_trace_id(), params={"address": f"{service.address}/slow"})
+        (download,) = history.jobs.enqueue([wanted])
+        up.wait_for(service.began.is_set, timeout_s=120)
+        proxied = platform.add(clips.detailed(), EditProxy.name)
+        up.wait_for(lambda: platform.job(proxied, EditProxy.name).status is JobStatus.COMPLETED, timeout_s=120)
+        assert history.jobs.get(download.job.id).status is JobStatus.PROCESSING
+        service.go_on.set()
+        up.wait_for(lambda: history.jobs.get(download.job.id).status is JobStatus.COMPLETED, timeout_s=120)
+        assert platform.output(f"downloads/{upload.id}/large.bin").read_bytes() == b"01"
+    assert (home / "diary.txt").read_text().split().count("AttemptEnded") == 2

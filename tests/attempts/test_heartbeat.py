@@ -1,0 +1,128 @@
+"""Leases are kept while a run works, and a job that is cancelled or taken away ends its attempt."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.attempts.heartbeat import Heartbeat
+from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.errors import CancelledError, WorkerLostError
+from mediajobs_dagster.history import Claim, History
+from mediajobs_dagster.models import Job, utc_now
+from mediajobs_dagster.settings import Settings
+from tests.history.factories import claimed
+from tests.platform import AllGone
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """One that does not wait long for a database that is locked."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=0.05) as opened:
+        yield opened
+
+
+def beating(history: History, claim: Claim, *, lease_s: float) -> Heartbeat:
+    """The heartbeat of the run that holds the claim."""
+    assert claim.job.dispatch_id
+    return Heartbeat(history, claim.job.dispatch_id, lease_s=lease_s)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_lease_does_not_run_out_while_the_run_works(history: History) -> None:
+    """It is renewed well before, again and again; the thread that does so ends with the run."""
+    claim = claimed(history)
+    seen: set[object] = set()
+
+    def look() -> bool:
+        now, expires = utc_now(), history.jobs.get(claim.job.id).lease_expires_at
+        assert expires
+        assert expires > now
+        seen.add(expires)
+        return len(seen) == 3
+
+    with beating(history, claim, lease_s=3):
+        (thread,) = (thread for thread in threading.enumerate() if thread.name == "mediajobs-heartbeat")
+        assert thread.daemon  # a run that hangs must not hang the more for it
+        until(look)
+    assert not thread.is_alive()
+
+
+def test_a_job_that_is_cancelled_ends_its_attempt_and_no_other(history: History) -> None:
+    """Each attempt has a token of its own, and one that is over is told nothing more."""
+    claim, other = claimed(history), claimed(history)
+    with (
+        beating(history, claim, lease_s=0.1) as heartbeat,
+        beating(history, other, lease_s=30) as others,
+        heartbeat.watching(claim.job.id) as token,
+        others.watching(other.job.id) as other_token,
+    ):
+        history.jobs.cancel(claim.job.id)
+        until(lambda: token.error)
+        assert isinstance(token.error, CancelledError)
+        assert other_token.error is None
+
+
+def test_a_job_that_was_taken_away_ends_its_attempt(history: History, tmp_path: Path) -> None:
+    """Recovery took its worker for dead: somebody else works on it by now."""
+    claim = claimed(history)
+    with beating(history, claim, lease_s=0.1) as heartbeat, heartbeat.watching(claim.job.id) as token:
+        assert len(recover(history, Settings.load(_env_file=None, home=tmp_path), AllGone()).lost) == 1
+        until(lambda: token.error)
+        assert isinstance(token.error, WorkerLostError)
+        assert "taken away" in token.error.message
+
+
+def test_all_are_ended_at_once(history: History) -> None:
+    """Those that are under way and those that begin later; not those that are over, and the lease is kept."""
+    claim = claimed(history)
+    end = CancelledError("The run was interrupted.")
+    with beating(history, claim, lease_s=0.3) as heartbeat:
+        with heartbeat.watching("over") as over:
+            pass
+        with heartbeat.watching(claim.job.id) as token:
+            assert token.error is None
+            heartbeat.end_all(end)
+            assert token.error is end
+        with heartbeat.watching("late") as late:
+            assert late.error is end
+        assert over.error is None
+        before = lease(history, claim.job)
+        until(lambda: lease(history, claim.job) != before)
+
+
+def lease(history: History, job: Job) -> float:
+    """When it runs out."""
+    expires = history.jobs.get(job.id).lease_expires_at
+    assert expires
+    return expires.timestamp()
+
+
+def test_a_database_out_of_reach_ends_attempts_once_the_lease_is_over(history: History, tmp_path: Path) -> None:
+    """Not before: until then nobody else may have the jobs. And it is asked on and on, for it may come back."""
+    claim = claimed(history)
+    with beating(history, claim, lease_s=1) as heartbeat, heartbeat.watching(claim.job.id) as token:
+        first = lease(history, claim.job)
+        until(lambda: lease(history, claim.job) != first)
+        blocker = sqlite3.connect(tmp_path / "history.db", isolation_level=None, timeout=10)
+        blocker.execute("BEGIN IMMEDIATE")
+        last = lease(history, claim.job)
+        until(lambda: token.error)
+        assert time.time() >= last
+        assert isinstance(token.error, WorkerLostError)
+        assert "out of reach" in token.error.message
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        until(lambda: lease(history, claim.job) > last)

@@ -1,0 +1,112 @@
+"""What becomes of jobs and attempts whose worker fell silent, by what is known of their run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mediajobs_dagster.attempts.recovery import RunState, recover
+from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.history import History
+from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.settings import Settings
+from tests.history.factories import an_attempt, claimed, some_new_jobs
+
+
+@dataclass(frozen=True)
+class All:
+    """Every run is in the same state."""
+
+    state: RunState
+
+    def of_dispatch(self, dispatch_id: str) -> RunState:
+        return self.state
+
+    def of_run(self, run_id: str) -> RunState:
+        return self.state
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """An empty one."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lease of a minute, and retries that wait."""
+    return Settings.load(_env_file=None, home=tmp_path, lease_s=60, retry_base_s=1000, retry_cap_s=1000)
+
+
+@pytest.mark.parametrize(
+    ("state", "released", "cancelled", "status"),
+    [
+        (RunState.ALIVE, 0, 0, JobStatus.QUEUED),
+        (RunState.GONE, 3, 0, JobStatus.QUEUED),
+        (RunState.CANCELLED, 0, 3, JobStatus.CANCELLED),
+    ],
+)
+def test_jobs_that_were_not_started(
+    history: History, settings: Settings, state: RunState, released: int, cancelled: int, status: JobStatus
+) -> None:
+    """A run that waits its turn keeps them, a dead one gives them back, and one called off takes them with it."""
+    entries = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=-1)
+    began = utc_now()
+    recovered = recover(history, settings, All(state))
+    assert (len(recovered.lost), recovered.released, recovered.cancelled) == (0, released, cancelled)
+    assert f"{released} jobs were given back" in recovered.summary
+    for job in (history.jobs.get(entry.job.id) for entry in entries):
+        assert job.status is status
+        assert job.dispatch_id == ("d" if state is RunState.ALIVE else None)
+        if state is RunState.ALIVE:
+            assert job.lease_expires_at
+            assert job.lease_expires_at >= began + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [(RunState.GONE, JobStatus.FAILED), (RunState.CANCELLED, JobStatus.CANCELLED)]
+)
+def test_an_attempt_whose_run_is_over(history: History, settings: Settings, state: RunState, status: JobStatus) -> None:
+    """Nobody waits for its lease: it is on record as lost, and its job is tried again, unless it was called off."""
+    began = utc_now() - timedelta(seconds=10)
+    claim = claimed(history, now=began)
+    (lost,) = recover(history, settings, All(state)).lost
+    assert lost.attempt.id == claim.attempt.id
+    attempt, job = history.attempts.get(claim.attempt.id), history.jobs.get(claim.job.id)
+    assert (attempt.status, attempt.error_code, attempt.blame) == (AttemptStatus.LOST, "WORKER_LOST", Blame.SYSTEM)
+    assert attempt.error
+    assert "worker-1 fell silent" in attempt.error
+    assert attempt.completed_at
+    assert attempt.duration_ms == round((attempt.completed_at - began).total_seconds() * 1000) >= 10_000
+    assert attempt.manifest
+    assert attempt.manifest["status"] == "lost"
+    assert job.status is status
+    if status is JobStatus.FAILED:
+        assert utc_now() < job.not_before < utc_now() + timedelta(seconds=1000)
+    assert recover(history, settings, All(state)).lost == ()
+
+
+def test_what_is_under_way_or_over_is_left_alone(history: History, settings: Settings) -> None:
+    """An attempt in a run that lives, one that has ended, and one that belongs to no job."""
+    claim = claimed(history)
+    over = an_attempt()
+    jobless = an_attempt(status=AttemptStatus.RUNNING, completed_at=None, duration_ms=None)
+    assert history.attempts.record(over)
+    assert history.attempts.record(jobless)
+    assert recover(history, settings, All(RunState.ALIVE)).lost == ()
+    assert history.jobs.get(claim.job.id).status is JobStatus.PROCESSING
+    (lost,) = recover(history, settings, All(RunState.GONE)).lost
+    assert lost.job.id == claim.job.id
+    assert [history.attempts.get(each.id).status for each in (over, jobless)] == [over.status, jobless.status]
+
+
+def test_all_attempts_of_a_dead_run_are_found_at_once(history: History, settings: Settings) -> None:
+    """A machine may have had more of them under way than a page of the history has."""
+    for _ in range(101):
+        claimed(history)
+    assert len(recover(history, settings, All(RunState.GONE)).lost) == 101

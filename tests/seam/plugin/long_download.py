@@ -1,0 +1,51 @@
+"""A package of its own: a job type that waits for the network, however long that takes, and a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+from mediajobs_dagster.job_types.base import JobType, Lane, Params
+from mediajobs_dagster.job_types.bench import Bench
+from mediajobs_dagster.job_types.material import Material
+from mediajobs_dagster.job_types.plan import Call, Output, Plan
+from mediajobs_dagster.models import SubjectKind
+from mediajobs_dagster.records import Record
+from mediajobs_dagster.services.http import HttpClient
+from mediajobs_dagster.settings import Settings
+
+
+class DownloadParams(Params):
+    """Parameters of a download."""
+
+    address: str
+
+
+class LongDownload(JobType):
+    """Something large from far away."""
+
+    name: ClassVar[str] = "long_download_v1"
+    asset: ClassVar[str] = "long_download"
+    lane: ClassVar[Lane] = Lane.NETWORK
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+    params: ClassVar[type[Params]] = DownloadParams
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        assert isinstance(params, DownloadParams)
+        output = Output("large.bin", f"downloads/{material.subject.id}/large.bin", "application/octet-stream")
+        return Plan(outputs=(output,), steps=(Call("download", partial(fetch, params.address)),))
+
+
+def fetch(address: str, bench: Bench) -> None:
+    """Fetch it, within the time that a job may take."""
+    client = bench.service(HttpClient)
+    client.download(address, bench.folder / "large.bin", service="far-away", op="fetch", max_bytes=1 << 30)
+
+
+def diary(settings: Settings) -> Callable[[Record], None]:
+    """A listener that writes a line a record."""
+    return lambda record: (settings.home / "diary.txt").open("a").write(f"{type(record).__name__}\n") and None
+
+
+JOB_TYPE = LongDownload()
