@@ -84,7 +84,7 @@ def main() -> None:
     seconds = arguments.seconds or (10 if arguments.quick else 60)
     rounds = arguments.rounds or (3 if arguments.quick else 5)
     rows: list[Row] = []
-    with Bench.open() as bench, Worker.open(bench.settings, bench.registry) as warm:
+    with Bench.open() as bench, bench.media.worker() as warm:
         clip = make_clip(bench.folder / "clip.mp4", seconds)
         upload = bench.register(clip, probed=True)
         for job_type in bench.registry.of_uploads():

@@ -14,7 +14,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,16 +64,6 @@ class Distant(LocalStorage):
         if not key.startswith("uploads/") and not self.outputs_are_there:
             raise StorageMissingError
         return ObjectStat(key, BYTES, "etag", DAY)
-
-
-@dataclass(frozen=True)
-class DistantWorker(Worker):
-    """A worker whose objects lie far away."""
-
-    @property
-    @override
-    def storage(self) -> Distant:
-        return Distant(Path("/nowhere"))
 
 
 def fill(history: History, url: str, count: int) -> None:
@@ -179,7 +168,7 @@ def main() -> None:
     ):
         fill(history, url, count)
         settings = Settings.load(_env_file=None, home=home, database_url=url)
-        with DistantWorker.open(settings, Registry.standard(), history=history) as worker:
+        with Worker.open(settings, Registry.standard(), history, lambda: Distant(Path("/nowhere"))) as worker:
             rows = list(measure(worker, count))
     title = f"A day of {count:,} subjects, found and enqueued with {LOOK_UP_S * 1000:.0f} ms a look-up"
     print_report(title, rows, json_file=arguments.json)

@@ -22,8 +22,9 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import AttemptStatus, Upload, UploadRole, new_id, new_trace_id, utc_now
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
+from mediajobs_dagster.storage import Storage, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
+from mediajobs_dagster.system import MediaJobs
 
 
 def make_clip(path: Path, seconds: int, *, seed: int = 0) -> Path:
@@ -47,13 +48,30 @@ class Attempted:
 
 @dataclass(frozen=True)
 class Bench:
-    """History, storage and job types in a folder of their own."""
+    """A mediajobs in a folder of its own."""
 
     folder: Path
-    settings: Settings
-    history: History
-    storage: Storage
-    registry: Registry
+    media: MediaJobs
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return self.media.settings
+
+    @property
+    def history(self) -> History:
+        """Its history."""
+        return self.media.history
+
+    @property
+    def storage(self) -> Storage:
+        """Its objects."""
+        return self.media.storage
+
+    @property
+    def registry(self) -> Registry:
+        """Its job types."""
+        return self.media.registry
 
     @classmethod
     @contextmanager
@@ -66,9 +84,8 @@ class Bench:
     @contextmanager
     def at(cls, home: Path) -> Generator[Bench]:
         """The one that keeps its things in `home`."""
-        settings = Settings.load(_env_file=None, home=home)
-        with History.open(settings.database_url) as history:
-            yield cls(home.parent, settings, history, open_storage(settings), Registry.standard())
+        with MediaJobs.open(_env_file=None, home=home) as media:
+            yield cls(home.parent, media)
 
     @staticmethod
     def root_of(storage: Storage) -> Path:
@@ -102,7 +119,7 @@ class Bench:
         """Make the attempt at the job of that type that waits, by that worker or a new one."""
         dispatch = self.history.leases.assign(job_type.name, limit=1, lease_s=600)
         assert dispatch is not None
-        with nullcontext(worker) if worker else Worker.open(self.settings, self.registry) as at_work:
+        with nullcontext(worker) if worker else self.media.worker() as at_work:
             start = time.perf_counter()
             tally = work_off(at_work, job_type, dispatch.id, run_id="benchmark", listeners=Listeners())
             seconds = time.perf_counter() - start

@@ -31,7 +31,6 @@ from mediajobs_dagster.models import JobStatus, Upload, new_id, new_trace_id
 from mediajobs_dagster.orchestration.build import build_definitions
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.orchestration.local_runs import LocalRuns
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.storage import upload_source_key
 
 CLIPS = 4
@@ -57,14 +56,11 @@ def work_off_queue(home: Path) -> Worked:
     """Work off everything that waits; called in a fresh process."""
     os.environ["MEDIAJOBS_HOME"] = str(home)  # Dagster's own storage reads it from there
     os.environ.pop("DAGSTER_HOME", None)
-    with Bench.at(home) as bench:
-        parts = Parts(bench.registry, bench.settings)
-        with open_instance(bench.settings, PROJECT) as instance:
-            runs = LocalRuns(parts, build_definitions(parts), instance)
-            before, start = os.times(), time.perf_counter()
-            done = runs.work_off()
-            seconds, after = time.perf_counter() - start, os.times()
-        parts.history.close()
+    with Bench.at(home) as bench, open_instance(bench.settings, PROJECT) as instance:
+        runs = LocalRuns(bench.media, build_definitions(bench.media), instance)
+        before, start = os.times(), time.perf_counter()
+        done = runs.work_off()
+        seconds, after = time.perf_counter() - start, os.times()
     own = after.user + after.system - before.user - before.system
     return Worked(seconds, done.runs, own, _children_s(after) - _children_s(before), _peak_mb())
 

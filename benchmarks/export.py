@@ -35,15 +35,13 @@ from benchmarks.export_sources import FPS, footage, many, two_hours
 from benchmarks.report import Row, options, print_report, side_by_side
 from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.history import History
-from mediajobs_dagster.intake.exports import Exports, Prepared
+from mediajobs_dagster.intake.exports import Prepared
 from mediajobs_dagster.job_types.material import Material, Source
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_export.export import VideoExport
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.job_types.planning import make_calls, planned
 from tests.servers.s3 import running_s3
 
@@ -66,9 +64,8 @@ class Footage:
 
     def export(self, document: JsonObject) -> Exported:
         """Ask for an export and make the attempt at it."""
-        exports = Exports(self.bench.history, self.bench.storage)
-        prepared = exports.prepare(document)
-        requested = exports.request(prepared, force=True)
+        prepared = self.bench.media.prepare_export(document)
+        requested = self.bench.media.export(prepared, force=True)
         return Exported(self.bench, prepared, requested.job.id, self.bench.work_next(EXPORT))
 
 
@@ -300,8 +297,8 @@ def _bytes_read(manifest: Manifest) -> int:
 def _on_s3() -> Generator[Bench]:
     with tempfile.TemporaryDirectory() as name, running_s3(Path(name)) as server:
         settings = server.settings(server.make_bucket(), Path(name) / "home")
-        with History.open(settings.database_url) as history:
-            yield Bench(Path(name), settings, history, open_storage(settings), Registry.standard())
+        with MediaJobs(settings) as media:
+            yield Bench(Path(name), media)
 
 
 def of_fifty(bench: Bench, frames: int) -> list[Row]:

@@ -96,7 +96,7 @@ def main() -> None:
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     with (
         Bench.open() as bench,
-        Worker.open(bench.settings, bench.registry) as worker,
+        bench.media.worker() as worker,
         tempfile.TemporaryDirectory(dir=bench.folder) as folder,
     ):
         upload = bench.register(make_clip(bench.folder / "clip.mp4", seconds), probed=True)

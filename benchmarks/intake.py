@@ -25,16 +25,13 @@ from typing import TypeVar
 
 from benchmarks.report import Row, options, print_report
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.history import History
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.search import Search
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import new_id, new_trace_id
-from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 
 PROGRAM = [sys.executable, "-c", "from mediajobs_dagster.cli.main import main; main()"]
 Result = TypeVar("Result")
@@ -90,11 +87,10 @@ def add(folder: Path, home: Path) -> float:
 def measure(folder: Path, home: Path) -> Round:
     """One round, on a platform of its own."""
     first, second = add(folder, home), add(folder, home)
-    settings = Settings.load(_env_file=None, home=home.with_suffix(".parts"))
-    with History.open(settings.database_url) as history:
-        intake = Intake(history, open_storage(settings))
+    with MediaJobs.open(_env_file=None, home=home.with_suffix(".parts")) as media:
+        settings, intake = media.settings, Intake(media.history, media.storage)
         candidates = [find for find in Search(intake.storage).find([str(folder)]) if isinstance(find, Candidate)]
-        prober, order = Prober.from_settings(settings), Order(Registry.standard().of_uploads())
+        prober, order = Prober.from_settings(settings), Order(media.registry.of_uploads())
         probing, _ = on_threads(lambda each: prober.probe(each, Cancellation()), candidates)
         storing, stored = on_threads(lambda each: intake.store(each, new_id(), new_trace_id()), candidates)
         start = time.perf_counter()

@@ -22,15 +22,13 @@ from pathlib import Path
 import psutil
 
 from benchmarks.report import Row, options, print_report
-from mediajobs_dagster.history import History
 from mediajobs_dagster.intake.intake import Intake
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.demo_clip import make_demo_clip
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.servers.dagster_dev import running_dagster_dev
 from tests.servers.mediajobs_up import running_up
 
@@ -80,11 +78,12 @@ class Side:
 
     def run_one(self) -> Sample:
         """Submit a thumbnail, wait for its end, and for the processes to be quiet again."""
-        settings = Settings.load(_env_file=None, home=self.home)
-        with History.open(settings.database_url) as history:
+        with MediaJobs.open(_env_file=None, home=self.home) as media:
+            history = media.history
             before, started = self.cpu(), time.monotonic()
-            job_type = Registry.standard()[Thumbnail.name]
-            _, (enqueued,) = Intake(history, open_storage(settings)).add(str(self.clip), [job_type], force=True)
+            _, (enqueued,) = Intake(history, media.storage).add(
+                str(self.clip), [media.registry[Thumbnail.name]], force=True
+            )
             while not (job := history.jobs.get(enqueued.job.id)).status.is_final:
                 time.sleep(POLL_S)
             seconds = time.monotonic() - started

@@ -15,17 +15,15 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.recovery import RunState
-from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
 from mediajobs_dagster.records import Record
-from mediajobs_dagster.resilience.breaker import Breaker
-from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.storage import Storage
+from mediajobs_dagster.system import MediaJobs
 
 
 class AllGone:
@@ -40,12 +38,29 @@ class AllGone:
 
 @dataclass
 class Platform:
-    """Settings and what they open, with the few steps that tests take over and over."""
+    """A mediajobs, with the few steps that tests take over and over."""
 
-    settings: Settings
-    registry: Registry
-    history: History
-    storage: Storage
+    media: MediaJobs
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return self.media.settings
+
+    @property
+    def registry(self) -> Registry:
+        """Its job types."""
+        return self.media.registry
+
+    @property
+    def history(self) -> History:
+        """Its history."""
+        return self.media.history
+
+    @property
+    def storage(self) -> Storage:
+        """Its objects."""
+        return self.media.storage
 
     def add(self, path: Path | str, *job_types: str, **options: Any) -> Upload:
         """Register a file and enqueue its jobs (all that are made of one upload, if none is named)."""
@@ -72,7 +87,7 @@ class Platform:
                 outcomes.append(record)
 
         told = Listeners([collect, *listeners])
-        with Worker.open(self.settings, self.registry) as worker:
+        with self.media.worker() as worker:
             for dispatch in list(self._dispatches()):
                 job_type = self.registry[dispatch.job_type]
                 work_off(worker, job_type, dispatch.id, run_id="run", listeners=told)
@@ -107,9 +122,9 @@ class Platform:
         return [path for path in self.settings.scratch.rglob("*") if path.is_file()]
 
     def _dispatches(self) -> Iterator[Dispatch]:
-        dispatcher = Dispatcher(self.history, Breaker.of(self.settings), self.settings.lease_s)
+        take = self.media.dispatcher.next
         for job_type in self.registry:
-            while isinstance(dispatch := dispatcher.next(job_type.name, batch_size=job_type.batch_size), Dispatch):
+            while isinstance(dispatch := take(job_type.name, batch_size=job_type.batch_size), Dispatch):
                 yield dispatch
 
 
@@ -121,8 +136,7 @@ def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
         def open_one(*, registry: Registry | None = None, **overrides: Any) -> Platform:
             defaults: dict[str, Any] = {"home": tmp_path / "home", "retry_base_s": 0.0, "scratch_reserve_mb": 1}
             settings = Settings.load(_env_file=None, **(defaults | overrides))
-            history = stack.enter_context(History.open(settings.database_url, timeout_s=settings.database_timeout_s))
-            return Platform(settings, registry or Registry.standard(), history, open_storage(settings))
+            return Platform(stack.enter_context(MediaJobs(settings, registry)))
 
         yield open_one
 

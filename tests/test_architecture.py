@@ -18,7 +18,8 @@ NAME = PACKAGE.name
 FLOORS: tuple[str, ...] = (
     *("errors", "cancellation", "models", "settings", "records", "listeners", "side_by_side"),
     *("history", "storage", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "orchestration", "supervisor", "definitions", "preload", "cli", "__main__"),
+    *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
+    *("definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""
 

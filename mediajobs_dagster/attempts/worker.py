@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from threading import RLock
-from typing import Any, TypeVar
+from threading import Lock
 
 from mediajobs_dagster.attempts.fetch import SourceShelf
+from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
@@ -20,15 +20,53 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import HostFacts, JobStatus
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.storage.by_range import RangeServer
 
-Part = TypeVar("Part")
+
+@dataclass(frozen=True)
+class LazyParts:
+    """What may be missing on a machine, so the first attempt that needs a part makes it.
+
+    Its absence is then the failure of an attempt: on record, tried again elsewhere, and seen by the breaker.
+    """
+
+    storage: Callable[[], Storage]
+    scratch: Once[Scratch]
+    shelf: Once[SourceShelf]
+    ranges: Once[RangeServer]
+    runners: dict[int, Runner] = field(default_factory=dict[int, Runner])
+    """By the number of commands that share the cores."""
+    finding_runner: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def of(cls, settings: Settings, storage: Callable[[], Storage], stack: ExitStack) -> LazyParts:
+        """The parts that the settings ask for; `stack` closes those that were made."""
+
+        def open_scratch() -> Scratch:
+            return stack.enter_context(
+                closing(
+                    Scratch.open(
+                        settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
+                    )
+                )
+            )
+
+        scratch = Once(open_scratch)
+        return cls(
+            storage,
+            scratch,
+            shelf=Once(lambda: SourceShelf(scratch.get())),
+            ranges=Once(lambda: stack.enter_context(closing(RangeServer()))),
+        )
 
 
 @dataclass(frozen=True)
 class Worker:
-    """The parts, put together once a process. Threads may share it; not to be used on both sides of a fork."""
+    """What attempts are made with; `MediaJobs.worker` puts it together once a run.
+
+    Threads may share it. It must not be used on both sides of a fork.
+    """
 
     settings: Settings
     registry: Registry
@@ -39,9 +77,7 @@ class Worker:
     chance: random.Random
     after_interrupt: Callable[[], JobStatus]
     """What becomes of a job whose attempt is interrupted."""
-    _given_back: ExitStack
-    _made: dict[str, Any] = field(default_factory=dict[str, Any])
-    _making: RLock = field(default_factory=RLock)
+    _lazy: LazyParts
 
     @classmethod
     @contextmanager
@@ -49,23 +85,23 @@ class Worker:
         cls,
         settings: Settings,
         registry: Registry,
+        history: History,
+        storage: Callable[[], Storage],
         *,
-        history: History | None = None,
         after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED,
     ) -> Generator[Worker]:
-        """Put the parts together as the settings say; everything is given back at the end, but for a given history."""
+        """Put a worker together. What it makes itself is closed at the end; history and storage are the caller's."""
         with ExitStack() as stack:
             yield cls(
                 settings=settings,
                 registry=registry,
-                history=history
-                or stack.enter_context(History.open(settings.database_url, timeout_s=settings.database_timeout_s)),
+                history=history,
                 host=host_facts(settings.instance_type, imds_enabled=settings.imds_enabled, hostname=settings.hostname),
                 budget=granted_budget(),
                 retry=RetryPolicy.of(settings),
                 chance=random.Random(),
                 after_interrupt=after_interrupt,
-                _given_back=stack,
+                _lazy=LazyParts.of(settings, storage, stack),
             )
 
     def side_by_side(self, job_type: JobType) -> int:
@@ -75,45 +111,29 @@ class Worker:
 
     def runner_for(self, job_type: JobType) -> Runner:
         """Runs ffmpeg for attempts at that type, the cores shared among those at work. Raises FfmpegMissingError."""
-        return self._once(
-            f"runner for {job_type.name}",
-            lambda: Runner.from_settings(self.settings, concurrency=self.budget.side_by_side(job_type.threads)),
-        )
-
-    # What may be missing on a machine is looked for by the first attempt that needs it. So its absence is the failure
-    # of an attempt: on record, tried again elsewhere, and seen by the breaker.
+        concurrency = self.budget.side_by_side(job_type.threads)
+        lazy = self._lazy
+        with lazy.finding_runner:
+            if concurrency not in lazy.runners:
+                lazy.runners[concurrency] = Runner.from_settings(self.settings, concurrency=concurrency)
+            return lazy.runners[concurrency]
 
     @property
     def storage(self) -> Storage:
         """The objects. Raises SettingsError."""
-        return self._once("storage", lambda: open_storage(self.settings))
+        return self._lazy.storage()
 
     @property
     def scratch(self) -> Scratch:
         """The folder for working files. Raises SettingsError or DiskFullError."""
-
-        def make() -> Scratch:
-            settings = self.settings
-            scratch = Scratch.open(
-                settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
-            )
-            return self._given_back.enter_context(closing(scratch))
-
-        return self._once("scratch", make)
+        return self._lazy.scratch.get()
 
     @property
     def shelf(self) -> SourceShelf:
         """The sources that the attempts of this worker share."""
-        return self._once("shelf", lambda: SourceShelf(self.scratch))
+        return self._lazy.shelf.get()
 
     @property
     def ranges(self) -> RangeServer:
         """Where ffmpeg reads parts of objects."""
-        return self._once("ranges", lambda: self._given_back.enter_context(closing(RangeServer())))
-
-    def _once(self, name: str, make: Callable[[], Part]) -> Part:
-        """What `make` makes, made by whichever thread comes first; after a failure the next one tries again."""
-        with self._making:
-            if name not in self._made:
-                self._made[name] = make()
-            return self._made[name]
+        return self._lazy.ranges.get()

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.console import Console
 from rich.text import Text
 
-from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.errors import NotFoundError
+from mediajobs_dagster.system import MediaJobs
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.attempts.manifest import Manifest
 
 
 @click.command()
 @click.argument("attempt_id")
 @display.json_option
 @click.pass_obj
-def attempt(session: Session, attempt_id: str, as_json: bool) -> None:
+def attempt(media: MediaJobs, attempt_id: str, as_json: bool) -> None:
     """Show everything about one attempt: its time, its commands, what it read and wrote, what went wrong.
 
     ATTEMPT_ID may also be the id of a job: then its latest attempt is shown.
     """
-    manifest = _manifest(session, attempt_id)
+    manifest = media.attempt(attempt_id)
     if as_json:
-        display.print_json(manifest.to_json())
+        display.print_json(manifest)
         return
     console = display.console()
     console.print(display.table(("Field", "Value"), _summary(manifest), title=f"Attempt {attempt_id}"))
@@ -41,19 +44,6 @@ def attempt(session: Session, attempt_id: str, as_json: bool) -> None:
         where = f" in stage {error.stage}" if error.stage else ""
         said = f"{error.code}{where} (blame: {error.blame}): {error.message}"
         console.print(Text(said, style="red"), soft_wrap=True)
-
-
-def _manifest(session: Session, attempt_id: str) -> Manifest:
-    try:
-        found = session.history.attempts.get(attempt_id)
-    except NotFoundError:
-        of_job = session.history.attempts.of_job(attempt_id)
-        if not of_job:
-            raise
-        found = session.history.attempts.get(of_job[-1].id)
-    if found.manifest is None:
-        raise NotFoundError(f"Attempt {attempt_id} is {found.status} and has no manifest yet.")
-    return Manifest.model_validate(found.manifest)
 
 
 def _summary(manifest: Manifest) -> list[tuple[str, object]]:

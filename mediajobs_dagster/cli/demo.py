@@ -2,79 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.add import CommandLineIntake, order_of
-from mediajobs_dagster.cli.session import Session
+from mediajobs_dagster.cli.add import IntakeBars
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.intake.exports import Exports
-from mediajobs_dagster.intake.intake import Order
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, SubjectKind, Upload
+from mediajobs_dagster.models import JsonObject, Upload
+from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.timelines.layout import picture_length
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.answers import TraceResult
+    from mediajobs_dagster.intake.adding import Added
 
 
 @click.command()
 @click.argument("video", required=False)
 @display.json_option
 @click.pass_obj
-def demo(session: Session, video: str | None, as_json: bool) -> None:
+def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show what was done.
 
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
     picture in picture and music that makes way for the clip's sound; what is made of it is on the same trace.
     """
-    location = video or _made(session, "demo.mp4", make_demo_clip)
-    order = order_of(session, (), force=True)
-    counts = CommandLineIntake(session, [location], order, quiet=as_json).take()
-    if not counts.uploads:
+    location = video or _made(media, "demo.mp4", make_demo_clip)
+    added = _add(media, location, quiet=as_json)
+    if not added.counts.uploads:
         raise RequestError(
-            counts.skips[0].reason if counts.skips else f"{location} holds nothing that can be taken in."
+            added.skipped[0].reason if added.skipped else f"{location} holds nothing that can be taken in."
         )
-    trace_id = order.trace_id
-    for registered, _ in counts.kept[:1]:
-        _ask_for_edit(session, registered.upload, order, quiet=as_json)
-    done, _ = work_off(session, quiet=as_json)
-    found = session.history.jobs.list(JobFilter(trace_id=trace_id))
-    rows = [_row(session, job) for job in sorted(found, key=lambda job: job.id)]
+    for each in added.uploads[:1]:
+        _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
+    done, _ = work_off(media, quiet=as_json)
+    result = media.trace(added.trace_id)
     if as_json:
-        display.print_json({"traceId": trace_id, "jobs": rows})
+        display.print_json(result)
     else:
-        _print(trace_id, rows)
+        _print(result)
         for held in done.held.values():
             display.console().print(held.reason, style="yellow")
-    if any(job.status is not JobStatus.COMPLETED for job in found):
+    if not all(each.is_completed for each in result.jobs):
         raise click.exceptions.Exit(1)
 
 
-def _made(session: Session, name: str, make: Callable[[Runner, Path], None]) -> str:
+def _add(
+    media: MediaJobs, location: str, *, quiet: bool, types: Sequence[str] | None = None, trace_id: str | None = None
+) -> Added:
+    with IntakeBars(quiet=quiet) as bars:
+        return media.add(location, types=types, force=True, trace_id=trace_id, listener=bars)
+
+
+def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> str:
     """A file that is made the first time it is needed."""
-    path = session.settings.home / "demo" / name
+    path = media.settings.home / "demo" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"unfinished-{name}")
-        make(Runner.from_settings(session.settings), unfinished)
+        make(Runner.from_settings(media.settings), unfinished)
         unfinished.rename(path)
     return str(path)
 
 
-def _ask_for_edit(session: Session, video: Upload, order: Order, *, quiet: bool) -> None:
+def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool) -> None:
     info = video.media_info
     if info is None or info.main_video is None or picture_length(info) < 1:
         return  # nothing to edit
-    music = _made(session, "music.m4a", make_demo_music)
-    taken = CommandLineIntake(session, [music], replace(order, job_types=()), quiet=quiet).take()
-    exports = Exports(session.history, session.storage)
-    prepared = exports.prepare(demo_timeline(video, taken.kept[0][0].upload, float(picture_length(info))))
-    exports.request(prepared, trace_id=order.trace_id, max_attempts=order.max_attempts, force=True)
+    music = _made(media, "music.m4a", make_demo_music)
+    taken = _add(media, music, quiet=quiet, types=(), trace_id=trace_id)
+    timeline = demo_timeline(video, taken.uploads[0].upload, float(picture_length(info)))
+    media.export(timeline, trace_id=trace_id, force=True)
 
 
 def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:
@@ -120,47 +124,20 @@ def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:
     }
 
 
-def _row(session: Session, job: Job) -> JsonObject:
-    latest = session.history.attempts.of_job(job.id)[-1:]
-    outputs = [output for attempt in latest for output in (attempt.result or {}).get("outputs", [])]
-    return {
-        "jobId": job.id,
-        "jobType": job.job_type,
-        "of": _subject(session, job),
-        "status": job.status,
-        "durationMs": latest[0].duration_ms if latest else None,
-        "rtf": latest[0].rtf if latest else None,
-        "error": latest[0].error if latest else None,
-        "outputs": [_place(session, output["key"]) for output in outputs],
-    }
-
-
-def _subject(session: Session, job: Job) -> str:
-    """The video or the edit that a job is about, by its name."""
-    if session.registry[job.job_type].subject is SubjectKind.TIMELINE:
-        return session.history.timelines.get(job.subject_id).document["title"]
-    return session.history.uploads.get(job.subject_id).filename
-
-
-def _place(session: Session, key: str) -> str:
-    local = session.storage.local_path(key)
-    return str(local) if local else f"{session.storage.url.rstrip('/')}/{key}"
-
-
-def _print(trace_id: str, rows: list[JsonObject]) -> None:
+def _print(result: TraceResult) -> None:
     console = display.console()
     columns = ("Job type", "Of", "Status", "Duration", "RTF", "Output")
     cells = [
         (
-            row["jobType"],
-            row["of"],
-            row["status"],
-            display.seconds(row["durationMs"]),
-            display.rtf(row["rtf"]),
-            "\n".join(row["outputs"]) or row["error"],
+            each.job.job_type,
+            each.subject,
+            each.job.status,
+            display.seconds(each.latest.duration_ms) if each.latest else None,
+            display.rtf(each.latest.rtf) if each.latest else None,
+            "\n".join(each.outputs) or (each.latest and each.latest.error),
         )
-        for row in rows
+        for each in result.jobs
     ]
-    console.print(display.table(columns, cells, title=f"Trace {trace_id}"))
-    console.print(f"Look closer:  mediajobs jobs list --trace {trace_id}")
+    console.print(display.table(columns, cells, title=f"Trace {result.trace_id}"))
+    console.print(f"Look closer:  mediajobs jobs list --trace {result.trace_id}")
     console.print("In Dagster:   mediajobs up, then filter the runs by the tag traceId")

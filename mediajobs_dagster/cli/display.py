@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from rich import box
@@ -42,8 +42,16 @@ def console() -> Console:
 
 
 def print_json(data: object) -> None:
-    """Print `data` as indented JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Print `data` as indented JSON: what a use case returned, or several of that, as they serialise."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=_serialised))
+
+
+class _Serialises(Protocol):
+    def to_json(self) -> object: ...
+
+
+def _serialised(value: _Serialises) -> object:
+    return value.to_json()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:

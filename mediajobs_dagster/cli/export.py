@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +15,17 @@ from typing_extensions import override
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import job_table
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
+from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.timelines.times import exact
 
 if TYPE_CHECKING:
+    from mediajobs_dagster.answers import ExportPlan, WrittenTimeline
     from mediajobs_dagster.attempts.forecast import Forecast
-    from mediajobs_dagster.intake.exports import Exports, Prepared, Preview, Requested
+    from mediajobs_dagster.intake.exports import Requested
+    from mediajobs_dagster.models import Upload
+    from mediajobs_dagster.storage import Storage
 
 
 class Rate(click.ParamType[Fraction]):
@@ -65,7 +68,7 @@ _HARDWARE = "Encode on graphics hardware; where there is none, a note in the man
 @display.json_option
 @click.pass_obj
 def export(
-    session: Session,
+    media: MediaJobs,
     timeline: Path,
     profile: str,
     codec: str,
@@ -87,141 +90,64 @@ def export(
 
     The same edit of the same content is rendered once; asked for again, the earlier export is shown.
     """
-    from mediajobs_dagster.intake.exports import Exports
-    from mediajobs_dagster.timelines.documents import read_document
-
     params = ExportParams(
         profile=Profile(profile),
         codec=Codec(codec),
         hardware=Hardware(hardware) if hardware else None,
         allow_untonemapped=allow_untonemapped,
     )
-    exports = Exports(session.history, session.storage)
     try:
-        document = read_document(timeline, rate=rate)
-        prepared = exports.prepare(document.content, document.faults)
+        prepared = media.prepare_export(timeline, rate=rate)
     except TimelineError as error:
         if as_json and error.faults:
             display.print_json({"error": error.code, "faults": list(error.faults)})
             raise click.exceptions.Exit(2) from None
         raise
-    asked = _Asked(session, exports, prepared, params, document.notes, as_json)
     if to_otio is not None:
-        asked.write(to_otio)
+        written = media.write_otio(prepared, to_otio)
+        display.print_json(written) if as_json else _print_written(written)
     elif only_plan:
-        asked.show_plan()
+        plan = media.plan_export(prepared, params)
+        display.print_json(plan) if as_json else _print_plan(plan, params, prepared.uploads)
     else:
-        asked.enqueue(priority=priority, trace_id=trace_id, force=force)
+        requested = media.export(prepared, params=params, priority=priority, trace_id=trace_id, force=force)
+        display.print_json(requested) if as_json else _print_requested(requested, media.storage)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    session: Session
-    exports: Exports
-    prepared: Prepared
-    params: ExportParams
-    notes: tuple[str, ...]
-    as_json: bool
+def _print_written(written: WrittenTimeline) -> None:
+    console = display.console()
+    console.print(f"Written: {written.path}")
+    _print_notes(console, written.notes)
 
-    def write(self, path: Path) -> None:
-        """Write the timeline for other programs."""
-        from mediajobs_dagster.timelines.otio.writing import write_otio
 
-        notes = (*self.notes, *write_otio(self.prepared.timeline, self.prepared.uploads, path))
-        if self.as_json:
-            display.print_json({"written": str(path), "notes": notes})
-            return
-        console = display.console()
-        console.print(f"Written: {path}")
-        _print_notes(console, notes)
+def _print_requested(requested: Requested, storage: Storage) -> None:
+    console = display.console()
+    _print_notes(console, requested.notes)
+    if requested.export:
+        local = storage.local_path(requested.export.storage_key)
+        console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
+        console.print(str(local or requested.export.storage_key), soft_wrap=True)
+        console.print("Render it again with --force.")
+        return
+    console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
+    if not requested.created:
+        console.print("It was asked for before; this is that job.")
+    console.print("Render it: mediajobs work (or wait, if mediajobs is up)")
 
-    def enqueue(self, *, priority: int, trace_id: str | None, force: bool) -> None:
-        """Ask for it."""
-        requested = self.exports.request(
-            self.prepared,
-            params=self.params.to_json(),
-            trace_id=trace_id,
-            priority=priority,
-            max_attempts=self.session.settings.max_attempts,
-            force=force,
-        )
-        if self.as_json:
-            earlier = requested.export
-            display.print_json(
-                {
-                    "job": requested.job.to_json(),
-                    "created": requested.created,
-                    "upToDate": earlier.to_json() if earlier else None,
-                    "notes": self.notes,
-                }
-            )
-            return
-        console = display.console()
-        _print_notes(console, self.notes)
-        self._print(console, requested)
 
-    def _print(self, console: Console, requested: Requested) -> None:
-        if requested.export:
-            local = self.session.storage.local_path(requested.export.storage_key)
-            console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
-            console.print(str(local or requested.export.storage_key), soft_wrap=True)
-            console.print("Render it again with --force.")
-            return
-        console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
-        if not requested.created:
-            console.print("It was asked for before; this is that job.")
-        console.print("Render it: mediajobs work (or wait, if mediajobs is up)")
-
-    # --- the plan ----------------------------------------------------------------------------------------------------
-
-    def show_plan(self) -> None:
-        """Show the commands, the inputs and the forecast."""
-        from mediajobs_dagster.attempts.forecast import forecast
-        from mediajobs_dagster.attempts.machine import ThisMachine
-        from mediajobs_dagster.intake.exports import preview
-        from mediajobs_dagster.media.run import Runner
-
-        runner = Runner.from_settings(self.session.settings)
-        planned = preview(self.prepared, self.params, ThisMachine(lambda: runner))
-        expected = forecast(self.session.history, planned.layout, self.params)
-        commands = [["ffmpeg", *command.arguments(runner.guards)] for command in planned.commands]
-        if self.as_json:
-            self._print_plan_json(planned, expected, commands)
-            return
-        console = display.console()
-        _print_notes(console, self.notes)
-        layout = planned.layout
-        length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
-        console.print(f"{layout.width}x{layout.height}, {length}; {self.params.codec}, profile {self.params.profile}")
-        console.print(display.table(("Input", "Upload", "File", "Read"), self._inputs(planned), title="Inputs"))
-        console.print(_told(expected, planned.memory_bytes))
-        for command in commands:
-            console.print()
-            display.print_command(console, command)
-
-    def _inputs(self, planned: Preview) -> list[tuple[object, ...]]:
-        return [
-            (name, reading.upload_id, self.prepared.uploads[reading.upload_id].filename, reading.access)
-            for name, reading in planned.inputs.items()
-        ]
-
-    def _print_plan_json(self, planned: Preview, expected: Forecast | None, commands: list[list[str]]) -> None:
-        layout = planned.layout
-        display.print_json(
-            {
-                "canvas": {"width": layout.width, "height": layout.height, "fps": str(layout.fps)},
-                "frames": layout.frames,
-                "durationSeconds": float(layout.seconds),
-                "inputs": [
-                    {"name": name, "uploadId": reading.upload_id, "access": reading.access}
-                    for name, reading in planned.inputs.items()
-                ],
-                "commands": commands,
-                "memoryBytes": planned.memory_bytes,
-                "forecast": asdict(expected) if expected else None,
-                "notes": self.notes,
-            }
-        )
+def _print_plan(plan: ExportPlan, params: ExportParams, uploads: Mapping[str, Upload]) -> None:
+    console, layout = display.console(), plan.preview.layout
+    _print_notes(console, plan.notes)
+    length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
+    console.print(f"{layout.width}x{layout.height}, {length}; {params.codec}, profile {params.profile}")
+    inputs = [
+        (name, use.upload_id, uploads[use.upload_id].filename, use.access) for name, use in plan.preview.inputs.items()
+    ]
+    console.print(display.table(("Input", "Upload", "File", "Read"), inputs, title="Inputs"))
+    console.print(_told(plan.forecast, plan.preview.memory_bytes))
+    for command in plan.commands:
+        console.print()
+        display.print_command(console, command)
 
 
 def _told(expected: Forecast | None, memory_bytes: int) -> str:

@@ -11,9 +11,9 @@ from typing import IO, Any, TypeVar, cast
 import click
 
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.history import AttemptFilter, StatisticsReport, export, export_parquet
+from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.system import MediaJobs
 
 _PARQUET = "parquet"
 
@@ -90,30 +90,29 @@ def history() -> None:
 @filters
 @click.pass_obj
 def export_history(
-    session: Session, form: Any, manifests: bool, output: str, statuses: tuple[str, ...], **conditions: Any
+    media: MediaJobs, form: Any, manifests: bool, output: str, statuses: tuple[str, ...], **conditions: Any
 ) -> None:
     """Write the attempts, the newest first, one an entry: for scripts, spreadsheets, notebooks and jq."""
     is_binary = form == _PARQUET
     if is_binary and output == "-":
         raise click.UsageError("Parquet is no text. Say with --output which file to write.")
     manifests = manifests and form in ("json", "jsonl")
-    attempts = session.history.attempts.iterate(_filter(statuses, conditions), with_manifest=manifests)
     with _output(output, "wb" if is_binary else "w") as out:
         if is_binary:
-            export_parquet(attempts, cast(IO[bytes], out))
+            media.export_history_parquet(cast(IO[bytes], out), _filter(statuses, conditions))
         else:
-            export(attempts, form, out)
+            media.export_history(out, form, _filter(statuses, conditions), with_manifest=manifests)
 
 
 @history.command("stats")
 @filters
 @display.json_option
 @click.pass_obj
-def show_statistics(session: Session, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
+def show_statistics(media: MediaJobs, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
     """Totals, success rate, durations, files made, errors, stages and workers."""
-    report = session.history.statistics.of(_filter(statuses, conditions))
+    report = media.statistics(_filter(statuses, conditions))
     if as_json:
-        display.print_json(report.to_json())
+        display.print_json(report)
         return
     console = display.console()
     console.print(display.table(("Figure", "Value"), _figures(report), title="Attempts"))

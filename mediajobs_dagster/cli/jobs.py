@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,9 @@ import click
 from rich.table import Table
 
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JobStatus
+from mediajobs_dagster.system import MediaJobs
 
 
 @click.group()
@@ -32,7 +33,7 @@ def jobs() -> None:
 @display.json_option
 @click.pass_obj
 def list_jobs(
-    session: Session,
+    media: MediaJobs,
     statuses: tuple[str, ...],
     limit: int,
     after: str | None,
@@ -41,9 +42,9 @@ def list_jobs(
 ) -> None:
     """List jobs, the newest first."""
     chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
-    found = session.history.jobs.list(chosen, limit=limit, after=after)
+    found = media.jobs(chosen, limit=limit, after=after)
     if as_json:
-        display.print_json([job.to_json() for job in found])
+        display.print_json(found)
         return
     console = display.console()
     if not found:
@@ -58,27 +59,19 @@ def list_jobs(
 @click.argument("job_id")
 @display.json_option
 @click.pass_obj
-def show_job(session: Session, job_id: str, as_json: bool) -> None:
+def show_job(media: MediaJobs, job_id: str, as_json: bool) -> None:
     """Show one job, its attempts and its children."""
-    job = session.history.jobs.get(job_id)
-    attempts = session.history.attempts.of_job(job_id)
-    children = session.history.jobs.list(JobFilter(parent_job_id=job_id))
+    found = media.job(job_id)
     if as_json:
-        display.print_json(
-            {
-                "job": job.to_json(),
-                "attempts": [attempt.to_json() for attempt in attempts],
-                "children": [child.to_json() for child in children],
-            }
-        )
+        display.print_json(found)
         return
     console = display.console()
-    console.print(display.table(("Field", "Value"), _fields(job), title=f"Job {job.id}"))
-    console.print(_attempt_table(attempts))
-    if children:
-        console.print(job_table(children, title="Children"))
-    if attempts:
-        console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {attempts[-1].id}[/]")
+    console.print(display.table(("Field", "Value"), _fields(found.job), title=f"Job {job_id}"))
+    console.print(_attempt_table(found.attempts))
+    if found.children:
+        console.print(job_table(found.children, title="Children"))
+    if found.attempts:
+        console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {found.attempts[-1].id}[/]")
 
 
 @jobs.command("retry")
@@ -86,28 +79,28 @@ def show_job(session: Session, job_id: str, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Make the output again even if it is up to date.")
 @display.json_option
 @click.pass_obj
-def retry_job(session: Session, job_id: str, force: bool, as_json: bool) -> None:
+def retry_job(media: MediaJobs, job_id: str, force: bool, as_json: bool) -> None:
     """Put a failed or finished job back into the queue."""
-    _print_job(session.history.jobs.retry(job_id, force=force), as_json)
+    _print_job(media.retry(job_id, force=force), as_json)
 
 
 @jobs.command("cancel")
 @click.argument("job_id")
 @display.json_option
 @click.pass_obj
-def cancel_job(session: Session, job_id: str, as_json: bool) -> None:
+def cancel_job(media: MediaJobs, job_id: str, as_json: bool) -> None:
     """Call a job off; one that is being worked on is stopped at its worker's next heartbeat."""
-    _print_job(session.history.jobs.cancel(job_id), as_json)
+    _print_job(media.cancel(job_id), as_json)
 
 
 def _print_job(job: Job, as_json: bool) -> None:
     if as_json:
-        display.print_json(job.to_json())
+        display.print_json(job)
     else:
         display.console().print(job_table([job]))
 
 
-def job_table(found: list[Job], *, title: str | None = None) -> Table:
+def job_table(found: Sequence[Job], *, title: str | None = None) -> Table:
     """The jobs, one a line."""
     columns = ("Job", "Type", "Status", "Attempts", "Created (UTC)", "Error", "Trace")
     rows = [
@@ -125,7 +118,7 @@ def job_table(found: list[Job], *, title: str | None = None) -> Table:
     return display.table(columns, rows, title=title)
 
 
-def _attempt_table(attempts: list[Attempt]) -> Table:
+def _attempt_table(attempts: Sequence[Attempt]) -> Table:
     columns = ("Attempt", "No.", "Status", "Started (UTC)", "Duration", "RTF", "Error")
     rows = [
         (

@@ -16,11 +16,11 @@ from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.serve import code_server, daemon, web
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
+from mediajobs_dagster.system import MediaJobs
 
 FAILED = 1
 """The command ran, and something failed."""
@@ -42,7 +42,7 @@ def commands(context: click.Context) -> None:
     Settings are environment variables that start with MEDIAJOBS_ (a .env file is read too); by default everything is
     kept below .mediajobs in the working folder. Exit codes: 0 done, 1 something failed, 2 the command was refused.
     """
-    context.obj = context.with_resource(Session())
+    context.obj = context.with_resource(MediaJobs())
 
 
 for command in (demo, up, add, export, work, jobs, attempt, history, doctor, code_server, daemon, web, worker):

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import click
 
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
+from mediajobs_dagster.system import MediaJobs
 
 # Dagster takes a second to import: only a command that needs it waits for that.
 
@@ -73,7 +73,7 @@ def check_host(host: str, *, unprotected: bool) -> None:
 )
 @_supervised
 @click.pass_obj
-def code_server(session: Session, listen: str, image: str | None, supervised: int | None) -> None:
+def code_server(media: MediaJobs, listen: str, image: str | None, supervised: int | None) -> None:
     """Serve the definitions to Dagster, and start runs at once: as forks of a process that has imported everything.
 
     It has no login: who can reach its address can run code. Keep it on loopback or on a network of its own.
@@ -85,22 +85,21 @@ def code_server(session: Session, listen: str, image: str | None, supervised: in
     address = Address.parse(listen)
     if address.port is not None:
         check_port(address.host, address.port, option="--listen")
-    CodeServer(address, session.settings.shutdown_grace_s, image, ends_on_reload=supervised is not None).serve()
+    CodeServer(address, media.settings.shutdown_grace_s, image, ends_on_reload=supervised is not None).serve()
 
 
 @click.command()
 @_workspace_options
 @_supervised
 @click.pass_obj
-def daemon(session: Session, code: str | None, workspace: Path | None, supervised: int | None) -> None:
+def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervised: int | None) -> None:
     """Run Dagster's daemon, which dispatches queued jobs at once rather than every five seconds."""
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
-    from mediajobs_dagster.orchestration.parts import Parts
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
-    with open_instance(session.settings) as instance:
-        serve_daemon(Parts(session.registry, session.settings), instance, _workspace(code, workspace))
+    with open_instance(media.settings) as instance:
+        serve_daemon(media, instance, _workspace(code, workspace))
 
 
 @click.command()
@@ -109,7 +108,7 @@ def daemon(session: Session, code: str | None, workspace: Path | None, supervise
 @_supervised
 @click.pass_obj
 def web(
-    session: Session,
+    media: MediaJobs,
     code: str | None,
     workspace: Path | None,
     host: str,
@@ -123,7 +122,7 @@ def web(
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    with open_instance(session.settings) as instance:
+    with open_instance(media.settings) as instance:
         serve_web(instance, _workspace(code, workspace), host=host, port=port)
 
 

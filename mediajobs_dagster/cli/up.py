@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.text import Text
 
 from mediajobs_dagster.cli.serve import check_host, web_address
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
+from mediajobs_dagster.system import MediaJobs
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -44,18 +44,18 @@ _READINESS = """{
 @web_address
 @click.option("--reload", is_flag=True, help="Start the code anew whenever a file of mediajobs changes.")
 @click.pass_obj
-def up(session: Session, host: str, port: int, unprotected: bool, reload: bool) -> None:
+def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) -> None:
     """Start everything: code server, daemon and Dagster UI; stop it with Ctrl-C.
 
     What dies is started again. Jobs that run when it stops go back into the queue, and are run at the next start.
     """
     check_host(host, unprotected=unprotected)
-    settings = session.settings
+    settings = media.settings
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
     with sole_user_of(settings.home, note), tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
         check_port(host, port)
-        session.history.check()  # the parts would trip over each other making the database
+        media.check()  # the parts would trip over each other making the database
         specs = _parts(Path(folder) / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])

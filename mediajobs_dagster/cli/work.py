@@ -16,10 +16,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.cli.session import Session
-from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, Record, StageStarted
+from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
     from mediajobs_dagster.orchestration.local_runs import WorkedOff
@@ -28,21 +27,21 @@ if TYPE_CHECKING:
 @click.command()
 @display.json_option
 @click.pass_obj
-def work(session: Session, as_json: bool) -> None:
+def work(media: MediaJobs, as_json: bool) -> None:
     """Run every queued job in this process, as real Dagster runs, until none is left.
 
     Failed jobs are waited for and tried again as their retry policy says. Ctrl-C puts what is under way back into the
     queue.
     """
-    done, bars = work_off(session, quiet=as_json)
+    done, bars = work_off(media, quiet=as_json)
     if as_json:
-        _print_json(session, done, bars.attempts)
+        _print_json(media, done, bars.attempts)
     else:
         console = display.console()
         console.print(
             f"{len(bars.attempts)} attempts in {done.runs} runs; {bars.dead} jobs are dead." if done.runs else _IDLE
         )
-        elsewhere = sum(each[JobStatus.PROCESSING] for each in session.history.jobs.counts().values())
+        elsewhere = sum(each[JobStatus.PROCESSING] for each in media.history.jobs.counts().values())
         if elsewhere:
             console.print(f"{elsewhere} jobs are being worked on elsewhere, or wait for a dead worker's lease to end.")
         for held in done.held.values():
@@ -54,35 +53,29 @@ def work(session: Session, as_json: bool) -> None:
 _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/]."
 
 
-def _print_json(session: Session, done: WorkedOff, attempts: list[str]) -> None:
+def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     """One document, with the manifests in it one by one: thousands of them would not fit into memory."""
-    head = {
-        "runs": done.runs,
-        "failedRuns": done.failed_runs,
-        "held": {name: held.reason for name, held in done.held.items()},
-    }
-    click.echo(f'{json.dumps(head)[:-1]}, "attempts": [', nl=False)
+    click.echo(f'{json.dumps(done.to_json())[:-1]}, "attempts": [', nl=False)
     for number, attempt_id in enumerate(attempts):
-        manifest = session.history.attempts.get(attempt_id).manifest
+        manifest = media.history.attempts.get(attempt_id).manifest
         click.echo(f"{',' if number else ''}\n{json.dumps(manifest, ensure_ascii=False)}", nl=False)
     click.echo("]}")
 
 
-def work_off(session: Session, *, quiet: bool) -> tuple[WorkedOff, Bars]:
+def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     """Work off the queue with progress bars (on standard error, so that output can be piped)."""
     # Dagster takes more than a second to import; only this command needs it.
     from mediajobs_dagster.orchestration.build import build_definitions
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.local_runs import LocalRuns
-    from mediajobs_dagster.orchestration.parts import Parts
     from mediajobs_dagster.orchestration.recovery import recover_runs
 
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(quiet=quiet)
-    parts = Parts(session.registry, session.settings, Listeners.of(session.settings).also(bars))
-    with bars, open_instance(session.settings) as instance:
-        recover_runs(parts, instance)
-        done = LocalRuns(parts, build_definitions(parts), instance).work_off(on_wait=bars.wait)
+    media.listen(bars)
+    with bars, open_instance(media.settings) as instance:
+        recover_runs(media, instance)
+        done = LocalRuns(media, build_definitions(media), instance).work_off(on_wait=bars.wait)
     return done, bars
 
 

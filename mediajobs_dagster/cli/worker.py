@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from mediajobs_dagster.cli.session import Session
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.system import MediaJobs
 
 
 @click.command()
@@ -18,7 +18,7 @@ from mediajobs_dagster.job_types.base import Lane
 )
 @click.option("--hostname", help="Name to put on record; default: MEDIAJOBS_HOSTNAME, else the machine's own.")
 @click.pass_obj
-def worker(session: Session, queues: str, concurrency: int, hostname: str | None) -> None:
+def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None) -> None:
     """Carry out the runs of a cluster on this machine, until it is told to stop.
 
     Start one on every machine that shall work. All of them, the daemon and the web server share one PostgreSQL
@@ -34,12 +34,11 @@ def worker(session: Session, queues: str, concurrency: int, hostname: str | None
     # Dagster and Celery take a second to import: only a command that needs them waits for that.
     from mediajobs_dagster.orchestration.build import build_definitions
     from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
-    from mediajobs_dagster.orchestration.parts import Parts
 
     lanes = _lanes(queues)
-    settings = session.settings.model_copy(update={"hostname": hostname}) if hostname else session.settings
-    parts = Parts(session.registry, settings)
-    code = ClusterWorker(parts, build_definitions(parts), lanes, concurrency).run()
+    if hostname:
+        media = MediaJobs(media.settings.model_copy(update={"hostname": hostname}), media.registry)
+    code = ClusterWorker(media, build_definitions(media), lanes, concurrency).run()
     raise click.exceptions.Exit(code)
 
 

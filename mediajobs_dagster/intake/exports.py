@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mediajobs_dagster.errors import StorageMissingError, TimelineError
 from mediajobs_dagster.history import History, JobFilter
@@ -37,6 +37,8 @@ class Prepared:
     """What it refers to, by id; the first is the primary one."""
     texts: Texts
     """Its texts, set in type."""
+    notes: tuple[str, ...] = ()
+    """What of another program's timeline could not be carried over."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Requested:
     """False: the same edit of the same content was asked for before."""
     export: Upload | None = None
     """The earlier export, where it is up to date."""
+    notes: tuple[str, ...] = ()
+    """Those of the timeline, see `Prepared`."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "job": self.job.to_json(),
+            "created": self.created,
+            "upToDate": self.export.to_json() if self.export else None,
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,9 @@ class Exports:
     job_type: VideoExport = field(default_factory=VideoExport)
     fonts: Fonts = field(default_factory=Fonts)
 
-    def prepare(self, document: JsonObject, known_faults: Iterable[Fault] = ()) -> Prepared:
+    def prepare(
+        self, document: JsonObject, known_faults: Iterable[Fault] = (), *, notes: tuple[str, ...] = ()
+    ) -> Prepared:
         """Check a timeline. Raises TimelineError, which lists every fault with its JSON path, in the order of the
         document, those that reading it from a file has found among them; nothing is enqueued.
         """
@@ -79,7 +94,7 @@ class Exports:
             raise refused(in_order(document, faults))
         timeline = with_references(parsed.timeline, uploads)
         by_id = {upload.id: upload for upload in uploads.values()}
-        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)}, texts)
+        return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)}, texts, notes)
 
     def request(
         self,
@@ -101,11 +116,11 @@ class Exports:
             stored, trace_id=trace_id, params=params, priority=priority, max_attempts=max_attempts, force=force
         )
         if not force and (earlier := self._earlier(wanted)):
-            return earlier
+            return replace(earlier, notes=prepared.notes)
         (enqueued,) = self.history.jobs.enqueue([wanted])
         if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never came to one
-            return Requested(self.history.jobs.retry(enqueued.job.id), created=True)
-        return Requested(enqueued.job, created=enqueued.created)
+            return Requested(self.history.jobs.retry(enqueued.job.id), created=True, notes=prepared.notes)
+        return Requested(enqueued.job, created=enqueued.created, notes=prepared.notes)
 
     def _earlier(self, wanted: NewJob) -> Requested | None:
         """The newest export of this edit of this content that is still there, whichever job made it: one that was

@@ -21,9 +21,9 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.termination import was_terminated
+from mediajobs_dagster.system import MediaJobs
 
 UPLOADS = "uploads"
 OUTPUT_CHECK = "every_subject_has_its_output"
@@ -52,7 +52,7 @@ def uploads_asset() -> dg.AssetSpec:
     )
 
 
-def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
+def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
     """The asset that a job type makes."""
 
     @dg.asset(
@@ -72,7 +72,7 @@ def asset_of(job_type: JobType, parts: Parts) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        totals = _work(context, worker, job_type, parts.listeners.also(RunLog(context.log)), force=config.force)
+        totals = _work(context, worker, job_type, media.listeners.also(RunLog(context.log)), force=config.force)
         fault = _fault_of_run(totals)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
@@ -116,12 +116,12 @@ def job_of(job_type: JobType) -> UnresolvedAssetJobDefinition:
     )
 
 
-def worker_resource(parts: Parts) -> dg.ResourceDefinition:
+def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
     """The worker of a run: opened when the run starts, given back when it ends."""
 
     @contextmanager
     def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
-        with Worker.open(parts.settings, parts.registry, history=parts.history) as worker:
+        with media.worker() as worker:
             yield worker
 
     return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")

@@ -9,9 +9,9 @@ import dagster as dg
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.system import MediaJobs
 
 # Dagster's coordinator reads its whole queue at every pass, so the backlog waits in our table and its queue is short.
 _QUEUED_RUNS = 5
@@ -36,19 +36,19 @@ class NoneDue:
 
 
 def take_next(
-    parts: Parts, instance: dg.DagsterInstance, job_type: JobType, *, requested: int = 0
+    media: MediaJobs, instance: dg.DagsterInstance, job_type: JobType, *, requested: int = 0
 ) -> Dispatch | NoneDue:
     """Take the next batch of a type out of the queue, if it may become a run now; nobody else can take the same jobs.
 
     Whoever takes one starts its run before taking another, so that no failure leaves more than that one to give back.
     `requested` runs are asked for already, and not there yet.
     """
-    if reason := not_offered(parts.settings, job_type, instance):
+    if reason := not_offered(media.settings, job_type, instance):
         return NoneDue(reason, is_blocked=True)
     waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
     if waiting >= _QUEUED_RUNS:
         return NoneDue(f"{waiting} runs of {job_type.name} wait to be started already.", is_blocked=True)
-    found = parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+    found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
     if isinstance(found, Held):
         return NoneDue(found.reason, is_blocked=True)
     return found or NoneDue(f"No {job_type.name} job is due.")

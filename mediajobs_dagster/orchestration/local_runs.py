@@ -11,11 +11,11 @@ import dagster as dg
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Lane
-from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.models import JsonObject, utc_now
 from mediajobs_dagster.orchestration.dispatching import not_offered, run_request_of
 from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.resilience.dispatch import Held
+from mediajobs_dagster.system import MediaJobs
 
 _ORDER = (Lane.LIGHT, Lane.HEAVY, Lane.NETWORK)
 """One run after the other: what waits for the network comes last, so that it keeps nothing else waiting."""
@@ -30,19 +30,27 @@ class WorkedOff:
     held: dict[str, Held] = field(default_factory=dict[str, Held])
     """Job types that an open breaker keeps back."""
 
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "runs": self.runs,
+            "failedRuns": self.failed_runs,
+            "held": {name: held.reason for name, held in self.held.items()},
+        }
+
 
 @dataclass(frozen=True)
 class LocalRuns:
     """The dispatch of `mediajobs work`: the same decisions as the sensors make, carried out here and now."""
 
-    parts: Parts
+    media: MediaJobs
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
     def work_off(self, *, on_wait: Callable[[datetime], None] = lambda _: None) -> WorkedOff:
         """Run every job that waits or comes to wait, retries included; `on_wait` is told when the next one is due."""
         done = WorkedOff()
-        types = sorted(self.parts.registry, key=lambda each: (_ORDER.index(each.lane), each.name))
+        types = sorted(self.media.registry, key=lambda each: (_ORDER.index(each.lane), each.name))
         while True:
             started = [self._run_next(job_type, done) for job_type in types if job_type.name not in done.held]
             if any(started):
@@ -54,11 +62,11 @@ class LocalRuns:
             time.sleep(max(0.05, min(1.0, (due - utc_now()).total_seconds())))
 
     def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
-        if reason := not_offered(self.parts.settings, job_type, self.instance):
+        if reason := not_offered(self.media.settings, job_type, self.instance):
             if self._next_due([job_type]):
                 done.held[job_type.name] = Held(reason)
             return False
-        batch = self.parts.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+        batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
         if isinstance(batch, Held):
             done.held[job_type.name] = batch
         if not isinstance(batch, Dispatch):
@@ -85,4 +93,4 @@ class LocalRuns:
         return True
 
     def _next_due(self, types: Sequence[JobType]) -> datetime | None:
-        return self.parts.history.jobs.next_due([job_type.name for job_type in types]) if types else None
+        return self.media.history.jobs.next_due([job_type.name for job_type in types]) if types else None

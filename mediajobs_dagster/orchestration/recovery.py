@@ -15,9 +15,9 @@ from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.internals.core import WorkerStatus
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import CALLED_OFF
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.records import LeaseLost
+from mediajobs_dagster.system import MediaJobs
 
 _SILENT = "The worker of this run fell silent. Its jobs are back in the queue; the next attempt is another run."
 
@@ -32,23 +32,24 @@ _SAME_DISPATCH = 20
 """Runs that may carry the tag of one dispatch: its own, and those that executed it again."""
 
 
-def recover_runs(parts: Parts, instance: dg.DagsterInstance) -> Recovered:
+def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
     """Recover the jobs of dead workers, and close their runs: one that stays STARTED would hold its lane for ever."""
-    run_states = _DagsterRunStates(instance, timedelta(seconds=parts.settings.lease_s))
-    recovered = recover(parts.history, parts.settings, run_states)
-    sweep(parts.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
+    run_states = _DagsterRunStates(instance, timedelta(seconds=media.settings.lease_s))
+    recovered = recover(media.history, media.settings, run_states)
+    sweep(media.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
     for claim in recovered.over:
-        withdraw(claim, parts.registry, parts.history, lambda: open_storage(parts.settings))
+        withdraw(claim, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
+        media.listeners.tell(LeaseLost(job=claim.job, attempt_id=claim.attempt.id, host=claim.attempt.host))
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)
-    for run in _silent_runs(parts, instance):
+    for run in _silent_runs(media, instance):
         instance.report_run_failed(run, _SILENT)
     return recovered
 
 
-def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
+def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
     """Runs that hold no job and do not report their end: their process was killed before, between or after attempts.
 
     While a run holds a job, the job's lease tells.
@@ -56,10 +57,10 @@ def _silent_runs(parts: Parts, instance: dg.DagsterInstance) -> Iterator[dg.Dags
     now = utc_now()
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run, started = record.dagster_run, _moment(record.start_time)
-        dispatches = tags.dispatches_of(run, parts.registry)
-        if started is None or not dispatches or parts.history.leases.any_of(dispatches):
+        dispatches = tags.dispatches_of(run, media.registry)
+        if started is None or not dispatches or media.history.leases.any_of(dispatches):
             continue
-        attempts = parts.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
+        attempts = media.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
         ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]
         searched = _moment(tags.searching_at(run)) or started
         if len(ended) == len(attempts) and now - max([started, searched, *ended]) > _REPORTING:

@@ -15,11 +15,11 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.assets import UPLOADS
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.recovery import recover_runs
+from mediajobs_dagster.system import MediaJobs
 
 
-def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
+def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefinition:
     """Starts runs for the jobs of that type that wait in the queue, unless its breaker is open.
 
     The safety net of the daemon of `mediajobs up`, which does the same at once; under a stock daemon, the only way.
@@ -34,7 +34,7 @@ def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
     )
     def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         requested = 0
-        while isinstance(found := take_next(parts, context.instance, job_type, requested=requested), Dispatch):
+        while isinstance(found := take_next(media, context.instance, job_type, requested=requested), Dispatch):
             yield run_request_of(found, job_type)
             requested += 1
         if not requested:
@@ -43,7 +43,7 @@ def dispatch_sensor_of(job_type: JobType, parts: Parts) -> dg.SensorDefinition:
     return dispatch
 
 
-def recovery_sensor(parts: Parts) -> dg.SensorDefinition:
+def recovery_sensor(media: MediaJobs) -> dg.SensorDefinition:
     """Puts the jobs of dead workers back into the queue."""
 
     @dg.sensor(
@@ -53,12 +53,12 @@ def recovery_sensor(parts: Parts) -> dg.SensorDefinition:
         description="Records the attempts of workers that died as lost, and puts their jobs back into the queue.",
     )
     def lease_recovery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(recover_runs(parts, context.instance).summary)
+        return dg.SkipReason(recover_runs(media, context.instance).summary)
 
     return lease_recovery
 
 
-def uploads_sensor(parts: Parts) -> dg.SensorDefinition:
+def uploads_sensor(media: MediaJobs) -> dg.SensorDefinition:
     """Observes the asset of the uploads: how many a day, how large and how long."""
 
     @dg.sensor(
@@ -71,7 +71,7 @@ def uploads_sensor(parts: Parts) -> dg.SensorDefinition:
         today = utc_now().date()
         seen: dict[str, list[float]] = json.loads(context.cursor or "{}")
         # Yesterday too: what came just before midnight is counted, and probed, after it.
-        found = {day.isoformat(): parts.history.uploads.day_summary(day) for day in (today - timedelta(days=1), today)}
+        found = {day.isoformat(): media.history.uploads.day_summary(day) for day in (today - timedelta(days=1), today)}
         figures = {day: [each.count, each.bytes, each.seconds] for day, each in found.items()}
         changed = [day for day, each in figures.items() if each != seen.get(day, [0, 0, 0.0])]
         if not changed:

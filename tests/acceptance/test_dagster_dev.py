@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from mediajobs_dagster.errors import IllegalTransitionError
-from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.history import AttemptFilter, JobFilter
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
-from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips, real_footage
 from tests.platform import Platform
 from tests.servers.dagster_dev import DagsterDev, running_dagster_dev
@@ -66,9 +64,8 @@ def dev(home: Path) -> Iterator[DagsterDev]:
 @pytest.fixture
 def shared(home: Path) -> Iterator[Platform]:
     """The platform on the server's data folder; the server's daemon does the work."""
-    settings = Settings.load(_env_file=None, home=home)
-    with History.open(settings.database_url) as history:
-        yield Platform(settings, Registry.standard(), history, open_storage(settings))
+    with MediaJobs.open(_env_file=None, home=home) as media:
+        yield Platform(media)
 
 
 def ended(shared: Platform, trace_id: str, count: int) -> list[Job] | None:

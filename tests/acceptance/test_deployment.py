@@ -15,16 +15,13 @@ from dagster._core.instance.ref import InstanceRef
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import PostgresRunStorage
 
-from mediajobs_dagster.history import History
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.orchestration.build import build_definitions
 from mediajobs_dagster.orchestration.celery.launcher import LaneRunLauncher
 from mediajobs_dagster.orchestration.local_runs import LocalRuns
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
@@ -58,18 +55,16 @@ def test_jobs_run_on_postgres_and_s3(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         settings = s3_settings.model_copy(update={"database_url": history_url})
-        history = stack.enter_context(History.open(settings.database_url))
         reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(DEPLOY), config_filename="dagster.celery.yaml")
         instance = stack.enter_context(dg.DagsterInstance.from_ref(reference))
         assert isinstance(instance.run_storage, PostgresRunStorage)
         assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
         assert isinstance(instance.run_launcher, LaneRunLauncher)
 
-        platform = Platform(settings, Registry.standard(), history, open_storage(settings))
+        media = stack.enter_context(MediaJobs(settings))
+        platform = Platform(media)
         upload = platform.add(clips.landscape())
-        parts = Parts(platform.registry, settings)
-        LocalRuns(parts, build_definitions(parts), instance).work_off()
-        parts.history.close()
+        LocalRuns(media, build_definitions(media), instance).work_off()
 
         for job_type in platform.registry.of_uploads():
             assert platform.job(upload, job_type.name).status is JobStatus.COMPLETED

@@ -18,14 +18,12 @@ import pytest
 
 import mediajobs_dagster
 from mediajobs_dagster.errors import IllegalTransitionError
-from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.history import AttemptFilter, JobFilter
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, Upload
-from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
 from tests.processes import is_gone
@@ -49,9 +47,8 @@ RELOAD = """mutation { reloadRepositoryLocation(repositoryLocationName: "mediajo
 @contextmanager
 def platform_on(home: Path) -> Iterator[Platform]:
     """The platform on a server's data folder; the server does the work."""
-    settings = Settings.load(_env_file=None, home=home)
-    with History.open(settings.database_url) as history:
-        yield Platform(settings, Registry.standard(), history, open_storage(settings))
+    with MediaJobs.open(_env_file=None, home=home) as media:
+        yield Platform(media)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier, Lock
 from typing import Any
@@ -59,14 +58,7 @@ class Watched(LocalStorage):
 def worker_on(platform: Platform, storage: Storage, **options: Any) -> AbstractContextManager[Worker]:
     """A worker that finds its objects in that storage."""
 
-    @dataclass(frozen=True)
-    class Elsewhere(Worker):
-        @property
-        @override
-        def storage(self) -> Storage:
-            return storage
-
-    return Elsewhere.open(platform.settings, platform.registry, history=platform.history, **options)
+    return Worker.open(platform.settings, platform.registry, platform.history, lambda: storage, **options)
 
 
 def watched(platform: Platform, look: Callable[[str], None], **options: Any) -> AbstractContextManager[Worker]:
@@ -96,7 +88,7 @@ def test_what_is_missing_or_stale_is_found(platform: Platform, clips: Clips) -> 
     platform.work()
     platform.storage.put(clips.landscape(), changed.storage_key, content_type="video/mp4")
     platform.storage.delete(THUMB.output_keys(gone.id)[0])
-    with Worker.open(platform.settings, platform.registry) as worker:
+    with platform.media.worker() as worker:
         assert enqueue(worker) == 3
         assert {job.subject_id for job in enqueued(platform)} == {never.id, changed.id, gone.id}
         assert {job.dispatch_id for job in enqueued(platform)} == {MINE}

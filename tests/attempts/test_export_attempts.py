@@ -19,7 +19,6 @@ from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.recovery import recover
-from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.history import Claim, JobFilter
@@ -327,7 +326,7 @@ def test_a_day_is_rendered_again(platform: Platform, clips: Clips) -> None:
     requested = ask(platform, cuts(source, (0, 1)), params={})
     platform.work()
     (export,) = exported(platform)
-    with Worker.open(platform.settings, platform.registry) as worker:
+    with platform.media.worker() as worker:
 
         def stale(dispatch: str) -> int:
             day = requested.job.subject_day

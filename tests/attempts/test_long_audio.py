@@ -18,16 +18,13 @@ SCRIPT = """
 import json, resource, sys
 from pathlib import Path
 from mediajobs_dagster.attempts.batch import work_off
-from mediajobs_dagster.listeners import Listeners
-from tests.listeners import Watcher
-from mediajobs_dagster.attempts.worker import Worker
-from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
-from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.intake.intake import Intake
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.system import MediaJobs
 
-settings = Settings.load(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1, lease_s=300)
-with Worker.open(settings, Registry.standard()) as worker:
+media = MediaJobs.open(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1, lease_s=300)
+with media, media.worker() as worker:
     Intake(worker.history, worker.storage).add(sys.argv[1], [AudioEnvelope()])
     dispatch = worker.history.leases.assign(AudioEnvelope.name, limit=1, lease_s=300)
     (outcome,) = work_off(worker, AudioEnvelope(), dispatch.id, run_id="run", listeners=Listeners()).first

@@ -23,7 +23,6 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted
 from mediajobs_dagster.attempts.threads import AttemptThreads
 from mediajobs_dagster.attempts.totals import KEPT, RunTotals
-from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
@@ -66,7 +65,7 @@ def in_one_batch(
     enqueue(platform, uploads, job_type)
     dispatch = platform.history.leases.assign(job_type.name, limit=len(uploads), lease_s=platform.settings.lease_s)
     assert dispatch is not None
-    with Worker.open(platform.settings, platform.registry) as opened:
+    with platform.media.worker() as opened:
         worker = replace(opened, budget=replace(opened.budget, cores=float(side_by_side - 1)))
         return work_off(worker, job_type, dispatch.id, run_id="run", listeners=Listeners([observer]))
 
@@ -345,7 +344,7 @@ def test_a_run_that_is_terminated_takes_its_jobs_along(light: Platform, clips: C
     dispatch = light.history.leases.assign(LightProxy.name, limit=4, lease_s=60)
     assert dispatch
     observer = WhenAllAreAtWork(2, lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with Worker.open(light.settings, light.registry, after_interrupt=lambda: JobStatus.CANCELLED) as opened:
+    with light.media.worker(after_interrupt=lambda: JobStatus.CANCELLED) as opened:
         worker = replace(opened, budget=replace(opened.budget, cores=1.0))
         with pytest.raises(KeyboardInterrupt):
             work_off(worker, LightProxy(), dispatch.id, run_id="run", listeners=Listeners([observer]))
@@ -454,14 +453,12 @@ def test_a_thread_that_does_not_end_is_not_waited_for(monkeypatch: pytest.Monkey
 WORKER = """
 import sys
 from mediajobs_dagster.attempts.batch import work_off
-from mediajobs_dagster.attempts.worker import Worker
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.system import MediaJobs
 
-registry = Registry.standard()
-with Worker.open(Settings.load(_env_file=None, home=sys.argv[1], scratch_reserve_mb=1), registry) as worker:
-    work_off(worker, registry["upload_edit_proxy_v1"], sys.argv[2], run_id="run", listeners=Listeners())
+media = MediaJobs.open(_env_file=None, home=sys.argv[1], scratch_reserve_mb=1)
+with media, media.worker() as worker:
+    work_off(worker, media.registry["upload_edit_proxy_v1"], sys.argv[2], run_id="run", listeners=Listeners())
 """
 
 
@@ -481,7 +478,7 @@ def test_the_ffmpeg_of_a_killed_worker_is_ended_by_the_next_one(
         process.wait(10)
         bystander = subprocess.Popen(["sleep", "600"], cwd=encoder.cwd(), start_new_session=True)
         assert encoder.is_running()
-        with Worker.open(platform.settings, platform.registry) as worker:
+        with platform.media.worker() as worker:
             assert worker.scratch
             _wait_for(lambda: is_gone(encoder))
             assert bystander.poll() is None

@@ -21,12 +21,10 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from mediajobs_dagster.history import History, JobFilter
-from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JobStatus, new_trace_id, utc_now
 from mediajobs_dagster.orchestration.instance import open_instance
-from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.platform import Platform
 from tests.processes import is_gone
 from tests.servers.redis import RedisServer
@@ -223,9 +221,8 @@ def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name in environment.keys() - os.environ.keys():
             patch.setenv(name, environment[name])
-        settings = Settings.load(_env_file=None)
-        history = stack.enter_context(History.open(settings.database_url))
-        platform = Platform(settings, Registry.standard(), history, open_storage(settings))
+        platform = Platform(stack.enter_context(MediaJobs.open(_env_file=None)))
+        platform.media.check()  # the parts would trip over each other making the database
         cluster = Cluster(folder, environment, postgres, redis, platform)
         stack.callback(cluster.end)
         mediajobs, address = str(SCRIPTS / "mediajobs"), f"127.0.0.1:{port}"

@@ -15,10 +15,10 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from mediajobs_dagster.media.cancellation import Cancellation
 from PIL import Image
 from typing_extensions import override
 
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import StorageUnavailableError
 from mediajobs_dagster.history import JobFilter, Registered
 from mediajobs_dagster.intake.batch import BatchIntake, Listener, Prober

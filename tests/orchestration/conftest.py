@@ -16,9 +16,8 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.orchestration.build import build_definitions
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.orchestration.local_runs import LocalRuns
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.platform import Platform
 
 PROJECT = Path(__file__).parents[2]
@@ -28,13 +27,12 @@ PROJECT = Path(__file__).parents[2]
 class DagsterPlatform(Platform):
     """A platform whose jobs run as Dagster runs, in this process."""
 
-    parts: Parts
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
     def run_queue(self) -> None:
         """Work off the queue as `mediajobs work` does."""
-        LocalRuns(self.parts, self.definitions, self.instance).work_off()
+        LocalRuns(self.media, self.definitions, self.instance).work_off()
 
     def tick(self, sensor: str) -> list[dg.RunRequest] | dg.SkipReason:
         """Evaluate a sensor once, as the daemon would."""
@@ -73,19 +71,9 @@ def open_dagster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         def open_one(*, types: tuple[JobType, ...] = (), **overrides: Any) -> DagsterPlatform:
             defaults: dict[str, Any] = {"retry_base_s": 0.0, "scratch_reserve_mb": 1}
             settings = Settings.load(_env_file=None, **(defaults | overrides))
-            registry = Registry.standard().with_types(*types)
-            parts = Parts(registry, settings)
-            stack.callback(lambda: parts.history.close())
+            media = stack.enter_context(MediaJobs(settings, Registry.standard().with_types(*types)))
             instance = stack.enter_context(open_instance(settings, PROJECT))
-            return DagsterPlatform(
-                settings,
-                registry,
-                parts.history,
-                open_storage(settings),
-                parts,
-                build_definitions(parts),
-                instance,
-            )
+            return DagsterPlatform(media, build_definitions(media), instance)
 
         yield open_one
 

@@ -40,7 +40,7 @@ def test_a_run_that_cannot_be_queued_leaves_nothing_behind(
     job_type = platform.registry[THUMB]
     wanted = [job_type.request(upload, trace_id=new_trace_id(), anew=True) for _ in range(JOBS)]
     platform.history.jobs.enqueue(wanted)
-    daemon = DispatchingCoordinator(platform.parts, interval_seconds=1)
+    daemon = DispatchingCoordinator(platform.media, interval_seconds=1)
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("database is locked")

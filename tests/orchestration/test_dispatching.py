@@ -28,7 +28,7 @@ def test_sensor_and_daemon_racing_never_dispatch_a_job_twice(dagster_platform: D
 
     def daemon() -> None:
         start.wait()
-        while isinstance(batch := take_next(platform.parts, platform.instance, job_type), Dispatch):
+        while isinstance(batch := take_next(platform.media, platform.instance, job_type), Dispatch):
             taken.append(batch.id)
 
     def sensor() -> None:
@@ -57,7 +57,7 @@ def test_requests_of_both_are_the_same(dagster_platform: DagsterPlatform, clips:
     platform.history.jobs.enqueue(twins[:1])
     (by_sensor,) = platform.requests(f"dispatch_{THUMB}")
     platform.history.jobs.enqueue(twins[1:])
-    batch = take_next(platform.parts, platform.instance, job_type)
+    batch = take_next(platform.media, platform.instance, job_type)
     assert isinstance(batch, Dispatch)
     by_daemon = run_request_of(batch, job_type)
     dagsters_own = {"dagster/partition", "dagster/partition_set", "dagster/sensor_name"}

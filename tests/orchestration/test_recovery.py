@@ -68,11 +68,11 @@ def test_a_run_killed_after_its_last_attempt_is_closed(
     run = make_run(platform, dg.DagsterRunStatus.STARTED, **{"mediajobs/dispatch": "gone"})
     an_ended_attempt(platform, run, utc_now())
     later(monkeypatch, timedelta(seconds=100))
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
 
     later(monkeypatch, timedelta(seconds=140))
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
 
@@ -85,11 +85,11 @@ def test_a_run_by_hand_may_look_for_its_work_as_long_as_it_says_so(
     searching = {"mediajobs/searching_at": f"{time.time() + 3600:.3f}"}
     platform.instance.add_run_tags(run.run_id, searching)
     later(monkeypatch, timedelta(minutes=61))
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
 
     later(monkeypatch, timedelta(minutes=63))
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_holds_jobs_or_is_not_ours_is_left_alone(
     foreign = platform.instance.create_run_for_job(_foreign_job())
     report(platform, foreign, DagsterEventType.RUN_START)
     later(monkeypatch, timedelta(hours=1))
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert {status_of(platform, run) for run in (ours, foreign)} == {dg.DagsterRunStatus.STARTED}
 
 
@@ -133,7 +133,7 @@ def test_what_a_dead_worker_published_is_removed(open_dagster: OpenDagster, clip
     platform.storage.put(clips.landscape(), key, content_type="text/plain")
     if is_cancelled:
         platform.history.jobs.cancel(claim.job.id)
-    recover_runs(platform.parts, platform.instance)
+    recover_runs(platform.media, platform.instance)
     assert list(platform.storage.list("notes/")) == []
     assert [attempt.status for attempt in platform.attempts(upload, Note.name)] == [AttemptStatus.LOST]
 
@@ -154,7 +154,7 @@ def test_a_run_that_is_executed_again_is_not_taken_for_the_dead_one(open_dagster
     dead = make_run(platform, dg.DagsterRunStatus.STARTED, **request.tags)
     platform.instance.report_run_failed(dead)
     again = make_run(platform, dg.DagsterRunStatus.STARTED, **request.tags, **{"dagster/parent_run_id": dead.run_id})
-    recovered = recover_runs(platform.parts, platform.instance)
+    recovered = recover_runs(platform.media, platform.instance)
     assert recovered.released == 1
     assert status_of(platform, again) is dg.DagsterRunStatus.STARTED
     assert platform.job(upload, THUMB).status is JobStatus.QUEUED
@@ -171,7 +171,7 @@ def test_a_run_that_a_worker_took_and_did_not_start_is_given_up(
     platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0)
     taken = {"mediajobs/taken_at": f"{time.time() - ago_s:.3f}"}
     run = make_run(platform, dg.DagsterRunStatus.STARTING, **request.tags, **taken)
-    assert recover_runs(platform.parts, platform.instance).released == released
+    assert recover_runs(platform.media, platform.instance).released == released
     assert (status_of(platform, run) is dg.DagsterRunStatus.FAILURE) is bool(released)
 
 
@@ -189,7 +189,7 @@ def test_a_launcher_that_knows_of_a_death_is_believed(
     launcher = type(platform.instance.run_launcher)
     monkeypatch.setattr(launcher, "supports_check_run_worker_health", True)
     monkeypatch.setattr(launcher, "check_run_worker_health", lambda *_: CheckRunHealthResult(health))
-    assert recover_runs(platform.parts, platform.instance).released == released
+    assert recover_runs(platform.media, platform.instance).released == released
 
 
 def test_a_termination_is_not_forgotten_when_the_run_starts_after_it(dagster_platform: DagsterPlatform) -> None:

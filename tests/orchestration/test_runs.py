@@ -297,7 +297,7 @@ def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> No
 def test_interrupt_by_dagster_hands_the_job_back(dagster_platform: DagsterPlatform, clips: Clips) -> None:
     """What interrupts a run in mid-attempt leaves a cancelled attempt, and the job in the queue."""
     platform = dagster_platform
-    platform.parts.listeners = Listeners([Interrupts()])
+    platform.media.listeners = Listeners([Interrupts()])
     upload = platform.add(clips.landscape(), PROXY)
     with pytest.raises(KeyboardInterrupt):
         platform.run_queue()

@@ -97,7 +97,7 @@ def test_breaker_opens_and_says_why(failing: tuple[DagsterPlatform, list[Upload]
 def cooled_down(platform: DagsterPlatform) -> None:
     """Let the cool-down be over: the failures stay, the time they have to rest does not."""
     settings = platform.settings.model_copy(update={"breaker_cooldown_s": 0.001})
-    platform.parts.settings = settings
+    platform.media.settings = settings
 
 
 def test_breaker_lets_one_probe_job_through(failing: tuple[DagsterPlatform, list[Upload]], clips: Clips) -> None:
@@ -122,10 +122,11 @@ def test_failed_probe_job_opens_the_breaker_again(failing: tuple[DagsterPlatform
     broken = platform.add(clips.matroska(), THUMB)
     platform.storage.delete(broken.storage_key)
     platform.add(clips.odd_size(), THUMB)
+    before = platform.settings
     cooled_down(platform)
     (probe,) = platform.requests(SENSOR)
     platform.execute(THUMB, probe)
-    platform.parts.settings = platform.settings
+    platform.media.settings = before
     assert "4 jobs failed" in skipped(platform)
 
 

@@ -22,8 +22,8 @@ from mediajobs_dagster.orchestration.internals.core import (
     capture_interrupts,
     execute_run_iterator,
 )
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.termination import CALLED_OFF, was_terminated
+from mediajobs_dagster.system import MediaJobs
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Stop:
 class Executions:
     """Runs the jobs of a repository that was built before the fork; each process opens its own Dagster instance."""
 
-    parts: Parts
+    media: MediaJobs
     repository: dg.RepositoryDefinition
     stop: Stop = field(default_factory=Stop)
     _opened: tuple[int, dg.DagsterInstance] | None = None
@@ -85,7 +85,7 @@ class Executions:
         # There are none, as a rule. Those of a run that ended before it came to them need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
         if dispatch_id := run.tags.get(tags.DISPATCH):
-            leases = self.parts.history.leases
+            leases = self.media.history.leases
             called_off = ended is not None and ended.status in CALLED_OFF
             leases.cancel_assigned(dispatch_id) if called_off else leases.release(dispatch_id)
 
@@ -146,7 +146,7 @@ class Executions:
     @property
     def _instance(self) -> dg.DagsterInstance:
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), open_instance(self.parts.settings))
+            self._opened = (os.getpid(), open_instance(self.media.settings))
         return self._opened[1]
 
 

@@ -21,7 +21,7 @@ from celery import signals
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, open_app, queues_for
 from mediajobs_dagster.orchestration.celery.execution import Executions
-from mediajobs_dagster.orchestration.parts import Parts
+from mediajobs_dagster.system import MediaJobs
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class ClusterWorker:
     """What a worker works with. Nothing is opened before the fork: no database, no channel, no thread."""
 
-    parts: Parts
+    media: MediaJobs
     definitions: dg.Definitions
     queues: Sequence[Lane]
     concurrency: int
@@ -42,12 +42,12 @@ class ClusterWorker:
         Runs under way are interrupted: their attempts are recorded as cancelled and their jobs wait in the queue again.
         What has not ended when the grace time is over is killed; then the leases bring its jobs back.
         """
-        settings = self.parts.settings
-        queues = queues_for(self.parts.registry, self.queues, settings.offers)
+        settings = self.media.settings
+        queues = queues_for(self.media.registry, self.queues, settings.offers)
         app = open_app(settings, queues)
         repository = self.definitions.get_repository_def()
         repository.get_all_jobs()  # built here, for all processes
-        executions = Executions(self.parts, repository)
+        executions = Executions(self.media, repository)
 
         app.task(executions.execute, name=EXECUTE_RUN, track_started=True)
         worker = app.Worker(

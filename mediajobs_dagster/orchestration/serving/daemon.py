@@ -32,8 +32,8 @@ from mediajobs_dagster.orchestration.internals.daemon import (
     daemon_controller_from_instance,
 )
 from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext, WorkspaceLoadTarget
-from mediajobs_dagster.orchestration.parts import Parts
 from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
+from mediajobs_dagster.system import MediaJobs
 
 _POLL_S = 0.1
 """How often the queue is looked at; the longest a submitted job waits to be seen."""
@@ -47,14 +47,14 @@ _QUEUED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 _log = logging.getLogger(__name__)
 
 
-def serve_daemon(parts: Parts, instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget) -> None:
+def serve_daemon(media: MediaJobs, instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget) -> None:
     """Run Dagster's daemons until SIGINT or SIGTERM. Raises ExtraMissingError when the run launcher needs an extra."""
     _ = instance.run_launcher  # Dagster makes it when it starts the first run; what is missing is better told now
 
     def daemons(instance: dg.DagsterInstance) -> Iterable[DagsterDaemon[Any]]:
         for daemon in create_daemons_from_instance(instance):
             is_coordinator = isinstance(daemon, QueuedRunCoordinatorDaemon)
-            yield DispatchingCoordinator(parts, daemon.interval_seconds) if is_coordinator else daemon
+            yield DispatchingCoordinator(media, daemon.interval_seconds) if is_coordinator else daemon
 
     with daemon_controller_from_instance(instance, workspace, gen_daemons=daemons, log_level="warning") as controller:
         _log.info("The daemon is at work.")
@@ -65,9 +65,9 @@ def serve_daemon(parts: Parts, instance: dg.DagsterInstance, workspace: Workspac
 class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
     """Dagster's queued run coordinator, which submits the runs of our queue before it starts what is queued."""
 
-    def __init__(self, parts: Parts, interval_seconds: float) -> None:
+    def __init__(self, media: MediaJobs, interval_seconds: float) -> None:
         super().__init__(interval_seconds)
-        self._parts = parts
+        self._media = media
         self._blocked_until: dict[str, float] = {}
 
     @override
@@ -92,7 +92,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         # First, for it raises while the code server restarts; what is taken out of the queue has to become a run.
         starter = RunStarter.of(context)
         for job_type in types:
-            while isinstance(found := take_next(self._parts, context.instance, job_type), Dispatch):
+            while isinstance(found := take_next(self._media, context.instance, job_type), Dispatch):
                 self._start(starter, job_type, found)
             if found.is_blocked:
                 self._blocked_until[job_type.name] = time.monotonic() + _BLOCKED_S
@@ -101,7 +101,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         try:
             run_id = starter.start(run_request_of(batch, job_type))
         except BaseException:
-            self._parts.history.leases.release(batch.id)
+            self._media.history.leases.release(batch.id)
             raise
         _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
 
@@ -114,9 +114,9 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
                 return
 
     def _any_due(self, types: Sequence[JobType]) -> bool:
-        due = self._parts.history.jobs.next_due([job_type.name for job_type in types]) if types else None
+        due = self._media.history.jobs.next_due([job_type.name for job_type in types]) if types else None
         return due is not None and due <= utc_now()
 
     def _types_to_ask(self) -> list[JobType]:
         now = time.monotonic()
-        return [each for each in self._parts.registry if self._blocked_until.get(each.name, 0.0) <= now]
+        return [each for each in self._media.registry if self._blocked_until.get(each.name, 0.0) <= now]

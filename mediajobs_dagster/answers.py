@@ -1,0 +1,117 @@
+"""What use cases answer, where no noun of ours says it already: frozen values, each with its JSON form.
+
+The command line prints the same JSON with `--json` that the values serialise to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mediajobs_dagster.attempts.forecast import Forecast
+from mediajobs_dagster.intake.exports import Preview
+from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject
+
+
+@dataclass(frozen=True)
+class JobDetails:
+    """A job with its attempts and its children."""
+
+    job: Job
+    attempts: tuple[Attempt, ...]
+    """The first one first, manifests included."""
+    children: tuple[Job, ...]
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "job": self.job.to_json(),
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+            "children": [child.to_json() for child in self.children],
+        }
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job, and where its outputs lie."""
+
+    job: Job
+    subject: str
+    """What the job is about, as people know it: the file name of an upload, the title of a timeline."""
+    latest: Attempt | None
+    """The latest attempt; None: there was none yet."""
+    outputs: tuple[str, ...]
+    """Paths on this machine, or addresses in the storage."""
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the job has its output."""
+        return self.job.status is JobStatus.COMPLETED
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        latest = self.latest
+        return {
+            "jobId": self.job.id,
+            "jobType": self.job.job_type,
+            "of": self.subject,
+            "status": self.job.status,
+            "durationMs": latest.duration_ms if latest else None,
+            "rtf": latest.rtf if latest else None,
+            "error": latest.error if latest else None,
+            "outputs": list(self.outputs),
+        }
+
+
+@dataclass(frozen=True)
+class TraceResult:
+    """What became of all jobs of a trace, in the order in which they were asked for."""
+
+    trace_id: str
+    jobs: tuple[JobResult, ...]
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {"traceId": self.trace_id, "jobs": [job.to_json() for job in self.jobs]}
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What would be run for a timeline, and what that would take."""
+
+    preview: Preview
+    commands: tuple[tuple[str, ...], ...]
+    """Each with the guards it is run with."""
+    forecast: Forecast | None
+    """From earlier exports like it; None: there was none."""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        layout = self.preview.layout
+        return {
+            "canvas": {"width": layout.width, "height": layout.height, "fps": str(layout.fps)},
+            "frames": layout.frames,
+            "durationSeconds": float(layout.seconds),
+            "inputs": [
+                {"name": name, "uploadId": use.upload_id, "access": use.access}
+                for name, use in self.preview.inputs.items()
+            ],
+            "commands": [list(command) for command in self.commands],
+            "memoryBytes": self.preview.memory_bytes,
+            "forecast": asdict(self.forecast) if self.forecast else None,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class WrittenTimeline:
+    """A timeline that was written for other programs."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+    """What could not be carried over."""
+
+    def to_json(self) -> JsonObject:
+        """The JSON form."""
+        return {"written": str(self.path), "notes": list(self.notes)}

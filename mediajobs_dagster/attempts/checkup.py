@@ -1,0 +1,99 @@
+"""Whether this machine can make attempts: what is fine, what is not, and how to mend it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from mediajobs_dagster import __version__
+from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError
+from mediajobs_dagster.history import History
+from mediajobs_dagster.media.host import host_facts
+from mediajobs_dagster.media.tools import find_tools
+from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import Storage
+
+Checks = Mapping[str, Callable[[], str]]
+"""What is checked, and how: each says what it found, and raises a MediaJobsError for what is not fine."""
+
+_NEEDED_ENCODERS = ("libx264", "aac", "mjpeg")
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check."""
+
+    check: str
+    """What was checked."""
+    fine: bool
+    detail: str
+    """What was found; where it is not fine, the code of the error and what to do."""
+
+    def to_json(self) -> JsonObject:
+        """The JSON form."""
+        return asdict(self)
+
+
+def check_up(
+    settings: Settings, history: Callable[[], History], storage: Callable[[], Storage], also: Checks
+) -> tuple[Finding, ...]:
+    """Check versions, machine, ffmpeg, database, storage and scratch disk, and what `also` names.
+
+    Nothing is raised for what is not fine.
+    """
+    checks: Checks = {
+        "versions": _versions,
+        **also,
+        "machine": lambda: _machine(settings),
+        "ffmpeg": lambda: _ffmpeg(settings),
+        "database": lambda: history().check(),
+        "storage": lambda: storage().check(),
+        "scratch disk": lambda: _disk(settings),
+    }
+    return tuple(_examine(what, check) for what, check in checks.items())
+
+
+def _examine(what: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, check())
+    except MediaJobsError as error:
+        return Finding(what, False, f"{error.code}: {error.message}")
+
+
+def _versions() -> str:
+    return f"mediajobs {__version__}, Dagster {version('dagster')}, Python {platform.python_version()}"
+
+
+def _machine(settings: Settings) -> str:
+    facts = host_facts(settings.instance_type, settings.imds_enabled, hostname=settings.hostname)
+    kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to have it on record"
+    return f"{facts.hostname}: {facts.cpu_cores:g} cores, {facts.mem_gb:.1f} GiB ({kind})"
+
+
+def _ffmpeg(settings: Settings) -> str:
+    tools = find_tools(settings.ffmpeg_path, settings.ffprobe_path)
+    missing = [encoder for encoder in _NEEDED_ENCODERS if encoder not in tools.encoders]
+    if missing:
+        raise FfmpegMissingError(
+            f"{tools.ffmpeg} has no encoder {', '.join(missing)}. Point MEDIAJOBS_FFMPEG_PATH at a build that has, or "
+            "take ffmpeg off PATH to use the bundled one."
+        )
+    return f"{tools.version} at {tools.ffmpeg}"
+
+
+def _disk(settings: Settings) -> str:
+    folder, reserve_mb = settings.scratch, settings.scratch_reserve_mb
+    Scratch.open(folder, reserve_mb=reserve_mb).close()  # as a worker does: a folder of our own, locked and removed
+    free, reserve = shutil.disk_usage(folder).free, reserve_mb * 1024 * 1024
+    if free < 2 * reserve:
+        raise DiskFullError(
+            f"{folder} has {free / _GIB:.1f} GiB free; jobs are refused when less than the reserve of {reserve_mb} MiB "
+            "is left. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."
+        )
+    return f"{free / _GIB:.1f} GiB free at {folder}"
