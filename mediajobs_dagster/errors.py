@@ -7,8 +7,9 @@ what to do about it.
 
 from __future__ import annotations
 
+import copy
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Blame(StrEnum):
@@ -45,6 +46,12 @@ class MediaJobsError(Exception):
     def message(self) -> str:
         """What happened, to what, and what to do."""
         return str(self)
+
+    def with_message(self, message: str) -> Self:
+        """The same error with another message. Whatever else it carries stays; its traceback and its cause do not."""
+        twin = copy.copy(self)
+        twin.args = (message,)
+        return twin
 
 
 # --- asked for something that cannot be ------------------------------------------------------------------------------

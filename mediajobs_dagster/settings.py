@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     scratch_reserve_mb: int = Field(
         default=512, ge=0, description="Disk space to leave free beside a job's own need, MiB."
     )
+    scratch_idle_mb: int = Field(
+        default=1024, ge=0, description="Fetched sources to keep for a worker's next attempts, at most, MiB."
+    )
 
     lease_s: float = Field(default=60.0, gt=0, description="A worker silent for this long has lost its jobs, seconds.")
     max_attempts: int = Field(default=3, ge=1, description="Attempts a job gets before it is dead.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mediajobs_dagster import errors
-from mediajobs_dagster.errors import Blame, InternalError, MediaJobsError
+from mediajobs_dagster.errors import Blame, InternalError, MediaJobsError, TimelineError
 
 
 def tree(root: type[MediaJobsError]) -> Iterator[type[MediaJobsError]]:
@@ -85,6 +85,15 @@ def test_faults_of_the_input_are_never_tried_again(kind: type[MediaJobsError]) -
 def test_who_is_to_blame(code: str, blame: Blame, retryable: bool) -> None:
     """The breaker, the retries and the colour of a run hang on these."""
     assert (BY_CODE[code].blame, BY_CODE[code].retryable) == (blame, retryable)
+
+
+def test_another_message_keeps_the_rest() -> None:
+    """Whoever prints a redacted error can still list the faults it carries."""
+    error = TimelineError("Signed: https://secret.")
+    error.faults = ({"path": "$.track[0]", "message": "it is too long"},)
+    said = error.with_message("Signed: ***.")
+    assert (type(said), said.message, said.faults) == (TimelineError, "Signed: ***.", error.faults)
+    assert error.message == "Signed: https://secret."
 
 
 def test_operators_care_for_what_is_ours_or_a_services() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from mediajobs_dagster.job_types.base import JobType, UploadJobType
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.job_types.video_export.export import output_key
 from mediajobs_dagster.models import Job, JobStatus, StorageOp, Timeline, derived_id, new_id, utc_now
 from mediajobs_dagster.storage import upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
@@ -30,7 +29,7 @@ def keys_of(job_type: JobType, subject_id: str) -> tuple[str, ...]:
         created_at=utc_now(),
         updated_at=utc_now(),
     )
-    return (output_key(job),)
+    return job_type.result_keys(job, new_id())
 
 
 def a_timeline(timeline_id: str) -> Timeline:

@@ -13,7 +13,7 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -177,7 +177,7 @@ class _Attempt:
             each.upload.id: Source(each.upload, self._media_info(each, workspace), each.name) for each in inputs.sources
         }
         self.recorder.info = next((source.info for source in sources.values()), None)
-        return Material(self.claim.job, inputs.subject, sources)
+        return Material(self.claim.job, inputs.subject, sources, self.claim.attempt.id)
 
     def _media_info(self, source: AttemptSource, workspace: Workspace) -> MediaInfo:
         """What a source holds: known already, if it is still the content that the upload was probed as."""
@@ -210,7 +210,7 @@ class _Attempt:
             with self.recorder.timed(Stage.PREPARE):
                 prepared = self.job_type.prepare(material, params, ThisMachine(self.runner))
         with self.recorder.timed(Stage.PLAN):
-            plan = self.job_type.plan(Material(material.job, material.subject, material.sources, prepared), params)
+            plan = self.job_type.plan(replace(material, prepared=prepared), params)
             self.recorder.notes.extend(plan.notes)
             needed = inputs.bytes if plan.scratch_bytes is None else plan.scratch_bytes
             self.worker.scratch.require(needed, f"a job of type {self.job_type.name}")
@@ -294,7 +294,7 @@ class _Attempt:
 
         for output, info in zip(outputs, verified, strict=True):
             path = folder / output.filename
-            digest = sha256_of(path)
+            digest = sha256_of(path, self.cancellation.check)
             stat = storage.put(path, output.key, content_type=output.content_type, on_bytes=count)
             self.recorder.outputs.append(OutputRecord(key=output.key, bytes=stat.bytes, sha256=digest, media_info=info))
             published.append(stat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.history import History
+from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.storage import Storage
 
 
@@ -12,9 +13,14 @@ def fresh_outputs(
 ) -> list[OutputRecord] | None:
     """The outputs of the latest success, if its fingerprint is the same and they are all still there; else None."""
     latest = history.attempts.latest_success(job_type, subject_id)
-    if latest is None or latest.result is None or latest.result.get("fingerprint") != fingerprint:
+    return unchanged_outputs(latest.result, fingerprint, storage) if latest and latest.result else None
+
+
+def unchanged_outputs(result: JsonObject, fingerprint: str, storage: Storage) -> list[OutputRecord] | None:
+    """The outputs in the `result` of a success, if its fingerprint is this one and they are all still there."""
+    if result.get("fingerprint") != fingerprint:
         return None
-    outputs = [OutputRecord.model_validate(output) for output in latest.result["outputs"]]
+    outputs = [OutputRecord.model_validate(output) for output in result["outputs"]]
     for output in outputs:
         found = storage.find(output.key)
         if found is None or found.bytes != output.bytes:

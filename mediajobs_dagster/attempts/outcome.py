@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
@@ -99,11 +98,14 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     status = _attempt_status(ending)
     manifest = recorder.manifest(status)
     verdict = _verdict(claim, worker, ending)
-    uploads = _result_uploads(claim, worker, manifest, ending) if isinstance(ending, Work) else {}
+    known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
+    uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     # As it is on record: redacted, for listeners print it.
-    error = type(ending)(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
+    error = ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, recorder, manifest, ending, children)
+    # Before it is on record: if the worker dies in between, recovery still finds an attempt that is under way.
+    is_withdrawn = isinstance(ending, MediaJobsError) and _withdraw(claim, worker)
     jobs, ended = worker.history.jobs, verdict
     is_written = _patiently(
         worker,
@@ -115,11 +117,13 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
             uploads=list(uploads.values()),
         ),
     )
-    if not is_written:
+    if is_written:
+        _remove_replaced(known.values(), uploads, lambda: worker.storage)
+    else:
         # It was cancelled, or given to somebody else, while this attempt was at its end.
         verdict = Verdict(_patiently(worker, lambda: jobs.get(claim.job.id)).status)
-    if not is_written or isinstance(ending, MediaJobsError):
-        withdraw(claim.job, worker.registry, worker.history, lambda: worker.storage)
+    if not is_withdrawn and (not is_written or isinstance(ending, MediaJobsError)):
+        _withdraw(claim, worker)
     return AttemptEnded(
         key=recorder.key,
         job=claim.job,
@@ -132,20 +136,37 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     )
 
 
-def withdraw(job: Job, registry: Registry, history: History, storage: Callable[[], Storage]) -> None:
-    """Remove what a job published as an upload to be, if it did not come to that.
+def withdraw(claim: Claim, registry: Registry, history: History, storage: Callable[[], Storage]) -> bool:
+    """Remove what an attempt published as an upload to be, if it did not come to that.
 
-    A storage that is out of reach is no reason for the attempt not to end: it is logged, and that is all.
+    The attempt is over, or is about to end as a failure: no upload can come to point at its keys any more, and no other
+    attempt writes under them. A storage that is out of reach is logged, and False comes back: the attempt has to end.
     """
     try:
-        keys = registry[job.job_type].result_keys(job)
-        if not keys or history.jobs.get(job.id).status is JobStatus.PROCESSING:  # somebody else is at it by now
-            return
-        known = history.uploads.known([result_origin(job.id, key.rpartition("/")[2]) for key in keys])
+        keys = registry[claim.job.job_type].result_keys(claim.job, claim.attempt.id)
+        if not keys:
+            return True
+        known = history.uploads.known([result_origin(claim.job.id, key.rpartition("/")[2]) for key in keys])
         for key in set(keys) - {upload.storage_key for upload in known.values()}:
             storage().abandon(key)
     except MediaJobsError as error:
-        _log.warning("What job %s published could not be removed: %s", job.id, error)
+        _log.warning("What attempt %s at job %s published was not removed: %s", claim.attempt.id, claim.job.id, error)
+        return False
+    return True
+
+
+def _withdraw(claim: Claim, worker: Worker) -> bool:
+    return withdraw(claim, worker.registry, worker.history, lambda: worker.storage)
+
+
+def _remove_replaced(known: Iterable[Upload], made: Mapping[str, Upload], storage: Callable[[], Storage]) -> None:
+    """Remove the objects that uploads pointed at until now, where an earlier attempt at the job made them."""
+    for upload in known:
+        if upload.storage_key not in made:
+            try:
+                storage().delete(upload.storage_key)
+            except MediaJobsError as error:
+                _log.warning("What upload %s was before was not removed: %s", upload.id, error)
 
 
 def _attempt_status(ending: Ending) -> AttemptStatus:
@@ -208,15 +229,21 @@ def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonO
             return None
 
 
-def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work) -> dict[str, Upload]:
-    """The uploads that outputs became, by key; a repeated attempt finds the one that the first one made."""
+def _known_results(claim: Claim, worker: Worker, work: Work) -> dict[str, Upload]:
+    """The uploads that an earlier attempt at the job made, by where they came from."""
+    origins = [result_origin(claim.job.id, output.filename) for output in work.outputs if output.becomes]
+    return _patiently(worker, lambda: worker.history.uploads.known(origins)) if origins else {}
+
+
+def _result_uploads(claim: Claim, manifest: Manifest, work: Work, known: Mapping[str, Upload]) -> dict[str, Upload]:
+    """The uploads that outputs became, by key; one that is known keeps its id."""
     uploads: dict[str, Upload] = {}
     for output, record, stat in zip(work.outputs, manifest.outputs, work.published, strict=True):
         if output.becomes is not None:
             origin = result_origin(claim.job.id, output.filename)
-            known = _patiently(worker, partial(worker.history.uploads.find_by_origin, origin))
+            earlier = known.get(origin)
             uploads[output.key] = Upload(
-                id=known.id if known else new_id(),
+                id=earlier.id if earlier else new_id(),
                 role=output.becomes,
                 storage_key=output.key,
                 filename=output.filename,
@@ -224,7 +251,7 @@ def _result_uploads(claim: Claim, worker: Worker, manifest: Manifest, work: Work
                 etag=stat.etag,
                 origin=origin,
                 media_info=record.media_info,
-                created_at=known.created_at if known else utc_now(),
+                created_at=earlier.created_at if earlier else utc_now(),
                 trace_id=claim.job.trace_id,
             )
     return uploads

@@ -36,7 +36,10 @@ class Recovered:
     """What a recovery found."""
 
     lost: tuple[Claim, ...]
-    """Attempts whose worker died."""
+    """Attempts whose worker died, and whose jobs were given back or are dead."""
+    over: tuple[Claim, ...]
+    """All attempts that were closed, or were found to have just ended: those above, and those at jobs that were
+    cancelled meanwhile. What they published has to be withdrawn unless it became an upload."""
     released: int
     """Jobs that were assigned to a run which never came to them, and are back in the queue."""
     cancelled: int
@@ -67,8 +70,9 @@ def recover(history: History, settings: Settings, run_states: RunStates) -> Reco
     """Recover the jobs of every worker that fell silent: its lease ran out, or its run is over without it."""
     now = utc_now()
     loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
-    lost = [claim for claim in history.jobs.lost(now) if loss.record(claim)]
-    lost += [claim for claim, run_state in _left_behind(history, run_states) if loss.record(claim, run_state)]
+    silent = [(claim, RunState.GONE) for claim in history.jobs.lost(now)]
+    over = [(claim, loss.record(claim, run_state)) for claim, run_state in silent]
+    over += [(claim, loss.record(claim, run_state)) for claim, run_state in _left_behind(history, run_states)]
     released = cancelled = 0
     for dispatch_id in history.jobs.expired_dispatches(now):
         match run_states.of_dispatch(dispatch_id):
@@ -78,7 +82,8 @@ def recover(history: History, settings: Settings, run_states: RunStates) -> Reco
                 released += history.jobs.release(dispatch_id)
             case RunState.CANCELLED:
                 cancelled += history.jobs.cancel_assigned(dispatch_id)
-    return Recovered(tuple(lost), released, cancelled)
+    lost = tuple(claim for claim, is_lost in over if is_lost)
+    return Recovered(lost, tuple(claim for claim, _ in over), released, cancelled)
 
 
 def _left_behind(history: History, run_states: RunStates) -> Iterator[tuple[Claim, RunState]]:
@@ -98,8 +103,8 @@ class _Loss:
     chance: random.Random
     now: datetime
 
-    def record(self, claim: Claim, run_state: RunState = RunState.GONE) -> bool:
-        """Put the attempt on record as lost; False when it has ended in the meantime."""
+    def record(self, claim: Claim, run_state: RunState) -> bool:
+        """Put the attempt on record as lost; False when it, or its job, has ended in the meantime."""
         error = WorkerLostError(
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )

@@ -19,7 +19,6 @@ from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.material import SOURCE
 from mediajobs_dagster.media.orphans import kill_orphans
 from mediajobs_dagster.models import new_id
-from mediajobs_dagster.storage.whole_file import is_partial
 
 _LOCK = ".lock"
 _MIB = 1024 * 1024
@@ -28,15 +27,21 @@ _MIB = 1024 * 1024
 class Scratch:
     """A worker's folder for working files, from `open` to `close`. Threads may share it."""
 
-    def __init__(self, folder: Path, lock: int, reserve_mb: int) -> None:
-        self._folder, self._lock, self._reserve = folder, lock, reserve_mb * _MIB
+    def __init__(self, folder: Path, lock: int, *, reserve_mb: int, idle_mb: int) -> None:
+        self._folder, self._lock = folder, lock
+        self._reserve, self._idle_limit = reserve_mb * _MIB, idle_mb * _MIB
         self._linking = threading.Lock()
+        self._used: dict[Path, set[Path]] = {}
+        """The fetched sources that attempts use, by the attempt's folder."""
+        self._idle: dict[Path, None] = {}
+        """Those that no attempt uses, in the order in which they fell idle."""
 
     @classmethod
-    def open(cls, root: Path, *, reserve_mb: int) -> Scratch:
+    def open(cls, root: Path, *, reserve_mb: int, idle_mb: int = 0) -> Scratch:
         """Sweep the orphans below `root`, then make and hold a folder of our own.
 
-        Raises DiskFullError, and SettingsError when there can be no folder for another reason.
+        `reserve_mb` of the disk stays free beside what is asked for. Fetched sources that no attempt uses may take
+        `idle_mb`. Raises DiskFullError, and SettingsError when there can be no folder for another reason.
         """
         name = f"worker-{new_id()}"
         unborn = root / f".{name}"  # no sweeper looks at it before it is locked
@@ -51,7 +56,7 @@ class Scratch:
             ) from error
         lock = os.open(unborn / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        scratch = cls(unborn.rename(root / name), lock, reserve_mb)
+        scratch = cls(unborn.rename(root / name), lock, reserve_mb=reserve_mb, idle_mb=idle_mb)
         sweep(root)
         return scratch
 
@@ -69,16 +74,20 @@ class Scratch:
             yield folder
         finally:
             _remove(folder)
+            self._end_use(folder)
 
     def link_source(self, folder: Path, name: str, link: str = SOURCE) -> Path:
         """Where the fetched source `name` lies, or is to be put: it stays while the attempt of `folder` is under way.
 
-        In the attempt's folder it is a link with the name `link`, which begins with SOURCE.
+        Afterwards it stays for the next attempt, as long as idle sources do not take more than their share. In the
+        attempt's folder it is a link with the name `link`, which begins with SOURCE.
         """
         path = self._folder / "sources" / name
         path.parent.mkdir(exist_ok=True)
         with self._linking:
-            (folder / link).symlink_to(path)
+            self._used.setdefault(folder, set()).add(path)
+            self._idle.pop(path, None)
+        (folder / link).symlink_to(path)
         return path
 
     def require(self, size: int, purpose: str) -> None:
@@ -87,7 +96,7 @@ class Scratch:
         Fetched sources that no attempt works on any more make room for it.
         """
         if shutil.disk_usage(self._folder).free < size + self._reserve:
-            self._drop_idle_sources()
+            self._drop_idle(0)
         free = shutil.disk_usage(self._folder).free
         if free < size + self._reserve:
             raise DiskFullError(
@@ -96,12 +105,30 @@ class Scratch:
                 "larger disk."
             )
 
-    def _drop_idle_sources(self) -> None:
+    def _end_use(self, folder: Path) -> None:
         with self._linking:
-            needed = {link.readlink() for link in self._folder.glob(f"attempt-*/{SOURCE}*")}
-            for source in (self._folder / "sources").glob("*"):
-                if source not in needed and not is_partial(source.name):
-                    source.unlink()
+            ended = self._used.pop(folder, set[Path]())
+            self._idle |= dict.fromkeys(sorted(ended.difference(*self._used.values())))
+        if ended:
+            self._drop_idle(self._idle_limit)
+
+    def _drop_idle(self, limit: int) -> None:
+        """Remove idle sources, the longest idle first, until they take no more than `limit` bytes."""
+        with self._linking:
+            sizes = {path: _size(path) for path in self._idle}
+            taken = sum(sizes.values())
+            for path, size in sizes.items():
+                if taken > limit or not size:  # one that could not be fetched has none
+                    path.unlink(missing_ok=True)
+                    del self._idle[path]
+                    taken -= size
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _remove(folder: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from mediajobs_dagster.errors import NotFoundError, StorageMissingError
+from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.material import SourceUse
@@ -101,11 +101,3 @@ def inputs_of(job_type: JobType, subject: Subject, history: History, storage: St
         sources.append(AttemptSource(upload, use, storage.stat(upload.storage_key)))
     etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in sources})
     return Inputs(subject, tuple(sources), etag)
-
-
-def current_etag(job_type: JobType, subject: Subject, history: History, storage: Storage) -> str | None:
-    """Names the content that a job would read now; None where some of it is gone."""
-    try:
-        return inputs_of(job_type, subject, history, storage).etag
-    except StorageMissingError:
-        return None

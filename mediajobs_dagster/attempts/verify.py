@@ -54,11 +54,12 @@ def verify(output: Output, verification: Verification) -> MediaInfo | None:
     return None
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def sha256_of(path: Path, check: Callable[[], None]) -> str:
+    """The SHA-256 of a file, in hexadecimal. `check` is called before each MiB; what it raises ends the reading."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
+            check()
             digest.update(chunk)
     return digest.hexdigest()
 

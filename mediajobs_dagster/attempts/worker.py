@@ -42,9 +42,14 @@ class LazyParts:
     @classmethod
     def of(cls, settings: Settings, storage: Callable[[], Storage], stack: ExitStack) -> LazyParts:
         """The parts that the settings ask for; `stack` closes those that were made."""
-        scratch = Once(
-            lambda: stack.enter_context(closing(Scratch.open(settings.scratch, reserve_mb=settings.scratch_reserve_mb)))
-        )
+
+        def open_scratch() -> Scratch:
+            scratch = Scratch.open(
+                settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
+            )
+            return stack.enter_context(closing(scratch))
+
+        scratch = Once(open_scratch)
         return cls(
             storage,
             scratch,

@@ -139,6 +139,16 @@ class Attempts:
             row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
         return None if row is None else _attempt_of(row)
 
+    def latest_results(self, job_type: str, subject_ids: Sequence[str]) -> dict[str, JsonObject]:
+        """The result of the newest successful attempt of a job type on each of these subjects, by subject.
+
+        Subjects without one are left out. Ask about some hundreds at once.
+        """
+        of = {"of_subjects": list(subject_ids), "of_type": job_type}
+        with self._database.read() as connection:
+            rows = connection.execute(_LATEST_RESULTS, of)
+            return {row.subject_id: row.result for row in rows if row.result is not None}
+
     def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that system or external faults failed since a moment, once each, the latest failure first.
 
@@ -237,3 +247,26 @@ def _row_of(attempt: Attempt) -> dict[str, Any]:
 
 def _outputs_of(result: JsonObject | None) -> list[JsonObject]:
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]
+
+
+def _latest_results() -> sa.Select[Any]:
+    newest = (job_history.c.created_at.desc(), job_history.c.id.desc())
+    rank = sa.func.row_number().over(partition_by=jobs.c.subject_id, order_by=newest)
+    successes = (
+        sa.select(job_history.c.id, jobs.c.subject_id, rank.label("rank"))
+        .join(jobs, jobs.c.id == job_history.c.job_id)
+        .where(
+            jobs.c.subject_id.in_(sa.bindparam("of_subjects", expanding=True)),
+            jobs.c.job_type == sa.bindparam("of_type"),
+            job_history.c.status == AttemptStatus.SUCCESS,
+        )
+        .subquery()
+    )
+    # The results are read of the newest alone: they are large beside the rest.
+    of_newest = sa.select(successes.c.subject_id, job_history.c.result).join(
+        job_history, job_history.c.id == successes.c.id
+    )
+    return of_newest.where(successes.c.rank == 1)
+
+
+_LATEST_RESULTS = _latest_results()

@@ -49,6 +49,9 @@ class Claim:
 
 DispatchIds = list[str]
 
+RENEWED_AT_ONCE = 1000
+"""Waiting jobs of one dispatch whose lease is renewed; far more than there are in a run that dispatch starts."""
+
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
 
@@ -118,11 +121,15 @@ class Leases:
         """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each that is still its own.
 
         A claimed job that is missing, or not `processing`, has been cancelled or given up for lost: stop working on it.
+        Of more than RENEWED_AT_ONCE waiting jobs so many are renewed and returned, which keeps the others, too: see
+        `expired_dispatches`.
         """
         now = now or utc_now()
+        of_dispatch = jobs.c.dispatch_id == dispatch_id
+        waiting = sa.select(jobs.c.id).where(of_dispatch, IS_WAITING).limit(RENEWED_AT_ONCE)
         statement = (
             sa.update(jobs)
-            .where(jobs.c.dispatch_id == dispatch_id)
+            .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
             .values(lease_expires_at=now + timedelta(seconds=lease_s))
             .returning(jobs.c.id, jobs.c.status)
         )
@@ -199,10 +206,15 @@ class Leases:
             return connection.scalar(statement) is not None
 
     def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
-        """Dispatches whose lease ran out before their run started all of their jobs."""
-        expired = (jobs.c.dispatch_id.is_not(None), jobs.c.lease_expires_at < (now or utc_now()), IS_WAITING)
+        """Dispatches whose lease ran out before their run started all of their jobs.
+
+        The lease of a dispatch is that of the job that was renewed last, so a run need not renew a hundred thousand.
+        """
+        waiting = sa.func.sum(sa.case((IS_WAITING, 1), else_=0))
+        expired = (sa.func.max(jobs.c.lease_expires_at) < (now or utc_now()), waiting > 0)
+        of_dispatch = sa.select(jobs.c.dispatch_id).where(jobs.c.dispatch_id.is_not(None)).group_by(jobs.c.dispatch_id)
         with self._database.read() as connection:
-            found = connection.scalars(sa.select(jobs.c.dispatch_id).where(*expired).distinct())
+            found = connection.scalars(of_dispatch.having(sa.and_(*expired)))
             return [dispatch_id for dispatch_id in found if dispatch_id is not None]
 
     def _give_back(self, condition: sa.ColumnElement[bool], now: datetime) -> int:

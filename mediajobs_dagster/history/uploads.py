@@ -175,7 +175,8 @@ def put_upload(connection: sa.Connection, upload: Upload) -> None:
     """Insert an upload, or bring the one that has its id up to what was made now."""
     add_upload(connection, upload)
     made = {name: getattr(upload, name) for name in ("storage_key", "bytes", "etag")}
-    statement = sa.update(uploads).where(uploads.c.id == upload.id, uploads.c.etag != upload.etag)
+    is_other = sa.or_(uploads.c.etag != upload.etag, uploads.c.storage_key != upload.storage_key)
+    statement = sa.update(uploads).where(uploads.c.id == upload.id, is_other)
     connection.execute(statement.values(**made, **_info_columns(upload.media_info)))
 
 

@@ -32,13 +32,13 @@ from mediajobs_dagster.history import Registered
 from mediajobs_dagster.intake.candidates import Candidate, Skipped, unreadable
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import Journal, sweep
-from mediajobs_dagster.intake.side_by_side import side_by_side
 from mediajobs_dagster.media.budget import granted_budget
 from mediajobs_dagster.media.images import IMAGE_SUFFIXES, image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo, Upload, new_id
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.side_by_side import side_by_side
 from mediajobs_dagster.storage.by_range import RangeServer
 
 Result = TypeVar("Result")

@@ -113,9 +113,12 @@ class JobType(ABC):
         del key
         return False
 
-    def result_keys(self, job: Job) -> tuple[str, ...]:
-        """The keys of that job's outputs that become uploads: nobody needs them unless the job succeeds."""
-        del job
+    def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
+        """The keys of the outputs of one attempt at a job that become uploads.
+
+        No other attempt publishes under them, so they can be removed at any time when the attempt came to nothing.
+        """
+        del job, attempt_id
         return ()
 
     def prepare(self, material: Material, params: Params, machine: Machine) -> object:

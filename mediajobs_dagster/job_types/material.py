@@ -83,6 +83,8 @@ class Material:
     subject: Subject
     sources: Mapping[str, Source] = field(default_factory=dict[str, Source])
     """By the id of the upload; the first is the primary one. Empty for a subject that is no media."""
+    attempt_id: str = ""
+    """The attempt that the plan is for. The key of an output that becomes an upload is built of it."""
     prepared: Any = None
     """What `JobType.prepare` returned."""
 

@@ -3,8 +3,9 @@
 # Dagster's decorators are typed in part:
 # pyright: reportUnknownMemberType=false
 # No `from __future__ import annotations` here: Dagster reads the annotations of asset functions at run time.
+import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -20,13 +21,15 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
-from mediajobs_dagster.orchestration.observer import RunLog
+from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.termination import was_terminated
 from mediajobs_dagster.system import MediaJobs
 
 UPLOADS = "uploads"
 OUTPUT_CHECK = "every_subject_has_its_output"
 WORKER = "worker"
+_SIGN_S = 15.0
+"""How often a run that looks for its work says so; far below the two minutes that recovery waits."""
 
 # The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
@@ -140,11 +143,32 @@ def _work(
         trace_id = run.tags.get(tags.TRACE_ID) or run.run_id.replace("-", "")  # one trace, however many assets
         context.instance.add_run_tags(run.run_id, {tags.TRACE_ID: trace_id})
         day = date.fromisoformat(context.partition_key)
-        count = enqueue_stale(worker, job_type, day, dispatch_id=dispatch_id, trace_id=trace_id, force=force)
+        count = enqueue_stale(
+            worker,
+            job_type,
+            day,
+            dispatch_id=dispatch_id,
+            trace_id=trace_id,
+            force=force,
+            on_search=_signs_of_life(context),
+        )
         context.log.info(
             f"{count} of the {job_type.subject}s of {day} have no fresh {job_type.asset}; trace {trace_id}."
         )
     return work_off(worker, job_type, dispatch_id, run_id=run.run_id, listeners=listeners)
+
+
+def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:
+    """Puts the moment on the run, every so often that it is called: recovery gives a run up that falls silent."""
+    due = 0.0
+
+    def sign() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            context.instance.add_run_tags(context.run.run_id, {tags.SEARCHING: f"{time.time():.3f}"})
+            due = time.monotonic() + _SIGN_S
+
+    return sign
 
 
 def _fault_of_run(totals: RunTotals) -> str | None:

@@ -23,9 +23,8 @@ _SILENT = "The worker of this run fell silent. Its jobs are back in the queue; t
 _SETTLING = timedelta(seconds=5)
 """How long a worker may still write its record after its run is over, as when a person forces the end of a run."""
 _REPORTING = timedelta(minutes=2)
-"""How long after its last attempt a run may take to report its own end: its log goes to the object storage then."""
-_SEARCHING = timedelta(minutes=10)
-"""The same of a run by hand, which looks for its work first: the storage is asked about every subject of a day."""
+"""How long a run that holds no job may be silent. After its last attempt its log goes to the object storage; while it
+looks for its work, it says so more often than this."""
 _LATEST = 50
 """Attempts of a run that are looked at for the end of the last one; about as many are under way at once."""
 _SAME_DISPATCH = 20
@@ -37,8 +36,9 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
     run_states = _DagsterRunStates(instance, timedelta(seconds=media.settings.lease_s))
     recovered = recover(media.history, media.settings, run_states)
     sweep(media.settings.scratch)  # what killed workers of this machine left behind, their ffmpegs included
+    for claim in recovered.over:
+        withdraw(claim, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
-        withdraw(claim.job, media.registry, media.history, lambda: media.storage)
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)
@@ -60,8 +60,8 @@ def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Iterator[dg.
             continue
         attempts = media.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
         ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]
-        patience = _REPORTING if tags.DISPATCH in run.tags else _SEARCHING
-        if len(ended) == len(attempts) and now - max([started, *ended]) > patience:
+        searched = _moment(tags.searching_at(run)) or started
+        if len(ended) == len(attempts) and now - max([started, searched, *ended]) > _REPORTING:
             yield run
 
 

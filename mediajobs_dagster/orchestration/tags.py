@@ -18,6 +18,8 @@ DISPATCH = "mediajobs/dispatch"
 """The batch of jobs that a run was started for; a run without it was started by hand or by a backfill."""
 TAKEN = "mediajobs/taken_at"
 """When a worker of a cluster took the run, seconds since the epoch."""
+SEARCHING = "mediajobs/searching_at"
+"""When a run by hand last said that it still looks for its work, seconds since the epoch."""
 PRIORITY = "dagster/priority"
 PARENT_RUN = "dagster/parent_run_id"
 """Set by Dagster on a run that executes an earlier one again."""
@@ -60,3 +62,8 @@ def dispatches_of(run: dg.DagsterRun, registry: Registry) -> list[str]:
 def taken_at(run: dg.DagsterRun) -> float | None:
     """When a worker of a cluster took it, seconds since the epoch; None: nobody has, or it runs elsewhere."""
     return float(run.tags[TAKEN]) if TAKEN in run.tags else None
+
+
+def searching_at(run: dg.DagsterRun) -> float | None:
+    """When it last said that it looks for its work, seconds since the epoch; None: it never did."""
+    return float(run.tags[SEARCHING]) if SEARCHING in run.tags else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import withdraw
+from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.errors import TimelineError
+from mediajobs_dagster.history import Claim, JobFilter
 from mediajobs_dagster.intake.batch import Prober
 from mediajobs_dagster.intake.exports import Exports, Requested
 from mediajobs_dagster.intake.intake import Intake, Order
@@ -31,11 +34,12 @@ from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Progress, Upload, UploadRole, new_id, new_trace_id
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.timelines.layout import lay_out
 from mediajobs_dagster.timelines.model import Timeline
 from tests.clips import Clips
 from tests.listeners import Watcher
-from tests.platform import Platform
+from tests.platform import AllGone, Platform
 
 OpenPlatform = Callable[..., Platform]
 CHILDREN = {"upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1"}
@@ -77,6 +81,11 @@ def renders(platform: Platform) -> list[str]:
     return [stat.key for stat in platform.storage.list("renders/")]
 
 
+def key_of(platform: Platform, job: Job) -> str:
+    """Where the job's latest attempt publishes."""
+    return output_key(job, platform.history.attempts.of_job(job.id)[-1].id)
+
+
 def manifest_of(platform: Platform, job: Job) -> Manifest:
     """The record of the job's latest attempt."""
     latest = platform.history.attempts.of_job(job.id)[-1]
@@ -113,7 +122,7 @@ def test_an_export_is_an_upload_with_children_on_its_trace(platform: Platform, c
     platform.work(listens)
     (export,) = exported(platform)
     assert (export.trace_id, export.filename) == (requested.job.trace_id, "video.mp4")
-    assert export.storage_key == output_key(requested.job)
+    assert export.storage_key == key_of(platform, requested.job)
     assert export.media_info is not None
     assert export.media_info.duration_seconds == pytest.approx(2.0, abs=0.02)
 
@@ -172,7 +181,7 @@ def test_a_forced_export_stands_for_a_cancelled_one(platform: Platform, clips: C
     again = ask(platform, document)
     assert (again.created, again.job.id) == (False, forced.job.id)
     assert again.export is not None
-    assert again.export.storage_key == output_key(forced.job)
+    assert again.export.storage_key == key_of(platform, forced.job)
     assert len(exported(platform)) == 2
 
 
@@ -185,7 +194,7 @@ def test_what_is_asked_for_again_while_a_forced_one_waits_is_rendered_once(platf
     assert (again.created, again.job.id) == (True, first.job.id)
     platform.work()
     assert platform.history.jobs.get(first.job.id).status is JobStatus.SKIPPED
-    assert [export.storage_key for export in exported(platform)] == [output_key(forced.job)]
+    assert [export.storage_key for export in exported(platform)] == [key_of(platform, forced.job)]
 
 
 class CountsFiles(Watcher):
@@ -237,7 +246,7 @@ def test_each_set_of_options_is_rendered_once(platform: Platform, clips: Clips) 
     again = ask(platform, document)
     assert (again.created, again.job.id) == (False, drafted.job.id)
     assert again.export is not None
-    assert again.export.storage_key == output_key(drafted.job)
+    assert again.export.storage_key == key_of(platform, drafted.job)
 
 
 def test_file_names_stand_for_sources(platform: Platform, clips: Clips, tmp_path: Path) -> None:
@@ -262,7 +271,7 @@ def test_a_frame_that_is_held_from_next_to_nothing(platform: Platform, clips: Cl
 
 
 def test_an_export_that_was_deleted_is_made_again(platform: Platform, clips: Clips) -> None:
-    """By the same job, and it is the same upload as before."""
+    """By the same job, and it is the same upload as before, of another attempt."""
     source = taken(platform, clips.landscape())
     first = ask(platform, cuts(source, (0, 1)))
     platform.work()
@@ -272,7 +281,8 @@ def test_an_export_that_was_deleted_is_made_again(platform: Platform, clips: Cli
     assert (again.created, again.job.id) == (True, first.job.id)
     platform.work()
     (made,) = exported(platform)
-    assert (made.id, made.storage_key) == (export.id, export.storage_key)
+    assert (made.id, made.storage_key) == (export.id, key_of(platform, first.job))
+    assert made.storage_key != export.storage_key
     assert made.etag == platform.storage.stat(made.storage_key).etag
     assert renders(platform) == [made.storage_key]
 
@@ -429,20 +439,80 @@ def test_cancelled_while_it_is_published(platform: Platform, clips: Clips) -> No
     assert (renders(platform), exported(platform)) == ([], [])
 
 
-def test_what_a_dead_worker_published_is_withdrawn_with_its_job(platform: Platform, clips: Clips) -> None:
-    """A worker that dies between publishing and recording: the next attempt replaces its object, or it is removed."""
-    source = taken(platform, clips.landscape())
-    requested = ask(platform, cuts(source, (0, 1)))
-    platform.storage.put(clips.landscape(), output_key(requested.job), content_type="video/mp4")
+def test_an_export_that_is_made_again_leaves_nothing_behind(platform: Platform, clips: Clips) -> None:
+    """Forced, the same job makes another object. The upload points at that one, and the old one goes."""
+    requested = ask(platform, cuts(taken(platform, clips.landscape()), (0, 1)))
+    platform.work()
+    (export,) = exported(platform)
+    platform.history.jobs.retry(requested.job.id, force=True)
+    platform.work()
+    (again,) = exported(platform)
+    assert (again.id, again.storage_key) == (export.id, key_of(platform, requested.job))
+    assert renders(platform) == [again.storage_key] != [export.storage_key]
+
+
+def a_dead_workers_export(platform: Platform, clips: Clips) -> Claim:
+    """A claim whose worker died between publishing and recording."""
+    requested = ask(platform, cuts(taken(platform, clips.landscape()), (0, 1)))
     dispatch = platform.history.jobs.assign(VideoExport.name, limit=1, lease_s=60)
     assert dispatch is not None
-    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=60)
+    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=0)
     assert claim is not None
-    withdraw(claim.job, platform.registry, platform.history, lambda: platform.storage)
-    assert renders(platform) == [output_key(requested.job)], "it may be another worker's by now"
-    platform.history.jobs.cancel(requested.job.id)
-    withdraw(claim.job, platform.registry, platform.history, lambda: platform.storage)
+    platform.storage.put(clips.landscape(), key_of(platform, requested.job), content_type="video/mp4")
+    return claim
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_what_a_dead_worker_published_is_withdrawn(platform: Platform, clips: Clips, is_cancelled: bool) -> None:
+    """Recovery names the attempt, although a job that was cancelled meanwhile is not lost; it is named once."""
+    claim = a_dead_workers_export(platform, clips)
+    if is_cancelled:
+        platform.history.jobs.cancel(claim.job.id)
+    recovered = recover(platform.history, platform.settings, AllGone())
+    assert [each.attempt.id for each in recovered.over] == [claim.attempt.id]
+    assert len(recovered.lost) == (0 if is_cancelled else 1)
+    assert renders(platform) == [output_key(claim.job, claim.attempt.id)]
+    assert withdraw(recovered.over[0], platform.registry, platform.history, lambda: platform.storage)
     assert renders(platform) == []
+    assert recover(platform.history, platform.settings, AllGone()).over == ()
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_retry_that_publishes_while_the_failed_attempt_is_withdrawn_keeps_its_object(
+    open_platform: OpenPlatform, s3_settings: Settings, clips: Clips, kind: str
+) -> None:
+    """Whoever withdraws has looked, and then is held up for as long as the whole retry takes: nothing of the first
+    attempt is left, and all of the second one.
+    """
+    on_s3 = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**(on_s3 if kind == "s3" else {}))
+    claim = a_dead_workers_export(platform, clips)
+    platform.history.jobs.cancel(claim.job.id)
+
+    def retry() -> None:
+        platform.history.jobs.retry(claim.job.id)
+        (outcome,) = [each for each in platform.work() if each.job.id == claim.job.id]
+        assert outcome.error is None
+
+    storage = held_up(platform.storage, retry)
+    assert withdraw(claim, platform.registry, platform.history, lambda: storage)
+    (export,) = exported(platform)
+    assert renders(platform) == [export.storage_key]
+    assert platform.storage.stat(export.storage_key).etag == export.etag
+
+
+def held_up(storage: Storage, meanwhile: Callable[[], None]) -> Storage:
+    """The same storage, in which `meanwhile` happens right before an object is removed."""
+
+    class HeldUp(type(storage)):
+        @override
+        def _remove(self, key: str) -> None:
+            meanwhile()
+            super()._remove(key)
+
+    view = copy.copy(storage)
+    view.__class__ = HeldUp
+    return view
 
 
 def test_an_output_that_is_not_what_was_asked_for_is_not_published(
@@ -555,3 +625,5 @@ def test_a_source_that_is_replaced_in_mid_render(
     assert outcome.error is not None
     assert (outcome.error.code, outcome.verdict.status) == ("TIMELINE_INVALID", JobStatus.DEAD)
     assert "$.track[0]." in outcome.error.message  # of 60 s there is no second 80
+    assert isinstance(outcome.error, TimelineError)
+    assert [fault["path"] for fault in outcome.error.faults] == ["$.track[0].out"]

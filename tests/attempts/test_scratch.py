@@ -60,9 +60,9 @@ def another_worker(root: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         process.stdout.close()
 
 
-def open_scratch(root: Path, *, reserve_mb: int = 0) -> closing[Scratch]:
+def open_scratch(root: Path, **limits: int) -> closing[Scratch]:
     """A worker's folder below `root`, in this process."""
-    return closing(Scratch.open(root, reserve_mb=reserve_mb))
+    return closing(Scratch.open(root, **{"reserve_mb": 0} | limits))
 
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
@@ -237,6 +237,78 @@ def test_a_disk_without_room_for_a_folder_is_full(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(DiskFullError):
         Scratch.open(tmp_path, reserve_mb=0)
+
+
+def use(scratch: Scratch, folder: Path, name: str) -> None:
+    """What an attempt does with a source that has to be fetched; this one has a MiB."""
+    path = scratch.link_source(folder, name)
+    if not path.exists():
+        path.write_bytes(b"x" * 2**20)
+
+
+def fetched(root: Path) -> set[str]:
+    """The fetched sources that lie below `root`."""
+    return {path.name for path in root.glob("worker-*/sources/*")}
+
+
+def test_a_source_goes_with_the_last_attempt_that_uses_it(tmp_path: Path) -> None:
+    """Where nothing may lie idle: attempts side by side share it, and it is gone when all of them are over."""
+    with open_scratch(tmp_path, idle_mb=0) as scratch:
+        with scratch.attempt_folder("a") as first:
+            use(scratch, first, "shared")
+            with scratch.attempt_folder("b") as second:
+                use(scratch, second, "shared")
+            assert fetched(tmp_path) == {"shared"}
+        assert fetched(tmp_path) == set()
+
+
+def test_idle_sources_take_their_share_of_the_disk_and_no_more(tmp_path: Path) -> None:
+    """The longest idle goes first, and one that is used again is young. What is in use stays however much there is."""
+    with open_scratch(tmp_path, idle_mb=2) as scratch:
+        for name in ("one", "two", "one", "three"):
+            with scratch.attempt_folder(name) as folder:
+                use(scratch, folder, name)
+        assert fetched(tmp_path) == {"one", "three"}
+        with scratch.attempt_folder("a") as folder:
+            use(scratch, folder, "four")
+            assert fetched(tmp_path) == {"one", "three", "four"}
+
+
+def test_idle_sources_make_room_for_what_is_asked_for(tmp_path: Path) -> None:
+    """Before a job is refused for want of disk, all of them go, and none that is in use."""
+    with open_scratch(tmp_path, idle_mb=100) as scratch, scratch.attempt_folder("a") as folder:
+        use(scratch, folder, "used")
+        with scratch.attempt_folder("b") as other:
+            use(scratch, other, "idle")
+        assert fetched(tmp_path) == {"used", "idle"}
+        with pytest.raises(DiskFullError):
+            scratch.require(2**60, "making it")
+        assert fetched(tmp_path) == {"used"}
+
+
+def test_the_sources_of_a_run_do_not_pile_up(
+    open_platform: Callable[..., Platform], s3_settings: Settings, clips: Clips
+) -> None:
+    """Envelopes of several uploads in one run: while one is made, the sources of those before are gone."""
+    on_s3 = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**on_s3 | {"scratch_idle_mb": 0, "concurrency": 1})
+    for path in (clips.landscape(), clips.surround(), clips.two_audio_tracks(), clips.rotated_portrait()):
+        platform.add(path, AudioEnvelope.name)
+    counts = CountsSources(platform.settings.scratch)
+    outcomes = platform.work(counts)
+    assert [outcome.status for outcome in outcomes] == [AttemptStatus.SUCCESS] * 4
+    assert counts.seen == [1, 1, 1, 1]
+
+
+class CountsSources(Watcher):
+    """Notes how many fetched sources lie in scratch when ffmpeg starts."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch, self.seen = scratch, list[int]()
+
+    def stage(self, key: AttemptKey, name: str) -> None:
+        if name == "ffmpeg":
+            self.seen.append(len(fetched(self._scratch)))
 
 
 class Peeks(Watcher):

@@ -202,6 +202,20 @@ def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
     assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is None
 
 
+def test_the_lease_of_very_many_waiting_jobs_is_kept_by_a_thousand(history: History) -> None:
+    """The heartbeat of a run with a hundred thousand jobs must not write a hundred thousand rows each time."""
+    for _ in range(3):
+        history.jobs.enqueue(some_new_jobs(500), dispatch_id="d", lease_s=60, now=NOON)
+    claim = history.jobs.claim("d", run_id="run", host="here", lease_s=60, now=NOON)
+    assert claim is not None
+    renewed = history.jobs.renew("d", lease_s=60, now=NOON + timedelta(seconds=50))
+    assert len(renewed) == 1001
+    assert renewed[claim.job.id] is JobStatus.PROCESSING
+    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=109)) == []
+    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=111)) == ["d"]
+    assert history.jobs.release("d") == 1499
+
+
 def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> None:
     silent = claimed(history, now=NOON)
     living = claimed(history, now=NOON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mediajobs_dagster.attempts.bench import AttemptBench
@@ -38,13 +38,13 @@ class SaidMachine(Machine):
 def planned(job_type: JobType, material: Material, params: Params, machine: Machine) -> Plan:
     """Prepare, then plan."""
     prepared = job_type.prepare(material, params, machine)
-    return job_type.plan(Material(material.job, material.subject, material.sources, prepared), params)
+    return job_type.plan(replace(material, prepared=prepared), params)
 
 
 def of_timeline(job: Job, document: JsonObject, sources: Mapping[str, Source]) -> Material:
     """What an export is planned from."""
     stored = Timeline(id=new_id(), document=document, etag="", created_at=utc_now(), trace_id=new_trace_id())
-    return Material(job, stored, sources)
+    return Material(job, stored, sources, new_id())
 
 
 def make_calls(plan: Plan, folder: Path) -> Recorder:

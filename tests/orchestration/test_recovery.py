@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from typing_extensions import override
 
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import JobStatus, utc_now
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, utc_now
 from mediajobs_dagster.orchestration import recovery
 from mediajobs_dagster.orchestration.recovery import recover_runs
 from mediajobs_dagster.orchestration.termination import was_terminated
@@ -74,17 +76,19 @@ def test_a_run_killed_after_its_last_attempt_is_closed(
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_by_hand_may_look_for_its_work_for_some_minutes(
+def test_a_run_by_hand_may_look_for_its_work_as_long_as_it_says_so(
     dagster_platform: DagsterPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It asks the storage about every subject of its day before it holds a job."""
+    """Before it holds a job it asks the storage about every subject of its day, for an hour if need be."""
     platform = dagster_platform
     run = make_run(platform, dg.DagsterRunStatus.STARTED)
-    later(monkeypatch, timedelta(minutes=9))
+    searching = {"mediajobs/searching_at": f"{time.time() + 3600:.3f}"}
+    platform.instance.add_run_tags(run.run_id, searching)
+    later(monkeypatch, timedelta(minutes=61))
     recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
 
-    later(monkeypatch, timedelta(minutes=11))
+    later(monkeypatch, timedelta(minutes=63))
     recover_runs(platform.media, platform.instance)
     assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
 
@@ -103,6 +107,35 @@ def test_a_run_that_holds_jobs_or_is_not_ours_is_left_alone(
     later(monkeypatch, timedelta(hours=1))
     recover_runs(platform.media, platform.instance)
     assert {status_of(platform, run) for run in (ours, foreign)} == {dg.DagsterRunStatus.STARTED}
+
+
+class Note(Thumbnail):
+    """A text about a video, which becomes an upload of its own."""
+
+    name: ClassVar[str] = "test_note_v1"
+    asset: ClassVar[str] = "note"
+
+    @override
+    def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
+        return (f"notes/{attempt_id}/note.txt",)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_what_a_dead_worker_published_is_removed(open_dagster: OpenDagster, clips: Clips, is_cancelled: bool) -> None:
+    """It died before it could record its attempt; whether or not somebody cancelled the job, the object goes."""
+    platform = open_dagster(types=(Note(),))
+    upload = platform.add(clips.landscape(), Note.name)
+    dispatch = platform.history.jobs.assign(Note.name, limit=1, lease_s=60)
+    assert dispatch is not None
+    claim = platform.history.jobs.claim(dispatch.id, run_id=None, host="gone", lease_s=0)
+    assert claim is not None
+    (key,) = Note().result_keys(claim.job, claim.attempt.id)
+    platform.storage.put(clips.landscape(), key, content_type="text/plain")
+    if is_cancelled:
+        platform.history.jobs.cancel(claim.job.id)
+    recover_runs(platform.media, platform.instance)
+    assert list(platform.storage.list("notes/")) == []
+    assert [attempt.status for attempt in platform.attempts(upload, Note.name)] == [AttemptStatus.LOST]
 
 
 def _foreign_job() -> dg.JobDefinition:

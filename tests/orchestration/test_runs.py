@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -194,6 +195,7 @@ def test_run_by_hand_makes_what_is_missing(dagster_platform: DagsterPlatform, cl
     (run,) = platform.instance.get_runs()
     job = platform.job(uploads[0], THUMB)
     assert run.tags["traceId"] == job.trace_id
+    assert float(run.tags["mediajobs/searching_at"]) == pytest.approx(time.time(), abs=300)
 
     assert platform.execute(THUMB, partition_key=day).success
     assert len(platform.history.jobs.list(JobFilter())) == 2

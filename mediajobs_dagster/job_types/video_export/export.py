@@ -99,7 +99,7 @@ class VideoExport(JobType):
         prepared = material.prepared
         assert isinstance(prepared, PreparedExport)
         renderer = Renderer(prepared.timeline, material.sources, prepared.capabilities, params, prepared.texts)
-        return renderer.plan(output_key(material.job))
+        return renderer.plan(output_key(material.job, material.attempt_id))
 
     @override
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
@@ -110,8 +110,8 @@ class VideoExport(JobType):
         return timeline_etag(_document(subject), etags)
 
     @override
-    def result_keys(self, job: Job) -> tuple[str, ...]:
-        return (output_key(job),)
+    def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
+        return (output_key(job, attempt_id),)
 
     @override
     def has_made(self, key: str) -> bool:
@@ -123,9 +123,12 @@ def _document(subject: Subject) -> JsonObject:
     return subject.document
 
 
-def output_key(job: Job) -> str:
-    """Where a job's export lies: by the day of the request and the job, so that a repeated attempt replaces its own."""
-    return f"renders/{job.created_at:%Y-%m}/{job.created_at:%d}/{job.id}/{FILENAME}"
+def output_key(job: Job, attempt_id: str) -> str:
+    """Where an attempt's export lies: by the day of the request and the attempt.
+
+    An attempt owns its key. So whoever removes what a failed one left can never meet the export of the next one.
+    """
+    return f"renders/{job.created_at:%Y-%m}/{job.created_at:%d}/{attempt_id}/{FILENAME}"
 
 
 def timeline_etag(document: JsonObject, etags: Mapping[str, str]) -> str:

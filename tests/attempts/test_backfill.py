@@ -1,0 +1,187 @@
+"""A run by hand looks for the work of its day: many look-ups side by side, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from threading import Barrier, Lock
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from mediajobs_dagster.attempts.batch import enqueue_stale
+from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.errors import StorageUnavailableError
+from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import Job, JobStatus, Upload, new_id
+from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
+from mediajobs_dagster.storage.local import LocalStorage
+from tests.clips import Clips
+from tests.history.factories import DAY, TRACE, an_attempt, an_upload
+from tests.platform import Platform
+
+THUMB = Thumbnail()
+MINE = "this run"
+
+
+def made(platform: Platform, count: int) -> list[Upload]:
+    """Uploads of one day whose thumbnails were made, as far as the history knows; the storage has none of them."""
+    ids = [new_id() for _ in range(count)]
+    uploads = [an_upload(id=each, storage_key=upload_source_key(each)) for each in ids]
+    registered = platform.history.uploads.register(uploads, lambda upload: [THUMB.request(upload, trace_id=TRACE)])
+    result = {"fingerprint": THUMB.fingerprint({}, "abc"), "outputs": []}
+    for each in registered:
+        (enqueued,) = each.jobs
+        platform.history.attempts.record(an_attempt(job_id=enqueued.job.id, job_name=THUMB.name, result=result))
+    return uploads
+
+
+class Watched(LocalStorage):
+    """A local storage that tells before it looks for an object."""
+
+    def __init__(self, root: Path, look: Callable[[str], None]) -> None:
+        super().__init__(root)
+        self._look = look
+
+    @override
+    def _head(self, key: str) -> ObjectStat:
+        self._look(key)
+        return super()._head(key)
+
+
+def worker_on(platform: Platform, storage: Storage, **options: Any) -> AbstractContextManager[Worker]:
+    """A worker that finds its objects in that storage."""
+    return Worker.open(platform.settings, platform.registry, platform.history, lambda: storage, **options)
+
+
+def watched(platform: Platform, look: Callable[[str], None], **options: Any) -> AbstractContextManager[Worker]:
+    """A worker whose look-ups are told to `look` before they are made."""
+    assert isinstance(platform.storage, LocalStorage)
+    return worker_on(platform, Watched(platform.storage.root, look), **options)
+
+
+def enqueue(worker: Worker, job_type: JobType = THUMB, **options: Any) -> int:
+    """What a run by hand does first."""
+    asked = {"dispatch_id": MINE, "trace_id": "b" * 32, "force": False}
+    return enqueue_stale(worker, job_type, DAY, **asked | options)
+
+
+def enqueued(platform: Platform) -> list[Job]:
+    """The jobs of the run by hand, in the order in which they were enqueued."""
+    return platform.history.jobs.list(JobFilter(trace_id="b" * 32), limit=10_000)[::-1]
+
+
+def test_what_is_missing_or_stale_is_found(platform: Platform, clips: Clips) -> None:
+    """Never made, made of another content, its output gone: a job. Fresh: none. With `force` a job for each."""
+    never, changed, gone, fresh = (
+        platform.register(path, created_at=an_upload().created_at)
+        for path in (clips.landscape(), clips.no_audio(), clips.rotated_portrait(), clips.short())
+    )
+    platform.history.jobs.enqueue([THUMB.request(each, trace_id=TRACE) for each in (changed, gone, fresh)])
+    platform.work()
+    platform.storage.put(clips.landscape(), changed.storage_key, content_type="video/mp4")
+    platform.storage.delete(THUMB.output_keys(gone.id)[0])
+    with platform.media.worker() as worker:
+        assert enqueue(worker) == 3
+        assert {job.subject_id for job in enqueued(platform)} == {never.id, changed.id, gone.id}
+        assert {job.dispatch_id for job in enqueued(platform)} == {MINE}
+        assert enqueue(worker, trace_id="c" * 32, force=True) == 4
+
+
+def test_the_storage_is_asked_about_many_subjects_at_once(platform: Platform) -> None:
+    """Each look-up waits until eight are under way: one after the other they would wait for ever."""
+    made(platform, 200)
+    eight = Barrier(8)
+    asked, lock = 0, Lock()
+
+    def look(_key: str) -> None:
+        nonlocal asked
+        with lock:
+            asked += 1
+            must_wait = asked <= 8
+        if must_wait:
+            eight.wait(timeout=60)
+
+    with watched(platform, look) as worker:
+        assert enqueue(worker) == 200
+    assert asked == 200
+
+
+def test_what_was_never_made_needs_no_look_up(platform: Platform) -> None:
+    """The history alone knows that there is no output."""
+    made(platform, 30)
+    asked: list[str] = []
+    with watched(platform, asked.append) as worker:
+        assert enqueue(worker, EditProxy()) == 30
+    assert asked == []
+
+
+def test_jobs_are_enqueued_as_they_are_found_and_their_lease_is_kept(platform: Platform) -> None:
+    """While the last look-up hangs, the first jobs are enqueued, stay this run's, and the run says that it lives."""
+    uploads = made(platform, 540)
+    signs: list[float] = []
+
+    def look(key: str) -> None:
+        if key != uploads[-1].storage_key:
+            return
+        until(lambda: platform.history.jobs.any_of([MINE]))
+        first, seen = enqueued(platform)[0], len(signs)
+        lease = lease_of(platform, first)
+        until(lambda: lease_of(platform, first) > lease)
+        until(lambda: len(signs) > seen)
+
+    with lease_of_seconds(platform, 1.0), watched(platform, look) as worker:
+        assert enqueue(worker, on_search=lambda: signs.append(time.monotonic())) == 540
+    jobs = enqueued(platform)
+    assert len(jobs) == 540
+    assert {job.dispatch_id for job in jobs} == {MINE}
+
+
+@contextmanager
+def lease_of_seconds(platform: Platform, seconds: float) -> Iterator[None]:
+    """Workers that are opened meanwhile take leases of so many seconds."""
+    before = platform.settings
+    platform.settings = before.model_copy(update={"lease_s": seconds})
+    yield
+    platform.settings = before
+
+
+def lease_of(platform: Platform, job: Job) -> float:
+    """When the lease of a job ends now."""
+    lease = platform.history.jobs.get(job.id).lease_expires_at
+    assert lease is not None
+    return lease.timestamp()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait for a condition."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, "it never came to that"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("after", [JobStatus.QUEUED, JobStatus.CANCELLED])
+def test_what_was_found_before_a_failure_is_given_back(platform: Platform, after: JobStatus) -> None:
+    """The storage fails at the last subject: the other jobs wait in the queue, or are cancelled with the run."""
+    uploads = made(platform, 540)
+
+    def look(key: str) -> None:
+        if key == uploads[-1].storage_key:
+            until(lambda: platform.history.jobs.any_of([MINE]))
+            raise StorageUnavailableError
+
+    with (
+        watched(platform, look, after_interrupt=lambda: after) as worker,
+        pytest.raises(StorageUnavailableError),
+    ):
+        enqueue(worker)
+    jobs = enqueued(platform)
+    assert len(jobs) >= 500
+    assert {(job.status, job.dispatch_id) for job in jobs} == {(after, None)}
