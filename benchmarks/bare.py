@@ -117,7 +117,7 @@ class Bench:
 
     def work_next(self, job_type: JobType, worker: Worker | None = None) -> Attempted:
         """Make the attempt at the job of that type that waits, by that worker or a new one."""
-        dispatch = self.history.jobs.assign(job_type.name, limit=1, lease_s=600)
+        dispatch = self.history.leases.assign(job_type.name, limit=1, lease_s=600)
         assert dispatch is not None
         with nullcontext(worker) if worker else self.media.worker() as at_work:
             start = time.perf_counter()

@@ -181,8 +181,8 @@ def _polls(past: Past) -> list[Ask]:
         Ask("jobs.next_due(): nothing waits", lambda history, _: history.jobs.next_due([FREE_TYPE]), POLL_BUDGET_MS),
         Ask("jobs.next_due(): any type", lambda history, _: history.jobs.next_due(), POLL_BUDGET_MS),
         Ask("jobs.active()", lambda history, _: history.jobs.active(BACKLOG_TYPE)),
-        Ask("jobs.lost()", lambda history, _: history.jobs.lost()),
-        Ask("jobs.expired_dispatches()", lambda history, _: history.jobs.expired_dispatches()),
+        Ask("leases.lost()", lambda history, _: history.leases.lost()),
+        Ask("leases.expired_dispatches()", lambda history, _: history.leases.expired_dispatches()),
         Ask("breaker: last success", lambda history, chance: history.attempts.last_success_at(chance.choice(TYPES))),
         Ask(
             "breaker: failures of ours",
@@ -200,19 +200,19 @@ def _polls(past: Past) -> list[Ask]:
 
 def _queue() -> list[Ask]:
     def assign(history: History, limit: int) -> str:
-        dispatch = history.jobs.assign(BACKLOG_TYPE, limit=limit, lease_s=3600)
+        dispatch = history.leases.assign(BACKLOG_TYPE, limit=limit, lease_s=3600)
         assert dispatch is not None
         return dispatch.id
 
     def claim(history: History, _: random.Random) -> object:
-        return history.jobs.claim(_waiting(history), run_id=new_id(), host="worker-1", lease_s=3600)
+        return history.leases.claim(_waiting(history), run_id=new_id(), host="worker-1", lease_s=3600)
 
     return [
         Ask("assign from a large backlog", lambda history, _: assign(history, 50)),
-        Ask("assign, nothing waits", lambda history, _: history.jobs.assign(FREE_TYPE, limit=50, lease_s=3600)),
+        Ask("assign, nothing waits", lambda history, _: history.leases.assign(FREE_TYPE, limit=50, lease_s=3600)),
         Ask(
             "assign a probe job",
-            lambda history, _: history.jobs.assign(BACKLOG_TYPE, limit=1, lease_s=3600, only_if_idle=True),
+            lambda history, _: history.leases.assign(BACKLOG_TYPE, limit=1, lease_s=3600, only_if_idle=True),
         ),
         Ask("assign and claim", lambda history, chance: claim(history, chance)),
         Ask("enqueue", lambda history, _: history.jobs.enqueue([_a_job(BACKLOG_TYPE)])),
@@ -220,7 +220,7 @@ def _queue() -> list[Ask]:
 
 
 def _waiting(history: History) -> str:
-    dispatch = history.jobs.assign(BACKLOG_TYPE, limit=1, lease_s=3600)
+    dispatch = history.leases.assign(BACKLOG_TYPE, limit=1, lease_s=3600)
     assert dispatch is not None
     return dispatch.id
 
@@ -252,11 +252,11 @@ def append(history: History, attempts: int) -> float:
     start = time.perf_counter()
     for _ in range(attempts):
         history.jobs.enqueue([_a_job(FREE_TYPE)])
-        dispatch = history.jobs.assign(FREE_TYPE, limit=1, lease_s=60)
+        dispatch = history.leases.assign(FREE_TYPE, limit=1, lease_s=60)
         assert dispatch is not None
-        claim = history.jobs.claim(dispatch.id, run_id=new_id(), host="worker-1", lease_s=60)
+        claim = history.leases.claim(dispatch.id, run_id=new_id(), host="worker-1", lease_s=60)
         assert claim is not None
-        assert history.jobs.finish(_ended(claim.attempt), job_status=JobStatus.COMPLETED)
+        assert history.leases.finish(_ended(claim.attempt), job_status=JobStatus.COMPLETED)
     return time.perf_counter() - start
 
 

@@ -137,7 +137,7 @@ def _drop_indexes(connection: sa.Connection) -> list[str]:
 
 
 def _load_sqlite(connection: sa.Connection, table: sa.Table, rows: Iterator[Row]) -> None:
-    statement = f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.c))})"
+    statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({', '.join('?' * len(table.c))})"
     driver = connection.connection.driver_connection
     assert driver is not None
     driver.executemany(statement, rows)
@@ -147,7 +147,11 @@ def _load_postgres(connection: sa.Connection, table: sa.Table, rows: Iterator[Ro
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg2.extensions.connection)
     with driver.cursor() as cursor:
-        cursor.copy_expert(f"COPY {table.name} FROM STDIN", cast(TextIO, _Lines(rows)))
+        cursor.copy_expert(f"COPY {table.name} ({_names(table)}) FROM STDIN", cast(TextIO, _Lines(rows)))
+
+
+def _names(table: sa.Table) -> str:
+    return ", ".join(column.name for column in table.c)
 
 
 class _Lines:
@@ -257,6 +261,19 @@ def _attempts(past: Past) -> Iterator[Row]:
                 "blame": code and ("input" if code.startswith("INPUT") else "system"),
                 "output_files": outputs,
                 "output_bytes": outputs * 1_000_000,
+                "cpu_seconds": duration_ms * 1.6 / 1000,
+                "bytes_in": 10_000_000 + number,
+                "bytes_out": outputs * 1_000_000,
+                "width": 1920,
+                "height": 1080,
+                "fps": 29.97,
+                "video_codec": "h264",
+                "media_seconds": duration_ms * 4.5 / 1000,
+                "input_bytes": 10_000_000 + number,
+                "instance_type": "c7i.large",
+                "threads": 2,
+                "side_by_side": 1,
+                "wasted_ms": duration_ms if ending in ("failure", "cancelled", "lost") else 0,
                 "created_at": _text(moment),
                 "error": code and "It did not work.",
                 "result": f'{{"outputs": [{{"key": "out/{number}", "bytes": 1000000}}]}}' if outputs else None,

@@ -72,9 +72,9 @@ def encode_of(bench: Bench, upload: Upload, worker: Worker, folder: Path) -> Enc
     """The proxy's command, and a job that it can be on record for."""
     job_type = EditProxy()
     bench.history.jobs.enqueue([job_type.request(upload, trace_id=new_trace_id(), force=True)])
-    dispatch = bench.history.jobs.assign(job_type.name, limit=1, lease_s=3600)
+    dispatch = bench.history.leases.assign(job_type.name, limit=1, lease_s=3600)
     assert dispatch
-    claim = bench.history.jobs.claim(dispatch.id, run_id="benchmark", host="here", lease_s=3600)
+    claim = bench.history.leases.claim(dispatch.id, run_id="benchmark", host="here", lease_s=3600)
     assert claim
     assert upload.media_info
     (step,) = job_type.plan_upload(Source(upload, upload.media_info), job_type.parse({})).steps

@@ -79,6 +79,13 @@ class SettingsError(RequestError):
     retryable = True  # an attempt that meets it may succeed on a machine that is set up right
 
 
+class ExtraMissingError(RequestError):
+    """What was asked for needs an optional part of mediajobs that is not installed."""
+
+    code = "EXTRA_MISSING"
+    blame = Blame.SYSTEM
+
+
 class AlreadyRunningError(RequestError):
     """mediajobs is up on this data folder already."""
 

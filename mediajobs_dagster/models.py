@@ -123,6 +123,11 @@ class AttemptStatus(StrEnum):
         """Whether the attempt is over."""
         return self is not AttemptStatus.RUNNING
 
+    @property
+    def is_waste(self) -> bool:
+        """Whether the attempt came to nothing, so that its time was wasted."""
+        return self in (AttemptStatus.FAILURE, AttemptStatus.LOST, AttemptStatus.CANCELLED)
+
 
 # --- media -----------------------------------------------------------------------------------------------------------
 
@@ -476,6 +481,20 @@ class Attempt(Value):
     bytes_out: int | None = None
     cpu_seconds: float | None = None
     max_rss_mb: float | None = None
+    width: int | None = Field(default=None, description="Coded width of the input's picture, pixels.")
+    height: int | None = Field(default=None, description="Coded height of the input's picture, pixels.")
+    fps: float | None = Field(default=None, description="The input's frames a second.")
+    video_codec: str | None = Field(default=None, description="The input's video codec.")
+    media_seconds: float | None = Field(
+        default=None,
+        description="The media seconds that the real-time factor counts; of an attempt without one, the input's.",
+    )
+    input_bytes: int | None = Field(default=None, description="Size of the input, read or not.")
+    instance_type: str | None = Field(default=None, description="The machine's type, as its cloud names it.")
+    threads: int | None = Field(default=None, description="Threads that each ffmpeg was granted.")
+    side_by_side: int | None = Field(
+        default=None, description="How many attempts this worker made at the same time at most, this one included."
+    )
     host: str | None = None
     error_code: str | None = None
     blame: Blame | None = None
@@ -483,3 +502,8 @@ class Attempt(Value):
     result: JsonObject | None = None
     manifest: JsonObject | None = None
     created_at: datetime
+
+    @property
+    def wasted_ms(self) -> int:
+        """Milliseconds that came to nothing: the whole duration of a failed, lost or cancelled attempt, else 0."""
+        return self.duration_ms or 0 if self.status.is_waste else 0

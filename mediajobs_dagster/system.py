@@ -12,11 +12,23 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.errors import NotFoundError, RequestError
-from mediajobs_dagster.history import AttemptFilter, ExportFormat, History, JobFilter, StatisticsReport, export
+from mediajobs_dagster.history import (
+    AttemptFilter,
+    ExportFormat,
+    History,
+    JobFilter,
+    StatisticsReport,
+    attempt_frame,
+    export,
+    export_parquet,
+    job_frame,
+    stage_frame,
+)
+from mediajobs_dagster.history.frames import Frame
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
@@ -347,7 +359,7 @@ class MediaJobs:
 
     def export_history(
         self,
-        out: TextIO,
+        out: IO[str],
         format: ExportFormat = "jsonl",
         filter: AttemptFilter | None = None,
         *,
@@ -355,6 +367,22 @@ class MediaJobs:
     ) -> int:
         """Write the attempts that fit to `out`, the newest first; returns how many. See `history.export`."""
         return export(self.attempts(filter, with_manifest=with_manifest), format, out)
+
+    def export_parquet(self, out: IO[bytes], filter: AttemptFilter | None = None) -> int:
+        """Write the attempts that fit to `out` as Parquet; returns how many. See `history.export_parquet`."""
+        return export_parquet(self.attempts(filter), out)
+
+    def attempt_frame(self, filter: AttemptFilter | None = None) -> Frame:
+        """The attempts that fit as a pandas.DataFrame, the newest first."""
+        return attempt_frame(self.history, filter)
+
+    def job_frame(self, filter: JobFilter | None = None) -> Frame:
+        """The jobs that fit as a pandas.DataFrame, the newest first."""
+        return job_frame(self.history, filter)
+
+    def stage_frame(self, filter: AttemptFilter | None = None) -> Frame:
+        """The stages of the attempts that fit as a pandas.DataFrame. Reads a manifest for each attempt."""
+        return stage_frame(self.history, filter)
 
     # --- the machine -------------------------------------------------------------------------------------------------
 

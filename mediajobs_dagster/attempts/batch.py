@@ -36,23 +36,23 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
     What is left when it is interrupted is given back to the queue, or called off with the run.
     """
     totals = RunTotals()
-    settings, jobs = worker.settings, worker.history.jobs
+    settings, leases = worker.settings, worker.history.leases
     if lacking := job_type.lacking(settings.offers):
         _log.warning("This worker does not offer %s: it leaves its %s jobs to others.", lacking, job_type.name)
-        jobs.release(dispatch_id)
+        leases.release(dispatch_id)
         return totals
     with _given_back(worker, dispatch_id):
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
             # The lease ran while the run was started. And the answer tells how many jobs there are at most, so that
             # nobody has to ask for one more to learn that there is none.
-            assigned = jobs.renew(dispatch_id, lease_s=settings.lease_s)
+            assigned = leases.renew(dispatch_id, lease_s=settings.lease_s)
             # Of very many it names some: then they are worked off when none is left to claim.
             left = iter(assigned) if len(assigned) < RENEWED_AT_ONCE else repeat(dispatch_id)
 
             def attempt_next() -> bool:
                 if next(left, None) is None:
                     return False
-                claim = jobs.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
+                claim = leases.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
@@ -61,7 +61,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
 
             size = min(worker.side_by_side(job_type), len(assigned))
             AttemptThreads(size, attempt_next, heartbeat.end_all).run()
-        jobs.release(dispatch_id)
+        leases.release(dispatch_id)
     return totals
 
 
@@ -135,7 +135,7 @@ def _given_back(worker: Worker, dispatch_id: str) -> Generator[None]:
     except BaseException:
         try:
             if worker.after_interrupt() is JobStatus.CANCELLED:
-                worker.history.jobs.cancel_assigned(dispatch_id)
+                worker.history.leases.cancel_assigned(dispatch_id)
         finally:
-            worker.history.jobs.release(dispatch_id)
+            worker.history.leases.release(dispatch_id)
         raise

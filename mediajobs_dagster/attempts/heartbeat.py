@@ -71,7 +71,7 @@ class Heartbeat:
 
     def _renew(self) -> None:
         watched = self._tokens()  # first: a job that is claimed after the renewal is not among its answers
-        statuses = self._history.jobs.renew(self._dispatch_id, lease_s=self._lease_s)
+        statuses = self._history.leases.renew(self._dispatch_id, lease_s=self._lease_s)
         for job_id, token in watched:
             if statuses.get(job_id) is not JobStatus.PROCESSING:
                 token.cancel(self._why(job_id))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.worker import Worker
@@ -103,13 +104,13 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     # As it is on record: redacted, for listeners print it.
     error = ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
-    row = _row(claim, recorder, manifest, ending, children)
+    row = _row(claim, worker, recorder, manifest, ending, children)
     # Before it is on record: if the worker dies in between, recovery still finds an attempt that is under way.
     is_withdrawn = isinstance(ending, MediaJobsError) and _withdraw(claim, worker)
-    jobs, ended = worker.history.jobs, verdict
+    history, ended = worker.history, verdict
     is_written = _patiently(
         worker,
-        lambda: jobs.finish(
+        lambda: history.leases.finish(
             row,
             job_status=ended.status,
             not_before=ended.not_before,
@@ -121,7 +122,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
         _remove_replaced(known.values(), uploads, lambda: worker.storage)
     else:
         # It was cancelled, or given to somebody else, while this attempt was at its end.
-        verdict = Verdict(_patiently(worker, lambda: jobs.get(claim.job.id)).status)
+        verdict = Verdict(_patiently(worker, lambda: history.jobs.get(claim.job.id)).status)
     if not is_withdrawn and (not is_written or isinstance(ending, MediaJobsError)):
         _withdraw(claim, worker)
     return AttemptEnded(
@@ -194,7 +195,14 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
             return policy.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
 
 
-def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, children: list[NewJob]) -> Attempt:
+def _row(
+    claim: Claim,
+    worker: Worker,
+    recorder: Recorder,
+    manifest: Manifest,
+    ending: Ending,
+    children: list[NewJob],
+) -> Attempt:
     metrics = manifest.metrics
     error = manifest.errors[-1] if manifest.errors else None
     return claim.attempt.model_copy(
@@ -208,6 +216,7 @@ def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, c
             "bytes_out": metrics.s3_bytes_out,
             "cpu_seconds": recorder.cpu_seconds,
             "max_rss_mb": metrics.mem_rss_mb_max,
+            **cohort_of(manifest, side_by_side=_side_by_side(claim, worker)),
             "error_code": error.code if error else None,
             "blame": error.blame if error else None,
             "error": error.message if error else None,
@@ -215,6 +224,12 @@ def _row(claim: Claim, recorder: Recorder, manifest: Manifest, ending: Ending, c
             "manifest": manifest.to_json(),
         }
     )
+
+
+def _side_by_side(claim: Claim, worker: Worker) -> int | None:
+    """How many attempts of that type the worker makes at the same time; None for a type that it does not know."""
+    named = (each for each in worker.registry if each.name == claim.job.job_type)
+    return next((worker.side_by_side(job_type) for job_type in named), None)
 
 
 def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonObject | None:

@@ -70,18 +70,18 @@ def recover(history: History, settings: Settings, run_states: RunStates) -> Reco
     """Recover the jobs of every worker that fell silent: its lease ran out, or its run is over without it."""
     now = utc_now()
     loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
-    silent = [(claim, RunState.GONE) for claim in history.jobs.lost(now)]
+    silent = [(claim, RunState.GONE) for claim in history.leases.lost(now)]
     over = [(claim, loss.record(claim, run_state)) for claim, run_state in silent]
     over += [(claim, loss.record(claim, run_state)) for claim, run_state in _left_behind(history, run_states)]
     released = cancelled = 0
-    for dispatch_id in history.jobs.expired_dispatches(now):
+    for dispatch_id in history.leases.expired_dispatches(now):
         match run_states.of_dispatch(dispatch_id):
             case RunState.ALIVE:
-                history.jobs.renew(dispatch_id, lease_s=settings.lease_s, now=now)
+                history.leases.renew(dispatch_id, lease_s=settings.lease_s, now=now)
             case RunState.GONE:
-                released += history.jobs.release(dispatch_id)
+                released += history.leases.release(dispatch_id)
             case RunState.CANCELLED:
-                cancelled += history.jobs.cancel_assigned(dispatch_id)
+                cancelled += history.leases.cancel_assigned(dispatch_id)
     lost = tuple(claim for claim, is_lost in over if is_lost)
     return Recovered(lost, tuple(claim for claim, _ in over), released, cancelled)
 
@@ -123,4 +123,4 @@ class _Loss:
                 "manifest": manifest.to_json(),
             }
         )
-        return self.history.jobs.finish(row, job_status=verdict.status, not_before=verdict.not_before)
+        return self.history.leases.finish(row, job_status=verdict.status, not_before=verdict.not_before)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TextIO, TypeVar
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
 
 import click
 
@@ -11,6 +14,8 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.system import MediaJobs
+
+_PARQUET = "parquet"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,6 +47,25 @@ def _filter(statuses: Iterable[str], conditions: dict[str, Any]) -> AttemptFilte
     return AttemptFilter(statuses=tuple(AttemptStatus(status) for status in statuses), **conditions)
 
 
+@contextmanager
+def _output(name: str, mode: str) -> Generator[IO[Any]]:
+    """The file to write, which appears when it is whole; `-` is the terminal."""
+    path = Path(name)
+    if name == "-" or (path.exists() and not path.is_file()):  # a pipe or a device is written to as it is
+        with click.open_file(name, mode) as out:
+            yield out
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with click.open_file(str(part), mode, encoding=None if "b" in mode else "utf-8") as out:
+            yield out
+        part.replace(path)
+    except OSError as error:
+        raise click.FileError(name, error.strerror) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
 @click.group()
 def history() -> None:
     """Export the attempts, and see what they add up to."""
@@ -51,20 +75,33 @@ def history() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "jsonl", "csv"]),
+    type=click.Choice(["json", "jsonl", "csv", _PARQUET]),
     default="jsonl",
     show_default=True,
     help="One array, an object a line, or a table.",
 )
-@click.option("--manifests", is_flag=True, help="With the manifests (not in CSV).")
-@click.option("--output", type=click.File("w", atomic=True), default="-", help="File to write; default: the terminal.")
+@click.option("--manifests", is_flag=True, help="With the manifests (not in a table).")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="File to write; default: the terminal.",
+)
 @filters
 @click.pass_obj
 def export_history(
-    media: MediaJobs, form: Any, manifests: bool, output: TextIO, statuses: tuple[str, ...], **conditions: Any
+    media: MediaJobs, form: Any, manifests: bool, output: str, statuses: tuple[str, ...], **conditions: Any
 ) -> None:
-    """Write the attempts, the newest first, one an entry: for scripts, spreadsheets and jq."""
-    media.export_history(output, form, _filter(statuses, conditions), with_manifest=manifests)
+    """Write the attempts, the newest first, one an entry: for scripts, spreadsheets, notebooks and jq."""
+    chosen, is_binary = _filter(statuses, conditions), form == _PARQUET
+    if is_binary and output == "-":
+        raise click.UsageError("Parquet is no text. Say with --output which file to write.")
+    manifests = manifests and form in ("json", "jsonl")
+    with _output(output, "wb" if is_binary else "w") as out:
+        if is_binary:
+            media.export_parquet(cast(IO[bytes], out), chosen)
+        else:
+            media.export_history(out, form, chosen, with_manifest=manifests)
 
 
 @history.command("stats")
@@ -98,4 +135,9 @@ def _figures(report: StatisticsReport) -> list[tuple[str, object]]:
         ("95th percentile", display.seconds(round(report.duration_ms.p95))),
         ("files made", report.output_files),
         ("bytes made", display.size(report.output_bytes)),
+        ("real-time factor", "-" if report.rtf is None else f"{report.rtf:.2f}x"),
+        ("CPU time", display.seconds(round(report.cpu_seconds * 1000))),
+        ("bytes read", display.size(report.bytes_in)),
+        ("bytes written", display.size(report.bytes_out)),
+        ("wasted time", display.seconds(report.wasted_ms)),
     ]

@@ -2,7 +2,8 @@
 
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.enqueueing import Enqueued
-from mediajobs_dagster.history.export import ExportFormat, export
+from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
+from mediajobs_dagster.history.frames import attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
 from mediajobs_dagster.history.jobs import JobFilter
 from mediajobs_dagster.history.leases import Claim, Dispatch
@@ -22,5 +23,9 @@ __all__ = [
     "Registered",
     "StageFigures",
     "StatisticsReport",
+    "attempt_frame",
     "export",
+    "export_parquet",
+    "job_frame",
+    "stage_frame",
 ]

@@ -90,6 +90,11 @@ class Attempts:
             raise NotFoundError(f"There is no attempt {attempt_id}.")
         return found[0]
 
+    def exists(self, attempt_id: str) -> bool:
+        """Whether there is a row with this id. Nothing is locked for it."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(job_history.c.id).where(job_history.c.id == attempt_id)) is not None
+
     def of_job(self, job_id: str) -> AttemptList:
         """Every attempt at a job, the first one first, manifests included."""
         return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
@@ -133,7 +138,7 @@ class Attempts:
         return is_new
 
     def latest_success(self, job_type: str, subject_id: str) -> Attempt | None:
-        """The newest successful attempt of a job type on a subject, manifest included."""
+        """The newest successful attempt of a job type on a subject, without its manifest."""
         with self._database.read() as connection:
             of = {"of_subject": subject_id, "of_type": job_type}
             row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
@@ -210,7 +215,7 @@ def _latest_success() -> sa.Select[Any]:
     of_subject = sa.select(jobs.c.id).where(
         jobs.c.subject_id == sa.bindparam("of_subject"), jobs.c.job_type == sa.bindparam("of_type")
     )
-    successes = sa.select(*_COLUMNS).where(
+    successes = sa.select(*_LIGHT_COLUMNS).where(
         job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
     )
     return newest_first(job_history, successes, limit=1)
@@ -238,14 +243,16 @@ def _attempt_of(row: sa.RowMapping) -> Attempt:
 
 
 def _row_of(attempt: Attempt) -> dict[str, Any]:
-    outputs = _outputs_of(attempt.result)
+    outputs = outputs_of(attempt.result)
     return attempt.model_dump() | {
         "output_files": len(outputs),
         "output_bytes": sum(int(output.get("bytes") or 0) for output in outputs),
+        "wasted_ms": attempt.wasted_ms,
     }
 
 
-def _outputs_of(result: JsonObject | None) -> list[JsonObject]:
+def outputs_of(result: JsonObject | None) -> list[JsonObject]:
+    """What an attempt made, of its result."""
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]
 
 

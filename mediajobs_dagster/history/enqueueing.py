@@ -10,10 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from mediajobs_dagster.history.database import insert_new
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
-
-JOB_COLUMNS = tuple(jobs.c[name] for name in Job.model_fields)
 
 _CHUNK = 1000
 """Keys looked up at once, well below SQLite's limit of bound parameters."""
@@ -49,11 +48,6 @@ def insert_jobs(
     known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])
     answers = [(known[row["idempotency_key"]], row["id"]) for row in rows]
     return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
-
-
-def job_of(row: sa.RowMapping) -> Job:
-    """The job in a row that holds all of JOB_COLUMNS."""
-    return Job.model_validate(dict(row))
 
 
 def _row_of(new_job: NewJob, now: datetime, assignment: Assignment | None) -> dict[str, Any]:

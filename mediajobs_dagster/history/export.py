@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
-from typing import Literal, TextIO
+from typing import IO, Any, Literal
 
+from pydantic.alias_generators import to_camel
+
+from mediajobs_dagster.errors import ExtraMissingError
+from mediajobs_dagster.history.frames import ATTEMPT_COLUMNS, ColumnType, Frame, frames_of
 from mediajobs_dagster.models import Attempt
 
 ExportFormat = Literal["json", "jsonl", "csv"]
 
-_CSV_COLUMNS = tuple(field.alias or name for name, field in Attempt.model_fields.items() if name != "manifest")
+_TEXTS = [name for name, kind in ATTEMPT_COLUMNS.items() if kind is ColumnType.TEXT]
 
 
-def export(attempts: Iterable[Attempt], format: ExportFormat, out: TextIO) -> int:
+def export(attempts: Iterable[Attempt], format: ExportFormat, out: IO[str]) -> int:
     """Write attempts to `out`; how many there were.
 
-    `json` is one array, `jsonl` one object a line, both camelCase. `csv` has a header and a column for each field but
-    the manifest, with the result as JSON; open its file with `newline=""`.
+    `json` is one array, `jsonl` one object a line, both camelCase. `csv` has a header and the columns of
+    `frames.ATTEMPT_COLUMNS`, in camelCase too, with the result as JSON; open its file with `newline=""`.
     """
     if format == "csv":
         return _export_csv(attempts, out)
@@ -27,8 +30,31 @@ def export(attempts: Iterable[Attempt], format: ExportFormat, out: TextIO) -> in
     return _export_objects(attempts, out, before="[\n", between=",\n", after="\n]\n", empty="[]\n")
 
 
+def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
+    """Write attempts to `out` as a Parquet file with the columns of the CSV, typed; how many there were.
+
+    Raises ExtraMissingError when pyarrow is not installed.
+    """
+    pyarrow, parquet = _arrow()
+    schema = pyarrow.schema([(to_camel(name), _arrow_type(pyarrow, kind)) for name, kind in ATTEMPT_COLUMNS.items()])
+    writer: Any = None
+    count = 0
+    try:
+        for frame in frames_of(attempts):
+            table = pyarrow.Table.from_pandas(_camel(frame), schema=schema, preserve_index=False)
+            # With the first table's schema, which remembers pandas' types: a column of whole numbers with gaps is read
+            # back as one.
+            writer = writer or parquet.ParquetWriter(out, table.schema, compression="zstd")
+            writer.write_table(table)
+            count += len(frame)
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
 def _export_objects(
-    attempts: Iterable[Attempt], out: TextIO, *, before: str, between: str, after: str, empty: str
+    attempts: Iterable[Attempt], out: IO[str], *, before: str, between: str, after: str, empty: str
 ) -> int:
     count = 0
     for count, attempt in enumerate(attempts, start=1):
@@ -38,14 +64,15 @@ def _export_objects(
     return count
 
 
-def _export_csv(attempts: Iterable[Attempt], out: TextIO) -> int:
-    writer = csv.writer(out)
-    writer.writerow(_CSV_COLUMNS)
+def _export_csv(attempts: Iterable[Attempt], out: IO[str]) -> int:
     count = 0
-    for attempt in attempts:
-        row = attempt.to_json()
-        writer.writerow(csv_cell(row[column]) for column in _CSV_COLUMNS)
-        count += 1
+    for place, frame in enumerate(frames_of(attempts)):
+        for name in _TEXTS:
+            frame[name] = frame[name].map(csv_cell, na_action="ignore")
+        _camel(frame).to_csv(
+            out, index=False, header=place == 0, lineterminator="\r\n", date_format="%Y-%m-%dT%H:%M:%S.%fZ"
+        )
+        count += len(frame)
     return count
 
 
@@ -57,3 +84,30 @@ def csv_cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
     return value
+
+
+def _camel(frame: Frame) -> Frame:
+    return frame.rename(columns=to_camel)
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # pyright: ignore[reportMissingTypeStubs]  # its own are no use
+        from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError as error:
+        raise ExtraMissingError(
+            'Parquet files are written by pyarrow, which is not installed. Install the extra "parquet": '
+            "pip install 'mediajobs[parquet]'."
+        ) from error
+    return pyarrow, parquet
+
+
+def _arrow_type(pyarrow: Any, kind: ColumnType) -> Any:
+    types = {
+        ColumnType.TEXT: pyarrow.string(),
+        ColumnType.WHOLE: pyarrow.int64(),
+        ColumnType.NUMBER: pyarrow.float64(),
+        ColumnType.FLAG: pyarrow.bool_(),
+        ColumnType.MOMENT: pyarrow.timestamp("us", tz="UTC"),
+    }
+    return types[kind]

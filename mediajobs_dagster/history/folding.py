@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, DiskFullError
 from mediajobs_dagster.history.database import Database, insert_or_add
+from mediajobs_dagster.history.figures import Figures, figures_of
 from mediajobs_dagster.history.schema import job_counts, metric_entries, metric_hosts, metric_totals, upload_days
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 
@@ -59,12 +60,9 @@ Sums = dict[tuple[Any, ...], list[int]]
 
 
 def _totals(entries: Iterable[sa.RowMapping]) -> Sums:
-    sums: Sums = defaultdict(lambda: [0, 0, 0, 0])
+    sums: Sums = defaultdict(lambda: [0] * (1 + len(Figures._fields)))
     for entry in entries:
-        duration_ms = entry["duration_ms"]
-        _count(
-            sums[*_key(entry), class_of(duration_ms)], 1, duration_ms or 0, entry["output_files"], entry["output_bytes"]
-        )
+        _count(sums[*_key(entry), class_of(entry["duration_ms"])], 1, *figures_of(entry))
     return _in_all_spans(sums)
 
 

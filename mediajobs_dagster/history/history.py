@@ -10,6 +10,7 @@ from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.jobs import Jobs
+from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
@@ -26,6 +27,7 @@ class History:
         self.uploads = Uploads(database)
         self.timelines = Timelines(database)
         self.jobs = Jobs(database)
+        self.leases = Leases(database)
         self.attempts = Attempts(database)
         self.statistics = Statistics(database)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
-from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, Assignment, Enqueued, insert_jobs, job_of
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
-from mediajobs_dagster.history.leases import Leases, check_transition, lock_job, set_job
-from mediajobs_dagster.history.paging import Conditions, newest_of, starting_after
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
+from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
 from mediajobs_dagster.history.schema import IS_FREE, job_counts, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
+
+_PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,12 @@ JobList = list[Job]
 EnqueuedList = list[Enqueued]
 
 
-class Jobs(Leases):
-    """Reads and writes the table of jobs."""
+class Jobs:
+    """What people and programs ask for. Workers get jobs from `leases.py`."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
 
     def enqueue(
         self,
@@ -112,11 +119,22 @@ class Jobs(Leases):
             alternatives = [conditions + behind for conditions in filter.alternatives()]
             return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=limit)]
 
+    def iterate(self, filter: JobFilter) -> Iterator[Job]:
+        """All of them, the newest first, a page at a time; jobs added meanwhile do not show up."""
+
+        def fetch(last: Job | None) -> JobList:
+            behind = [] if last is None else [older_than(jobs, last.created_at, last.id)]
+            alternatives = [conditions + behind for conditions in filter.alternatives()]
+            with self._database.read() as connection:
+                return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=_PAGE)]
+
+        return pages(fetch)
+
     def cancel(self, job_id: str) -> Job:
         """Call a job off. Raises NotFoundError, and IllegalTransitionError when it is final already.
 
         Where it is being worked on, the worker notices at its next heartbeat and ends its attempt. The lease stays
-        until then, so that the attempt of a worker that died meanwhile is found by `lost`.
+        until then, so that the attempt of a worker that died meanwhile is found by `Leases.lost`.
         """
         with self._database.write() as connection:
             job = lock_job(connection, job_id)

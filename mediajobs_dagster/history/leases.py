@@ -15,11 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, running_attempts
 from mediajobs_dagster.history.database import Database
-from mediajobs_dagster.history.enqueueing import JOB_COLUMNS, insert_jobs, job_of
+from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_history, jobs
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
@@ -56,7 +57,7 @@ _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other progr
 
 
 class Leases:
-    """The part of `Jobs` that hands jobs to workers and takes them back."""
+    """Hands jobs to workers and takes them back."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
@@ -243,29 +244,6 @@ class Leases:
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
 
 
-NO_LEASE: dict[str, Any] = {"dispatch_id": None, "lease_expires_at": None}
-
-
-def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
-    """Read a job so that it stays as it is until the transaction ends. Raises NotFoundError."""
-    row = connection.execute(_LOCKING, {"of_job": job_id}).mappings().one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    return job_of(row)
-
-
-def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any], *, now: datetime) -> Job:
-    """Change some columns of a job."""
-    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now).returning(*JOB_COLUMNS)
-    return job_of(connection.execute(statement).mappings().one())
-
-
-def check_transition(job: Job, to: JobStatus) -> None:
-    """Raise IllegalTransitionError unless the job may become `to`."""
-    if not job.status.may_become(to):
-        raise IllegalTransitionError(f"Job {job.id} is {job.status} and cannot become {to}.")
-
-
 def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once; an IN (SELECT … LIMIT) it may
     # run again for every row of the outer query, and so take more rows than the limit.
@@ -321,7 +299,6 @@ def _claiming() -> ReturningUpdate[Any]:
 
 # What every attempt does is put together once: to build a statement takes longer than to execute it.
 _CLAIMING = _claiming()
-_LOCKING = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("of_job")).with_for_update()
 _ENDING = sa.update(jobs).where(jobs.c.id == sa.bindparam("of_job"))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration: the schema that this code works with."""
 
 
@@ -58,6 +58,10 @@ metadata = sa.MetaData(
         "uq": "%(table_name)s_%(column_0_name)s_key",
     }
 )
+
+
+def _sum(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=sa.text("0"))
 
 
 def _json(name: str) -> sa.Column[Any]:
@@ -203,6 +207,18 @@ job_history = sa.Table(
     # Counted from the result when the row is written, so that statistics need not open it.
     sa.Column("output_files", sa.Integer, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    # The cohort: attempts that are alike in these cost about the same.
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("fps", sa.Double[float]()),
+    sa.Column("video_codec", sa.String),
+    sa.Column("media_seconds", sa.Double[float]()),
+    sa.Column("input_bytes", sa.BigInteger),
+    sa.Column("instance_type", sa.String),
+    sa.Column("threads", sa.Integer),
+    sa.Column("side_by_side", sa.Integer),
+    # Follows from status and duration; taken when the row is written, so that triggers and frames have one rule.
+    _sum("wasted_ms"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("error", ForeignText),
     # The large ones last: SQLite then reads the small ones without following a row into its overflow pages.
@@ -270,6 +286,12 @@ metric_entries = sa.Table(
     sa.Column("duration_ms", sa.BigInteger),
     sa.Column("output_files", sa.Integer, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    sa.Column("rtf", sa.Double[float]()),
+    sa.Column("media_seconds", sa.Double[float]()),
+    sa.Column("cpu_seconds", sa.Double[float]()),
+    sa.Column("bytes_in", sa.BigInteger),
+    sa.Column("bytes_out", sa.BigInteger),
+    sa.Column("wasted_ms", sa.BigInteger),
 )
 
 metric_totals = sa.Table(
@@ -286,6 +308,13 @@ metric_totals = sa.Table(
     sa.Column("duration_ms", sa.BigInteger, nullable=False),
     sa.Column("output_files", sa.BigInteger, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    # Of the attempts that have a real-time factor: their media, and how long it took to process it.
+    _sum("rtf_media_ms"),
+    _sum("rtf_duration_ms"),
+    _sum("cpu_ms"),
+    _sum("bytes_in"),
+    _sum("bytes_out"),
+    _sum("wasted_ms"),
     sqlite_with_rowid=False,
 )
 

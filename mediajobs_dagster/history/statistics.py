@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from mediajobs_dagster.history.attempts import AttemptFilter
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
+from mediajobs_dagster.history.frames import Staged, stages_of
 from mediajobs_dagster.history.paging import Conditions, newest_of
 from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
 from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
-from mediajobs_dagster.models import AttemptStatus, JsonObject, Value
+from mediajobs_dagster.models import AttemptStatus, Value
 
 _STAGE_SAMPLE = 100
 """Manifests run to tens of kilobytes each: only so many are opened."""
@@ -58,6 +60,14 @@ class StatisticsReport(Value):
     )
     output_files: int = Field(default=0, description="Files that were made.")
     output_bytes: int = Field(default=0, description="Their bytes.")
+    rtf: float | None = Field(
+        default=None, description="Media seconds / processing seconds of all attempts that have a real-time factor."
+    )
+    media_seconds: float = Field(default=0.0, description="The media seconds of these.")
+    cpu_seconds: float = Field(default=0.0, description="CPU time of all commands.")
+    bytes_in: int = Field(default=0, description="Bytes read from the storage.")
+    bytes_out: int = Field(default=0, description="Bytes written to the storage.")
+    wasted_ms: int = Field(default=0, description="Milliseconds of attempts that failed, were lost or cancelled.")
     errors: dict[str, int] = Field(description="Attempts by error code, the most frequent first.")
     stages: tuple[StageFigures, ...] = Field(
         default=(), description=f"Of the newest {_STAGE_SAMPLE} with a manifest, in order of appearance."
@@ -74,14 +84,13 @@ class _Sums:
     by_host: Counter[str] = field(default_factory=Counter[str])
     by_duration: Counter[float] = field(default_factory=Counter[float])
     """Attempts by the milliseconds that they took, or that stand for it."""
-    duration_ms: int = 0
-    output_files: int = 0
-    output_bytes: int = 0
+    sums: list[int] = field(default_factory=lambda: [0] * len(Figures._fields))
+    """What all of them add up to, as `Figures`. A list, because it is added to for every row."""
 
-    def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, sums: Sequence[Any]) -> None:
+    def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, figures: Figures) -> None:
         """Count attempts with a status and an error code in common that took `each_ms` each.
 
-        `sums` are what all of them together took, milliseconds, and made: files and their bytes.
+        `figures` are what all of them together add up to.
         """
         status, error_code = common
         self.by_status[status] += attempts
@@ -89,21 +98,26 @@ class _Sums:
             self.by_error[error_code] += attempts
         if each_ms is not None:
             self.by_duration[each_ms] += attempts
-        duration_ms, output_files, output_bytes = sums
-        self.duration_ms += int(duration_ms or 0)
-        self.output_files += int(output_files)
-        self.output_bytes += int(output_bytes)
+        for place, figure in enumerate(figures):
+            self.sums[place] += figure
 
     def report(self, stages: tuple[StageFigures, ...]) -> StatisticsReport:
         """The figures."""
+        figures = Figures(*self.sums)
         ended = sum(self.by_status[each] for each in (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST))
         return StatisticsReport(
             attempts=self.by_status.total(),
             by_status={status: self.by_status[status] for status in AttemptStatus},
             success_rate=self.by_status[AttemptStatus.SUCCESS] / ended if ended else 0.0,
             duration_ms=self._spread(),
-            output_files=self.output_files,
-            output_bytes=self.output_bytes,
+            output_files=figures.output_files,
+            output_bytes=figures.output_bytes,
+            rtf=figures.rtf_media_ms / figures.rtf_duration_ms if figures.rtf_duration_ms else None,
+            media_seconds=figures.rtf_media_ms / 1000,
+            cpu_seconds=figures.cpu_ms / 1000,
+            bytes_in=figures.bytes_in,
+            bytes_out=figures.bytes_out,
+            wasted_ms=figures.wasted_ms,
             errors=dict(sorted(self.by_error.items(), key=_most_frequent_first)),
             stages=stages,
             workers=dict(sorted(self.by_host.items(), key=_most_frequent_first)),
@@ -114,7 +128,9 @@ class _Sums:
         if not timed:
             return Spread()
         return Spread(
-            average=self.duration_ms / timed, p50=_nearest(self.by_duration, 0.50), p95=_nearest(self.by_duration, 0.95)
+            average=Figures(*self.sums).duration_ms / timed,
+            p50=_nearest(self.by_duration, 0.50),
+            p95=_nearest(self.by_duration, 0.95),
         )
 
 
@@ -138,8 +154,8 @@ class Statistics:
                 _add_rows(connection, tally, [_rows(job_history, filter.conditions())], exact=True)
             else:
                 _add_totals(connection, tally, filter)
-            stages = _stages(connection, filter)
-        return tally.report(_stage_figures(stages))
+            staged = _staged(connection, filter)
+        return tally.report(_stage_figures(staged))
 
 
 def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) -> None:
@@ -161,7 +177,7 @@ def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) 
 def _add_spans(connection: sa.Connection, tally: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
     totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
     for status, error_code, duration_class, attempts, *sums in connection.execute(totals).all():
-        tally.add((status, error_code), int(attempts), duration_of(duration_class), sums)
+        tally.add((status, error_code), int(attempts), duration_of(duration_class), Figures(*map(int, sums)))
     for host, attempts in connection.execute(_sums_of(metric_hosts, filter, whole, by=("host",))).all():
         tally.by_host[host] += int(attempts)
 
@@ -181,24 +197,17 @@ def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Condition
 
 
 def _add_rows(connection: sa.Connection, tally: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
-    for status, error_code, host, duration_ms, *made in connection.execute(sa.union_all(*selects)).all():
+    for row in connection.execute(sa.union_all(*selects)).mappings():
+        duration_ms = row["duration_ms"]
         # Beside the classes of the totals an exact duration would count as one before or behind all of its class.
         each_ms = duration_ms if exact else duration_of(class_of(duration_ms))
-        tally.add((status, error_code), 1, each_ms, (duration_ms, *made))
-        if host is not None:
-            tally.by_host[host] += 1
+        tally.add((row["status"], row["error_code"]), 1, each_ms, figures_of(row))
+        if row["host"] is not None:
+            tally.by_host[row["host"]] += 1
 
 
 def _rows(table: sa.Table, conditions: Conditions) -> sa.Select[Any]:
-    columns = table.c
-    return sa.select(
-        columns.status,
-        columns.error_code,
-        columns.host,
-        columns.duration_ms,
-        columns.output_files,
-        columns.output_bytes,
-    ).where(*conditions)
+    return sa.select(*(table.c[name] for name in ("status", "error_code", "host", *SOURCES))).where(*conditions)
 
 
 def _same(table: sa.Table, filter: AttemptFilter) -> Conditions:
@@ -212,34 +221,26 @@ def _between(column: sa.Column[datetime], since: datetime | None, until: datetim
     return after if until is None else [*after, column < until]
 
 
-def _stages(connection: sa.Connection, filter: AttemptFilter) -> list[JsonObject]:
+def _staged(connection: sa.Connection, filter: AttemptFilter) -> Sequence[Staged]:
     columns = (job_history.c.id, job_history.c.created_at)
     alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
     newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
     ids = [row["id"] for row in newest]
     # The manifests whole: PostgreSQL refuses to take a JSON apart that holds a NUL anywhere, which media can bring.
-    statement = sa.select(job_history.c.manifest).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
-    manifests: list[JsonObject] = [manifest or {} for manifest in connection.scalars(statement)]
-    return [stage for manifest in manifests for stage in manifest.get("stages") or ()]
+    told = [job_history.c[name] for name in ("id", "job_id", "job_name", "status", "created_at", "manifest")]
+    statement = sa.select(*told).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
+    return cast(Sequence[Staged], connection.execute(statement).all())
 
 
-def _stage_figures(stages: list[JsonObject]) -> tuple[StageFigures, ...]:
-    if not stages:
+def _stage_figures(attempts: Sequence[Staged]) -> tuple[StageFigures, ...]:
+    if not attempts:
         return ()
-    columns = {name: [stage[name] for stage in stages] for name in ("name", "durationMs")}
-    groups: Any = _pandas().DataFrame(columns).groupby("name", sort=False)["durationMs"]
-    figures = zip(groups.count().items(), groups.mean(), groups.quantile(0.95), strict=True)
+    durations = stages_of(attempts).groupby("stage", sort=False)["duration_ms"]
+    figures = zip(durations.count().items(), durations.mean(), durations.quantile(0.95), strict=True)
     return tuple(
         StageFigures(name=str(name), count=int(count), average_ms=float(average), p95_ms=float(p95))
         for (name, count), average, p95 in figures
     )
-
-
-def _pandas() -> Any:
-    # It takes half a second to import, which a worker that needs no statistics should not pay.
-    import pandas  # pyright: ignore[reportMissingTypeStubs]  # it ships none, and what it infers is no use
-
-    return pandas
 
 
 def _nearest(counted: Counter[float], share: float) -> float:

@@ -45,6 +45,14 @@ class DaySummary:
     """Media seconds of the uploads that have been probed."""
 
 
+class _FoundOthers(Exception):  # no error: the jobs have to be planned again
+    """Somebody else has registered some of the uploads since they were looked up."""
+
+    def __init__(self, found: list[Upload]) -> None:
+        super().__init__()
+        self.found = found
+
+
 class Uploads:
     """Reads and writes the uploads table."""
 
@@ -62,16 +70,35 @@ class Uploads:
     ) -> list[Registered]:
         """Register uploads as `add` does and enqueue `jobs_of` each, all or none; answers come in the order of asking.
 
-        The known uploads among them get their jobs, too. Keep it to some hundreds: others wait for the transaction.
+        The known uploads among them get their jobs, too. `jobs_of` may take its time, and may be asked again about an
+        upload that somebody else registers meanwhile. Keep it to some hundreds: others wait for the transaction.
         """
+        with self._database.read() as connection:
+            expected = _as_known(connection, new_uploads)
+        while True:
+            wanted = [list(jobs_of(upload)) for upload in expected]
+            try:
+                enqueued = self._register(new_uploads, expected, [job for each in wanted for job in each])
+            except _FoundOthers as overtaken:
+                expected = overtaken.found
+                continue
+            rest = iter(enqueued)
+            return [
+                Registered(upload, tuple(islice(rest, len(each))))
+                for upload, each in zip(expected, wanted, strict=True)
+            ]
+
+    def _register(
+        self, new_uploads: Sequence[Upload], expected: list[Upload], new_jobs: Sequence[NewJob]
+    ) -> list[Enqueued]:
         with self._database.write() as connection:
             found = insert_uploads(connection, new_uploads)
-            wanted = [jobs_of(upload) for upload in found]
-            enqueued = insert_jobs(connection, [job for each in wanted for job in each], now=utc_now())
+            if found != expected:
+                raise _FoundOthers(found)  # and nothing is written
+            enqueued = insert_jobs(connection, new_jobs, now=utc_now())
         if enqueued:
             fold_in_turn(self._database, enqueued[0].job.id)
-        rest = iter(enqueued)
-        return [Registered(upload, tuple(islice(rest, len(each)))) for upload, each in zip(found, wanted, strict=True)]
+        return enqueued
 
     def get(self, upload_id: str) -> Upload:
         """The upload with this id. Raises NotFoundError."""
@@ -164,11 +191,16 @@ def insert_uploads(connection: sa.Connection, new_uploads: Sequence[Upload]) -> 
     # Everybody inserts in the same order, so that two overlapping batches cannot wait for each other in a ring.
     rows = [_row_of(upload) for upload in sorted(new_uploads, key=lambda upload: (upload.origin or "", upload.id))]
     insert_new(connection, uploads, rows)
+    return _as_known(connection, new_uploads)
+
+
+def _as_known(connection: sa.Connection, new_uploads: Sequence[Upload]) -> list[Upload]:
+    """Each of them as it is known, be it under its origin or its id, or else as it is asked for."""
     by_id = {found.id: found for found in _where_in(connection, uploads.c.id, [new.id for new in new_uploads])}
-    # Most are found under their id. The rest had a known origin, and that says which media it is.
+    # Once it is inserted, it is found under its id, unless its origin was known: that says which media it is.
     elsewhere = [new.origin for new in new_uploads if new.origin and _other(by_id.get(new.id), new)]
     by_origin = {found.origin: found for found in _where_in(connection, uploads.c.origin, elsewhere)}
-    return [(new.origin and by_origin.get(new.origin)) or by_id[new.id] for new in new_uploads]
+    return [(new.origin and by_origin.get(new.origin)) or by_id.get(new.id, new) for new in new_uploads]
 
 
 def put_upload(connection: sa.Connection, upload: Upload) -> None:

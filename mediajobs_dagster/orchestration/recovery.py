@@ -56,7 +56,7 @@ def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Iterator[dg.
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run, started = record.dagster_run, _moment(record.start_time)
         dispatches = tags.dispatches_of(run, media.registry)
-        if started is None or not dispatches or media.history.jobs.any_of(dispatches):
+        if started is None or not dispatches or media.history.leases.any_of(dispatches):
             continue
         attempts = media.history.attempts.list(AttemptFilter(run_id=run.run_id), limit=_LATEST)
         ended = [attempt.completed_at for attempt in attempts if attempt.completed_at is not None]

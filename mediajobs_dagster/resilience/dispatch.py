@@ -38,11 +38,11 @@ class Dispatcher:
             return self._hold(reading, now)
         if reading.state is BreakerState.HALF_OPEN:
             return self._probe(job_type, now)
-        return self.history.jobs.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+        return self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
 
     def _probe(self, job_type: str, now: datetime) -> Dispatch | Held | None:
         # Several dispatchers may come to this at once: the database sees to it that one of them gets a job.
-        probe = self.history.jobs.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, now=now)
+        probe = self.history.leases.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, now=now)
         if probe is None and self.history.jobs.active(job_type):
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
         return probe
@@ -51,5 +51,9 @@ class Dispatcher:
         waiting = self.history.jobs.next_due([reading.job_type])
         if waiting is None or waiting > now:
             return None
-        self.history.attempts.record(skip_row(reading, now=now))
+        # Asked first, for this comes up every second while the breaker is open: to record even what is there already
+        # takes SQLite's one write lock.
+        row = skip_row(reading, now=now)
+        if not self.history.attempts.exists(row.id):
+            self.history.attempts.record(row)
         return Held(reading.reason, reading.retry_at)

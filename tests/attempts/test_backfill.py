@@ -130,7 +130,7 @@ def test_jobs_are_enqueued_as_they_are_found_and_their_lease_is_kept(platform: P
     def look(key: str) -> None:
         if key != uploads[-1].storage_key:
             return
-        until(lambda: platform.history.jobs.any_of([MINE]))
+        until(lambda: platform.history.leases.any_of([MINE]))
         first, seen = enqueued(platform)[0], len(signs)
         lease = lease_of(platform, first)
         until(lambda: lease_of(platform, first) > lease)
@@ -174,7 +174,7 @@ def test_what_was_found_before_a_failure_is_given_back(platform: Platform, after
 
     def look(key: str) -> None:
         if key == uploads[-1].storage_key:
-            until(lambda: platform.history.jobs.any_of([MINE]))
+            until(lambda: platform.history.leases.any_of([MINE]))
             raise StorageUnavailableError
 
     with (

@@ -454,9 +454,9 @@ def test_an_export_that_is_made_again_leaves_nothing_behind(platform: Platform, 
 def a_dead_workers_export(platform: Platform, clips: Clips) -> Claim:
     """A claim whose worker died between publishing and recording."""
     requested = ask(platform, cuts(taken(platform, clips.landscape()), (0, 1)))
-    dispatch = platform.history.jobs.assign(VideoExport.name, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(VideoExport.name, limit=1, lease_s=60)
     assert dispatch is not None
-    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=0)
+    claim = platform.history.leases.claim(dispatch.id, run_id="run", host="gone", lease_s=0)
     assert claim is not None
     platform.storage.put(clips.landscape(), key_of(platform, requested.job), content_type="video/mp4")
     return claim

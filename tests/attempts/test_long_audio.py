@@ -26,7 +26,7 @@ from mediajobs_dagster.system import MediaJobs
 media = MediaJobs.open(_env_file=None, home=sys.argv[2], scratch_reserve_mb=1, lease_s=300)
 with media, media.worker() as worker:
     Intake(worker.history, worker.storage).add(sys.argv[1], [AudioEnvelope()])
-    dispatch = worker.history.jobs.assign(AudioEnvelope.name, limit=1, lease_s=300)
+    dispatch = worker.history.leases.assign(AudioEnvelope.name, limit=1, lease_s=300)
     (outcome,) = work_off(worker, AudioEnvelope(), dispatch.id, run_id="run", listeners=Listeners()).first
     assert outcome.error is None, outcome.error
     output = worker.storage.local_path(outcome.manifest.outputs[0].key)

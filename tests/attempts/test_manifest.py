@@ -106,9 +106,9 @@ def interrupt(platform: Platform, clips: Clips) -> Upload:
 def lose(platform: Platform, clips: Clips) -> Upload:
     """A worker that claims a job and is never heard of again."""
     upload = platform.add(clips.landscape(), THUMB)
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=1e-3)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
-    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
+    assert platform.history.leases.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
     assert len(recover(platform.history, platform.settings, AllGone()).lost) == 1
     return upload
 
@@ -166,9 +166,9 @@ def test_a_stage_that_failed_says_so(platform: Platform, clips: Clips) -> None:
 def a_recorder(platform: Platform, clips: Clips) -> Recorder:
     """The recorder of an attempt that has just been claimed."""
     upload = platform.add(clips.landscape(), THUMB)
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch
-    claim = platform.history.jobs.claim(dispatch.id, run_id="run", host="here", lease_s=60)
+    claim = platform.history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     assert isinstance(claim, Claim)
     assert claim.job.subject_id == upload.id
     return Recorder.of(claim, HostFacts(hostname="here"), lambda _: None)

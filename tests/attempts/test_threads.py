@@ -63,7 +63,7 @@ def in_one_batch(
 ) -> RunTotals:
     """Work off one job for each of the uploads in a single dispatch, so many at a time."""
     enqueue(platform, uploads, job_type)
-    dispatch = platform.history.jobs.assign(job_type.name, limit=len(uploads), lease_s=platform.settings.lease_s)
+    dispatch = platform.history.leases.assign(job_type.name, limit=len(uploads), lease_s=platform.settings.lease_s)
     assert dispatch is not None
     with platform.media.worker() as opened:
         worker = replace(opened, budget=replace(opened.budget, cores=float(side_by_side - 1)))
@@ -341,7 +341,7 @@ def test_an_interrupt_stops_all_of_them_at_once(light: Platform, clips: Clips, m
 def test_a_run_that_is_terminated_takes_its_jobs_along(light: Platform, clips: Clips) -> None:
     """Where the interrupt means that the run is not wanted, started and unstarted jobs alike are cancelled."""
     enqueue(light, copies(light, clips.detailed(), 4), LightProxy())
-    dispatch = light.history.jobs.assign(LightProxy.name, limit=4, lease_s=60)
+    dispatch = light.history.leases.assign(LightProxy.name, limit=4, lease_s=60)
     assert dispatch
     observer = WhenAllAreAtWork(2, lambda _: os.kill(os.getpid(), signal.SIGINT))
     with light.media.worker(after_interrupt=lambda: JobStatus.CANCELLED) as opened:
@@ -467,7 +467,7 @@ def test_the_ffmpeg_of_a_killed_worker_is_ended_by_the_next_one(
 ) -> None:
     """SIGKILL leaves an ffmpeg behind: whoever sweeps the worker's scratch ends it, and nobody else."""
     platform.add(clips.detailed(), EditProxy.name)
-    dispatch = platform.history.jobs.assign(EditProxy.name, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(EditProxy.name, limit=1, lease_s=60)
     assert dispatch
     process = subprocess.Popen([sys.executable, "-c", WORKER, str(platform.settings.home), dispatch.id])
     try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -64,6 +66,43 @@ def test_export_into_a_file(mediajobs: Call, worked: Platform, tmp_path: Path) -
         assert len(list(csv.reader(file))) == 4
 
 
+def test_export_as_parquet(mediajobs: Call, worked: Platform, tmp_path: Path) -> None:
+    """Typed, and into a file alone: it is no text."""
+    path = tmp_path / "attempts.parquet"
+    answer = mediajobs("history", "export", "--format", "parquet", "--output", path, "--type", THUMB)
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    rows = parquet.read_table(path).to_pylist()
+    assert sorted(row["status"] for row in rows) == ["failure", "success"]
+    assert all(isinstance(row["durationMs"], int) for row in rows)
+    refused = mediajobs("history", "export", "--format", "parquet")
+    assert refused.code == 2
+    assert "--output" in refused.err
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    mediajobs: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says what is missing; so does one into a folder that is not there."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "attempts.parquet"
+    path.write_text("of yesterday")
+    answer = mediajobs("history", "export", "--format", "parquet", "--output", path)
+    assert answer.code != 0
+    assert "mediajobs[parquet]" in answer.err
+    assert path.read_text() == "of yesterday"
+    assert list(tmp_path.glob("*parquet*")) == [path]
+    nowhere = mediajobs("history", "export", "--output", tmp_path / "nowhere" / "file")
+    assert nowhere.code == 2
+    assert "nowhere/file" in nowhere.err
+    assert "Traceback" not in nowhere.err
+
+
+def test_an_export_into_a_device_goes_there(mediajobs: Call) -> None:
+    """No file takes its place."""
+    assert mediajobs("history", "export", "--output", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
+
+
 def test_export_conditions(mediajobs: Call, worked: Platform) -> None:
     """Each condition picks what it says."""
 
@@ -98,6 +137,11 @@ def test_statistics(mediajobs: Call, worked: Platform) -> None:
     assert report["successRate"] == pytest.approx(2 / 3)
     assert report["errors"] == {"INPUT_NOT_MEDIA": 1}
     assert report["outputFiles"] == 2
+    assert report["rtf"] > 0
+    assert report["bytesOut"] > 0
+    assert report["cpuSeconds"] > 0
+    [failed] = mediajobs("history", "export", "--format", "json", "--status", "failure").json
+    assert report["wastedMs"] == failed["durationMs"]
     assert {stage["name"] for stage in report["stages"]} >= {"fetch", "probe", "ffmpeg", "publish"}
     shown = mediajobs("history", "stats").out
     assert "66.7%" in shown
@@ -152,9 +196,9 @@ def test_an_attempt_that_has_none_yet(mediajobs: Call, platform: Platform, clips
     upload = platform.add(clips.landscape(), THUMB)
     job = platform.job(upload, THUMB)
     assert "NOT_FOUND" in mediajobs("attempt", job.id).err
-    dispatch = platform.history.jobs.assign(THUMB, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch
-    assert platform.history.jobs.claim(dispatch.id, run_id="run", host="here", lease_s=60)
+    assert platform.history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     answer = mediajobs("attempt", job.id)
     assert answer.code == 2
     assert "is running and has no manifest yet" in answer.err

@@ -82,7 +82,7 @@ def claimed(history: History, *, now: datetime | None = None, **overrides: Any) 
     """A fresh job that a worker has just started on."""
     [enqueued] = history.jobs.enqueue([a_new_job(**overrides)], dispatch_id=new_id(), lease_s=60, now=now)
     assert enqueued.job.dispatch_id is not None
-    claim = history.jobs.claim(enqueued.job.dispatch_id, run_id="run-1", host="worker-1", lease_s=60, now=now)
+    claim = history.leases.claim(enqueued.job.dispatch_id, run_id="run-1", host="worker-1", lease_s=60, now=now)
     assert claim is not None
     return claim
 

@@ -142,10 +142,10 @@ def test_a_locked_sqlite_file_is_busy_within_its_timeout(tmp_path: Path) -> None
         other.execute("BEGIN IMMEDIATE")
         start = time.monotonic()
         with pytest.raises(DatabaseBusyError, match=r"did not answer within 2 s"):
-            history.jobs.assign(THUMB, limit=1, lease_s=60)
+            history.leases.assign(THUMB, limit=1, lease_s=60)
         assert 1.9 < time.monotonic() - start < 9, "ten seconds are what it takes unless told otherwise"
         other.rollback()
-        assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None
+        assert history.leases.assign(THUMB, limit=1, lease_s=60) is None
 
 
 def test_a_locked_postgres_row_is_busy_within_its_timeout(cleared_postgres: str) -> None:
@@ -158,7 +158,7 @@ def test_a_locked_postgres_row_is_busy_within_its_timeout(cleared_postgres: str)
             with pytest.raises(DatabaseBusyError):
                 history.jobs.cancel(enqueued.job.id)
             assert 1.9 < time.monotonic() - start < 9, "ten seconds are what it takes unless told otherwise"
-            assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None  # skipped, not waited for
+            assert history.leases.assign(THUMB, limit=1, lease_s=60) is None  # skipped, not waited for
         history.jobs.cancel(enqueued.job.id)
     other.dispose()
 
@@ -171,8 +171,8 @@ def test_a_claim_does_not_pass_over_a_job_that_somebody_holds_for_a_moment(clear
         with other.begin() as holder:
             holder.execute(sa.text("SELECT id FROM jobs FOR UPDATE"))
             with pytest.raises(DatabaseBusyError):
-                history.jobs.claim("d", run_id=None, host="h", lease_s=60)
-        assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is not None
+                history.leases.claim("d", run_id=None, host="h", lease_s=60)
+        assert history.leases.claim("d", run_id=None, host="h", lease_s=60) is not None
     other.dispose()
 
 
@@ -231,12 +231,12 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
 
     sa.event.listen(sa.Engine, "before_cursor_execute", explain)
     try:
-        history.jobs.assign(THUMB, limit=5, lease_s=60)
-        history.jobs.claim("d", run_id=None, host="h", lease_s=60)
-        history.jobs.renew("d", lease_s=60)
-        history.jobs.release("d")
-        history.jobs.lost()
-        history.jobs.expired_dispatches()
+        history.leases.assign(THUMB, limit=5, lease_s=60)
+        history.leases.claim("d", run_id=None, host="h", lease_s=60)
+        history.leases.renew("d", lease_s=60)
+        history.leases.release("d")
+        history.leases.lost()
+        history.leases.expired_dispatches()
         history.jobs.active(THUMB)
         history.jobs.next_due([THUMB])
         history.attempts.latest_success(THUMB, "upload-1")

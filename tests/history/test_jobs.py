@@ -126,7 +126,7 @@ def test_each_filter_selects_its_jobs(history: History) -> None:
     ]
     history.jobs.cancel(plain.id)
     claim = claimed(history, now=NOON + timedelta(hours=2))
-    history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
 
     def found(filter: JobFilter) -> list[str]:
         return [job.id for job in history.jobs.list(filter)]
@@ -171,9 +171,9 @@ def test_active_counts_what_is_assigned_or_processing(history: History) -> None:
     history.jobs.enqueue(some_new_jobs(3))
     assert history.jobs.active(THUMB) == 0
     claim = claimed(history)
-    history.jobs.assign(THUMB, limit=2, lease_s=60)
+    history.leases.assign(THUMB, limit=2, lease_s=60)
     assert history.jobs.active(THUMB) == 3
-    history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
     assert history.jobs.active(THUMB) == 2
     assert history.jobs.active("other") == 0
 
@@ -181,7 +181,7 @@ def test_active_counts_what_is_assigned_or_processing(history: History) -> None:
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.SKIPPED, JobStatus.CANCELLED])
 def test_a_final_job_can_be_retried_but_not_cancelled(history: History, status: JobStatus) -> None:
     claim = claimed(history)
-    history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=status)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=status)
     with pytest.raises(IllegalTransitionError, match=status.value):
         history.jobs.cancel(claim.job.id)
     before = utc_now()
@@ -197,23 +197,23 @@ def test_each_retry_grants_the_first_allowance_again(history: History) -> None:
     job_id = claimed(history, max_attempts=2).job.id
     for expected in (3, 4):
         [attempt] = [a for a in history.attempts.of_job(job_id) if a.status is AttemptStatus.RUNNING]
-        history.jobs.finish(attempt.model_copy(update={"status": AttemptStatus.FAILURE}), job_status=JobStatus.DEAD)
+        history.leases.finish(attempt.model_copy(update={"status": AttemptStatus.FAILURE}), job_status=JobStatus.DEAD)
         job = history.jobs.retry(job_id)
         assert job.max_attempts == expected
-        dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60)
+        dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
         assert dispatch is not None
-        assert history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60) is not None
+        assert history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60) is not None
 
 
 def test_a_failed_job_that_waits_can_be_retried_at_once(history: History) -> None:
     claim = claimed(history)
     later = utc_now() + timedelta(hours=1)
-    history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=later)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=later)
     assert history.jobs.get(claim.job.id).not_before == later
-    assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is None
     job = history.jobs.retry(claim.job.id, force=True)
     assert job.force
-    assert history.jobs.assign(THUMB, limit=1, lease_s=60) is not None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is not None
 
 
 def test_queued_and_processing_jobs_cannot_be_retried(history: History) -> None:
@@ -227,7 +227,7 @@ def test_queued_and_processing_jobs_cannot_be_retried(history: History) -> None:
 def test_a_cancelled_job_is_not_assigned(history: History) -> None:
     [queued] = history.jobs.enqueue([a_new_job()])
     assert history.jobs.cancel(queued.job.id).status is JobStatus.CANCELLED
-    assert history.jobs.assign(THUMB, limit=1, lease_s=60) is None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is None
     with pytest.raises(IllegalTransitionError):
         history.jobs.cancel(queued.job.id)
 

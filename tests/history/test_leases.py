@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
         ],
         now=NOON,
     )
-    dispatch = history.jobs.assign(THUMB, limit=3, lease_s=60, now=NOON)
+    dispatch = history.leases.assign(THUMB, limit=3, lease_s=60, now=NOON)
     assert dispatch is not None
     assert (dispatch.job_type, dispatch.trace_id, dispatch.subject_day, dispatch.priority) == (THUMB, TRACE, DAY, 5)
     assert [job.subject_id for job in dispatch.jobs] == ["first", "second", "third"]
@@ -39,17 +39,28 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
         assert job == history.jobs.get(job.id)
 
 
+def test_a_dispatch_never_mixes_days(history: History) -> None:
+    """There is room for all of them, but the run has one partition, and that is one day."""
+    days = [DAY, DAY + timedelta(days=1), DAY]
+    history.jobs.enqueue([a_new_job(subject_day=day) for day in days], now=NOON)
+    sizes: dict[date, int] = {}
+    while dispatch := history.leases.assign(THUMB, limit=10, lease_s=60, now=NOON):
+        assert {job.subject_day for job in dispatch.jobs} == {dispatch.subject_day}
+        sizes[dispatch.subject_day] = len(dispatch.jobs)
+    assert sizes == {days[0]: 2, days[1]: 1}
+
+
 def test_jobs_that_are_not_due_are_left_alone(history: History) -> None:
     history.jobs.enqueue([a_new_job()], now=NOON + timedelta(seconds=1))
-    assert history.jobs.assign(THUMB, limit=5, lease_s=60, now=NOON) is None
-    assert history.jobs.assign(THUMB, limit=5, lease_s=60, now=NOON + timedelta(seconds=1)) is not None
+    assert history.leases.assign(THUMB, limit=5, lease_s=60, now=NOON) is None
+    assert history.leases.assign(THUMB, limit=5, lease_s=60, now=NOON + timedelta(seconds=1)) is not None
 
 
 def test_a_claim_starts_the_job_and_opens_its_record(history: History) -> None:
     history.jobs.enqueue([a_new_job()], now=NOON)
-    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60, now=NOON)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60, now=NOON)
     assert dispatch is not None
-    claim = history.jobs.claim(
+    claim = history.leases.claim(
         dispatch.id, run_id="run-7", host="worker-3", lease_s=30, now=NOON + timedelta(milliseconds=1500)
     )
     assert claim is not None
@@ -61,17 +72,17 @@ def test_a_claim_starts_the_job_and_opens_its_record(history: History) -> None:
     assert claim.attempt.status is AttemptStatus.RUNNING
     assert (claim.attempt.job_id, claim.attempt.attempt, claim.attempt.job_name) == (claim.job.id, 1, THUMB)
     assert (claim.attempt.run_id, claim.attempt.host, claim.attempt.queue_ms) == ("run-7", "worker-3", 1500)
-    assert history.jobs.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30) is None
+    assert history.leases.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30) is None
 
 
 def test_a_retried_jobs_time_in_the_queue_starts_when_it_was_due(history: History) -> None:
     """Backing off is not queueing."""
     claim = claimed(history)
     due = utc_now() + timedelta(minutes=5)
-    history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=due)
-    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60, now=due)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=due)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60, now=due)
     assert dispatch is not None
-    again = history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=due + timedelta(seconds=2))
+    again = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=due + timedelta(seconds=2))
     assert again is not None
     assert again.job.attempts == again.attempt.attempt == 2
     assert again.attempt.queue_ms == 2000
@@ -80,17 +91,17 @@ def test_a_retried_jobs_time_in_the_queue_starts_when_it_was_due(history: Histor
 def test_a_heartbeat_extends_the_lease_and_tells_of_cancellation(history: History) -> None:
     enqueued = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=10, now=NOON)
     first, second, third = (answer.job for answer in enqueued)
-    history.jobs.claim("d", run_id=None, host="h", lease_s=10, now=NOON)
+    history.leases.claim("d", run_id=None, host="h", lease_s=10, now=NOON)
     later = NOON + timedelta(seconds=5)
-    assert history.jobs.renew("d", lease_s=10, now=later) == {
+    assert history.leases.renew("d", lease_s=10, now=later) == {
         first.id: JobStatus.PROCESSING,
         second.id: JobStatus.QUEUED,
         third.id: JobStatus.QUEUED,
     }
     assert history.jobs.get(third.id).lease_expires_at == later + timedelta(seconds=10)
     history.jobs.cancel(first.id)
-    assert first.id not in history.jobs.renew("d", lease_s=10)
-    assert history.jobs.renew("unknown", lease_s=10) == {}
+    assert first.id not in history.leases.renew("d", lease_s=10)
+    assert history.leases.renew("unknown", lease_s=10) == {}
 
 
 def test_finishing_writes_everything_at_once(history: History) -> None:
@@ -105,7 +116,7 @@ def test_finishing_writes_everything_at_once(history: History) -> None:
         result={"outputs": [{"key": "a", "bytes": 5}]},
         manifest={"schemaVersion": 1, "stages": []},
     )
-    assert history.jobs.finish(done, job_status=JobStatus.COMPLETED, children=[child, child], uploads=[export])
+    assert history.leases.finish(done, job_status=JobStatus.COMPLETED, children=[child, child], uploads=[export])
     job = history.jobs.get(claim.job.id)
     assert (job.status, job.dispatch_id, job.lease_expires_at, job.error_code) == (
         JobStatus.COMPLETED,
@@ -124,7 +135,7 @@ def test_a_finish_that_fails_half_way_leaves_nothing(history: History) -> None:
     claim = claimed(history)
     upload = an_upload()
     with pytest.raises(Exception, match=r"(?i)foreign key"):
-        history.jobs.finish(
+        history.leases.finish(
             ended(claim),
             job_status=JobStatus.COMPLETED,
             uploads=[upload],
@@ -140,7 +151,7 @@ def test_finishing_after_a_cancel_completes_only_the_record(history: History) ->
     claim = claimed(history)
     history.jobs.cancel(claim.job.id)
     done = ended(claim, AttemptStatus.CANCELLED)
-    assert not history.jobs.finish(done, job_status=JobStatus.COMPLETED, children=[a_new_job(job_type="child")])
+    assert not history.leases.finish(done, job_status=JobStatus.COMPLETED, children=[a_new_job(job_type="child")])
     job = history.jobs.get(claim.job.id)
     assert job.status is JobStatus.CANCELLED
     assert job.lease_expires_at is None
@@ -151,20 +162,20 @@ def test_finishing_after_a_cancel_completes_only_the_record(history: History) ->
 def test_the_worker_of_a_lost_attempt_cannot_finish_the_next_one(history: History) -> None:
     """A worker thought dead comes back while its job is in its second attempt: it changes nothing."""
     slow = claimed(history)
-    history.jobs.finish(ended(slow, AttemptStatus.LOST), job_status=JobStatus.FAILED)
-    dispatch = history.jobs.assign(THUMB, limit=1, lease_s=60)
+    history.leases.finish(ended(slow, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch is not None
-    second = history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    second = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
     assert second is not None
-    assert not history.jobs.finish(ended(slow), job_status=JobStatus.COMPLETED)
+    assert not history.leases.finish(ended(slow), job_status=JobStatus.COMPLETED)
     assert history.jobs.get(slow.job.id) == second.job
     assert [a.status for a in history.attempts.of_job(slow.job.id)] == [AttemptStatus.LOST, AttemptStatus.RUNNING]
 
 
 def test_finishing_twice_counts_once(history: History) -> None:
     claim = claimed(history)
-    assert history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED)
-    assert not history.jobs.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    assert history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    assert not history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
     assert history.jobs.get(claim.job.id).status is JobStatus.COMPLETED
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.SUCCESS
 
@@ -172,21 +183,21 @@ def test_finishing_twice_counts_once(history: History) -> None:
 def test_illegal_ends_are_refused(history: History) -> None:
     claim = claimed(history)
     with pytest.raises(IllegalTransitionError, match="processing"):
-        history.jobs.finish(ended(claim), job_status=JobStatus.PROCESSING)
+        history.leases.finish(ended(claim), job_status=JobStatus.PROCESSING)
     with pytest.raises(IllegalTransitionError, match="running"):
-        history.jobs.finish(claim.attempt, job_status=JobStatus.COMPLETED)
+        history.leases.finish(claim.attempt, job_status=JobStatus.COMPLETED)
     assert history.attempts.get(claim.attempt.id) == claim.attempt
     with pytest.raises(NotFoundError):
-        history.jobs.finish(ended(claim, job_id=new_id()), job_status=JobStatus.COMPLETED)
+        history.leases.finish(ended(claim, job_id=new_id()), job_status=JobStatus.COMPLETED)
 
 
 def test_release_gives_back_what_was_not_started(history: History) -> None:
     history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=60)
-    claim = history.jobs.claim("d", run_id=None, host="h", lease_s=60)
+    claim = history.leases.claim("d", run_id=None, host="h", lease_s=60)
     assert claim is not None
-    assert history.jobs.release("d") == 2
-    assert history.jobs.renew("d", lease_s=60) == {claim.job.id: JobStatus.PROCESSING}
-    dispatch = history.jobs.assign(THUMB, limit=5, lease_s=60)
+    assert history.leases.release("d") == 2
+    assert history.leases.renew("d", lease_s=60) == {claim.job.id: JobStatus.PROCESSING}
+    dispatch = history.leases.assign(THUMB, limit=5, lease_s=60)
     assert dispatch is not None
     assert len(dispatch.jobs) == 2
 
@@ -195,43 +206,53 @@ def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
     history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
     history.jobs.enqueue(some_new_jobs(1), dispatch_id="later", lease_s=600, now=NOON)
     history.jobs.enqueue(some_new_jobs(1), now=NOON)
-    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=60)) == []
-    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=61)) == ["d"]
-    assert history.jobs.release("d") == 2
-    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=61)) == []
-    assert history.jobs.claim("d", run_id=None, host="h", lease_s=60) is None
+    assert history.leases.expired_dispatches(NOON + timedelta(seconds=60)) == []
+    assert history.leases.expired_dispatches(NOON + timedelta(seconds=61)) == ["d"]
+    assert history.leases.release("d") == 2
+    assert history.leases.expired_dispatches(NOON + timedelta(seconds=61)) == []
+    assert history.leases.claim("d", run_id=None, host="h", lease_s=60) is None
 
 
 def test_the_lease_of_very_many_waiting_jobs_is_kept_by_a_thousand(history: History) -> None:
     """The heartbeat of a run with a hundred thousand jobs must not write a hundred thousand rows each time."""
     for _ in range(3):
         history.jobs.enqueue(some_new_jobs(500), dispatch_id="d", lease_s=60, now=NOON)
-    claim = history.jobs.claim("d", run_id="run", host="here", lease_s=60, now=NOON)
+    claim = history.leases.claim("d", run_id="run", host="here", lease_s=60, now=NOON)
     assert claim is not None
-    renewed = history.jobs.renew("d", lease_s=60, now=NOON + timedelta(seconds=50))
+    renewed = history.leases.renew("d", lease_s=60, now=NOON + timedelta(seconds=50))
     assert len(renewed) == 1001
     assert renewed[claim.job.id] is JobStatus.PROCESSING
-    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=109)) == []
-    assert history.jobs.expired_dispatches(NOON + timedelta(seconds=111)) == ["d"]
-    assert history.jobs.release("d") == 1499
+    assert history.leases.expired_dispatches(NOON + timedelta(seconds=109)) == []
+    assert history.leases.expired_dispatches(NOON + timedelta(seconds=111)) == ["d"]
+    assert history.leases.release("d") == 1499
 
 
 def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> None:
     silent = claimed(history, now=NOON)
     living = claimed(history, now=NOON)
     assert living.job.dispatch_id is not None
-    history.jobs.renew(living.job.dispatch_id, lease_s=3600, now=NOON)
+    history.leases.renew(living.job.dispatch_id, lease_s=3600, now=NOON)
     later = NOON + timedelta(seconds=61)
-    assert history.jobs.lost(later) == [silent]
-    assert history.jobs.expired_dispatches(later) == []  # its job is processing, not waiting
-    assert history.jobs.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
-    assert history.jobs.lost(later) == []
+    assert history.leases.lost(later) == [silent]
+    assert history.leases.expired_dispatches(later) == []  # its job is processing, not waiting
+    assert history.leases.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    assert history.leases.lost(later) == []
 
 
 def test_lost_has_a_limit_and_the_longest_lost_first(history: History) -> None:
     claims = [claimed(history, now=NOON + timedelta(seconds=number)) for number in range(3)]
-    found = history.jobs.lost(NOON + timedelta(hours=1), limit=2)
+    found = history.leases.lost(NOON + timedelta(hours=1), limit=2)
     assert [claim.job.id for claim in found] == [claim.job.id for claim in claims[:2]]
+
+
+def test_who_is_lost_longest_is_told_by_the_lease_and_not_by_the_age_of_the_job(history: History) -> None:
+    """The oldest job may have been kept by its worker for longer than the others."""
+    claims = [claimed(history, now=NOON) for _ in range(4)]
+    for claim, minutes in zip(claims, (4, 2, 3, 1), strict=True):
+        assert claim.job.dispatch_id is not None
+        history.leases.renew(claim.job.dispatch_id, lease_s=60 * minutes, now=NOON)
+    found = history.leases.lost(NOON + timedelta(hours=1), limit=3)
+    assert [claim.job.id for claim in found] == [claims[place].job.id for place in (3, 1, 2)]
 
 
 def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:
@@ -239,21 +260,21 @@ def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(hist
     claim = claimed(history, now=NOON)
     history.jobs.cancel(claim.job.id)
     later = NOON + timedelta(seconds=61)
-    [found] = history.jobs.lost(later)
+    [found] = history.leases.lost(later)
     assert found.attempt == claim.attempt
-    assert not history.jobs.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    assert not history.leases.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
     assert history.jobs.get(claim.job.id).status is JobStatus.CANCELLED
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
-    assert history.jobs.lost(later) == []
+    assert history.leases.lost(later) == []
 
 
 def work_off(history: History, host: str) -> list[str]:
     """Assign, claim and finish until the queue is empty; the ids of the jobs that were won."""
     won: list[str] = []
-    while dispatch := history.jobs.assign(THUMB, limit=7, lease_s=60):
-        while claim := history.jobs.claim(dispatch.id, run_id=None, host=host, lease_s=60):
+    while dispatch := history.leases.assign(THUMB, limit=7, lease_s=60):
+        while claim := history.leases.claim(dispatch.id, run_id=None, host=host, lease_s=60):
             won.append(claim.job.id)
-            assert history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED)
+            assert history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
     return won
 
 
@@ -290,7 +311,7 @@ def test_many_workers_on_one_dispatch_win_each_job_once(history: History) -> Non
 
     def claim_all(number: int) -> list[str]:
         won: list[str] = []
-        while claim := history.jobs.claim("d", run_id=None, host=f"host-{number}", lease_s=60):
+        while claim := history.leases.claim("d", run_id=None, host=f"host-{number}", lease_s=60):
             won.append(claim.job.id)
         return won
 

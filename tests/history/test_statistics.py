@@ -56,6 +56,6 @@ def test_figures_are_those_of_the_selection(history: History) -> None:
 
 def test_outputs_are_counted_when_a_claimed_attempt_ends(history: History) -> None:
     claim = claimed(history)
-    history.jobs.finish(ended(claim, result={"outputs": [{"key": "a", "bytes": 7}]}), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(claim, result={"outputs": [{"key": "a", "bytes": 7}]}), job_status=JobStatus.COMPLETED)
     report = history.statistics.of(AttemptFilter(job_id=claim.job.id))
     assert (report.output_files, report.output_bytes) == (1, 7)

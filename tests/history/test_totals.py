@@ -63,8 +63,25 @@ def expected_of(attempts: list[Attempt]) -> dict[str, Any]:
         "p95": percentile(0.95),
         "output_files": len(outputs),
         "output_bytes": sum(output["bytes"] for output in outputs),
+        **expected_costs_of(attempts),
         "errors": Counter(attempt.error_code for attempt in attempts if attempt.error_code),
         "workers": Counter(attempt.host for attempt in attempts if attempt.host),
+    }
+
+
+def expected_costs_of(attempts: list[Attempt]) -> dict[str, Any]:
+    """What the attempts cost, to the millisecond each."""
+    timed = [each for each in attempts if each.rtf is not None and each.media_seconds is not None]
+    media_ms = sum(round((each.media_seconds or 0.0) * 1000) for each in timed)
+    processing_ms = sum(each.duration_ms or 0 for each in timed)
+    nothing = (AttemptStatus.FAILURE, AttemptStatus.LOST, AttemptStatus.CANCELLED)
+    return {
+        "rtf": media_ms / processing_ms if processing_ms else None,
+        "media_seconds": media_ms / 1000,
+        "cpu_seconds": sum(round((each.cpu_seconds or 0.0) * 1000) for each in attempts) / 1000,
+        "bytes_in": sum(each.bytes_in or 0 for each in attempts),
+        "bytes_out": sum(each.bytes_out or 0 for each in attempts),
+        "wasted_ms": sum(each.duration_ms or 0 for each in attempts if each.status in nothing),
     }
 
 
@@ -114,6 +131,11 @@ class Story:
             "error_code": self.chance.choice(CODES) if status is not AttemptStatus.SUCCESS else None,
             "duration_ms": self.chance.choice((None, 0, round(10 ** self.chance.uniform(0, 7)))),
             "result": {"outputs": outputs} if outputs else None,
+            "rtf": 2.0 if self.chance.random() < 0.6 else None,
+            "media_seconds": self.chance.choice((None, self.chance.uniform(0, 9000))),
+            "cpu_seconds": self.chance.choice((None, self.chance.uniform(0, 9000))),
+            "bytes_in": self.chance.choice((None, self.chance.randrange(10**12))),
+            "bytes_out": self.chance.choice((None, self.chance.randrange(10**12))),
         }
 
     def record(self) -> None:
@@ -128,7 +150,7 @@ class Story:
         dispatch_id, now = new_id(), self.moment()
         self.history.jobs.enqueue([job], dispatch_id=dispatch_id, lease_s=60, now=now)
         run_id = self.chance.choice(("run-1", "run-2"))
-        claim = self.history.jobs.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60, now=now)
+        claim = self.history.leases.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60, now=now)
         assert claim is not None
         return claim
 
@@ -140,7 +162,7 @@ class Story:
             self.history.jobs.cancel(claim.job.id)
         done = ended(claim, **{"error_code": None} | self.ending())
         for _ in range(self.chance.choice((1, 1, 2))):  # a worker that was thought dead ends it once more
-            self.history.jobs.finish(done, job_status=AFTER[done.status])
+            self.history.leases.finish(done, job_status=AFTER[done.status])
 
     def live(self, steps: int) -> list[Attempt]:
         for _ in range(steps):
@@ -267,17 +289,17 @@ def random_step(history: History, database: Database, chance: random.Random) -> 
             same = a_new_job(job_type=job.job_type, idempotency_key=job.idempotency_key)
             history.jobs.enqueue([same, a_new_job(job_type="third")], dispatch_id=new_id(), lease_s=60)
         case 2 | 3:
-            dispatch = history.jobs.assign(chance.choice(TYPES), limit=3, lease_s=60)
-            while dispatch and (claim := history.jobs.claim(dispatch.id, run_id=None, host="h", lease_s=60)):
+            dispatch = history.leases.assign(chance.choice(TYPES), limit=3, lease_s=60)
+            while dispatch and (claim := history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)):
                 status = chance.choice(ENDINGS)
                 if chance.random() < 0.8:
-                    history.jobs.finish(
+                    history.leases.finish(
                         ended(claim, status), job_status=AFTER[status], children=[a_new_job(job_type="child")]
                     )
         case 4:
-            history.jobs.release(dispatch_id)
+            history.leases.release(dispatch_id)
         case 5:
-            history.jobs.cancel_assigned(dispatch_id)
+            history.leases.cancel_assigned(dispatch_id)
         case 6 if job:
             with pytest.raises(IllegalTransitionError) if job.status.is_final else nullcontext():
                 history.jobs.cancel(job.id)
@@ -314,9 +336,9 @@ def test_counts_stay_right_among_many_writers(history: History, database: Databa
         for _ in range(15):
             batch = [a_new_job(job_type=name) for name in chance.sample(TYPES, 2)]
             history.jobs.enqueue(batch, dispatch_id=(dispatch := new_id()), lease_s=60)
-            while claim := history.jobs.claim(dispatch, run_id=None, host=f"h-{seed}", lease_s=60):
+            while claim := history.leases.claim(dispatch, run_id=None, host=f"h-{seed}", lease_s=60):
                 children = [a_new_job(job_type=name) for name in chance.sample(TYPES, 2)]
-                history.jobs.finish(ended(claim), job_status=JobStatus.COMPLETED, children=children)
+                history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED, children=children)
             if chance.random() < 0.3:
                 fold(database, limit=50)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -83,6 +85,40 @@ def test_registering_is_all_or_nothing(history: History) -> None:
         history.uploads.register([an_upload(origin="good"), an_upload(origin="bad")], jobs_of)
     assert history.uploads.known(["good", "bad"]) == {}
     assert history.jobs.list(JobFilter()) == []
+
+
+@pytest.mark.parametrize("history_url", ["sqlite"], indirect=True)
+def test_jobs_are_planned_before_the_transaction(history: History, history_url: str) -> None:
+    """Planning takes its time, and on SQLite nobody else could write in the meantime."""
+    path = history_url.removeprefix("sqlite:///")
+
+    def jobs_of(upload: Upload) -> list[NewJob]:
+        with closing(sqlite3.connect(path, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+        return two_jobs_of(upload)
+
+    [registered] = history.uploads.register([an_upload(origin="one")], jobs_of)
+    assert len(registered.jobs) == 2
+
+
+def test_jobs_are_planned_again_for_what_somebody_else_registers_meanwhile(history: History) -> None:
+    """They are about the upload that was first, and of the other one nothing is left."""
+    first, late = an_upload(origin="one", etag="first"), an_upload(origin="one", etag="late")
+    other = an_upload(origin="two")
+    asked_about: list[str] = []
+
+    def jobs_of(upload: Upload) -> list[NewJob]:
+        if not asked_about:
+            history.uploads.add(first)
+        asked_about.append(upload.id)
+        return two_jobs_of(upload)
+
+    found = history.uploads.register([late, other], jobs_of)
+    assert asked_about == [late.id, other.id, first.id, other.id]
+    assert [each.upload for each in found] == [first, other]
+    assert {job.subject_id for job in history.jobs.list(JobFilter())} == {first.id, other.id}
+    assert history.uploads.existing([first.id, late.id, other.id]) == {first.id, other.id}
 
 
 def test_racing_registrations_of_the_same_files_make_each_upload_once(history: History) -> None:

@@ -42,7 +42,7 @@ def test_sensor_and_daemon_racing_never_dispatch_a_job_twice(dagster_platform: D
     for thread in threads:
         thread.join()
     assert set(Counter(taken).values()) == {1}
-    held = [platform.history.jobs.renew(dispatch_id, lease_s=60) for dispatch_id in taken]
+    held = [platform.history.leases.renew(dispatch_id, lease_s=60) for dispatch_id in taken]
     assert [len(jobs) for jobs in held] == [1] * JOBS
     assert len({job_id for jobs in held for job_id in jobs}) == JOBS
     assert platform.history.jobs.next_due([THUMB]) is None

@@ -125,9 +125,9 @@ def test_what_a_dead_worker_published_is_removed(open_dagster: OpenDagster, clip
     """It died before it could record its attempt; whether or not somebody cancelled the job, the object goes."""
     platform = open_dagster(types=(Note(),))
     upload = platform.add(clips.landscape(), Note.name)
-    dispatch = platform.history.jobs.assign(Note.name, limit=1, lease_s=60)
+    dispatch = platform.history.leases.assign(Note.name, limit=1, lease_s=60)
     assert dispatch is not None
-    claim = platform.history.jobs.claim(dispatch.id, run_id=None, host="gone", lease_s=0)
+    claim = platform.history.leases.claim(dispatch.id, run_id=None, host="gone", lease_s=0)
     assert claim is not None
     (key,) = Note().result_keys(claim.job, claim.attempt.id)
     platform.storage.put(clips.landscape(), key, content_type="text/plain")
@@ -168,7 +168,7 @@ def test_a_run_that_a_worker_took_and_did_not_start_is_given_up(
     platform = open_dagster(lease_s=30)
     platform.add(clips.landscape(), THUMB)
     (request,) = platform.requests(f"dispatch_{THUMB}")
-    platform.history.jobs.renew(request.tags["mediajobs/dispatch"], lease_s=0)
+    platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0)
     taken = {"mediajobs/taken_at": f"{time.time() - ago_s:.3f}"}
     run = make_run(platform, dg.DagsterRunStatus.STARTING, **request.tags, **taken)
     assert recover_runs(platform.media, platform.instance).released == released

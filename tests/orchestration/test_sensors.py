@@ -163,7 +163,7 @@ def test_recovery_takes_back_what_a_dead_run_held(open_dagster: OpenDagster, cli
     assert "0 jobs were given back" in skipped(platform, "lease_recovery")
 
     platform.instance.report_run_failed(waiting)
-    platform.history.jobs.renew(request.tags["mediajobs/dispatch"], lease_s=0.0)
+    platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0.0)
     assert "1 jobs were given back" in skipped(platform, "lease_recovery")
     assert len(platform.requests(SENSOR)) == 1
 
@@ -187,7 +187,7 @@ def test_the_run_of_a_dead_worker_is_closed(open_dagster: OpenDagster, clips: Cl
     job = platform.definitions.resolve_job_def(THUMB)
     run = platform.instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
     dispatch_id = request.tags["mediajobs/dispatch"]
-    platform.history.jobs.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=0.001)
+    platform.history.leases.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=0.001)
     assert "1 attempts were lost" in skipped(platform, "lease_recovery")
     closed = platform.instance.get_run_by_id(run.run_id)
     assert closed is not None
@@ -200,7 +200,7 @@ def test_recovery_records_the_attempt_of_a_dead_worker(open_dagster: OpenDagster
     platform = open_dagster(lease_s=0.001)
     upload = platform.add(clips.landscape(), THUMB)
     (request,) = platform.requests(SENSOR)
-    platform.history.jobs.claim(request.tags["mediajobs/dispatch"], run_id="gone", host="dead-host", lease_s=0.001)
+    platform.history.leases.claim(request.tags["mediajobs/dispatch"], run_id="gone", host="dead-host", lease_s=0.001)
     assert "1 attempts were lost" in skipped(platform, "lease_recovery")
     (attempt,) = platform.attempts(upload, THUMB)
     assert (attempt.status, attempt.error_code) == (AttemptStatus.LOST, "WORKER_LOST")
@@ -230,7 +230,7 @@ def test_attempts_of_a_run_that_is_over_are_lost_before_their_lease_ends(
     run = platform.instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
     dispatch_id = request.tags["mediajobs/dispatch"]
     monkeypatch.setattr(recovery, "_SETTLING", timedelta(hours=1))
-    platform.history.jobs.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=60.0)
+    platform.history.leases.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=60.0)
     assert "0 attempts were lost" in skipped(platform, "lease_recovery")
     if end is dg.DagsterRunStatus.FAILURE:
         platform.instance.report_run_failed(run)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from mediajobs_dagster.errors import Blame
-from mediajobs_dagster.history import Dispatch, History
-from mediajobs_dagster.models import AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.breaker import Breaker
+from mediajobs_dagster.history import AttemptFilter, Dispatch, History
+from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
+from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher, Held
 from tests.history.factories import NOON, THUMB, an_attempt, ended, some_new_jobs
 
@@ -22,11 +24,16 @@ LATER = NOON + timedelta(seconds=301)
 RIVALS = 6
 
 
+def a_failure(**overrides: Any) -> Attempt:
+    """A job that failed by our fault."""
+    failure = {"status": AttemptStatus.FAILURE, "blame": Blame.SYSTEM, "error_code": "DISK_FULL"}
+    return an_attempt(job_name=THUMB, **failure | overrides)
+
+
 def fail_three_jobs(history: History) -> None:
     """Three jobs fail at noon by our fault: the breaker is open until five past, and half open then."""
-    failure = {"status": AttemptStatus.FAILURE, "blame": Blame.SYSTEM, "error_code": "DISK_FULL"}
     for _ in range(3):
-        history.attempts.record(an_attempt(job_name=THUMB, **failure))
+        history.attempts.record(a_failure())
 
 
 @pytest.fixture
@@ -51,6 +58,54 @@ def test_an_open_breaker_holds_everything_back_and_says_so_once(history: History
     assert history.jobs.active(THUMB) == 0
 
 
+@pytest.mark.parametrize("history_url", ["sqlite"], indirect=True)
+def test_an_open_breaker_that_is_on_record_writes_nothing(history: History, history_url: str) -> None:
+    """It is asked every second, and must not stand in the way of those who have something to write."""
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    assert isinstance(Dispatcher(history, BREAKER, lease_s=60).next(THUMB, batch_size=5, now=NOON), Held)
+    with (
+        History.open(history_url, timeout_s=0.1) as impatient,
+        closing(sqlite3.connect(history_url.removeprefix("sqlite:///"))) as writer,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+        assert isinstance(Dispatcher(impatient, BREAKER, lease_s=60).next(THUMB, batch_size=5, now=NOON), Held)
+        writer.rollback()
+
+
+def test_a_breaker_that_opens_again_is_on_record_again(history: History) -> None:
+    """One row an opening."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    for moment in (NOON, NOON, LATER):
+        if moment == LATER:
+            history.attempts.record(a_failure(completed_at=LATER))
+        assert isinstance(dispatcher.next(THUMB, batch_size=5, now=moment), Held)
+    rows = history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN))
+    assert [row.started_at for row in rows] == [LATER, NOON]
+
+
+def test_an_open_breaker_says_nothing_of_jobs_that_are_not_due(history: History) -> None:
+    """They would not be started anyway, so nothing is held back, and nothing is on record."""
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(3), now=NOON + timedelta(seconds=1))
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    assert dispatcher.next(THUMB, batch_size=5, now=NOON) is None
+    assert history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN)) == []
+    assert isinstance(dispatcher.next(THUMB, batch_size=5, now=NOON + timedelta(seconds=1)), Held)
+
+
+def test_the_cool_down_counts_from_the_latest_failure(history: History) -> None:
+    """Of three jobs that failed a minute after each other, the last one says when the next may try."""
+    for minute in (1, 2, 0):
+        history.attempts.record(a_failure(completed_at=NOON + timedelta(minutes=minute)))
+    latest = NOON + timedelta(minutes=2)
+    for seconds, state in ((0, BreakerState.OPEN), (299, BreakerState.OPEN), (300, BreakerState.HALF_OPEN)):
+        reading = BREAKER.read(history, THUMB, now=latest + timedelta(seconds=seconds))
+        assert (reading.state, reading.retry_at) == (state, latest + timedelta(seconds=300))
+
+
 def test_what_a_run_loses_with_its_process_is_one_fault(history: History) -> None:
     """A dead process takes all attempts of its batch along; the breaker opens when that happens again and again."""
     dispatcher = Dispatcher(history, BREAKER, lease_s=60)
@@ -73,10 +128,10 @@ def test_a_half_open_breaker_lets_one_job_through_at_a_time(history: History) ->
     held = dispatcher.next(THUMB, batch_size=5, now=LATER)
     assert isinstance(held, Held)
     assert "probe job is under way" in held.reason
-    claim = history.jobs.claim(probe.id, run_id=None, host="h", lease_s=60, now=LATER)
+    claim = history.leases.claim(probe.id, run_id=None, host="h", lease_s=60, now=LATER)
     assert claim is not None
     assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Held)
-    history.jobs.finish(ended(claim, completed_at=LATER), job_status=JobStatus.COMPLETED)
+    history.leases.finish(ended(claim, completed_at=LATER), job_status=JobStatus.COMPLETED)
     batch = dispatcher.next(THUMB, batch_size=5, now=LATER)  # its success closed the breaker
     assert isinstance(batch, Dispatch)
     assert len(batch.jobs) == 2
@@ -99,4 +154,4 @@ def test_of_many_dispatchers_in_the_same_instant_one_gets_the_probe_job(
             [probe] = [answer for answer in answers if isinstance(answer, Dispatch)]
             assert len(probe.jobs) == history.jobs.active(THUMB) == 1
             assert sum(isinstance(answer, Held) for answer in answers) == RIVALS - 1
-            assert history.jobs.release(probe.id) == 1
+            assert history.leases.release(probe.id) == 1

@@ -1,10 +1,12 @@
-"""The triggers of schema 0001: they count jobs, uploads and ended attempts in the transaction that changes them.
+"""The triggers: they count jobs, uploads and ended attempts in the transaction that changes them.
 
 Triggers, because a count has to stay right whichever statement changes a row, and because they cost no round trip.
 A migration that has SQLite copy a table (`batch_alter_table`) loses its triggers, and has to create them again.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 _COUNT_JOB = """
 INSERT INTO job_counts (job_type, status, slot, jobs) VALUES ({row}.job_type, {row}.status, {slot}, {sign}1)
@@ -16,9 +18,10 @@ VALUES ({day}, {slot}, {sign}1, {sign}{row}.bytes, {sign}coalesce({row}.media_ms
 ON CONFLICT (day, slot) DO UPDATE SET uploads = upload_days.uploads + excluded.uploads,
     bytes = upload_days.bytes + excluded.bytes, media_ms = upload_days.media_ms + excluded.media_ms;"""
 
-_ENTRY = "created_at, job_name, status, error_code, host, duration_ms, output_files, output_bytes"
-_ENTER_ATTEMPT = f"""
-INSERT INTO metric_entries ({_ENTRY}) VALUES (NEW.{_ENTRY.replace(", ", ", NEW.")});"""
+ENTRY_0001 = ("created_at", "job_name", "status", "error_code", "host", "duration_ms", "output_files", "output_bytes")
+"""The columns that an attempt's entry took from its row in schema 0001."""
+ENTRY_0002 = (*ENTRY_0001, "rtf", "media_seconds", "cpu_seconds", "bytes_in", "bytes_out", "wasted_ms")
+"""The columns that it takes since schema 0002."""
 
 _ENDS = "OLD.status = 'running' AND NEW.status <> 'running'"
 _BEGINS_ENDED = "NEW.status <> 'running'"
@@ -29,13 +32,37 @@ FUNCTIONS = ("count_new_jobs", "count_job", "count_new_uploads", "count_upload",
 
 
 def triggers(dialect: str) -> list[str]:
-    """The statements that create the triggers, and on PostgreSQL the functions that they call."""
+    """The statements that create the triggers of schema 0001, and on PostgreSQL the functions that they call."""
     return _postgres() if dialect == "postgresql" else _sqlite()
 
 
+def attempt_triggers(dialect: str, entry: Sequence[str]) -> list[str]:
+    """The statements that have ended attempts entered with the columns `entry`, where SQLite has no triggers yet.
+
+    On PostgreSQL the triggers stay, and call the function that is replaced.
+    """
+    return [_postgres_entering(entry)] if dialect == "postgresql" else _sqlite_entering(entry)
+
+
+def _entering(entry: Sequence[str]) -> str:
+    values = ", ".join(f"NEW.{name}" for name in entry)
+    return f"\nINSERT INTO metric_entries ({', '.join(entry)}) VALUES ({values});"
+
+
+def _sqlite_trigger(name: str, event: str, actions: str, *, when: str = "") -> str:
+    return f"CREATE TRIGGER {name} AFTER {event} {when and f'WHEN {when}'} BEGIN {actions} END"
+
+
+def _sqlite_entering(entry: Sequence[str]) -> list[str]:
+    enter = _entering(entry)
+    return [
+        _sqlite_trigger("job_history_entered_ended", "INSERT ON job_history", enter, when=_BEGINS_ENDED),
+        _sqlite_trigger("job_history_entered", "UPDATE OF status ON job_history", enter, when=_ENDS),
+    ]
+
+
 def _sqlite() -> list[str]:
-    def trigger(name: str, event: str, actions: str, *, when: str = "") -> str:
-        return f"CREATE TRIGGER {name} AFTER {event} {when and f'WHEN {when}'} BEGIN {actions} END"
+    trigger = _sqlite_trigger
 
     def job(row: str, sign: str = "") -> str:
         return _COUNT_JOB.format(row=row, sign=sign, slot=0)
@@ -55,8 +82,7 @@ def _sqlite() -> list[str]:
             "uploads_counted_on", "UPDATE OF bytes, media_ms, created_at ON uploads", upload("OLD", "-") + upload("NEW")
         ),
         trigger("uploads_counted_out", "DELETE ON uploads", upload("OLD", "-")),
-        trigger("job_history_entered_ended", "INSERT ON job_history", _ENTER_ATTEMPT, when=_BEGINS_ENDED),
-        trigger("job_history_entered", "UPDATE OF status ON job_history", _ENTER_ATTEMPT, when=_ENDS),
+        *_sqlite_entering(ENTRY_0001),
     ]
 
 
@@ -75,9 +101,17 @@ ON CONFLICT (day, slot) DO UPDATE SET uploads = upload_days.uploads + excluded.u
     bytes = upload_days.bytes + excluded.bytes, media_ms = upload_days.media_ms + excluded.media_ms;"""
 
 
+def _postgres_function(name: str, actions: str) -> str:
+    body = f"BEGIN {actions} RETURN NULL; END"
+    return f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
+
+
+def _postgres_entering(entry: Sequence[str]) -> str:
+    return _postgres_function("enter_attempt", _entering(entry))
+
+
 def _postgres() -> list[str]:
-    def function(name: str, actions: str) -> str:
-        return f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {actions} RETURN NULL; END $$"
+    function = _postgres_function
 
     def trigger(name: str, event: str, calls: str, *, when: str = "") -> str:
         condition = when and f"WHEN ({when})"
@@ -102,7 +136,7 @@ def _postgres() -> list[str]:
         function("count_job", changed(job("OLD", "-"), job("NEW"))),
         function("count_new_uploads", _COUNT_NEW_UPLOADS),
         function("count_upload", changed(upload("OLD", "-"), upload("NEW"))),
-        function("enter_attempt", _ENTER_ATTEMPT),
+        _postgres_entering(ENTRY_0001),
         bulk_trigger("jobs_counted_in", "INSERT ON jobs", "count_new_jobs"),
         trigger("jobs_counted_on", "UPDATE OF status, job_type ON jobs", "count_job", when=_CHANGES_COUNT),
         trigger("jobs_counted_out", "DELETE ON jobs", "count_job"),

@@ -85,9 +85,9 @@ class Executions:
         # There are none, as a rule. Those of a run that ended before it came to them need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
         if dispatch_id := run.tags.get(tags.DISPATCH):
-            jobs = self.media.history.jobs
+            leases = self.media.history.leases
             called_off = ended is not None and ended.status in CALLED_OFF
-            jobs.cancel_assigned(dispatch_id) if called_off else jobs.release(dispatch_id)
+            leases.cancel_assigned(dispatch_id) if called_off else leases.release(dispatch_id)
 
     def _execute(self, run: dg.DagsterRun) -> None:
         with _interruptible(), self._while_wanted(run.run_id):

@@ -100,7 +100,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         try:
             run_id = starter.start(run_request_of(batch, job_type))
         except BaseException:
-            self._media.history.jobs.release(batch.id)
+            self._media.history.leases.release(batch.id)
             raise
         _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
 
