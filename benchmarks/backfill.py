@@ -168,8 +168,7 @@ def main() -> None:
     ):
         fill(history, url, count)
         settings = Settings.load(_env_file=None, home=home, database_url=url)
-        distant = Distant(Path("/nowhere"))
-        with Worker.open(settings, Registry.standard(), history, lambda: distant) as worker:
+        with Worker.open(settings, Registry.standard(), history, lambda: Distant(Path("/nowhere"))) as worker:
             rows = list(measure(worker, count))
     title = f"A day of {count:,} subjects, found and enqueued with {LOOK_UP_S * 1000:.0f} ms a look-up"
     print_report(title, rows, json_file=arguments.json)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediajobs_dagster.attempts.outcome import AttemptEnded
     from mediajobs_dagster.errors import (
         InputError,
         MediaJobsError,
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.material import Access, Material, Source
     from mediajobs_dagster.job_types.plan import Call, Check, Child, Expected, Output, Plan, Run
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-    from mediajobs_dagster.models import SubjectKind
+    from mediajobs_dagster.models import SubjectKind, Upload
+    from mediajobs_dagster.records import Record
+    from mediajobs_dagster.services.http import HttpClient
     from mediajobs_dagster.settings import Settings
     from mediajobs_dagster.system import MediaJobs
 
@@ -33,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Access",
+    "AttemptEnded",
     "AttemptFilter",
     "Bench",
     "Call",
@@ -40,6 +44,7 @@ __all__ = [
     "Child",
     "Expected",
     "ExportParams",
+    "HttpClient",
     "InputError",
     "JobFilter",
     "JobLogEntry",
@@ -55,6 +60,7 @@ __all__ = [
     "ParametersError",
     "Params",
     "Plan",
+    "Record",
     "RequestError",
     "Run",
     "Schedule",
@@ -64,6 +70,7 @@ __all__ = [
     "StorageError",
     "SubjectKind",
     "TimelineError",
+    "Upload",
     "UploadJobType",
 ]
 
@@ -78,7 +85,11 @@ _MODULES = {
     "job_types.material": ("Access", "Material", "Source"),
     "job_types.plan": ("Call", "Check", "Child", "Expected", "Output", "Plan", "Run"),
     "job_types.video_export.encoding": ("ExportParams",),
-    "models": ("SubjectKind",),
+    "models": ("SubjectKind", "Upload"),
+    # What a listener is told.
+    "attempts.outcome": ("AttemptEnded",),
+    "records": ("Record",),
+    "services.http": ("HttpClient",),
     "errors": (
         "InputError",
         "MediaJobsError",

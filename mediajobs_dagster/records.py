@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mediajobs_dagster.models import FfmpegCommand, Job, Progress, ServiceCall, StorageOp, utc_now
+from mediajobs_dagster.models import FfmpegCommand, Job, NewJob, Progress, ServiceCall, StorageOp, utc_now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class JobQueued(Record):
-    """A job was asked for that was not there before."""
+    """A job was put into the queue: asked for, or tried again at somebody's request."""
 
-    job: Job
+    job: NewJob
 
 
 @dataclass(frozen=True, kw_only=True)

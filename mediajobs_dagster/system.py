@@ -19,6 +19,7 @@ from mediajobs_dagster.errors import NotFoundError, RequestError
 from mediajobs_dagster.history import (
     AttemptFilter,
     ExportFormat,
+    Frame,
     History,
     JobFilter,
     StatisticsReport,
@@ -28,12 +29,12 @@ from mediajobs_dagster.history import (
     job_frame,
     stage_frame,
 )
-from mediajobs_dagster.history.frames import Frame
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, new_trace_id
-from mediajobs_dagster.resilience.breaker import Breaker
+from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
@@ -63,6 +64,7 @@ class MediaJobs:
         self._given_settings, self._given_registry = settings, registry
         self._history = Once(self._open_history)
         self._storage = Once(lambda: open_storage(self.settings))
+        self._breaker_states: dict[str, BreakerState] = {}
 
     @classmethod
     def open(cls, **settings: object) -> MediaJobs:
@@ -122,7 +124,9 @@ class MediaJobs:
     @property
     def dispatcher(self) -> Dispatcher:
         """The way from the queue into runs."""
-        return Dispatcher(self.history, Breaker.of(self.settings), self.settings.lease_s)
+        return Dispatcher(
+            self.history, Breaker.of(self.settings), self.settings.lease_s, self.listeners, self._breaker_states
+        )
 
     def worker(
         self, *, after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED
@@ -203,6 +207,7 @@ class MediaJobs:
             self.history,
             self.storage,
             self.registry,
+            self.listeners,
             tuple(map(str, locations)),
             order,
             tuple(include),
@@ -266,7 +271,7 @@ class MediaJobs:
         from mediajobs_dagster.intake.exports import Exports, Prepared
 
         prepared = timeline if isinstance(timeline, Prepared) else self.prepare_export(timeline)
-        return Exports(self.history, self.storage).request(
+        requested = Exports(self.history, self.storage).request(
             prepared,
             params=params.to_json() if params else None,
             trace_id=trace_id,
@@ -274,6 +279,9 @@ class MediaJobs:
             max_attempts=self.settings.max_attempts,
             force=force,
         )
+        if requested.created:
+            self.listeners.tell(JobQueued(job=requested.job))
+        return requested
 
     def write_otio(self, prepared: Prepared, path: Path) -> WrittenTimeline:
         """Write a timeline to an .otio file, for other programs. Raises RequestError when it cannot be written."""
@@ -301,7 +309,9 @@ class MediaJobs:
 
         Raises NotFoundError, and IllegalTransitionError for a job that is queued or processing.
         """
-        return self.history.jobs.retry(job_id, force=force)
+        job = self.history.jobs.retry(job_id, force=force)
+        self.listeners.tell(JobQueued(job=job))
+        return job
 
     def cancel(self, job_id: str) -> Job:
         """Call a job off; one that is being worked on is stopped at its worker's next heartbeat.
@@ -368,21 +378,23 @@ class MediaJobs:
         """Write the attempts that fit to `out`, the newest first; returns how many. See `history.export`."""
         return export(self.attempts(filter, with_manifest=with_manifest), format, out)
 
-    def export_parquet(self, out: IO[bytes], filter: AttemptFilter | None = None) -> int:
-        """Write the attempts that fit to `out` as Parquet; returns how many. See `history.export_parquet`."""
+    def export_history_parquet(self, out: IO[bytes], filter: AttemptFilter | None = None) -> int:
+        """Write the attempts that fit to `out` as a Parquet file; returns how many. Raises ExtraMissingError."""
         return export_parquet(self.attempts(filter), out)
 
+    # --- data frames, for notebooks ----------------------------------------------------------------------------------
+
     def attempt_frame(self, filter: AttemptFilter | None = None) -> Frame:
-        """The attempts that fit as a pandas.DataFrame, the newest first."""
-        return attempt_frame(self.history, filter)
+        """The attempts that fit as a data frame, a row each, with the columns of `history.frames.ATTEMPT_COLUMNS`."""
+        return attempt_frame(self.history, filter or AttemptFilter())
 
     def job_frame(self, filter: JobFilter | None = None) -> Frame:
-        """The jobs that fit as a pandas.DataFrame, the newest first."""
-        return job_frame(self.history, filter)
+        """The jobs that fit as a data frame, a row each."""
+        return job_frame(self.history, filter or JobFilter())
 
     def stage_frame(self, filter: AttemptFilter | None = None) -> Frame:
-        """The stages of the attempts that fit as a pandas.DataFrame. Reads a manifest for each attempt."""
-        return stage_frame(self.history, filter)
+        """The stages of the attempts that fit as a data frame, a row each."""
+        return stage_frame(self.history, filter or AttemptFilter())
 
     # --- the machine -------------------------------------------------------------------------------------------------
 

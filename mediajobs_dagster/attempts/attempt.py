@@ -40,7 +40,7 @@ from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo
-from mediajobs_dagster.records import AttemptProgressed, AttemptStarted
+from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.storage import ObjectStat, Storage, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 
@@ -71,7 +71,7 @@ def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellatio
         listeners.tell(settle(claim, worker, recorder, Interrupted()))
         raise
     ended = settle(claim, worker, recorder, ending)
-    listeners.tell(ended)
+    listeners.tell_all([*(JobQueued(job=child) for child in ended.children), ended])
     return ended
 
 

@@ -44,10 +44,13 @@ class LazyParts:
         """The parts that the settings ask for; `stack` closes those that were made."""
 
         def open_scratch() -> Scratch:
-            scratch = Scratch.open(
-                settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
+            return stack.enter_context(
+                closing(
+                    Scratch.open(
+                        settings.scratch, reserve_mb=settings.scratch_reserve_mb, idle_mb=settings.scratch_idle_mb
+                    )
+                )
             )
-            return stack.enter_context(closing(scratch))
 
         scratch = Once(open_scratch)
         return cls(

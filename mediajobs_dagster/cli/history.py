@@ -93,15 +93,15 @@ def export_history(
     media: MediaJobs, form: Any, manifests: bool, output: str, statuses: tuple[str, ...], **conditions: Any
 ) -> None:
     """Write the attempts, the newest first, one an entry: for scripts, spreadsheets, notebooks and jq."""
-    chosen, is_binary = _filter(statuses, conditions), form == _PARQUET
+    is_binary = form == _PARQUET
     if is_binary and output == "-":
         raise click.UsageError("Parquet is no text. Say with --output which file to write.")
     manifests = manifests and form in ("json", "jsonl")
     with _output(output, "wb" if is_binary else "w") as out:
         if is_binary:
-            media.export_parquet(cast(IO[bytes], out), chosen)
+            media.export_history_parquet(cast(IO[bytes], out), _filter(statuses, conditions))
         else:
-            media.export_history(out, form, chosen, with_manifest=manifests)
+            media.export_history(out, form, _filter(statuses, conditions), with_manifest=manifests)
 
 
 @history.command("stats")

@@ -3,7 +3,7 @@
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.enqueueing import Enqueued
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
-from mediajobs_dagster.history.frames import attempt_frame, job_frame, stage_frame
+from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
 from mediajobs_dagster.history.jobs import JobFilter
 from mediajobs_dagster.history.leases import Claim, Dispatch
@@ -18,6 +18,7 @@ __all__ = [
     "Enqueued",
     "ExportFormat",
     "FailedJob",
+    "Frame",
     "History",
     "JobFilter",
     "Registered",

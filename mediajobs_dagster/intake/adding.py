@@ -15,6 +15,7 @@ from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import journals_of
 from mediajobs_dagster.intake.search import Search, is_folder
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import Job, JsonObject, Upload
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
@@ -118,6 +119,7 @@ class Adding:
     history: History
     storage: Storage
     registry: Registry
+    listeners: Listeners
     locations: tuple[str, ...]
     order: Order
     include: tuple[str, ...] = ()
@@ -182,7 +184,7 @@ class Adding:
                 raise
             prober = None  # the attempts will say so, on record
         return BatchIntake(
-            Intake(self.history, self.storage),
+            Intake(self.history, self.storage, self.listeners),
             self.order,
             prober,
             journals_of(self.settings),

@@ -10,7 +10,9 @@ from mediajobs_dagster.history import Enqueued, History, Registered
 from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, new_id, new_trace_id, utc_now
+from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.storage import OnBytes, Storage, upload_source_key
 
 
@@ -50,6 +52,7 @@ class Intake:
 
     history: History
     storage: Storage
+    listeners: Listeners = field(default_factory=Listeners)
 
     def add(
         self,
@@ -125,4 +128,7 @@ class Intake:
             if found.upload.id != asked.id and asked.storage_key == upload_source_key(asked.id):
                 # Somebody registered the same file a moment ago: one copy of ours is enough.
                 self.storage.delete(asked.storage_key)
+            for entry in found.jobs:
+                if entry.created:
+                    self.listeners.tell(JobQueued(job=entry.job))
         return registered

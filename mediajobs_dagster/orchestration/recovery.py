@@ -16,6 +16,7 @@ from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.internals.core import WorkerStatus
 from mediajobs_dagster.orchestration.termination import CALLED_OFF
+from mediajobs_dagster.records import LeaseLost
 from mediajobs_dagster.system import MediaJobs
 
 _SILENT = "The worker of this run fell silent. Its jobs are back in the queue; the next attempt is another run."
@@ -39,6 +40,7 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
     for claim in recovered.over:
         withdraw(claim, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
+        media.listeners.tell(LeaseLost(job=claim.job, attempt_id=claim.attempt.id, host=claim.attempt.host))
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _SILENT)

@@ -12,6 +12,7 @@ from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.models import Tick, new_trace_id
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
+from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -34,6 +35,7 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
         (enqueued,) = media.history.jobs.enqueue([request])
         if not enqueued.created:
             return dg.SkipReason(f"Job {enqueued.job.id} was asked for at this moment before.")
+        media.listeners.tell(JobQueued(job=enqueued.job))
         found = take_next(media, context.instance, job_type)
         if isinstance(found, Dispatch):
             return run_request_of(found, job_type)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mediajobs_dagster.history import Dispatch, History
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
 
 
@@ -25,6 +27,9 @@ class Dispatcher:
     history: History
     breaker: Breaker
     lease_s: float
+    listeners: Listeners = field(default_factory=Listeners)
+    seen: dict[str, BreakerState] = field(default_factory=dict[str, BreakerState])
+    """The state in which this process last saw the breaker of each job type."""
 
     def next(self, job_type: str, *, batch_size: int, now: datetime | None = None) -> Dispatch | Held | None:
         """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
@@ -34,11 +39,25 @@ class Dispatcher:
         """
         now = now or utc_now()
         reading = self.breaker.read(self.history, job_type, now=now)
+        self._tell_change(reading)
         if reading.state is BreakerState.OPEN:
             return self._hold(reading, now)
         if reading.state is BreakerState.HALF_OPEN:
-            return self._probe(job_type, now)
-        return self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+            found = self._probe(job_type, now)
+        else:
+            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+        if isinstance(found, Dispatch):
+            self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
+        return found
+
+    def _tell_change(self, reading: BreakerReading) -> None:
+        before = self.seen.get(reading.job_type, BreakerState.CLOSED)
+        self.seen[reading.job_type] = reading.state
+        if before is not reading.state:
+            reason = "It succeeded again." if reading.state is BreakerState.CLOSED else reading.reason
+            self.listeners.tell(
+                BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
+            )
 
     def _probe(self, job_type: str, now: datetime) -> Dispatch | Held | None:
         # Several dispatchers may come to this at once: the database sees to it that one of them gets a job.
@@ -56,4 +75,5 @@ class Dispatcher:
         row = skip_row(reading, now=now)
         if not self.history.attempts.exists(row.id):
             self.history.attempts.record(row)
+            self.listeners.tell(JobsHeld(job_type=reading.job_type, reason=reading.reason, retry_at=reading.retry_at))
         return Held(reading.reason, reading.retry_at)

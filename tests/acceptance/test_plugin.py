@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import JobStatus, new_trace_id
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import open_storage
+from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
 from tests.seam.plugin.long_download import LongDownload
@@ -47,9 +46,9 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
     with (
         running_service() as service,
         running_up(home, PYTHONPATH=path) as up,
-        History.open(settings.database_url) as history,
+        MediaJobs(settings, registry) as media,
     ):
-        platform = Platform(settings, registry, history, open_storage(settings))
+        platform, history = Platform(media), media.history
         upload = platform.register(clips.landscape())
         wanted = LongDownload().request(upload, trace_id=new_trace_id(), params={"address": f"{service.address}/slow"})
         (download,) = history.jobs.enqueue([wanted])

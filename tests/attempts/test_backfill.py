@@ -57,6 +57,7 @@ class Watched(LocalStorage):
 
 def worker_on(platform: Platform, storage: Storage, **options: Any) -> AbstractContextManager[Worker]:
     """A worker that finds its objects in that storage."""
+
     return Worker.open(platform.settings, platform.registry, platform.history, lambda: storage, **options)
 
 

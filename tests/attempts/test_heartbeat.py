@@ -22,8 +22,8 @@ from tests.platform import AllGone
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
-    """One that does not wait long for a database that is locked."""
-    with History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=0.05) as opened:
+    """An empty one."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=60) as opened:
         yield opened
 
 
@@ -53,7 +53,7 @@ def test_a_lease_does_not_run_out_while_the_run_works(history: History) -> None:
         seen.add(expires)
         return len(seen) == 3
 
-    with beating(history, claim, lease_s=3):
+    with beating(history, claim, lease_s=6):
         (thread,) = (thread for thread in threading.enumerate() if thread.name == "mediajobs-heartbeat")
         assert thread.daemon  # a run that hangs must not hang the more for it
         until(look)
@@ -64,7 +64,7 @@ def test_a_job_that_is_cancelled_ends_its_attempt_and_no_other(history: History)
     """Each attempt has a token of its own, and one that is over is told nothing more."""
     claim, other = claimed(history), claimed(history)
     with (
-        beating(history, claim, lease_s=0.1) as heartbeat,
+        beating(history, claim, lease_s=1.5) as heartbeat,
         beating(history, other, lease_s=30) as others,
         heartbeat.watching(claim.job.id) as token,
         others.watching(other.job.id) as other_token,
@@ -78,7 +78,7 @@ def test_a_job_that_is_cancelled_ends_its_attempt_and_no_other(history: History)
 def test_a_job_that_was_taken_away_ends_its_attempt(history: History, tmp_path: Path) -> None:
     """Recovery took its worker for dead: somebody else works on it by now."""
     claim = claimed(history)
-    with beating(history, claim, lease_s=0.1) as heartbeat, heartbeat.watching(claim.job.id) as token:
+    with beating(history, claim, lease_s=1.5) as heartbeat, heartbeat.watching(claim.job.id) as token:
         assert len(recover(history, Settings.load(_env_file=None, home=tmp_path), AllGone()).lost) == 1
         until(lambda: token.error)
         assert isinstance(token.error, WorkerLostError)
@@ -89,7 +89,7 @@ def test_all_are_ended_at_once(history: History) -> None:
     """Those that are under way and those that begin later; not those that are over, and the lease is kept."""
     claim = claimed(history)
     end = CancelledError("The run was interrupted.")
-    with beating(history, claim, lease_s=0.3) as heartbeat:
+    with beating(history, claim, lease_s=1.5) as heartbeat:
         with heartbeat.watching("over") as over:
             pass
         with heartbeat.watching(claim.job.id) as token:
@@ -113,10 +113,14 @@ def lease(history: History, job: Job) -> float:
 def test_a_database_out_of_reach_ends_attempts_once_the_lease_is_over(history: History, tmp_path: Path) -> None:
     """Not before: until then nobody else may have the jobs. And it is asked on and on, for it may come back."""
     claim = claimed(history)
-    with beating(history, claim, lease_s=1) as heartbeat, heartbeat.watching(claim.job.id) as token:
+    with (
+        History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=0.05) as impatient,
+        beating(impatient, claim, lease_s=1) as heartbeat,
+        heartbeat.watching(claim.job.id) as token,
+    ):
         first = lease(history, claim.job)
         until(lambda: lease(history, claim.job) != first)
-        blocker = sqlite3.connect(tmp_path / "history.db", isolation_level=None, timeout=10)
+        blocker = sqlite3.connect(tmp_path / "history.db", isolation_level=None, timeout=60)
         blocker.execute("BEGIN IMMEDIATE")
         last = lease(history, claim.job)
         until(lambda: token.error)

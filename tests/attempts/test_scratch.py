@@ -193,12 +193,12 @@ def test_a_job_must_leave_the_reserve_free(tmp_path: Path) -> None:
             scratch.require(2**60, "making it")
 
 
-def test_idle_sources_make_room(tmp_path: Path) -> None:
+def test_only_idle_sources_make_room(tmp_path: Path) -> None:
     """But not one that an attempt needs, nor one that is being fetched just now."""
-    with open_scratch(tmp_path) as scratch, scratch.attempt_folder("at_work") as folder:
+    with open_scratch(tmp_path, idle_mb=1) as scratch, scratch.attempt_folder("at_work") as folder:
         with scratch.attempt_folder("done") as gone:
             idle = scratch.link_source(gone, "idle")
-            idle.touch()
+            idle.write_bytes(b"x")
         needed = [scratch.link_source(folder, name, f"source_{name}") for name in ("one", "other")]
         for path in needed:
             path.touch()
@@ -216,10 +216,10 @@ def test_idle_sources_make_room(tmp_path: Path) -> None:
 def test_what_fits_to_the_byte_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a byte more does not, of which the figures tell; nothing that is idle goes before it has to."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
-    with open_scratch(tmp_path, reserve_mb=4) as scratch:
+    with open_scratch(tmp_path, reserve_mb=4, idle_mb=1) as scratch:
         with scratch.attempt_folder("done") as gone:
             idle = scratch.link_source(gone, "idle")
-            idle.touch()
+            idle.write_bytes(b"x")
         scratch.require(6 << 20, "making it")
         assert idle.exists()
         with pytest.raises(DiskFullError, match="has 10 MiB free, and making it needs 6 MiB with 4 MiB"):
