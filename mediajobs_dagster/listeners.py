@@ -12,18 +12,16 @@ import importlib
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import entry_points
 from threading import RLock
 from typing import cast
 
 from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.plugins import LISTENERS, installed
 from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 
 Listener = Callable[[Record], None]
 """Is told of records, one after the other, from the thread in which they happen. It must be quick."""
-
-GROUP = "mediajobs.listeners"
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +32,13 @@ class Listeners:
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(listeners)
         self._lock = RLock()  # a listener may cause a record itself
-        self._complained: set[tuple[int, type[Exception]]] = set()
+        self._complained: set[tuple[int, type[BaseException]]] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Listeners:
         """Those that the settings and the installed packages name. Raises SettingsError."""
         makers = [_named(name) for name in settings.listeners]
-        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in entry_points(group=GROUP)]
+        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in installed(LISTENERS)]
         return cls(make(settings) for make in makers)
 
     def also(self, *listeners: Listener) -> Listeners:
@@ -53,7 +51,9 @@ class Listeners:
             for number, listener in enumerate(self._listeners):
                 try:
                     listener(record)
-                except Exception as error:  # noqa: BLE001  # whatever a listener does, the work goes on
+                # Whatever a listener does, the work goes on. A library that prints may want to end the program because
+                # nobody reads any more (SystemExit); only an interrupt is meant for the work too.
+                except (Exception, SystemExit) as error:  # noqa: BLE001
                     self._complain(number, listener, record, error)
 
     def tell_all(self, records: Sequence[Record]) -> None:
@@ -61,7 +61,7 @@ class Listeners:
         for record in records:
             self.tell(record)
 
-    def _complain(self, number: int, listener: Listener, record: Record, error: Exception) -> None:
+    def _complain(self, number: int, listener: Listener, record: Record, error: BaseException) -> None:
         """Log the first error of each kind of each listener: a broken one would fill the log."""
         if (number, type(error)) not in self._complained:
             self._complained.add((number, type(error)))

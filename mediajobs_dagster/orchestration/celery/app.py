@@ -78,11 +78,21 @@ def queue_name(run_tags: Mapping[str, str]) -> str:
 
 
 def queues_for(registry: Registry, lanes: Iterable[Lane], offers: Iterable[str]) -> list[str]:
-    """The queues that a worker may take runs from: it offers what every job type in them needs."""
+    """The queues that a worker may take runs from: it offers what every job type in them needs.
+
+    Each lane has a queue, even without job types. Raises SettingsError when no queue is left, because Celery gives
+    a worker without queues the default queue, which holds the encodes.
+    """
     wanted, offered = {lane.value for lane in lanes}, frozenset(offers)
-    found = {DEFAULT_QUEUE: True} if DEFAULT_QUEUE in wanted else dict[str, bool]()
+    found = dict.fromkeys(wanted, True)
     for job_type in registry:
         name = queue_name(tags.of_job_type(job_type))
         if job_type.lane.value in wanted:
             found[name] = found.get(name, True) and not job_type.lacking(offered)
-    return sorted(name for name, fits in found.items() if fits)
+    queues = sorted(name for name, fits in found.items() if fits)
+    if not queues:
+        raise SettingsError(
+            f"There is nothing to do for a worker of {', '.join(sorted(wanted))}: the job types there need more than "
+            "MEDIAJOBS_OFFERS has. Set it to what this machine has, or take other --queues."
+        )
+    return queues
