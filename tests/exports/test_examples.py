@@ -26,7 +26,7 @@ from mediajobs_dagster.timelines.documents import read_document
 from mediajobs_dagster.timelines.layout import canvas_size
 from mediajobs_dagster.timelines.model import timeline_schema
 from mediajobs_dagster.timelines.parsing import parse_timeline
-from mediajobs_dagster.timelines.times import told
+from mediajobs_dagster.timelines.times import time_to_json
 from tests.exports.barcodes import Pixels, decode
 from tests.exports.conftest import Renders
 
@@ -222,7 +222,7 @@ def test_the_document_has_the_right_defaults() -> None:
             if field.is_required():
                 wanted[f"{name}.{field.alias}"] = "required"
             elif isinstance(default, bool | int | float | str | Fraction):
-                plain = told(Fraction(str(default))) if isinstance(default, float | Fraction) else default
+                plain = time_to_json(Fraction(str(default))) if isinstance(default, float | Fraction) else default
                 wanted[f"{name}.{field.alias}"] = f"`{json.dumps(plain)}`"
             else:
                 continue
