@@ -58,7 +58,7 @@ def test_absent_hardware_is_done_without(render: Renders, thirty: Footage, tools
     """On a machine that has it, it encodes; the manifest tells which of both it was."""
     export = render({"track": [clip(thirty, 1, 1.3)]}, thirty, hardware=hardware)
     assert export.numbers == thirty.part(9, FPS, in_=Fraction(1))
-    instead = f"h264_{hardware} does not work on this machine; libx264 encoded instead."
+    instead = f"h264_{hardware} does not work on this machine; libx264 was used instead."
     assert export.manifest.notes == (() if tools.can_encode(f"h264_{hardware}") else (instead,))
 
 
