@@ -220,10 +220,10 @@ class StorageOp(Value):
     """One operation on the object storage."""
 
     op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
-    bucket: str
-    key: str
+    bucket: str = Field(description="The bucket, or the folder of a local storage.")
+    key: str = Field(description="The object.")
     bytes: int = Field(default=0, description="Bytes of object data moved.")
-    duration_ms: int
+    duration_ms: int = Field(description="How long it took, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
 
 
@@ -239,11 +239,11 @@ class FfmpegCommand(Value):
     """One process run by an attempt, as it ended."""
 
     argv: tuple[str, ...] = Field(description="The command, signed addresses redacted; paths are relative to scratch.")
-    started_at: datetime
-    duration_ms: int
+    started_at: datetime = Field(description="When it began.")
+    duration_ms: int = Field(description="How long it ran, milliseconds.")
     exit_code: int | None = Field(description="Negative: the signal that ended it. None: it never started.")
     status: str = Field(description="ok, or the code of the error.")
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = Field(default=0.0, description="CPU time by the kernel's account.")
     max_rss_mb: float | None = Field(
         default=None,
         description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be looked at.",
@@ -252,8 +252,8 @@ class FfmpegCommand(Value):
     remote_bytes: int = Field(
         default=0, description="Bytes it read over HTTP; what was fetched for that is among the storage operations."
     )
-    stderr_tail: str = ""
-    samples: tuple[Sample, ...] = ()
+    stderr_tail: str = Field(default="", description="The last 4 KB of what it wrote to standard error.")
+    samples: tuple[Sample, ...] = Field(default=(), description="CPU and memory over its time.")
 
 
 class ServiceCall(Value):
@@ -262,8 +262,8 @@ class ServiceCall(Value):
     service: str = Field(description="Which service, such as youtube.")
     op: str = Field(description="What was asked of it, such as videos.list.")
     target: str = Field(description="The address, without secrets.")
-    started_at: datetime
-    duration_ms: int
+    started_at: datetime = Field(description="When it began.")
+    duration_ms: int = Field(description="How long it took, all tries and pauses included, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
     tries: int = Field(default=1, description="How often it was asked, the first time included.")
     bytes: int = Field(default=0, description="Bytes of the answer that were read.")
@@ -301,18 +301,18 @@ class UploadRole(StrEnum):
 class Upload(Value):
     """A media file the system knows."""
 
-    id: str
-    role: UploadRole
-    storage_key: str
+    id: str = Field(description="Its id, a UUIDv7.")
+    role: UploadRole = Field(description="Whether it was taken in or made here.")
+    storage_key: str = Field(description="Where its content lies in the storage.")
     filename: str = Field(description="The name its owner gave it; shown, never used in a path or a key.")
-    bytes: int
-    etag: str
+    bytes: int = Field(description="Its size.")
+    etag: str = Field(description="Names its content.")
     origin: str | None = Field(
         default=None, description="What it was registered from; the same origin is the same upload."
     )
-    media_info: MediaInfo | None = None
-    created_at: datetime
-    trace_id: str
+    media_info: MediaInfo | None = Field(default=None, description="What it holds; null: it was not probed yet.")
+    created_at: datetime = Field(description="When it was registered.")
+    trace_id: str = Field(description="The trace that it came with.")
 
     @property
     def title(self) -> str:
@@ -433,14 +433,14 @@ class RtfBasis(StrEnum):
 class NewJob(Value):
     """A request to do one job type on one subject."""
 
-    job_type: str
-    subject_id: str
+    job_type: str = Field(description="What is to be done.")
+    subject_id: str = Field(description="What it is about: the id of an upload, a timeline or a tick.")
     subject_day: date = Field(description="UTC day the subject was created: the job's partition.")
-    trace_id: str
-    params: JsonObject = Field(default_factory=dict)
+    trace_id: str = Field(description="The trace.")
+    params: JsonObject = Field(default_factory=dict, description="The parameters of the job type.")
     priority: int = Field(default=0, description="Higher goes first.")
-    parent_job_id: str | None = None
-    max_attempts: int = 3
+    parent_job_id: str | None = Field(default=None, description="The job that asked for this one.")
+    max_attempts: int = Field(default=3, description="How many attempts it gets.")
     idempotency_key: str = Field(description="A second request with the same key is the same job.")
     force: bool = Field(default=False, description="Make the output again even if it is up to date.")
 
@@ -448,39 +448,45 @@ class NewJob(Value):
 class Job(NewJob):
     """A job as it stands in the queue."""
 
-    id: str
-    status: JobStatus
-    attempts: int
+    id: str = Field(description="Its id, a UUIDv7.")
+    status: JobStatus = Field(description="Where it stands.")
+    attempts: int = Field(description="How many attempts it has had.")
     not_before: datetime = Field(description="The next attempt starts no earlier than this.")
     dispatch_id: str | None = Field(
         None, description="The run, or the dispatch for a run, that the job is assigned to."
     )
-    lease_expires_at: datetime | None = None
-    created_at: datetime
-    updated_at: datetime
-    error_code: str | None = None
+    lease_expires_at: datetime | None = Field(
+        default=None, description="When it counts as lost unless its worker is heard of before."
+    )
+    created_at: datetime = Field(description="When it was asked for.")
+    updated_at: datetime = Field(description="When anything of it changed last.")
+    error_code: str | None = Field(default=None, description="The error of its latest attempt.")
 
 
 class Attempt(Value):
     """One row of the job history: one try at a job, or one skipped dispatch of a job type."""
 
-    id: str
-    job_id: str | None
-    job_name: str
-    attempt: int
-    run_id: str | None
-    trace_id: str | None
-    status: AttemptStatus
-    started_at: datetime
-    completed_at: datetime | None = None
-    duration_ms: int | None = None
-    queue_ms: int | None = None
-    rtf: float | None = None
-    ffmpeg_ms: int | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    cpu_seconds: float | None = None
-    max_rss_mb: float | None = None
+    id: str = Field(description="Its id, a UUIDv7.")
+    job_id: str | None = Field(description="The job; null: a dispatch that was skipped.")
+    job_name: str = Field(description="The job type.")
+    attempt: int = Field(description="Number of the attempt at the job, from 1.")
+    run_id: str | None = Field(description="The Dagster run.")
+    trace_id: str | None = Field(description="The trace.")
+    status: AttemptStatus = Field(description="Where it stands.")
+    started_at: datetime = Field(description="When the job was claimed.")
+    completed_at: datetime | None = Field(default=None, description="When it was over; the manifest's finishedAt.")
+    duration_ms: int | None = Field(default=None, description="How long it took, milliseconds.")
+    queue_ms: int | None = Field(default=None, description="How long the job waited before, milliseconds.")
+    rtf: float | None = Field(default=None, description="Media seconds / processing seconds; 2.0 is twice real time.")
+    ffmpeg_ms: int | None = Field(
+        default=None, description="Wall time of the commands that made the outputs, milliseconds."
+    )
+    bytes_in: int | None = Field(default=None, description="Bytes read from the storage.")
+    bytes_out: int | None = Field(default=None, description="Bytes written to the storage.")
+    cpu_seconds: float | None = Field(default=None, description="CPU time of all commands, probes included.")
+    max_rss_mb: float | None = Field(
+        default=None, description="Peak resident memory of the largest command, MiB; the manifest's memRssMbMax."
+    )
     width: int | None = Field(default=None, description="Coded width of the input's picture, pixels.")
     height: int | None = Field(default=None, description="Coded height of the input's picture, pixels.")
     fps: float | None = Field(default=None, description="The input's frames a second.")
@@ -495,13 +501,15 @@ class Attempt(Value):
     side_by_side: int | None = Field(
         default=None, description="How many attempts this worker made at the same time at most, this one included."
     )
-    host: str | None = None
-    error_code: str | None = None
-    blame: Blame | None = None
-    error: str | None = None
-    result: JsonObject | None = None
-    manifest: JsonObject | None = None
-    created_at: datetime
+    host: str | None = Field(default=None, description="Name of the machine.")
+    error_code: str | None = Field(default=None, description="The code of the error that ended it.")
+    blame: Blame | None = Field(default=None, description="Whose fault that is.")
+    error: str | None = Field(default=None, description="Its message.")
+    result: JsonObject | None = Field(
+        default=None, description="The outputs, their fingerprint and the figures, or why it was skipped."
+    )
+    manifest: JsonObject | None = Field(default=None, description="The full record.")
+    created_at: datetime = Field(description="When the row was written.")
 
     @property
     def wasted_ms(self) -> int:
