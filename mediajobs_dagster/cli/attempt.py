@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.manifest import Manifest
 
 
+_SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}
+"""What people know a part of the ledger as, where its name in JSON is another one."""
+
+
 @click.command()
 @click.argument("attempt_id")
 @display.json_option
@@ -80,7 +84,11 @@ def _print_time(console: Console, manifest: Manifest) -> None:
     ledger = manifest.time_ledger.to_json()
     whole = max(1, manifest.duration_ms)
     rows = [
-        (name.removesuffix("Ms"), f"{spent} ms", "" if name == "queueMs" else "█" * round(30 * spent / whole))
+        (
+            _SHOWN_AS.get(name, name.removesuffix("Ms")),
+            f"{spent} ms",
+            "" if name == "queueMs" else "█" * round(30 * spent / whole),
+        )
         for name, spent in ledger.items()
     ]
     console.print(display.table(("Time", "", ""), rows))

@@ -140,7 +140,7 @@ def _fields(job: Job) -> list[tuple[str, object]]:
     return [
         ("type", job.job_type),
         ("status", job.status),
-        ("upload", job.subject_id),
+        ("subject", job.subject_id),
         ("parameters", job.params),
         ("priority", job.priority),
         ("trace", job.trace_id),

@@ -6,14 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from mediajobs_dagster.job_types.base import JobType, Lane, Params
-from mediajobs_dagster.job_types.bench import Bench
-from mediajobs_dagster.job_types.material import Material
-from mediajobs_dagster.job_types.plan import Call, Output, Plan
-from mediajobs_dagster.models import SubjectKind
-from mediajobs_dagster.records import Record
-from mediajobs_dagster.services.http import HttpClient
-from mediajobs_dagster.settings import Settings
+from mediajobs_dagster import (
+    Bench,
+    Call,
+    HttpClient,
+    JobType,
+    Lane,
+    Material,
+    Output,
+    Params,
+    Plan,
+    Record,
+    Settings,
+    SubjectKind,
+)
 
 
 class DownloadParams(Params):
@@ -45,7 +51,12 @@ def fetch(address: str, bench: Bench) -> None:
 
 def diary(settings: Settings) -> Callable[[Record], None]:
     """A listener that writes a line a record."""
-    return lambda record: (settings.home / "diary.txt").open("a").write(f"{type(record).__name__}\n") and None
+
+    def write(record: Record) -> None:
+        with (settings.home / "diary.txt").open("a") as file:
+            file.write(f"{type(record).__name__}\n")
+
+    return write
 
 
 JOB_TYPE = LongDownload()
