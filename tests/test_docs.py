@@ -16,10 +16,12 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus
 from tests.clips import Clips
 from tests.platform import Platform
+from tests.test_architecture import FLOORS, PACKAGE
 from tests.test_readme import run
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 SEAM = ROOT / "tests" / "seam"
 
 OpenPlatform = Callable[..., Platform]
@@ -89,3 +91,36 @@ def test_the_python_of_the_how_to(clips: Clips, tmp_path: Path) -> None:
     framed = run(framing, tmp_path)
     assert "success" in framed
     assert "publish" in framed
+
+
+# --- the architecture page -------------------------------------------------------------------------------------------
+
+
+def section_of(heading: str) -> str:
+    """A section of the architecture page."""
+    return ARCHITECTURE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_layout_is_told_in_the_order_of_the_floors() -> None:
+    """Every part of the package has its line, and they stand as they may import each other."""
+    first_cells = re.findall(r"^\| (`[^|]*) \|", section_of("Layout"), re.MULTILINE)
+    told = [name for cell in first_cells for name in re.findall(r"`(\w+)(?:/|\.py)`", cell)]
+    assert told == [part for part in FLOORS if part != "__main__"]
+
+
+def test_what_is_named_on_the_architecture_page_is_there() -> None:
+    """Each file and folder, by its path or by its last part."""
+    known = {str(path.relative_to(root)) for root in (ROOT, PACKAGE) for path in PACKAGE.rglob("*")}
+    known |= {Path(path).name for path in known}
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", ARCHITECTURE.read_text())
+    assert len(named) > 100
+    assert [name for name in named if name.rstrip("/") not in known and not (ROOT / name).exists()] == []
+
+
+def test_what_is_to_be_changed_in_a_file_is_in_that_file() -> None:
+    """A name in brackets behind a file stands in it."""
+    hints = re.findall(r"`([\w/]+\.py)`,? \(((?:`\w+`(?:, )?)+)\)", section_of("Where to change what"))
+    assert len(hints) > 5
+    for file, names in hints:
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"\b{name}\b", (PACKAGE / file).read_text()), f"{file} has no {name}"
