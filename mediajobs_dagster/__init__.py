@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger
     from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule, UploadJobType
     from mediajobs_dagster.job_types.bench import Bench
-    from mediajobs_dagster.job_types.material import Access, Material, Source
+    from mediajobs_dagster.job_types.material import Access, Material, Source, SourceUse
     from mediajobs_dagster.job_types.plan import Call, Check, Child, Expected, Output, Plan, Run
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-    from mediajobs_dagster.models import SubjectKind, Upload
+    from mediajobs_dagster.models import Subject, SubjectKind, Upload
     from mediajobs_dagster.records import Record
     from mediajobs_dagster.services.http import HttpClient
     from mediajobs_dagster.settings import Settings
@@ -67,7 +67,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Source",
+    "SourceUse",
     "StorageError",
+    "Subject",
     "SubjectKind",
     "TimelineError",
     "Upload",
@@ -82,10 +84,10 @@ _MODULES = {
     # What a job type of your own needs.
     "job_types.base": ("JobType", "Lane", "Params", "Schedule", "UploadJobType"),
     "job_types.bench": ("Bench",),
-    "job_types.material": ("Access", "Material", "Source"),
+    "job_types.material": ("Access", "Material", "Source", "SourceUse"),
     "job_types.plan": ("Call", "Check", "Child", "Expected", "Output", "Plan", "Run"),
     "job_types.video_export.encoding": ("ExportParams",),
-    "models": ("SubjectKind", "Upload"),
+    "models": ("Subject", "SubjectKind", "Upload"),
     # What a listener is told.
     "attempts.outcome": ("AttemptEnded",),
     "records": ("Record",),

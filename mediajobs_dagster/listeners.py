@@ -12,18 +12,16 @@ import importlib
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import entry_points
 from threading import RLock
 from typing import cast
 
 from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.plugins import LISTENERS, installed
 from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 
 Listener = Callable[[Record], None]
 """Is told of records, one after the other, from the thread in which they happen. It must be quick."""
-
-GROUP = "mediajobs.listeners"
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ class Listeners:
     def of(cls, settings: Settings) -> Listeners:
         """Those that the settings and the installed packages name. Raises SettingsError."""
         makers = [_named(name) for name in settings.listeners]
-        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in entry_points(group=GROUP)]
+        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in installed(LISTENERS)]
         return cls(make(settings) for make in makers)
 
     def also(self, *listeners: Listener) -> Listeners:

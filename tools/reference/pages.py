@@ -14,10 +14,10 @@ from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.job_types.registry import GROUP, Registry
-from mediajobs_dagster.listeners import GROUP as LISTENER_GROUP
+from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.plugins import JOB_TYPES, LISTENERS
 from mediajobs_dagster.records import Record
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN
 from mediajobs_dagster.settings import Settings
@@ -147,7 +147,7 @@ def job_types() -> str:
     intro = (
         "What can be asked for. `mediajobs add VIDEO --type NAME` asks for a job on an upload, `mediajobs export` for "
         "one on a timeline. A package of your own adds further ones "
-        f"(entry point group `{GROUP}`, see [Write a job type](../how-to/write-a-job-type.md))."
+        f"(entry point group `{JOB_TYPES}`, see [Write a job type](../how-to/write-a-job-type.md))."
     )
     return page("Job types", intro, *(_job_type(each, published) for each in Registry.standard()))
 
@@ -187,7 +187,7 @@ def record_page() -> str:
     intro = (
         "A listener is a function that is called with each of these, in the process and thread in which it happens "
         "(see [Listen to what happens](../how-to/listen.md)). It is plugged in by the setting "
-        f"`MEDIAJOBS_LISTENERS`, by an entry point in the group `{LISTENER_GROUP}`, or by `MediaJobs.listen`. All are "
+        f"`MEDIAJOBS_LISTENERS`, by an entry point in the group `{LISTENERS}`, or by `MediaJobs.listen`. All are "
         "frozen dataclasses of "
         "`mediajobs_dagster.records`; `AttemptEnded` is one of `mediajobs_dagster.attempts.outcome`. A record has the "
         "fields of its base too."

@@ -1,25 +1,11 @@
-"""A package of its own: a job type that waits for the network, however long that takes, and a listener."""
+"""A job type that waits for the network, however long that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from mediajobs_dagster import (
-    Bench,
-    Call,
-    HttpClient,
-    JobType,
-    Lane,
-    Material,
-    Output,
-    Params,
-    Plan,
-    Record,
-    Settings,
-    SubjectKind,
-)
+from mediajobs_dagster import Bench, Call, HttpClient, JobType, Lane, Material, Output, Params, Plan, SubjectKind
 
 
 class DownloadParams(Params):
@@ -47,16 +33,6 @@ def fetch(address: str, bench: Bench) -> None:
     """Fetch it, within the time that a job may take."""
     client = bench.service(HttpClient)
     client.download(address, bench.folder / "large.bin", service="far-away", op="fetch", max_bytes=1 << 30)
-
-
-def diary(settings: Settings) -> Callable[[Record], None]:
-    """A listener that writes a line a record."""
-
-    def write(record: Record) -> None:
-        with (settings.home / "diary.txt").open("a") as file:
-            file.write(f"{type(record).__name__}\n")
-
-    return write
 
 
 JOB_TYPE = LongDownload()
