@@ -17,6 +17,7 @@ class Record:
     """Something that happened."""
 
     at: datetime = field(default_factory=utc_now)
+    """When, in UTC."""
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -27,6 +28,7 @@ class JobQueued(Record):
     """A job was put into the queue: asked for, or tried again at somebody's request."""
 
     job: NewJob
+    """The request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,9 @@ class JobsDispatched(Record):
     """Jobs were taken out of the queue for one run."""
 
     dispatch_id: str
+    """Names the batch; its run has the tag `mediajobs/dispatch`."""
     jobs: tuple[Job, ...]
+    """All of them, of one trace and one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,9 @@ class JobsHeld(Record):
     """Jobs of a type wait, and none is started now."""
 
     job_type: str
+    """The job type."""
     reason: str
+    """In a sentence, with the jobs that failed."""
     retry_at: datetime | None = None
     """When the next one will be tried; None: not known."""
 
@@ -52,9 +58,13 @@ class BreakerChanged(Record):
     """The breaker of a job type is in another state than this process saw it in before."""
 
     job_type: str
+    """The job type."""
     before: str
+    """closed, open or half_open."""
     after: str
+    """closed, open or half_open."""
     reason: str
+    """In a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +72,11 @@ class LeaseLost(Record):
     """The worker of an attempt fell silent, and the attempt was recorded as lost."""
 
     job: Job
+    """The job, as it was."""
     attempt_id: str
+    """The attempt."""
     host: str | None
+    """Name of the machine; None: not known."""
 
 
 # --- attempts --------------------------------------------------------------------------------------------------------
@@ -74,12 +87,19 @@ class AttemptKey:
     """Which attempt at which job a record is about."""
 
     attempt_id: str
+    """The attempt."""
     job_type: str
+    """Its job type."""
     subject_id: str
+    """What the job is about."""
     job_id: str | None = None
+    """The job."""
     number: int = 1
+    """Number of the attempt at the job, from 1."""
     trace_id: str | None = None
+    """The trace."""
     run_id: str | None = None
+    """The Dagster run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +107,7 @@ class AttemptRecord(Record):
     """Something that happened in an attempt."""
 
     key: AttemptKey
+    """Which attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +120,7 @@ class StageStarted(AttemptRecord):
     """An attempt enters a stage."""
 
     stage: str
+    """Its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +128,7 @@ class AttemptProgressed(AttemptRecord):
     """An attempt has come so far. Told about twice a second, and whenever a stage tells of itself."""
 
     progress: Progress
+    """Of the whole attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +136,9 @@ class CommandEnded(AttemptRecord):
     """A process of an attempt has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     command: FfmpegCommand
+    """What was run, and how it ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +146,9 @@ class StorageOpEnded(AttemptRecord):
     """An operation on the storage has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     op: StorageOp
+    """What was done, and how it ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,4 +156,6 @@ class CallEnded(AttemptRecord):
     """A call of an outside service has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     call: ServiceCall
+    """What was asked, and how it ended."""

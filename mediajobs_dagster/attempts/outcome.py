@@ -77,14 +77,19 @@ class AttemptEnded(AttemptRecord):
     """An attempt is over and on record."""
 
     job: Job
+    """The job, as it was claimed."""
     attempt_id: str
+    """The attempt."""
     status: AttemptStatus
+    """How the attempt ended."""
     verdict: Verdict
     """Where the job stands now."""
     manifest: Manifest
+    """The full record."""
     children: tuple[NewJob, ...] = ()
     """The jobs that were asked for with it."""
     error: MediaJobsError | None = None
+    """What ended it; None: nothing went wrong."""
 
     @property
     def succeeded(self) -> bool:

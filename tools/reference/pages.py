@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import MediaInfo
+from mediajobs_dagster.models import Progress
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.plugins import JOB_TYPES, LISTENERS
-from mediajobs_dagster.records import Record
+from mediajobs_dagster.records import AttemptKey, Record
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
@@ -135,7 +136,8 @@ def json_page() -> str:
 
 def _in_manifest() -> Mapping[str, str]:
     schema: dict[str, Any] = Manifest.model_json_schema(by_alias=True, mode="serialization")
-    return dict.fromkeys(["Manifest", *schema["$defs"]], "manifest.md") | {MediaInfo.__name__: "manifest.md"}
+    values = [name for name, each in schema["$defs"].items() if "properties" in each]
+    return dict.fromkeys(["Manifest", *values], "manifest.md")
 
 
 # --- what Dagster and listeners see ----------------------------------------------------------------------------------
@@ -193,14 +195,38 @@ def record_page() -> str:
         "fields of its base too."
     )
     kinds = [each for each in vars(records).values() if inspect.isclass(each) and each.__module__ == records.__name__]
-    return page("Records for listeners", intro, *(_record(each) for each in (*kinds, AttemptEnded)))
+    return page("Records for listeners", intro, *(_record(each) for each in (*kinds, AttemptEnded)), _progress())
+
+
+def _progress() -> str:
+    rows = (
+        (code(each.name), code(each.type), Progress.model_fields[each.name].description or "")
+        for each in own_attributes(Progress)
+    )
+    return section(Progress.__name__, whole_doc(Progress), table(("Field", "Type", "Meaning"), rows))
 
 
 def _record(kind: type) -> str:
-    own = [(code(each.name), code(each.type), each.doc) for each in own_attributes(kind)]
+    own = [(code(each.name), _linked(each.type), each.doc) for each in own_attributes(kind)]
     base = kind.__bases__[0]
     below = f"Base: {base.__name__}." if issubclass(base, Record) and base is not Record else ""
     return section(kind.__name__, whole_doc(kind), below, table(("Field", "Type", "Meaning"), own) if own else "")
+
+
+def _linked(annotation: str) -> str:
+    """A type as it is annotated; with an address, where the type is described."""
+    places = {
+        "Job": "json.md",
+        "NewJob": "json.md#job",
+        AttemptKey.__name__: "",
+        Progress.__name__: "",
+        **_in_manifest(),
+    }
+    (found,) = re.findall(r"\b[A-Z]\w+", annotation.replace("MediaJobsError", ""))[:1] or [""]
+    if found not in places:
+        return code(annotation)
+    address = places[found] if "#" in places[found] else f"{places[found]}#{found.lower()}"
+    return f"[{code(annotation)}]({address})"
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------
