@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.models import Subject, SubjectKind, Upload
     from mediajobs_dagster.records import Record
+    from mediajobs_dagster.resilience.retry import RetryPolicy
+    from mediajobs_dagster.services.base import ServiceClient, ServiceContext
     from mediajobs_dagster.services.http import HttpClient
     from mediajobs_dagster.settings import Settings
     from mediajobs_dagster.system import MediaJobs
@@ -62,8 +64,11 @@ __all__ = [
     "Plan",
     "Record",
     "RequestError",
+    "RetryPolicy",
     "Run",
     "Schedule",
+    "ServiceClient",
+    "ServiceContext",
     "Settings",
     "SettingsError",
     "Source",
@@ -91,6 +96,8 @@ _MODULES = {
     # What a listener is told.
     "attempts.outcome": ("AttemptEnded",),
     "records": ("Record",),
+    "resilience.retry": ("RetryPolicy",),
+    "services.base": ("ServiceClient", "ServiceContext"),
     "services.http": ("HttpClient",),
     "errors": (
         "InputError",
