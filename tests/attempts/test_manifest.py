@@ -12,12 +12,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from mediajobs_dagster.media.cancellation import Cancellation
 
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.attempts.verify import sha256_of
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
