@@ -1,6 +1,15 @@
-# One image for every part of a cluster: code server, daemon, web server and workers. What is installed stands in
-# requirements.lock, with its hashes; ffmpeg and fonts come from wheels. FriBidi, which Pillow loads when it is there,
-# orders the letters of titles in Arabic and other scripts.
+# One image for everything. By itself it is the embedded default, with all data below /var/lib/mediajobs:
+#
+#   docker build --tag mediajobs .
+#   docker run --rm mediajobs demo
+#   docker run --rm --init --publish 127.0.0.1:3000:3000 --volume mediajobs:/var/lib/mediajobs \
+#       mediajobs up --host 0.0.0.0 --unprotected
+#
+# (Within the container, `up` has to listen on an address that Docker can reach. There is no login: publish the port on
+# loopback only.) With DAGSTER_HOME=/opt/dagster it is a part of a cluster: see docker-compose.yml.
+#
+# What is installed stands in requirements.lock, with its hashes; ffmpeg and fonts come from wheels. FriBidi, which
+# Pillow loads when it is there, orders the letters of titles in Arabic and other scripts.
 ARG PYTHON=python:3.12-slim-bookworm
 
 FROM ${PYTHON} AS build
@@ -29,7 +38,6 @@ COPY --from=build /opt/mediajobs /opt/mediajobs
 COPY deploy/dagster.celery.yaml /opt/dagster/dagster.yaml
 ENV PATH=/opt/mediajobs/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    DAGSTER_HOME=/opt/dagster \
     MEDIAJOBS_HOME=/var/lib/mediajobs
 USER mediajobs
 WORKDIR /var/lib/mediajobs

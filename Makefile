@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two processes; the tests of a file, which may share a server, stay in one of them.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster --ignore tests/wheel --ignore tests/containers
 BENCH := $(BIN)/python -m benchmarks
 BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake backfill history job_log
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster mutation bench bench-full check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose mutation bench bench-full check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,12 @@ test: $(STAMP) ## Run the tests, PostgreSQL and S3 included
 test-cluster: $(STAMP) ## Run the tests of a cluster: Celery workers, servers and machines that go away
 	@$(BIN)/pytest tests/cluster
 
+test-wheel: $(STAMP) ## Build the package, install it where nothing else is, and use it there
+	@$(BIN)/pytest tests/wheel
+
+test-compose: $(STAMP) ## Build the image and run it, alone and as the cluster of docker-compose.yml (needs Docker)
+	@$(BIN)/pytest -s tests/containers
+
 mutation: $(STAMP) ## Put 150 small faults into the code and see that tests find them; up to an hour (MUTATION="--quick attempts")
 	@$(BIN)/python -m tests.mutation $(MUTATION)
 
@@ -54,7 +60,7 @@ format: $(STAMP) ## Format the code and mend what the linter can mend
 
 lock: $(STAMP) ## Resolve the dependencies anew (asks the package registry)
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra cluster pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra all pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 # Versions and hashes only: a lock must not carry the address of the registry it was made against.
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header \

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.settings import Settings
     from mediajobs_dagster.system import MediaJobs
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Access",

@@ -84,6 +84,12 @@ class ExtraMissingError(RequestError):
 
     code = "EXTRA_MISSING"
     blame = Blame.SYSTEM
+    retryable = True  # another machine may have it
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> ExtraMissingError:
+        """Says that `what` needs the extra `extra` of mediajobs, and how to install it."""
+        return cls(f"{what} a package that is not installed here. Install it with: pip install 'mediajobs[{extra}]'")
 
 
 class AlreadyRunningError(RequestError):

@@ -35,7 +35,7 @@ class Listeners:
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(listeners)
         self._lock = RLock()  # reentrant, because a listener may cause a record itself
-        self._complained: set[tuple[int, type[Exception]]] = set()
+        self._complained: set[tuple[int, type[BaseException]]] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Listeners:
@@ -54,7 +54,9 @@ class Listeners:
             for number, listener in enumerate(self._listeners):
                 try:
                     listener(record)
-                except Exception as error:  # noqa: BLE001  # whatever a listener does, the work goes on
+                # Whatever a listener does, the work goes on. A library that prints may raise SystemExit when its
+                # output is closed; only an interrupt is meant to end the work too.
+                except (Exception, SystemExit) as error:  # noqa: BLE001
                     self._complain(number, listener, record, error)
 
     def tell_all(self, records: Sequence[Record]) -> None:
@@ -62,7 +64,7 @@ class Listeners:
         for record in records:
             self.tell(record)
 
-    def _complain(self, number: int, listener: Listener, record: Record, error: Exception) -> None:
+    def _complain(self, number: int, listener: Listener, record: Record, error: BaseException) -> None:
         """Log the first error of each kind of each listener only: a broken listener would fill the log."""
         if (number, type(error)) not in self._complained:
             self._complained.add((number, type(error)))

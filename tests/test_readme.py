@@ -19,12 +19,13 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_python_examples(clips: Clips, tmp_path: Path) -> None:
     """A stranger runs them in a fresh folder with a talk in it, one after the other. In between, the work is done."""
     shutil.copy(clips.landscape(), tmp_path / "talk.mp4")
-    asking, reporting = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    asking, framing, reporting = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     asked = run(asking, tmp_path)
     assert "upload_thumb_v1 queued" in asked
     assert "create_video_export_v1 queued" in asked
     with MediaJobs.open(_env_file=None, home=tmp_path / ".mediajobs") as media:
         Platform(media).work()
+    assert "h264" in run(framing, tmp_path)
     assert run(reporting, tmp_path) == "1.0 []\n"
     assert (tmp_path / "jobs.json").is_file()
 

@@ -283,6 +283,9 @@ def test_attempts_as_data(platform: Platform, clips: Clips) -> None:
     out = io.StringIO()
     assert media.export_history(out, "jsonl", failed) == 1
     assert json.loads(out.getvalue())["errorCode"] == "INPUT_NOT_MEDIA"
+    assert list(media.attempt_frame(failed)["error_code"]) == ["INPUT_NOT_MEDIA"]
+    assert set(media.stage_frame(failed)["attempt_status"]) == {"failure"}
+    assert len(media.job_frame(JobFilter(statuses=(JobStatus.DEAD,)))) == 1
 
 
 def test_an_export_is_planned_and_asked_for(platform: Platform, clips: Clips, tmp_path: Path) -> None:

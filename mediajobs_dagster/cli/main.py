@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -60,6 +61,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted. A job that was under way is back in the queue, its attempt on record.")
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output has stopped, as `head` does. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
     except MediaJobsError as error:
         _complain(f"[bold red]{error.code}[/]: ", error.message)
         sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)

@@ -21,7 +21,6 @@ from mediajobs_dagster.system import MediaJobs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_WORKSPACE = "workspace.yaml"
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -29,10 +28,9 @@ def _workspace_options(command: Command) -> Command:
     code = click.option("--code", metavar="ADDRESS", help="The code server: HOST:PORT, or the path of its socket.")
     workspace = click.option(
         "--workspace",
-        default=_WORKSPACE,
-        show_default=True,
         type=click.Path(path_type=Path),
-        help="Where Dagster finds the code, if not at --code.",
+        help="A workspace.yaml that says where the code is, if not at --code; default: the one in the working folder, "
+        "else the package's own.",
     )
     return code(workspace(command))
 
@@ -94,7 +92,7 @@ def code_server(media: MediaJobs, listen: str, image: str | None, supervised: in
 @_workspace_options
 @_supervised
 @click.pass_obj
-def daemon(media: MediaJobs, code: str | None, workspace: Path, supervised: int | None) -> None:
+def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervised: int | None) -> None:
     """Run Dagster's daemon, which dispatches queued jobs at once rather than every five seconds."""
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
@@ -112,7 +110,7 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path, supervised: int 
 def web(
     media: MediaJobs,
     code: str | None,
-    workspace: Path,
+    workspace: Path | None,
     host: str,
     port: int,
     unprotected: bool,
@@ -128,7 +126,7 @@ def web(
         serve_web(instance, _workspace(code, workspace), host=host, port=port)
 
 
-def _workspace(code: str | None, workspace: Path) -> Any:
+def _workspace(code: str | None, workspace: Path | None) -> Any:
     from mediajobs_dagster.orchestration.serving.address import Address, workspace_at, workspace_file
 
     return workspace_at(Address.parse(code)) if code else workspace_file(workspace)

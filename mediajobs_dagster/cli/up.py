@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mediajobs_dagster.cli.serve import check_host, web_address
+from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
@@ -134,18 +135,22 @@ def _stopped_by_signals(supervisor: Supervisor) -> Generator[None]:
 
 @contextmanager
 def _watching_code(supervisor: Supervisor, lines: Lines, *, enabled: bool) -> Generator[None]:
+    if not enabled:
+        yield
+        return
+    try:
+        from watchfiles import PythonFilter, watch
+    except ModuleNotFoundError:
+        raise ExtraMissingError.of("--reload needs", "reload") from None
     stop = threading.Event()
 
-    def watch() -> None:
-        from watchfiles import PythonFilter, watch  # only now: it starts threads of its own
-
+    def watch_code() -> None:
         for changes in watch(_PACKAGE, watch_filter=PythonFilter(), stop_event=stop):
             names = sorted({Path(path).name for _, path in changes})
             lines.say("up", f"{', '.join(names)} changed: the code starts anew; runs under way go back into the queue")
             supervisor.renew("daemon", "code")
 
-    if enabled:
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch_code, daemon=True).start()
     try:
         yield
     finally:

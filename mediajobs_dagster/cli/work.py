@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing_extensions import override
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
@@ -86,6 +88,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 _WAITING = "waiting"
 
 
+class _Terminal(Console):
+    """A console that falls silent when nobody reads it any more: the work goes on."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Bars:
     """One line an attempt under way: a bar with percent, speed and ETA while it runs, the outcome when it is over."""
 
@@ -102,7 +112,7 @@ class Bars:
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
-            console=Console(file=self._terminal, highlight=False),
+            console=_Terminal(file=self._terminal, highlight=False),
             disable=quiet,
             transient=True,
         )
@@ -116,7 +126,8 @@ class Bars:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-        self._terminal.close()
+        with suppress(BrokenPipeError):
+            self._terminal.close()
 
     def __call__(self, record: Record) -> None:
         """Take a record."""

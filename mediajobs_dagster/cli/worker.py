@@ -33,11 +33,7 @@ def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None
     """
     # Dagster and Celery take a second to import: only a command that needs them waits for that.
     from mediajobs_dagster.orchestration.build import build_definitions
-
-    try:
-        from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
-    except ModuleNotFoundError as error:
-        raise RequestError(f"{error.name} is missing: install mediajobs with the extra `cluster`.") from error
+    from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
 
     lanes = _lanes(queues)
     if hostname:

@@ -7,22 +7,19 @@ from pathlib import Path
 
 import dagster as dg
 
-from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.orchestration.defaults import INSTANCE, folder_with
 from mediajobs_dagster.orchestration.embedded import dagster_folder
 from mediajobs_dagster.orchestration.internals.core import InstanceRef
 from mediajobs_dagster.settings import Settings
-
-CONFIG = "dagster.yaml"
 
 
 def open_instance(settings: Settings, config_dir: Path | None = None) -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME if that is set, else the one that `dagster.yaml` in `config_dir` describes.
 
-    `config_dir` defaults to the working folder, as for `dagster dev`. Raises SettingsError when neither is there.
+    `config_dir` defaults to the working folder, as for `dagster dev`. Where that has no such file, the one of the
+    package counts.
     """
     if os.getenv("DAGSTER_HOME"):  # Dagster's own variable, read as Dagster reads it
         return dg.DagsterInstance.get()
-    folder = config_dir or Path.cwd()
-    if not (folder / CONFIG).is_file():
-        raise SettingsError(f"There is no {CONFIG} in {folder}. Run this in the project folder, or set DAGSTER_HOME.")
+    folder = config_dir or folder_with(INSTANCE)
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(dagster_folder(settings)), config_dir=str(folder)))

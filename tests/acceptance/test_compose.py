@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from mediajobs_dagster.cli.main import commands
+from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ def read(path: Path) -> Any:
 
 COMPOSE = read(PROJECT / "docker-compose.yml")
 OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "mediajobs"}
+WORKERS = [name for name in OURS if name.startswith("worker")]
 SERVERS = {name: service for name, service in COMPOSE["services"].items() if name not in OURS}
 
 
@@ -59,7 +61,16 @@ def test_every_variable_is_known(service: str) -> None:
     ours = {name for name in given if name.startswith("MEDIAJOBS_")}
     assert ours <= {f"MEDIAJOBS_{name.upper()}" for name in Settings.model_fields}
     read_by_dagster = variables_of(read(DEPLOY / "dagster.celery.yaml"))
-    assert read_by_dagster == {name for name in given if name.startswith("DAGSTER_")}
+    assert read_by_dagster | {"DAGSTER_HOME"} == {name for name in given if name.startswith("DAGSTER_")}
+
+
+def test_the_clusters_configuration_is_in_the_image_and_only_the_cluster_uses_it() -> None:
+    """By itself, the image is the embedded default."""
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    homes = {service["environment"]["DAGSTER_HOME"] for service in OURS.values()}
+    (home,) = homes
+    assert f"COPY deploy/dagster.celery.yaml {home}/dagster.yaml" in dockerfile
+    assert "DAGSTER_HOME=" not in re.sub(r"^#.*\n", "", dockerfile, flags=re.MULTILINE)
 
 
 def test_every_service_is_watched() -> None:
@@ -80,7 +91,7 @@ def test_every_service_waits_for_what_it_needs() -> None:
             assert condition == {"condition": "service_healthy"}
 
 
-@pytest.mark.parametrize("service", ["worker", "worker-light"])
+@pytest.mark.parametrize("service", WORKERS)
 def test_a_worker_has_time_to_hand_its_jobs_back(service: str) -> None:
     """Docker kills what has not ended in its grace period; ours is over before that."""
     worker = OURS[service]
@@ -89,21 +100,24 @@ def test_a_worker_has_time_to_hand_its_jobs_back(service: str) -> None:
 
 def test_as_many_runs_are_started_as_the_workers_take() -> None:
     """Runs beyond that would wait in Redis, out of the order of priorities."""
-    processes = {"heavy": 0, "light": 0}
-    for service in ("worker", "worker-light"):
+    processes = dict.fromkeys(Lane, 0)
+    total = 0
+    for service in WORKERS:
         words = OURS[service]["command"]
         concurrency = int(words[words.index("--concurrency") + 1])
+        total += concurrency
         for lane in words[words.index("--queues") + 1].split(","):
-            processes[lane] += concurrency
+            processes[Lane(lane)] += concurrency
+    assert all(processes.values())
     limits = read(DEPLOY / "dagster.celery.yaml")["run_coordinator"]["config"]
-    assert limits["max_concurrent_runs"] == processes["light"]  # which every process takes
+    assert limits["max_concurrent_runs"] == total
     assert {each["value"]: each["limit"] for each in limits["tag_concurrency_limits"]} == processes
 
 
 def test_only_the_user_interface_is_reached_from_outside_and_from_this_machine_only() -> None:
     """No other part has a login, or needs to be reached."""
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
-    assert published == {"web": ["127.0.0.1:3000:3000"]}
+    assert published == {"web": ["127.0.0.1:${UI_PORT:-3000}:3000"]}
 
 
 def test_the_image_copies_what_is_there() -> None:

@@ -148,9 +148,9 @@ def test_jobs_are_enqueued_as_they_are_found_and_their_lease_is_kept(platform: P
 def lease_of_seconds(platform: Platform, seconds: float) -> Iterator[None]:
     """Workers that are opened meanwhile take leases of so many seconds."""
     before = platform.settings
-    platform.settings = before.model_copy(update={"lease_s": seconds})
+    platform.media.settings = before.model_copy(update={"lease_s": seconds})
     yield
-    platform.settings = before
+    platform.media.settings = before
 
 
 def lease_of(platform: Platform, job: Job) -> float:

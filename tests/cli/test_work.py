@@ -44,3 +44,21 @@ def test_told_to_stop_it_hands_its_job_back(platform: Platform, clips: Clips, nu
     assert platform.job(upload, EditProxy.name).status is JobStatus.QUEUED
     assert [each.status for each in platform.attempts(upload, EditProxy.name)] == [AttemptStatus.CANCELLED]
     assert platform.leftovers() == []
+
+
+def test_nobody_who_reads_is_no_reason_to_stop(platform: Platform, clips: Clips) -> None:
+    """As in `mediajobs work 2>&1 | true`: every job is made, and its run is a success."""
+    uploads = [platform.add(path, "upload_thumb_v1") for path in (clips.landscape(), clips.detailed())]
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run(
+        [sys.executable, "-m", "mediajobs_dagster", "work"],
+        cwd=PROJECT,
+        env={**os.environ, "MEDIAJOBS_HOME": str(platform.settings.home), "MEDIAJOBS_SCRATCH_RESERVE_MB": "1"},
+        stdout=writer,
+        stderr=writer,
+        timeout=240,
+        check=False,
+    )
+    os.close(writer)
+    assert {platform.job(upload, "upload_thumb_v1").status for upload in uploads} == {JobStatus.COMPLETED}

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import psutil
 from tests.processes import is_gone
 from tests.servers.dagster_dev import PROJECT, DagsterDev
 
+MEDIAJOBS = (sys.executable, "-m", "mediajobs_dagster")
 START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 120.0
 
@@ -67,13 +68,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_up(home: Path, *options: str, cwd: Path = PROJECT, **environment: str) -> Iterator[MediajobsUp]:
+def running_up(
+    home: Path, *options: str, program: Sequence[str] = MEDIAJOBS, cwd: Path = PROJECT, **environment: str
+) -> Iterator[MediajobsUp]:
     """Run it on `home` until the block ends; all of its processes are gone then."""
     home.mkdir(parents=True, exist_ok=True)
     port, log = free_port(), home / "up.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mediajobs_dagster", "up", "--port", str(port), *options],
+            [*program, "up", "--port", str(port), *options],
             cwd=cwd,
             env={**os.environ, "MEDIAJOBS_HOME": str(home), **environment},
             stdin=subprocess.DEVNULL,

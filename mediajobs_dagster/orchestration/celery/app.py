@@ -78,11 +78,21 @@ def queue_name(run_tags: Mapping[str, str]) -> str:
 
 
 def queues_for(registry: Registry, lanes: Iterable[Lane], offers: Iterable[str]) -> list[str]:
-    """The queues that a worker may take runs from: every job type in them has to find what it needs."""
+    """The queues that a worker may take runs from: every job type in them has to find what it needs.
+
+    There is a queue of each lane, also while no job type is in it. Raises SettingsError when none is left: Celery takes
+    a worker without queues for one of the default queue, which holds the encodes.
+    """
     wanted, offered = {lane.value for lane in lanes}, frozenset(offers)
-    found = {DEFAULT_QUEUE: True} if DEFAULT_QUEUE in wanted else dict[str, bool]()
+    found = dict.fromkeys(wanted, True)
     for job_type in registry:
         name = queue_name(tags.of_job_type(job_type))
         if job_type.lane.value in wanted:
             found[name] = found.get(name, True) and not job_type.lacking(offered)
-    return sorted(name for name, fits in found.items() if fits)
+    queues = sorted(name for name, fits in found.items() if fits)
+    if not queues:
+        raise SettingsError(
+            f"There is nothing to do for a worker of {', '.join(sorted(wanted))}: the job types there need more than "
+            "MEDIAJOBS_OFFERS has. Set it to what this machine has, or take other --queues."
+        )
+    return queues

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.errors import SettingsError, StartError
+from mediajobs_dagster.orchestration.defaults import WORKSPACE, folder_with
 from mediajobs_dagster.orchestration.internals.core import DagsterUserCodeUnreachableError
 from mediajobs_dagster.orchestration.internals.workspace import (
     DagsterGrpcClient,
@@ -57,10 +58,14 @@ def workspace_at(address: Address) -> WorkspaceLoadTarget:
     return GrpcServerTarget(host=host, port=address.port, socket=socket, location_name=LOCATION)
 
 
-def workspace_file(path: Path) -> WorkspaceLoadTarget:
-    """The workspace that a file describes. Raises SettingsError when there is none."""
+def workspace_file(path: Path | None) -> WorkspaceLoadTarget:
+    """The workspace that a file describes; None: the one in the working folder, else the package's own.
+
+    Raises SettingsError when there is no file of that name.
+    """
+    path = path or folder_with(WORKSPACE) / WORKSPACE
     if not path.is_file():
-        raise SettingsError(f"There is no {path}. Run this in the project folder, or say where the code server is.")
+        raise SettingsError(f"There is no {path}. Leave --workspace out to use the package's own workspace.yaml.")
     return WorkspaceFileTarget(paths=[str(path)])
 
 

@@ -48,7 +48,8 @@ _log = logging.getLogger(__name__)
 
 
 def serve_daemon(media: MediaJobs, instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget) -> None:
-    """Run Dagster's daemons until SIGINT or SIGTERM."""
+    """Run Dagster's daemons until SIGINT or SIGTERM. Raises ExtraMissingError when the run launcher needs an extra."""
+    _ = instance.run_launcher  # Dagster makes it when it starts the first run; what is missing is better told now
 
     def daemons(instance: dg.DagsterInstance) -> Iterable[DagsterDaemon[Any]]:
         for daemon in create_daemons_from_instance(instance):

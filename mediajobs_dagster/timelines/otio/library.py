@@ -7,7 +7,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import ExtraMissingError, RequestError
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.timelines.layout import true_rate
 
@@ -20,9 +20,14 @@ _CENTURIES = 10**10
 
 
 def library() -> Any:
-    """The package. It takes a tenth of a second to import, which most commands need not spend."""
-    import opentimelineio  # pyright: ignore[reportMissingTypeStubs]  # it ships none
+    """The package. It takes a tenth of a second to import, which most commands need not spend.
 
+    Raises ExtraMissingError.
+    """
+    try:
+        import opentimelineio  # pyright: ignore[reportMissingTypeStubs]  # it ships none
+    except ModuleNotFoundError:
+        raise ExtraMissingError.of("Timelines of other programs need", "otio") from None
     return opentimelineio
 
 
