@@ -88,7 +88,7 @@ class ExtraMissingError(RequestError):
 
     @classmethod
     def of(cls, what: str, extra: str) -> ExtraMissingError:
-        """Says that `what` needs the extra `extra` of mediajobs, and how to install it."""
+        """The error for a missing extra. `what` begins its message, such as "--reload needs"."""
         return cls(f"{what} a package that is not installed here. Install it with: pip install 'mediajobs[{extra}]'")
 
 
