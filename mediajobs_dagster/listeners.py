@@ -13,18 +13,16 @@ import importlib
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import entry_points
 from threading import RLock
 from typing import cast
 
 from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.plugins import LISTENERS, installed
 from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 
 Listener = Callable[[Record], None]
 """Called with one record at a time, in the thread where it happens. It must return quickly."""
-
-GROUP = "mediajobs.listeners"
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ class Listeners:
     def of(cls, settings: Settings) -> Listeners:
         """The listeners that the settings and the installed packages name. Raises SettingsError."""
         makers = [_named(name) for name in settings.listeners]
-        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in entry_points(group=GROUP)]
+        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in installed(LISTENERS)]
         return cls(make(settings) for make in makers)
 
     def also(self, *listeners: Listener) -> Listeners:

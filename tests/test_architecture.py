@@ -16,7 +16,7 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "cancellation", "models", "settings", "records", "listeners", "side_by_side"),
+    *("errors", "cancellation", "models", "settings", "records", "plugins", "listeners", "side_by_side"),
     *("history", "storage", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),

@@ -8,14 +8,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from mediajobs_dagster import job_types
 from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import SubjectKind
-
-GROUP = "mediajobs.job_types"
+from mediajobs_dagster.plugins import JOB_TYPES, installed
 
 
 class Registry:
@@ -39,7 +38,7 @@ class Registry:
             for found in pkgutil.iter_modules(job_types.__path__)
         )
         own = [module.JOB_TYPE for module in modules if hasattr(module, "JOB_TYPE")]
-        return cls([*own, *(_loaded(point) for point in entry_points(group=GROUP))])
+        return cls([*own, *(_loaded(point) for point in installed(JOB_TYPES))])
 
     def with_types(self, *types: JobType) -> Registry:
         """A registry that knows these job types too, in place of those of the same name."""

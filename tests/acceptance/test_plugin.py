@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
+from tests.seam.plugin.digest import Digest
 from tests.seam.plugin.long_download import LongDownload
 from tests.seam.service import running_service
 from tests.servers.mediajobs_up import running_up
@@ -30,8 +32,8 @@ def installed(tmp_path: Path) -> Path:
     """The folder that the package is installed in."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "long_download.py"):
-        (source / name).write_bytes((PLUGIN / name).read_bytes())
+    for file in ("pyproject.toml", "diary.py", "digest.py", "long_download.py"):
+        (source / file).write_bytes((PLUGIN / file).read_bytes())
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--no-index", "--target", str(tmp_path / "site"), str(source)], check=True)
     return tmp_path / "site"
@@ -41,7 +43,7 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
     """While a download from far away is under way, however long, a proxy is made; then the download ends well."""
     home = tmp_path / "home"
     path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
-    registry = Registry.standard().with_types(LongDownload())
+    registry = Registry.standard().with_types(LongDownload(), Digest())
     settings = Settings.load(_env_file=None, home=home)
     with (
         running_service() as service,
@@ -53,10 +55,13 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
         wanted = LongDownload().request(upload, trace_id=new_trace_id(), params={"address": f"{service.address}/slow"})
         (download,) = history.jobs.enqueue([wanted])
         up.wait_for(service.began.is_set, timeout_s=120)
-        proxied = platform.add(clips.detailed(), EditProxy.name)
+        proxied = platform.add(clips.detailed(), EditProxy.name, Digest.name)
         up.wait_for(lambda: platform.job(proxied, EditProxy.name).status is JobStatus.COMPLETED, timeout_s=120)
+        up.wait_for(lambda: platform.job(proxied, Digest.name).status is JobStatus.COMPLETED, timeout_s=120)
+        digest = hashlib.sha256(clips.detailed().read_bytes()).hexdigest()
+        assert platform.output(f"digests/{proxied.id}/digest.txt").read_text() == f"{digest}\n"
         assert history.jobs.get(download.job.id).status is JobStatus.PROCESSING
         service.go_on.set()
         up.wait_for(lambda: history.jobs.get(download.job.id).status is JobStatus.COMPLETED, timeout_s=120)
         assert platform.output(f"downloads/{upload.id}/large.bin").read_bytes() == b"01"
-    assert (home / "diary.txt").read_text().split().count("AttemptEnded") == 2
+    assert (home / "diary.txt").read_text().split().count("AttemptEnded") == 3

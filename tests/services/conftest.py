@@ -10,7 +10,8 @@ import pytest
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.models import ServiceCall
-from mediajobs_dagster.services import HttpClient, ServiceContext
+from mediajobs_dagster.services.base import ServiceContext
+from mediajobs_dagster.services.http import HttpClient
 from mediajobs_dagster.settings import Settings
 from tests.services.server import REASONABLE_S
 

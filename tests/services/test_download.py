@@ -15,7 +15,7 @@ from mediajobs_dagster.errors import (
     ServiceRefusedError,
     ServiceTooLargeError,
 )
-from mediajobs_dagster.services import Download
+from mediajobs_dagster.services.answers import Download
 from tests.services.conftest import Bench
 from tests.services.server import Behaviour, head, serving
 

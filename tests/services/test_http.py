@@ -20,7 +20,7 @@ from mediajobs_dagster.errors import (
     ServiceTooLargeError,
     ServiceUnavailableError,
 )
-from mediajobs_dagster.services import HttpAnswer
+from mediajobs_dagster.services.answers import HttpAnswer
 from tests.services.conftest import Bench, OpenBench
 from tests.services.server import Behaviour, Exchange, head, serving
 

@@ -1,8 +1,7 @@
-"""A package of its own: a job type that waits for the network, however long that takes, and a listener."""
+"""A job type that waits for the network, however long that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -11,9 +10,7 @@ from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Output, Plan
 from mediajobs_dagster.models import SubjectKind
-from mediajobs_dagster.records import Record
 from mediajobs_dagster.services.http import HttpClient
-from mediajobs_dagster.settings import Settings
 
 
 class DownloadParams(Params):
@@ -41,11 +38,6 @@ def fetch(address: str, bench: Bench) -> None:
     """Fetch it, within the time that a job may take."""
     client = bench.service(HttpClient)
     client.download(address, bench.folder / "large.bin", service="far-away", op="fetch", max_bytes=1 << 30)
-
-
-def diary(settings: Settings) -> Callable[[Record], None]:
-    """A listener that writes a line a record."""
-    return lambda record: (settings.home / "diary.txt").open("a").write(f"{type(record).__name__}\n") and None
 
 
 JOB_TYPE = LongDownload()
