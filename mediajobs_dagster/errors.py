@@ -26,7 +26,7 @@ class Blame(StrEnum):
 
     @property
     def concerns_operators(self) -> bool:
-        """Whether operators have to act. Only these failures open the breaker and turn a run red."""
+        """Whether operators have to act. Such a failure counts for the breaker and turns its run red."""
         return self in (Blame.SYSTEM, Blame.EXTERNAL)
 
 
@@ -58,7 +58,7 @@ class MediaJobsError(Exception):
 
 
 class RequestError(MediaJobsError):
-    """The request cannot be carried out as it stands."""
+    """The request is not valid."""
 
     code = "REQUEST_INVALID"
     blame = Blame.INPUT

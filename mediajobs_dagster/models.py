@@ -69,7 +69,7 @@ class Value(BaseModel):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -109,7 +109,7 @@ _TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 
 
 class AttemptStatus(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -447,7 +447,7 @@ class NewJob(Value):
 
 
 class Job(NewJob):
-    """A job as it stands in the queue."""
+    """A job in the queue, in its present state."""
 
     id: str
     status: JobStatus

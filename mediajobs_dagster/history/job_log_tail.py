@@ -41,7 +41,7 @@ def whole_end(file: int, path: Path) -> int:
     end = _behind_last_whole_entry(file, size)
     if not _is_cut_append(os.pread(file, size - end, end), is_first=end == HEAD_END):
         raise JobLogError(
-            f"{path} is damaged after byte {end}, and not by an append that was cut short. It was not changed. "
+            f"{path} is damaged after byte {end}, and not by an append that was cut short, so it was left as it is. "
             "Repair it by hand, or move it away."
         )
     return end

@@ -1,4 +1,4 @@
-"""The queue: what was asked for, and where it stands."""
+"""The queue: the jobs that were asked for, and their status."""
 
 from __future__ import annotations
 

@@ -246,11 +246,11 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
     # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
     is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= now, IS_FREE)
-    foremost = (jobs.c.priority.desc(), jobs.c.id)
+    order = (jobs.c.priority.desc(), jobs.c.id)
     head = (
         sa.select(jobs.c.trace_id, jobs.c.subject_day)
         .where(is_due)
-        .order_by(*foremost)
+        .order_by(*order)
         .limit(1)
         .with_for_update(skip_locked=True)
         .cte("head")
@@ -263,7 +263,7 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
             jobs.c.trace_id == sa.select(head.c.trace_id).scalar_subquery(),
             jobs.c.subject_day == sa.select(head.c.subject_day).scalar_subquery(),
         )
-        .order_by(*foremost)
+        .order_by(*order)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("batch")
@@ -274,17 +274,17 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
 def _claiming() -> ReturningUpdate[Any]:
     # Wait for a locked row and do not skip it: an `assign` that began before this dispatch was made can still hold the
     # row for a moment, and a skipped job would wait until its lease runs out.
-    foremost = (
+    first = (
         sa.select(jobs.c.id)
         .where(jobs.c.dispatch_id == sa.bindparam("of_dispatch"), IS_WAITING)
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(1)
         .with_for_update()
-        .cte("foremost")
+        .cte("first_job")
     )
     return (
         sa.update(jobs)
-        .where(jobs.c.id.in_(sa.select(foremost.c.id)))
+        .where(jobs.c.id.in_(sa.select(first.c.id)))
         .values(
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,

@@ -31,12 +31,12 @@ STDOUT = "pipe:1"
 """The target of an output whose bytes go to the caller's sink rather than into a file."""
 
 VAAPI_DEVICE = ("-vaapi_device", "/dev/dri/renderD128")
-"""Encodes through VAAPI, on the first graphics card. A global option of ffmpeg's: it may stand anywhere."""
+"""Encodes through VAAPI, on the first graphics card. A global option of ffmpeg: it may come anywhere."""
 
 ACCEPTED_CONTAINERS: tuple[str, ...] = (
     # Names as `ffmpeg -demuxers` prints them; a demuxer is accepted if any of its comma-separated names is here.
     # Only containers whose media lies inside the file. Deliberately not here: hls, dash, concat, image2, tee, lavfi,
-    # sdp, rtsp, subtitles and every text format, for they name further files or hosts.
+    # sdp, rtsp, subtitles and every text format, because they name further files or hosts.
     *("mov", "matroska", "avi", "asf", "flv", "mpegts", "mpeg", "mxf", "ogg", "dv", "rm", "gif"),
     *("mpegvideo", "m4v", "h264", "hevc", "obu", "ivf"),
     *("mp3", "aac", "ac3", "eac3", "dts", "truehd", "flac", "wav", "w64", "aiff", "caf", "amr", "au", "ape", "tta"),
@@ -270,7 +270,7 @@ def _network_guards(guards: Guards) -> tuple[str, ...]:
         *("-rw_timeout", str(round(guards.io_timeout_s * 1_000_000))),
         *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_on_http_error", "5xx"),
         *("-reconnect_delay_max", str(guards.reconnect_s)),
-        # When asked for all from a byte on, a server sends megabytes that nobody reads before the next seek ends that.
+        # A request without an end makes the server send megabytes that nobody reads before the next seek.
         *(_in_pieces(guards.request_bytes) if guards.request_bytes else ()),
     )
 

@@ -16,7 +16,7 @@ from mediajobs_dagster.models import Job, JobStatus
 from mediajobs_dagster.settings import Settings
 
 LONGEST_FLOOR_S = 24 * 3600.0
-"""The longest pause that a service can ask for: a day."""
+"""The longest pause that a service can ask for, seconds: a day."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class CallGuard:
         self.check()
         timer = Timer(self.left_s, self._end)
         timer.daemon = True
-        with _thread_at_hand():
+        with _thread_errors_translated():
             timer.start()
         try:
             with self._cancellation.waking(self._end):
@@ -81,7 +81,7 @@ class CallGuard:
         ended from another thread, such as looking up a name.
         """
         result: Future[_T] = Future()
-        with _thread_at_hand():
+        with _thread_errors_translated():
             Thread(target=_fill, args=(result, work), name="service-lookup", daemon=True).start()
         either: list[Future[Any]] = [result, self._ended]
         wait(either, timeout=self.left_s, return_when=FIRST_COMPLETED)
@@ -116,7 +116,7 @@ def _fill(result: Future[_T], work: Callable[[], _T]) -> None:
 
 
 @contextmanager
-def _thread_at_hand() -> Generator[None]:
+def _thread_errors_translated() -> Generator[None]:
     try:
         yield
     except RuntimeError as error:  # no more threads

@@ -61,7 +61,7 @@ class InFile:
         self._path = path
         self._on_bytes = on_bytes
         self._total: int | None = None
-        with _room_for(path):
+        with _disk_full_translated(path):
             handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         self._part = Path(name)
         self._file = os.fdopen(handle, "wb")
@@ -75,14 +75,14 @@ class InFile:
 
     def add(self, piece: bytes) -> None:
         """Write a piece, and report it."""
-        with _room_for(self._path):
+        with _disk_full_translated(self._path):
             self._file.write(piece)
         if self._on_bytes is not None:
             self._on_bytes(self._file.tell(), self._total)
 
     def publish(self) -> None:
         """Give the file its name."""
-        with _room_for(self._path):
+        with _disk_full_translated(self._path):
             self._file.close()
         self._part.replace(self._path)
 
@@ -96,7 +96,7 @@ class InFile:
 
 
 @contextmanager
-def _room_for(path: Path) -> Generator[None]:
+def _disk_full_translated(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
