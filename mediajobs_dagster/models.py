@@ -25,8 +25,9 @@ JsonObject = dict[str, Any]
 def new_id() -> str:
     """A fresh id: a UUIDv7, so that ids sort by the time they were made, to a quarter of a microsecond.
 
-    The twelve bits after the milliseconds are their fraction (RFC 9562, section 6.2, method 3). A counter there, or a
-    clock that is pushed ahead to keep ids apart, would date the last of 100,000 ids made at once minutes too late.
+    The twelve bits after the milliseconds hold the fraction of a millisecond (RFC 9562, section 6.2, method 3). With a
+    counter instead, or a clock pushed ahead to keep ids unique, the last of 100,000 ids made at once would be dated
+    minutes too late.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
@@ -68,7 +69,7 @@ class Value(BaseModel):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -82,7 +83,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job rests here until somebody asks for it again."""
+        """Whether the job keeps this status until somebody asks for it again."""
         return self in (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.SKIPPED, JobStatus.CANCELLED)
 
     @property
@@ -108,7 +109,7 @@ _TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 
 
 class AttemptStatus(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -125,7 +126,7 @@ class AttemptStatus(StrEnum):
 
     @property
     def is_waste(self) -> bool:
-        """Whether the attempt came to nothing, so that its time was wasted."""
+        """Whether the attempt made nothing, so that its time was wasted."""
         return self in (AttemptStatus.FAILURE, AttemptStatus.LOST, AttemptStatus.CANCELLED)
 
 
@@ -133,7 +134,7 @@ class AttemptStatus(StrEnum):
 
 
 class VideoStream(Value):
-    """One track of moving picture, as ffprobe describes it."""
+    """One video track, as ffprobe describes it."""
 
     index: int
     codec: str
@@ -160,7 +161,7 @@ class VideoStream(Value):
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height, pixels, once it is turned for display."""
+        """Width and height, pixels, after rotation for display."""
         return (self.height, self.width) if self.rotation in (90, 270) else (self.width, self.height)
 
     @property
@@ -171,7 +172,7 @@ class VideoStream(Value):
 
 
 class AudioStream(Value):
-    """One track of sound, as ffprobe describes it."""
+    """One audio track, as ffprobe describes it."""
 
     index: int
     codec: str
@@ -183,7 +184,7 @@ class AudioStream(Value):
 
 
 IMAGE = "image"
-"""The container of a picture that is no video."""
+"""The `container` of a still image."""
 
 
 class MediaInfo(Value):
@@ -199,17 +200,17 @@ class MediaInfo(Value):
 
     @property
     def is_image(self) -> bool:
-        """Whether it is one picture and no video."""
+        """Whether it is a still image."""
         return self.container == IMAGE
 
     @property
     def main_video(self) -> VideoStream | None:
-        """The picture to work on: the first video track."""
+        """The video track to work on: the first one."""
         return self.video[0] if self.video else None
 
     @property
     def main_audio(self) -> AudioStream | None:
-        """The sound to work on: the first audio track."""
+        """The audio track to work on: the first one."""
         return self.audio[0] if self.audio else None
 
 
@@ -236,7 +237,7 @@ class Sample(Value):
 
 
 class FfmpegCommand(Value):
-    """One process run by an attempt, as it ended."""
+    """One process that an attempt ran, as recorded when it ended."""
 
     argv: tuple[str, ...] = Field(description="The command, signed addresses redacted; paths are relative to scratch.")
     started_at: datetime = Field(description="When it began.")
@@ -246,18 +247,18 @@ class FfmpegCommand(Value):
     cpu_seconds: float = Field(default=0.0, description="CPU time by the kernel's account.")
     max_rss_mb: float | None = Field(
         default=None,
-        description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be looked at.",
+        description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be measured.",
     )
     speed: float | None = Field(default=None, description="Media seconds made per wall second.")
     remote_bytes: int = Field(
-        default=0, description="Bytes it read over HTTP; what was fetched for that is among the storage operations."
+        default=0, description="Bytes it read over HTTP. The storage operations list what was fetched for this."
     )
     stderr_tail: str = Field(default="", description="The last 4 KB of what it wrote to standard error.")
     samples: tuple[Sample, ...] = Field(default=(), description="CPU and memory over its time.")
 
 
 class ServiceCall(Value):
-    """One call of an outside service, with all of its tries, as it ended."""
+    """One call to an outside service, with all of its tries, as recorded when it ended."""
 
     service: str = Field(description="Which service, such as youtube.")
     op: str = Field(description="What was asked of it, such as videos.list.")
@@ -265,7 +266,7 @@ class ServiceCall(Value):
     started_at: datetime = Field(description="When it began.")
     duration_ms: int = Field(description="How long it took, all tries and pauses included, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
-    tries: int = Field(default=1, description="How often it was asked, the first time included.")
+    tries: int = Field(default=1, description="Requests sent, the first one included.")
     bytes: int = Field(default=0, description="Bytes of the answer that were read.")
     units: float | None = Field(default=None, description="What it cost in the service's own unit, where it has one.")
 
@@ -273,18 +274,18 @@ class ServiceCall(Value):
 class Progress(Value):
     """How far a piece of work is."""
 
-    fraction: float | None = Field(description="From 0 to 1, never falling; None: nobody knows how much there is.")
+    fraction: float | None = Field(description="From 0 to 1, never falling; None: the total is unknown.")
     speed: float | None = Field(default=None, description="Media seconds made per wall second, since the start.")
-    eta_s: float | None = Field(default=None, description="Wall seconds still to go at that speed.")
+    eta_s: float | None = Field(default=None, description="Wall seconds left at that speed.")
     out_seconds: float = Field(default=0.0, description="Media seconds made so far.")
 
 
 class HostFacts(Value):
-    """The machine an attempt ran on. Only its name is known of a worker that died."""
+    """The machine that an attempt ran on. Of a worker that died, only the name is known."""
 
     instance_type: str | None = None
-    cpu_cores: float | None = Field(default=None, description="Cores granted to us: affinity and cgroup quota applied.")
-    mem_gb: float | None = Field(default=None, description="Memory granted to us, GiB.")
+    cpu_cores: float | None = Field(default=None, description="Cores the worker may use, by affinity and cgroup quota.")
+    mem_gb: float | None = Field(default=None, description="Memory the worker may use, GiB.")
     hostname: str
 
 
@@ -308,7 +309,7 @@ class Upload(Value):
     bytes: int = Field(description="Its size.")
     etag: str = Field(description="Names its content.")
     origin: str | None = Field(
-        default=None, description="What it was registered from; the same origin is the same upload."
+        default=None, description="Where it was registered from; the same origin means the same upload."
     )
     media_info: MediaInfo | None = Field(default=None, description="What it holds; null: it was not probed yet.")
     created_at: datetime = Field(description="When it was registered.")
@@ -316,12 +317,12 @@ class Upload(Value):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return self.filename
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {
             "uploadId": self.id,
             "role": self.role,
@@ -332,7 +333,7 @@ class Upload(Value):
 
 
 class Timeline(Value):
-    """An edit that somebody wants rendered, as it was when they asked."""
+    """An edit to be rendered, as it was when the export was requested."""
 
     id: str
     document: JsonObject = Field(description="The timeline, references resolved to upload ids.")
@@ -342,24 +343,24 @@ class Timeline(Value):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return str(self.document.get("title") or "Untitled")
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {"timelineId": self.id, "title": self.document.get("title", "")}
 
 
 class Tick(Value):
-    """A moment of a schedule. It is stored nowhere: its id says it all."""
+    """A moment of a schedule. It is not stored: its id holds all that it is."""
 
-    schedule: str = Field(description="The job type that is asked for.")
+    schedule: str = Field(description="The job type that the schedule asks for.")
     created_at: datetime = Field(description="The moment, to the second.")
 
     @classmethod
     def parse(cls, tick_id: str) -> Tick:
-        """The tick with that id. Raises ValueError when it is not the id of one."""
+        """The tick with that id. Raises ValueError when `tick_id` is not the id of a tick."""
         schedule, at, moment = tick_id.rpartition("@")
         if not at:
             raise ValueError(f"{tick_id!r} is not the id of a tick, such as history_cleanup@2026-03-04T03:00:00Z")
@@ -372,17 +373,17 @@ class Tick(Value):
 
     @property
     def etag(self) -> str:
-        """The tick itself: what was done for it is done."""
+        """Its id: a tick never changes, so an output made for it stays up to date."""
         return self.id
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return f"{self.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {"schedule": self.schedule, "scheduledAt": self.created_at.isoformat()}
 
 
@@ -404,27 +405,27 @@ class Subject(Protocol):
 
     @property
     def created_at(self) -> datetime:
-        """When it came to be; its UTC day is the partition of its jobs."""
+        """When it was created; its UTC day is the partition of its jobs."""
         ...
 
     @property
     def etag(self) -> str:
-        """Names its content: another content has another one."""
+        """Changes whenever the content does; compared for equality only."""
         ...
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         ...
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         ...
 
 
 class RtfBasis(StrEnum):
-    """Whose seconds a real-time factor counts."""
+    """Whose media seconds a real-time factor counts."""
 
     INPUT = "input"
     OUTPUT = "output"
@@ -446,7 +447,7 @@ class NewJob(Value):
 
 
 class Job(NewJob):
-    """A job as it stands in the queue."""
+    """A job in the queue, in its present state."""
 
     id: str = Field(description="Its id, a UUIDv7.")
     status: JobStatus = Field(description="Where it stands.")
@@ -493,13 +494,13 @@ class Attempt(Value):
     video_codec: str | None = Field(default=None, description="The input's video codec.")
     media_seconds: float | None = Field(
         default=None,
-        description="The media seconds that the real-time factor counts; of an attempt without one, the input's.",
+        description="The media seconds that the real-time factor counts; without such a factor, the input's.",
     )
-    input_bytes: int | None = Field(default=None, description="Size of the input, read or not.")
+    input_bytes: int | None = Field(default=None, description="Size of the input, whether it was read or not.")
     instance_type: str | None = Field(default=None, description="The machine's type, as its cloud names it.")
     threads: int | None = Field(default=None, description="Threads that each ffmpeg was granted.")
     side_by_side: int | None = Field(
-        default=None, description="How many attempts this worker made at the same time at most, this one included."
+        default=None, description="The most attempts that this worker ran at the same time, this one included."
     )
     host: str | None = Field(default=None, description="Name of the machine.")
     error_code: str | None = Field(default=None, description="The code of the error that ended it.")
@@ -513,5 +514,5 @@ class Attempt(Value):
 
     @property
     def wasted_ms(self) -> int:
-        """Milliseconds that came to nothing: the whole duration of a failed, lost or cancelled attempt, else 0."""
+        """Wasted milliseconds: the whole duration of a failed, lost or cancelled attempt, else 0."""
         return self.duration_ms or 0 if self.status.is_waste else 0

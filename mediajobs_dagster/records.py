@@ -1,7 +1,7 @@
-"""What happens, as frozen records: everything that a listener is told of.
+"""Frozen records of what happens: everything that a listener receives.
 
-`listeners.py` hands them on. Who does the work tells a record and does not know who listens: metrics, logs, progress
-bars and alerts hang off these records alone. `attempts.outcome.AttemptEnded` belongs to them too; it has the manifest.
+`listeners.py` delivers them. The code that does the work sends a record and does not know who listens: metrics, logs,
+progress bars and alerts depend on these records alone. `attempts.outcome.AttemptEnded` is one too; it has the manifest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class JobQueued(Record):
-    """A job was put into the queue: asked for, or tried again at somebody's request."""
+    """A job was put into the queue, by a new request or by a request to retry it."""
 
     job: NewJob
     """The request."""
@@ -43,19 +43,19 @@ class JobsDispatched(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class JobsHeld(Record):
-    """Jobs of a type wait, and none is started now."""
+    """Jobs of a type are waiting, and none is started for now."""
 
     job_type: str
     """The job type."""
     reason: str
     """In a sentence, with the jobs that failed."""
     retry_at: datetime | None = None
-    """When the next one will be tried; None: not known."""
+    """When the next one will be tried; None: unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BreakerChanged(Record):
-    """The breaker of a job type is in another state than this process saw it in before."""
+    """The state of a job type's breaker has changed since this process last read it."""
 
     job_type: str
     """The job type."""
@@ -69,7 +69,7 @@ class BreakerChanged(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseLost(Record):
-    """The worker of an attempt fell silent, and the attempt was recorded as lost."""
+    """The worker of an attempt let its lease run out, and the attempt was recorded as lost."""
 
     job: Job
     """The job, as it was."""
@@ -84,7 +84,7 @@ class LeaseLost(Record):
 
 @dataclass(frozen=True)
 class AttemptKey:
-    """Which attempt at which job a record is about."""
+    """The attempt, and its job, that a record is about."""
 
     attempt_id: str
     """The attempt."""
@@ -125,7 +125,7 @@ class StageStarted(AttemptRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptProgressed(AttemptRecord):
-    """An attempt has come so far. Told about twice a second, and whenever a stage tells of itself."""
+    """The progress of an attempt. Sent about twice a second, and whenever a stage reports progress of its own."""
 
     progress: Progress
     """Of the whole attempt."""
@@ -153,7 +153,7 @@ class StorageOpEnded(AttemptRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class CallEnded(AttemptRecord):
-    """A call of an outside service has ended, well or not."""
+    """A call to an outside service has ended, well or not."""
 
     stage: str | None
     """In which stage; None: between two."""
