@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose mutation bench bench-full check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose mutation bench bench-full docs check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,10 @@ bench: $(STAMP) ## Measure quickly: every benchmark, tables on the screen, JSON 
 
 bench-full: $(STAMP) ## Measure properly, as for docs/performance.md; takes an hour on two cores, and wants them idle
 	@for name in $(BENCHMARKS); do $(BENCH).$$name --json benchmarks/results/$$name.json || exit 1; done
+
+docs: $(STAMP) ## Write the reference in docs/reference, and the schema of manifests, from the code
+	@$(BIN)/python -m tools.reference
+	@$(BIN)/python -m mediajobs_dagster.attempts.manifest > docs/manifest.schema.json
 
 check: $(STAMP) ## What CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .

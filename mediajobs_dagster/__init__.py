@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger
     from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule, UploadJobType
     from mediajobs_dagster.job_types.bench import Bench
-    from mediajobs_dagster.job_types.material import Access, Material, Source
+    from mediajobs_dagster.job_types.material import Access, Material, Source, SourceUse
     from mediajobs_dagster.job_types.plan import Call, Check, Child, Expected, Output, Plan, Run
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-    from mediajobs_dagster.models import SubjectKind, Upload
+    from mediajobs_dagster.models import Subject, SubjectKind, Upload
     from mediajobs_dagster.records import Record
+    from mediajobs_dagster.resilience.retry import RetryPolicy
+    from mediajobs_dagster.services.base import ServiceClient, ServiceContext
     from mediajobs_dagster.services.http import HttpClient
     from mediajobs_dagster.settings import Settings
     from mediajobs_dagster.system import MediaJobs
@@ -62,12 +64,17 @@ __all__ = [
     "Plan",
     "Record",
     "RequestError",
+    "RetryPolicy",
     "Run",
     "Schedule",
+    "ServiceClient",
+    "ServiceContext",
     "Settings",
     "SettingsError",
     "Source",
+    "SourceUse",
     "StorageError",
+    "Subject",
     "SubjectKind",
     "TimelineError",
     "Upload",
@@ -82,13 +89,15 @@ _MODULES = {
     # What a job type of your own needs.
     "job_types.base": ("JobType", "Lane", "Params", "Schedule", "UploadJobType"),
     "job_types.bench": ("Bench",),
-    "job_types.material": ("Access", "Material", "Source"),
+    "job_types.material": ("Access", "Material", "Source", "SourceUse"),
     "job_types.plan": ("Call", "Check", "Child", "Expected", "Output", "Plan", "Run"),
     "job_types.video_export.encoding": ("ExportParams",),
-    "models": ("SubjectKind", "Upload"),
+    "models": ("Subject", "SubjectKind", "Upload"),
     # What a listener is told.
     "attempts.outcome": ("AttemptEnded",),
     "records": ("Record",),
+    "resilience.retry": ("RetryPolicy",),
+    "services.base": ("ServiceClient", "ServiceContext"),
     "services.http": ("HttpClient",),
     "errors": (
         "InputError",

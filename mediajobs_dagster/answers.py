@@ -5,7 +5,7 @@ With `--json`, the command line prints exactly this JSON.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.attempts.forecast import Forecast
@@ -99,7 +99,7 @@ class ExportPlan:
             ],
             "commands": [list(command) for command in self.commands],
             "memoryBytes": self.preview.memory_bytes,
-            "forecast": asdict(self.forecast) if self.forecast else None,
+            "forecast": self.forecast.to_json() if self.forecast else None,
             "notes": list(self.notes),
         }
 

@@ -1,4 +1,4 @@
-"""What ends work before it is done: a token that another thread cancels, and a deadline."""
+"""Two ways to end work early: a token that another thread cancels, and a deadline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediajobs_dagster.errors import DeadlineError, MediaJobsError
 
 
 class Cancellation:
-    """Handed to the work; whoever calls `cancel` decides with which error it ends. Safe to use from any thread."""
+    """A token that the work checks. The caller of `cancel` chooses the error that the work ends with. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -20,7 +20,7 @@ class Cancellation:
         self._waiting: list[Callable[[], None]] = []
 
     def cancel(self, error: MediaJobsError) -> None:
-        """Ask the work to end with `error` (CancelledError, WorkerLostError, …). The first call counts."""
+        """Ask the work to end with `error` (CancelledError, WorkerLostError, …). Only the first call counts."""
         with self._lock:
             if self._error is not None:
                 return
@@ -31,7 +31,7 @@ class Cancellation:
 
     @property
     def error(self) -> MediaJobsError | None:
-        """What the work was cancelled with; None while it may go on."""
+        """The error that the work was cancelled with; None while it may go on."""
         return self._error
 
     def check(self) -> None:
@@ -41,9 +41,10 @@ class Cancellation:
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Generator[None]:
-        """Call `wake` if the work is cancelled inside this block: it ends a wait that cannot look at the token.
+        """Call `wake` if the work is cancelled inside this block, to end a wait that cannot check the token.
 
-        `wake` is called from the cancelling thread, at once if the work is cancelled already; it must not raise.
+        `wake` runs in the cancelling thread, or at once in this one if the work was cancelled before.
+        It must not raise.
         """
         with self._lock:
             self._waiting.append(wake)
@@ -64,20 +65,20 @@ class Deadline:
     at: float
     """On the clock of `time.monotonic`, seconds."""
     limit_s: float
-    """How long the work was given in all, seconds."""
+    """The time that the work was given in all, seconds."""
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """The deadline so many seconds from now."""
+        """The deadline `seconds` from now."""
         return cls(time.monotonic() + seconds, seconds)
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left; 0 when it is over."""
+        """Seconds left; 0 once the deadline has passed."""
         return max(0.0, self.at - time.monotonic())
 
     def check(self) -> None:
-        """Raise DeadlineError when the time is over."""
+        """Raise DeadlineError once the deadline has passed."""
         if self.left_s == 0.0:
             raise DeadlineError(f"The work took longer than its time limit of {self.limit_s:g} s and was stopped.")
 

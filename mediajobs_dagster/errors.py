@@ -16,7 +16,7 @@ class Blame(StrEnum):
     """Whose fault a failure is."""
 
     INPUT = "input"
-    """The file or the request is at fault; nobody is woken and nothing is tried again."""
+    """The file or the request is at fault. Operators need not act, and another attempt cannot help."""
     SYSTEM = "system"
     """Our machine, our configuration or our code is at fault."""
     EXTERNAL = "external"
@@ -26,7 +26,7 @@ class Blame(StrEnum):
 
     @property
     def concerns_operators(self) -> bool:
-        """Whether the operators of mediajobs have to care: these failures open the breaker and turn a run red."""
+        """Whether operators have to act. Such a failure counts for the breaker and turns its run red."""
         return self in (Blame.SYSTEM, Blame.EXTERNAL)
 
 
@@ -37,7 +37,7 @@ class MediaJobsError(Exception):
     blame: ClassVar[Blame] = Blame.SYSTEM
     retryable: ClassVar[bool] = True
     retry_after_s: float | None = None
-    """How long to wait at least before the next attempt, seconds; None: nobody said."""
+    """Shortest wait before the next attempt, seconds; None: no wait was asked for."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -48,17 +48,17 @@ class MediaJobsError(Exception):
         return str(self)
 
     def with_message(self, message: str) -> Self:
-        """The same error with another message. Whatever else it carries stays; its traceback and its cause do not."""
+        """A copy of this error with another message. It keeps its other attributes, but not its traceback or cause."""
         twin = copy.copy(self)
         twin.args = (message,)
         return twin
 
 
-# --- asked for something that cannot be ------------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------------------------------
 
 
 class RequestError(MediaJobsError):
-    """The request cannot be carried out as it stands."""
+    """The request is not valid."""
 
     code = "REQUEST_INVALID"
     blame = Blame.INPUT
@@ -80,7 +80,7 @@ class SettingsError(RequestError):
 
 
 class ExtraMissingError(RequestError):
-    """What was asked for needs an optional part of mediajobs that is not installed."""
+    """The request needs an optional part of mediajobs that is not installed."""
 
     code = "EXTRA_MISSING"
     blame = Blame.SYSTEM
@@ -88,12 +88,12 @@ class ExtraMissingError(RequestError):
 
     @classmethod
     def of(cls, what: str, extra: str) -> ExtraMissingError:
-        """Says that `what` needs the extra `extra` of mediajobs, and how to install it."""
+        """The error for a missing extra. `what` begins its message, such as "--reload needs"."""
         return cls(f"{what} a package that is not installed here. Install it with: pip install 'mediajobs[{extra}]'")
 
 
 class AlreadyRunningError(RequestError):
-    """mediajobs is up on this data folder already."""
+    """mediajobs already runs on this data folder."""
 
     code = "ALREADY_RUNNING"
 
@@ -212,7 +212,7 @@ class FfmpegMissingError(MediaJobsError):
 
 
 class FfmpegFailedError(MediaJobsError):
-    """ffmpeg failed in a way that is not understood; its last lines are in the attempt's manifest."""
+    """ffmpeg failed for an unknown reason. Its last lines are in the attempt's manifest."""
 
     code = "FFMPEG_FAILED"
 
@@ -248,13 +248,13 @@ class DeadlineError(MediaJobsError):
 
 
 class OutputInvalidError(MediaJobsError):
-    """What was made did not pass verification, so it was not published."""
+    """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
 
 
 class WorkerLostError(MediaJobsError):
-    """The worker died, or lost touch with the database, while it made the attempt."""
+    """The worker died, or lost its connection to the database, during the attempt."""
 
     code = "WORKER_LOST"
 
@@ -272,20 +272,20 @@ class DatabaseUnavailableError(MediaJobsError):
 
 
 class DagsterVersionError(MediaJobsError):
-    """The installed Dagster is not one that mediajobs knows. Install the version that it is locked to."""
+    """mediajobs does not support the installed Dagster. Install the version that mediajobs is locked to."""
 
     code = "DAGSTER_VERSION"
     retryable = False
 
 
 class InternalError(MediaJobsError):
-    """An exception that nobody foresaw; its traceback is in the attempt's log."""
+    """An unexpected exception; its traceback is in the attempt's log."""
 
     code = "INTERNAL_ERROR"
 
 
 class JobLogError(MediaJobsError):
-    """The job log file is not one of ours, or is damaged beyond its last entry; it was left as it is."""
+    """The file is not a job log, or it is damaged beyond automatic repair. It was not changed."""
 
     code = "JOB_LOG_FOREIGN"
     retryable = False
@@ -320,7 +320,7 @@ class StorageUnavailableError(StorageError):
 
 
 class KeyRefusedError(StorageError):
-    """The key is not one that an object may have: it is empty, absolute, or leads out of its root."""
+    """An object cannot have this key: it is empty, absolute, leads out of its root or has a forbidden character."""
 
     code = "KEY_REFUSED"
     blame = Blame.INPUT
@@ -331,7 +331,7 @@ class KeyRefusedError(StorageError):
 
 
 class ServiceError(MediaJobsError):
-    """An outside service did not do what it was asked for."""
+    """An outside service did not do what was asked."""
 
     code = "SERVICE_FAILED"
     blame = Blame.EXTERNAL
@@ -349,7 +349,7 @@ class ServiceError(MediaJobsError):
         """The status of its answer; None: there was no answer."""
         self.retry_after_s = retry_after_s
         self.answer = answer
-        """How its answer begins, as it was sent: a service may give its reasons there. Redact it before it is shown."""
+        """The beginning of its answer, where a service may give its reasons. Not redacted yet."""
 
 
 class ServiceUnavailableError(ServiceError):
@@ -372,13 +372,13 @@ class ServiceRefusedError(ServiceError):
 
 
 class ServiceLimitedError(ServiceError):
-    """The service was asked too often. Ask less often, or have the limit raised."""
+    """The service got too many requests. Send fewer, or have its limit raised."""
 
     code = "SERVICE_LIMITED"
 
 
 class ServiceAnswerError(ServiceError):
-    """The service's answer makes no sense, or was cut off."""
+    """The service's answer is invalid or was cut off."""
 
     code = "SERVICE_ANSWER_INVALID"
 
@@ -390,7 +390,7 @@ class ServiceTooLargeError(ServiceError):
     retryable = False
 
 
-# --- not carried out -------------------------------------------------------------------------------------------------
+# --- cancelled -------------------------------------------------------------------------------------------------------
 
 
 class CancelledError(MediaJobsError):

@@ -1,9 +1,10 @@
-"""The one place that hands records to whoever listens.
+"""The one place that delivers records to listeners.
 
-A listener is called with every record of `records.py`, and takes those that it wants. It cannot break the work: what
-it raises is caught and logged once, and the work goes on. A program, or another package, plugs one in without a change
-of this package: by the setting MEDIAJOBS_LISTENERS (`module:name`, with commas), or by an entry point in the group
-`mediajobs.listeners`. Either names a function that takes the settings and returns the listener.
+A listener is called with every record of `records.py`, and ignores those that it does not want. It cannot break the
+work: its exceptions are caught and logged once, and the work goes on. Another program or package adds a listener
+without a change to this package: by the setting MEDIAJOBS_LISTENERS (`module:name`, separated by commas), or by an
+entry point in the group `mediajobs.listeners`. Either names a function that takes the settings and returns the
+listener.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 
 Listener = Callable[[Record], None]
-"""Is told of records, one after the other, from the thread in which they happen. It must be quick."""
+"""Called with one record at a time, in the thread where it happens. It must return quickly."""
 
 _log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """Tells each record to every listener. Threads may share it: no two records are told at the same time."""
+    """Hands each record to every listener. Threads may share it: records are handed over one at a time."""
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(listeners)
-        self._lock = RLock()  # a listener may cause a record itself
+        self._lock = RLock()  # reentrant, because a listener may cause a record itself
         self._complained: set[tuple[int, type[BaseException]]] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Listeners:
-        """Those that the settings and the installed packages name. Raises SettingsError."""
+        """The listeners that the settings and the installed packages name. Raises SettingsError."""
         makers = [_named(name) for name in settings.listeners]
         makers += [cast("Callable[[Settings], Listener]", point.load()) for point in installed(LISTENERS)]
         return cls(make(settings) for make in makers)
@@ -46,13 +47,13 @@ class Listeners:
         return Listeners((*self._listeners, *listeners))
 
     def tell(self, record: Record) -> None:
-        """Hand `record` to every listener; nothing that one of them raises comes back, but for an interrupt."""
+        """Hand `record` to every listener. Its exceptions are logged, not raised; an interrupt passes through."""
         with self._lock:
             for number, listener in enumerate(self._listeners):
                 try:
                     listener(record)
-                # Whatever a listener does, the work goes on. A library that prints may want to end the program because
-                # nobody reads any more (SystemExit); only an interrupt is meant for the work too.
+                # Whatever a listener does, the work goes on. A library that prints may raise SystemExit when its
+                # output is closed; only an interrupt is meant to end the work too.
                 except (Exception, SystemExit) as error:  # noqa: BLE001
                     self._complain(number, listener, record, error)
 
@@ -62,11 +63,11 @@ class Listeners:
             self.tell(record)
 
     def _complain(self, number: int, listener: Listener, record: Record, error: BaseException) -> None:
-        """Log the first error of each kind of each listener: a broken one would fill the log."""
+        """Log the first error of each kind of each listener only: a broken listener would fill the log."""
         if (number, type(error)) not in self._complained:
             self._complained.add((number, type(error)))
             _log.error(
-                "The listener %r failed at %s; the work goes on, and this is not said again.\n%s",
+                "The listener %r failed on %s. The work goes on; further errors of this kind are not logged.\n%s",
                 listener,
                 type(record).__name__,
                 traceback.format_exc(),

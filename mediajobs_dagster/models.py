@@ -25,8 +25,9 @@ JsonObject = dict[str, Any]
 def new_id() -> str:
     """A fresh id: a UUIDv7, so that ids sort by the time they were made, to a quarter of a microsecond.
 
-    The twelve bits after the milliseconds are their fraction (RFC 9562, section 6.2, method 3). A counter there, or a
-    clock that is pushed ahead to keep ids apart, would date the last of 100,000 ids made at once minutes too late.
+    The twelve bits after the milliseconds hold the fraction of a millisecond (RFC 9562, section 6.2, method 3). With a
+    counter instead, or a clock pushed ahead to keep ids unique, the last of 100,000 ids made at once would be dated
+    minutes too late.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
@@ -68,7 +69,7 @@ class Value(BaseModel):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -82,7 +83,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job rests here until somebody asks for it again."""
+        """Whether the job keeps this status until somebody asks for it again."""
         return self in (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.SKIPPED, JobStatus.CANCELLED)
 
     @property
@@ -108,7 +109,7 @@ _TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 
 
 class AttemptStatus(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -125,7 +126,7 @@ class AttemptStatus(StrEnum):
 
     @property
     def is_waste(self) -> bool:
-        """Whether the attempt came to nothing, so that its time was wasted."""
+        """Whether the attempt made nothing, so that its time was wasted."""
         return self in (AttemptStatus.FAILURE, AttemptStatus.LOST, AttemptStatus.CANCELLED)
 
 
@@ -133,7 +134,7 @@ class AttemptStatus(StrEnum):
 
 
 class VideoStream(Value):
-    """One track of moving picture, as ffprobe describes it."""
+    """One video track, as ffprobe describes it."""
 
     index: int
     codec: str
@@ -160,7 +161,7 @@ class VideoStream(Value):
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height, pixels, once it is turned for display."""
+        """Width and height, pixels, after rotation for display."""
         return (self.height, self.width) if self.rotation in (90, 270) else (self.width, self.height)
 
     @property
@@ -171,7 +172,7 @@ class VideoStream(Value):
 
 
 class AudioStream(Value):
-    """One track of sound, as ffprobe describes it."""
+    """One audio track, as ffprobe describes it."""
 
     index: int
     codec: str
@@ -183,7 +184,7 @@ class AudioStream(Value):
 
 
 IMAGE = "image"
-"""The container of a picture that is no video."""
+"""The `container` of a still image."""
 
 
 class MediaInfo(Value):
@@ -199,17 +200,17 @@ class MediaInfo(Value):
 
     @property
     def is_image(self) -> bool:
-        """Whether it is one picture and no video."""
+        """Whether it is a still image."""
         return self.container == IMAGE
 
     @property
     def main_video(self) -> VideoStream | None:
-        """The picture to work on: the first video track."""
+        """The video track to work on: the first one."""
         return self.video[0] if self.video else None
 
     @property
     def main_audio(self) -> AudioStream | None:
-        """The sound to work on: the first audio track."""
+        """The audio track to work on: the first one."""
         return self.audio[0] if self.audio else None
 
 
@@ -220,10 +221,10 @@ class StorageOp(Value):
     """One operation on the object storage."""
 
     op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
-    bucket: str
-    key: str
+    bucket: str = Field(description="The bucket, or the folder of a local storage.")
+    key: str = Field(description="The object.")
     bytes: int = Field(default=0, description="Bytes of object data moved.")
-    duration_ms: int
+    duration_ms: int = Field(description="How long it took, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
 
 
@@ -236,36 +237,36 @@ class Sample(Value):
 
 
 class FfmpegCommand(Value):
-    """One process run by an attempt, as it ended."""
+    """One process that an attempt ran, as recorded when it ended."""
 
     argv: tuple[str, ...] = Field(description="The command, signed addresses redacted; paths are relative to scratch.")
-    started_at: datetime
-    duration_ms: int
+    started_at: datetime = Field(description="When it began.")
+    duration_ms: int = Field(description="How long it ran, milliseconds.")
     exit_code: int | None = Field(description="Negative: the signal that ended it. None: it never started.")
     status: str = Field(description="ok, or the code of the error.")
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = Field(default=0.0, description="CPU time by the kernel's account.")
     max_rss_mb: float | None = Field(
         default=None,
-        description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be looked at.",
+        description="Peak resident memory by the kernel's account, MiB. None: it ended before it could be measured.",
     )
     speed: float | None = Field(default=None, description="Media seconds made per wall second.")
     remote_bytes: int = Field(
-        default=0, description="Bytes it read over HTTP; what was fetched for that is among the storage operations."
+        default=0, description="Bytes it read over HTTP. The storage operations list what was fetched for this."
     )
-    stderr_tail: str = ""
-    samples: tuple[Sample, ...] = ()
+    stderr_tail: str = Field(default="", description="The last 4 KB of what it wrote to standard error.")
+    samples: tuple[Sample, ...] = Field(default=(), description="CPU and memory over its time.")
 
 
 class ServiceCall(Value):
-    """One call of an outside service, with all of its tries, as it ended."""
+    """One call to an outside service, with all of its tries, as recorded when it ended."""
 
     service: str = Field(description="Which service, such as youtube.")
     op: str = Field(description="What was asked of it, such as videos.list.")
     target: str = Field(description="The address, without secrets.")
-    started_at: datetime
-    duration_ms: int
+    started_at: datetime = Field(description="When it began.")
+    duration_ms: int = Field(description="How long it took, all tries and pauses included, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
-    tries: int = Field(default=1, description="How often it was asked, the first time included.")
+    tries: int = Field(default=1, description="Requests sent, the first one included.")
     bytes: int = Field(default=0, description="Bytes of the answer that were read.")
     units: float | None = Field(default=None, description="What it cost in the service's own unit, where it has one.")
 
@@ -273,18 +274,18 @@ class ServiceCall(Value):
 class Progress(Value):
     """How far a piece of work is."""
 
-    fraction: float | None = Field(description="From 0 to 1, never falling; None: nobody knows how much there is.")
+    fraction: float | None = Field(description="From 0 to 1, never falling; None: the total is unknown.")
     speed: float | None = Field(default=None, description="Media seconds made per wall second, since the start.")
-    eta_s: float | None = Field(default=None, description="Wall seconds still to go at that speed.")
+    eta_s: float | None = Field(default=None, description="Wall seconds left at that speed.")
     out_seconds: float = Field(default=0.0, description="Media seconds made so far.")
 
 
 class HostFacts(Value):
-    """The machine an attempt ran on. Only its name is known of a worker that died."""
+    """The machine that an attempt ran on. Of a worker that died, only the name is known."""
 
     instance_type: str | None = None
-    cpu_cores: float | None = Field(default=None, description="Cores granted to us: affinity and cgroup quota applied.")
-    mem_gb: float | None = Field(default=None, description="Memory granted to us, GiB.")
+    cpu_cores: float | None = Field(default=None, description="Cores the worker may use, by affinity and cgroup quota.")
+    mem_gb: float | None = Field(default=None, description="Memory the worker may use, GiB.")
     hostname: str
 
 
@@ -301,27 +302,27 @@ class UploadRole(StrEnum):
 class Upload(Value):
     """A media file the system knows."""
 
-    id: str
-    role: UploadRole
-    storage_key: str
+    id: str = Field(description="Its id, a UUIDv7.")
+    role: UploadRole = Field(description="Whether it was taken in or made here.")
+    storage_key: str = Field(description="Where its content lies in the storage.")
     filename: str = Field(description="The name its owner gave it; shown, never used in a path or a key.")
-    bytes: int
-    etag: str
+    bytes: int = Field(description="Its size.")
+    etag: str = Field(description="Names its content.")
     origin: str | None = Field(
-        default=None, description="What it was registered from; the same origin is the same upload."
+        default=None, description="Where it was registered from; the same origin means the same upload."
     )
-    media_info: MediaInfo | None = None
-    created_at: datetime
-    trace_id: str
+    media_info: MediaInfo | None = Field(default=None, description="What it holds; null: it was not probed yet.")
+    created_at: datetime = Field(description="When it was registered.")
+    trace_id: str = Field(description="The trace that it came with.")
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return self.filename
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {
             "uploadId": self.id,
             "role": self.role,
@@ -332,7 +333,7 @@ class Upload(Value):
 
 
 class Timeline(Value):
-    """An edit that somebody wants rendered, as it was when they asked."""
+    """An edit to be rendered, as it was when the export was requested."""
 
     id: str
     document: JsonObject = Field(description="The timeline, references resolved to upload ids.")
@@ -342,24 +343,24 @@ class Timeline(Value):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return str(self.document.get("title") or "Untitled")
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {"timelineId": self.id, "title": self.document.get("title", "")}
 
 
 class Tick(Value):
-    """A moment of a schedule. It is stored nowhere: its id says it all."""
+    """A moment of a schedule. It is not stored: its id holds all that it is."""
 
-    schedule: str = Field(description="The job type that is asked for.")
+    schedule: str = Field(description="The job type that the schedule asks for.")
     created_at: datetime = Field(description="The moment, to the second.")
 
     @classmethod
     def parse(cls, tick_id: str) -> Tick:
-        """The tick with that id. Raises ValueError when it is not the id of one."""
+        """The tick with that id. Raises ValueError when `tick_id` is not the id of a tick."""
         schedule, at, moment = tick_id.rpartition("@")
         if not at:
             raise ValueError(f"{tick_id!r} is not the id of a tick, such as history_cleanup@2026-03-04T03:00:00Z")
@@ -372,17 +373,17 @@ class Tick(Value):
 
     @property
     def etag(self) -> str:
-        """The tick itself: what was done for it is done."""
+        """Its id: a tick never changes, so an output made for it stays up to date."""
         return self.id
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return f"{self.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         return {"schedule": self.schedule, "scheduledAt": self.created_at.isoformat()}
 
 
@@ -404,27 +405,27 @@ class Subject(Protocol):
 
     @property
     def created_at(self) -> datetime:
-        """When it came to be; its UTC day is the partition of its jobs."""
+        """When it was created; its UTC day is the partition of its jobs."""
         ...
 
     @property
     def etag(self) -> str:
-        """Names its content: another content has another one."""
+        """Changes whenever the content does; compared for equality only."""
         ...
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         ...
 
     @property
     def summary(self) -> JsonObject:
-        """What an attempt puts on record about it."""
+        """What the record of an attempt says about it."""
         ...
 
 
 class RtfBasis(StrEnum):
-    """Whose seconds a real-time factor counts."""
+    """Whose media seconds a real-time factor counts."""
 
     INPUT = "input"
     OUTPUT = "output"
@@ -433,77 +434,85 @@ class RtfBasis(StrEnum):
 class NewJob(Value):
     """A request to do one job type on one subject."""
 
-    job_type: str
-    subject_id: str
+    job_type: str = Field(description="What is to be done.")
+    subject_id: str = Field(description="What it is about: the id of an upload, a timeline or a tick.")
     subject_day: date = Field(description="UTC day the subject was created: the job's partition.")
-    trace_id: str
-    params: JsonObject = Field(default_factory=dict)
+    trace_id: str = Field(description="The trace.")
+    params: JsonObject = Field(default_factory=dict, description="The parameters of the job type.")
     priority: int = Field(default=0, description="Higher goes first.")
-    parent_job_id: str | None = None
-    max_attempts: int = 3
+    parent_job_id: str | None = Field(default=None, description="The job that asked for this one.")
+    max_attempts: int = Field(default=3, description="How many attempts it gets.")
     idempotency_key: str = Field(description="A second request with the same key is the same job.")
     force: bool = Field(default=False, description="Make the output again even if it is up to date.")
 
 
 class Job(NewJob):
-    """A job as it stands in the queue."""
+    """A job in the queue, in its present state."""
 
-    id: str
-    status: JobStatus
-    attempts: int
+    id: str = Field(description="Its id, a UUIDv7.")
+    status: JobStatus = Field(description="Where it stands.")
+    attempts: int = Field(description="How many attempts it has had.")
     not_before: datetime = Field(description="The next attempt starts no earlier than this.")
     dispatch_id: str | None = Field(
         None, description="The run, or the dispatch for a run, that the job is assigned to."
     )
-    lease_expires_at: datetime | None = None
-    created_at: datetime
-    updated_at: datetime
-    error_code: str | None = None
+    lease_expires_at: datetime | None = Field(
+        default=None, description="When it counts as lost unless its worker is heard of before."
+    )
+    created_at: datetime = Field(description="When it was asked for.")
+    updated_at: datetime = Field(description="When anything of it changed last.")
+    error_code: str | None = Field(default=None, description="The error of its latest attempt.")
 
 
 class Attempt(Value):
     """One row of the job history: one try at a job, or one skipped dispatch of a job type."""
 
-    id: str
-    job_id: str | None
-    job_name: str
-    attempt: int
-    run_id: str | None
-    trace_id: str | None
-    status: AttemptStatus
-    started_at: datetime
-    completed_at: datetime | None = None
-    duration_ms: int | None = None
-    queue_ms: int | None = None
-    rtf: float | None = None
-    ffmpeg_ms: int | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    cpu_seconds: float | None = None
-    max_rss_mb: float | None = None
+    id: str = Field(description="Its id, a UUIDv7.")
+    job_id: str | None = Field(description="The job; null: a dispatch that was skipped.")
+    job_name: str = Field(description="The job type.")
+    attempt: int = Field(description="Number of the attempt at the job, from 1.")
+    run_id: str | None = Field(description="The Dagster run.")
+    trace_id: str | None = Field(description="The trace.")
+    status: AttemptStatus = Field(description="Where it stands.")
+    started_at: datetime = Field(description="When the job was claimed.")
+    completed_at: datetime | None = Field(default=None, description="When it was over; the manifest's finishedAt.")
+    duration_ms: int | None = Field(default=None, description="How long it took, milliseconds.")
+    queue_ms: int | None = Field(default=None, description="How long the job waited before, milliseconds.")
+    rtf: float | None = Field(default=None, description="Media seconds / processing seconds; 2.0 is twice real time.")
+    ffmpeg_ms: int | None = Field(
+        default=None, description="Wall time of the commands that made the outputs, milliseconds."
+    )
+    bytes_in: int | None = Field(default=None, description="Bytes read from the storage.")
+    bytes_out: int | None = Field(default=None, description="Bytes written to the storage.")
+    cpu_seconds: float | None = Field(default=None, description="CPU time of all commands, probes included.")
+    max_rss_mb: float | None = Field(
+        default=None, description="Peak resident memory of the largest command, MiB; the manifest's memRssMbMax."
+    )
     width: int | None = Field(default=None, description="Coded width of the input's picture, pixels.")
     height: int | None = Field(default=None, description="Coded height of the input's picture, pixels.")
     fps: float | None = Field(default=None, description="The input's frames a second.")
     video_codec: str | None = Field(default=None, description="The input's video codec.")
     media_seconds: float | None = Field(
         default=None,
-        description="The media seconds that the real-time factor counts; of an attempt without one, the input's.",
+        description="The media seconds that the real-time factor counts; without such a factor, the input's.",
     )
-    input_bytes: int | None = Field(default=None, description="Size of the input, read or not.")
+    input_bytes: int | None = Field(default=None, description="Size of the input, whether it was read or not.")
     instance_type: str | None = Field(default=None, description="The machine's type, as its cloud names it.")
     threads: int | None = Field(default=None, description="Threads that each ffmpeg was granted.")
     side_by_side: int | None = Field(
-        default=None, description="How many attempts this worker made at the same time at most, this one included."
+        default=None, description="The most attempts that this worker ran at the same time, this one included."
     )
-    host: str | None = None
-    error_code: str | None = None
-    blame: Blame | None = None
-    error: str | None = None
-    result: JsonObject | None = None
-    manifest: JsonObject | None = None
-    created_at: datetime
+    host: str | None = Field(default=None, description="Name of the machine.")
+    error_code: str | None = Field(default=None, description="The code of the error that ended it.")
+    blame: Blame | None = Field(default=None, description="Whose fault that is.")
+    error: str | None = Field(default=None, description="Its message.")
+    result: JsonObject | None = Field(
+        default=None, description="The outputs, their fingerprint and the figures, or why it was skipped."
+    )
+    manifest: JsonObject | None = Field(default=None, description="The full record.")
+    created_at: datetime = Field(description="When the row was written.")
 
     @property
     def wasted_ms(self) -> int:
-        """Milliseconds that came to nothing: the whole duration of a failed, lost or cancelled attempt, else 0."""
+        """Wasted milliseconds: the whole duration of a failed, lost or cancelled attempt, else 0."""
         return self.duration_ms or 0 if self.status.is_waste else 0

@@ -20,4 +20,4 @@ def installed(group: str) -> Sequence[EntryPoint]:
 @cache
 def _all() -> EntryPoints:
     # Some twenty milliseconds for a hundred packages: once a process, and before run processes are forked off.
-    return entry_points()
+    return entry_points()  # pyright: ignore[reportReturnType]  # what Python 3.11 returns has the same `select`

@@ -1,7 +1,7 @@
-"""What happens, as frozen records: everything that a listener is told of.
+"""Frozen records of what happens: everything that a listener receives.
 
-`listeners.py` hands them on. Who does the work tells a record and does not know who listens: metrics, logs, progress
-bars and alerts hang off these records alone. `attempts.outcome.AttemptEnded` belongs to them too; it has the manifest.
+`listeners.py` delivers them. The code that does the work sends a record and does not know who listens: metrics, logs,
+progress bars and alerts depend on these records alone. `attempts.outcome.AttemptEnded` is one too; it has the manifest.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class Record:
     """Something that happened."""
 
     at: datetime = field(default_factory=utc_now)
+    """When, in UTC."""
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -24,9 +25,10 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class JobQueued(Record):
-    """A job was put into the queue: asked for, or tried again at somebody's request."""
+    """A job was put into the queue, by a new request or by a request to retry it."""
 
     job: NewJob
+    """The request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,36 +36,47 @@ class JobsDispatched(Record):
     """Jobs were taken out of the queue for one run."""
 
     dispatch_id: str
+    """Names the batch; its run has the tag `mediajobs/dispatch`."""
     jobs: tuple[Job, ...]
+    """All of them, of one trace and one day."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobsHeld(Record):
-    """Jobs of a type wait, and none is started now."""
+    """Jobs of a type are waiting, and none is started for now."""
 
     job_type: str
+    """The job type."""
     reason: str
+    """In a sentence, with the jobs that failed."""
     retry_at: datetime | None = None
-    """When the next one will be tried; None: not known."""
+    """When the next one will be tried; None: unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BreakerChanged(Record):
-    """The breaker of a job type is in another state than this process saw it in before."""
+    """The state of a job type's breaker has changed since this process last read it."""
 
     job_type: str
+    """The job type."""
     before: str
+    """closed, open or half_open."""
     after: str
+    """closed, open or half_open."""
     reason: str
+    """In a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseLost(Record):
-    """The worker of an attempt fell silent, and the attempt was recorded as lost."""
+    """The worker of an attempt let its lease run out, and the attempt was recorded as lost."""
 
     job: Job
+    """The job, as it was."""
     attempt_id: str
+    """The attempt."""
     host: str | None
+    """Name of the machine; None: not known."""
 
 
 # --- attempts --------------------------------------------------------------------------------------------------------
@@ -71,15 +84,22 @@ class LeaseLost(Record):
 
 @dataclass(frozen=True)
 class AttemptKey:
-    """Which attempt at which job a record is about."""
+    """The attempt, and its job, that a record is about."""
 
     attempt_id: str
+    """The attempt."""
     job_type: str
+    """Its job type."""
     subject_id: str
+    """What the job is about."""
     job_id: str | None = None
+    """The job."""
     number: int = 1
+    """Number of the attempt at the job, from 1."""
     trace_id: str | None = None
+    """The trace."""
     run_id: str | None = None
+    """The Dagster run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +107,7 @@ class AttemptRecord(Record):
     """Something that happened in an attempt."""
 
     key: AttemptKey
+    """Which attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +120,15 @@ class StageStarted(AttemptRecord):
     """An attempt enters a stage."""
 
     stage: str
+    """Its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptProgressed(AttemptRecord):
-    """An attempt has come so far. Told about twice a second, and whenever a stage tells of itself."""
+    """The progress of an attempt. Sent about twice a second, and whenever a stage reports progress of its own."""
 
     progress: Progress
+    """Of the whole attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +136,9 @@ class CommandEnded(AttemptRecord):
     """A process of an attempt has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     command: FfmpegCommand
+    """What was run, and how it ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +146,16 @@ class StorageOpEnded(AttemptRecord):
     """An operation on the storage has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     op: StorageOp
+    """What was done, and how it ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallEnded(AttemptRecord):
-    """A call of an outside service has ended, well or not."""
+    """A call to an outside service has ended, well or not."""
 
     stage: str | None
+    """In which stage; None: between two."""
     call: ServiceCall
+    """What was asked, and how it ended."""

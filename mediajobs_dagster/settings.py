@@ -1,4 +1,4 @@
-"""Every setting, typed, read once from the environment (and `.env`) and handed to whoever needs it."""
+"""All settings, typed. They are read once from the environment and `.env`, and passed to the code that needs them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from mediajobs_dagster.errors import SettingsError
 
 
 class Settings(BaseSettings):
-    """What an operator can set. Each field is the environment variable `MEDIAJOBS_` + its name in capitals."""
+    """What an operator can set. A field is read from the variable `MEDIAJOBS_` + its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix="MEDIAJOBS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     home: Path = Field(
-        default=Path(".mediajobs"), description="Folder for everything that the embedded default writes."
+        default=Path(".mediajobs"),
+        description="Folder for all data that no other setting puts elsewhere.",
     )
 
     database_url: str = Field(
@@ -35,10 +36,10 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than AWS.")
     s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
     s3_path_style: bool = Field(
-        default=False, description="Address the bucket in the path rather than in the host name."
+        default=False, description="Name the bucket in the path of an address rather than in its host."
     )
     s3_access_key_id: str | None = Field(
-        default=None, description="Access key; without it the SDK's usual sources are asked."
+        default=None, description="Access key; default: the SDK looks in its usual sources."
     )
     s3_secret_access_key: SecretStr | None = Field(
         default=None, description="Secret key that belongs to the access key."
@@ -51,10 +52,10 @@ class Settings(BaseSettings):
     )
     ffprobe_path: Path | None = Field(default=None, description="ffprobe to use; default as for ffmpeg.")
     ffmpeg_threads: int = Field(
-        default=0, ge=0, description="Threads one ffmpeg may use; 0: as many as the machine grants us."
+        default=0, ge=0, description="Threads one ffmpeg may use; 0: as many as the worker's cores allow."
     )
     concurrency: int = Field(
-        default=0, ge=0, description="Light jobs that one run works on side by side; 0: as many as the machine bears."
+        default=0, ge=0, description="Light jobs that one run works on side by side; 0: as many as suit the machine."
     )
     ffmpeg_memory_mb: int = Field(default=0, ge=0, description="Address space one ffmpeg may use, MiB; 0: no limit.")
     stall_timeout_s: float = Field(
@@ -69,20 +70,22 @@ class Settings(BaseSettings):
 
     scratch_dir: Path | None = Field(default=None, description="Folder for working files; default: in MEDIAJOBS_HOME.")
     scratch_reserve_mb: int = Field(
-        default=512, ge=0, description="Disk space to leave free beside a job's own need, MiB."
+        default=512, ge=0, description="Disk space to leave free on top of what a job needs, MiB."
     )
     scratch_idle_mb: int = Field(
-        default=1024, ge=0, description="Fetched sources to keep for a worker's next attempts, at most, MiB."
+        default=1024, ge=0, description="Most fetched sources that a worker keeps for its next attempts, MiB."
     )
 
-    lease_s: float = Field(default=60.0, gt=0, description="A worker silent for this long has lost its jobs, seconds.")
+    lease_s: float = Field(
+        default=60.0, gt=0, description="A worker without a heartbeat for this long loses its jobs, seconds."
+    )
     max_attempts: int = Field(default=3, ge=1, description="Attempts a job gets before it is dead.")
     retry_base_s: float = Field(
         5.0, ge=0, description="First retry waits between 0 and this, seconds; doubles each time."
     )
     retry_cap_s: float = Field(default=300.0, ge=0, description="No retry waits longer than this, seconds.")
     breaker_failures: int = Field(
-        default=3, ge=1, description="Jobs failed by system faults that open a job type's breaker."
+        default=3, ge=1, description="Jobs that have to fail by system or external faults to open a job type's breaker."
     )
     breaker_window_s: float = Field(default=3600.0, gt=0, description="How far back the breaker looks, seconds.")
     breaker_cooldown_s: float = Field(
@@ -93,12 +96,12 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="How long connecting to an outside service may take, seconds."
     )
     service_timeout_s: float = Field(
-        default=60.0, gt=0, description="How long one call of an outside service may take, retries included, seconds."
+        default=60.0, gt=0, description="How long one call to an outside service may take, retries included, seconds."
     )
     service_tries: int = Field(
         default=4,
         ge=1,
-        description="How often one call asks an outside service that is busy, where asking again is safe.",
+        description="Tries one call makes at a busy outside service, where trying again is safe.",
     )
     service_retry_base_s: float = Field(
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
@@ -106,24 +109,24 @@ class Settings(BaseSettings):
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("ffmpeg",),
-        description="What this machine offers to job types that need it, with commas, such as ffmpeg,speech.",
+        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
     )
     celery_url: str = Field(
-        default="", description="Redis through which runs reach `mediajobs worker`, such as redis://host:6379/0."
+        default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
     )
     shutdown_grace_s: float = Field(
-        default=20.0, gt=0, description="How long a stopping worker may take to hand its jobs back, seconds."
+        default=20.0, gt=0, description="How long a stopping worker may take to return its jobs to the queue, seconds."
     )
 
-    hostname: str | None = Field(default=None, description="Name of this machine on record; default: its own.")
+    hostname: str | None = Field(default=None, description="Name of this machine in records; default: its hostname.")
     instance_type: str | None = Field(
-        default=None, description="Machine type to put on record; default: asked of the machine."
+        default=None, description="Machine type in records; default: what the machine reports."
     )
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Functions that make further listeners, as module:function, with commas between them."
+        default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
     sample_interval_s: float = Field(
         default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."

@@ -1,4 +1,4 @@
-"""The same work on many items, several at a time."""
+"""Does the same work on many items, several at a time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Result = TypeVar("Result")
 def side_by_side(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, beat_s: float, stop: Callable[[], None]
 ) -> Generator[Result | None]:
-    """The results of `work` on each of `items`, as they come; None whenever there was none for `beat_s` seconds.
+    """Yield the results of `work` on `items` in the order they finish; None after each `beat_s` seconds without one.
 
-    What `work` raises is raised here. When it is, or when the generator is closed or interrupted, `stop` is called,
-    and what is under way has ended before the generator has. Hand it to `contextlib.closing`.
+    An exception of `work` is raised here. On any exception, and when the generator is closed or interrupted, `stop` is
+    called, and the generator ends when the work under way has ended. Use it with `contextlib.closing`.
     """
     results: SimpleQueue[Result | BaseException] = SimpleQueue()
 
     def run(item: Item) -> None:
         try:
             results.put(work(item))
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits for it
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             results.put(error)
 
     waiting, under_way = iter(items), 0
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:
-                # A few ahead, so that no thread waits, and not all, for there may be millions.
+                # Submit a few items ahead, so that no thread idles; not all, because there may be millions.
                 while under_way < 2 * threads and (item := next(waiting, _NO_ITEM)) is not _NO_ITEM:
                     pool.submit(run, item)  # pyright: ignore[reportArgumentType]  # the sentinel is ruled out
                     under_way += 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
+
+from pydantic.alias_generators import to_camel
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.renderer import VideoExport
-from mediajobs_dagster.models import Attempt, AttemptStatus
+from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
 from mediajobs_dagster.timelines.layout import Layout
 
 _LOOKED_AT = 100
@@ -28,6 +30,10 @@ class Forecast:
     bytes: int
     memory_mb: float
     """Peak memory of ffmpeg, MiB; it hardly depends on the length."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {to_camel(name): value for name, value in asdict(self).items()}
 
 
 def forecast(history: History, layout: Layout, params: ExportParams) -> Forecast | None:

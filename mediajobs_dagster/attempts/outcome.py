@@ -77,14 +77,19 @@ class AttemptEnded(AttemptRecord):
     """An attempt has ended and is recorded."""
 
     job: Job
+    """The job, as it was claimed."""
     attempt_id: str
+    """The attempt."""
     status: AttemptStatus
+    """How the attempt ended."""
     verdict: Verdict
     """The new status of the job."""
     manifest: Manifest
+    """The full record."""
     children: tuple[NewJob, ...] = ()
     """The child jobs that were enqueued with it."""
     error: MediaJobsError | None = None
+    """What ended it; None: nothing went wrong."""
 
     @property
     def succeeded(self) -> bool:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.manifest import Manifest
 
 
+_SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}
+"""What people know a part of the ledger as, where its name in JSON is another one."""
+
+
 @click.command()
 @click.argument("attempt_id")
 @display.json_option
@@ -76,16 +80,16 @@ def _source(manifest: Manifest) -> str:
     return f"{summary.get('filename', '?')} ({summary.get('key', summary['subjectId'])})"
 
 
-_STAGES = {"download": "fetch", "upload": "publish"}
-"""Parts of the ledger that have another name than their stage; tables and help use the names of stages."""
-
-
 def _print_time(console: Console, manifest: Manifest) -> None:
     ledger = manifest.time_ledger.to_json()
     whole = max(1, manifest.duration_ms)
     rows = [
-        (_STAGES.get(name, name), f"{spent} ms", "" if name == "queue" else "█" * round(30 * spent / whole))
-        for name, spent in ((key.removesuffix("Ms"), spent) for key, spent in ledger.items())
+        (
+            _SHOWN_AS.get(name, name.removesuffix("Ms")),
+            f"{spent} ms",
+            "" if name == "queueMs" else "█" * round(30 * spent / whole),
+        )
+        for name, spent in ledger.items()
     ]
     console.print(display.table(("Time", "", ""), rows))
 

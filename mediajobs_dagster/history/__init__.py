@@ -1,4 +1,4 @@
-"""What was asked and what happened: the only folder that speaks SQL."""
+"""The history: what was asked for and what happened. The only folder that speaks SQL."""
 
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.enqueueing import Enqueued

@@ -1,4 +1,4 @@
-"""The history: one row an attempt."""
+"""The table of attempts, one row for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIGHT_COLUMNS = tuple(column for column in _COLUMNS if column.name != "manifest
 
 @dataclass(frozen=True)
 class AttemptFilter:
-    """Which attempts are meant; every condition that is given must hold."""
+    """Selects attempts. Every condition that is given must hold."""
 
     job_name: str | None = None
     statuses: tuple[AttemptStatus, ...] = ()
@@ -38,7 +38,7 @@ class AttemptFilter:
     run_id: str | None = None
 
     def alternatives(self) -> list[Conditions]:
-        """The filter taken apart: conditions for each status, if it names any."""
+        """The filter as alternatives: the conditions for each status that it names, or one list if it names none."""
         parts = [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
         return [part.conditions() for part in parts or [self]]
 
@@ -64,7 +64,7 @@ class AttemptFilter:
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that failed for a reason its operators have to care about."""
+    """A job that failed by a system or external fault."""
 
     job_id: str | None
     """None for a system job."""
@@ -91,12 +91,12 @@ class Attempts:
         return found[0]
 
     def exists(self, attempt_id: str) -> bool:
-        """Whether there is a row with this id. Nothing is locked for it."""
+        """Whether there is a row with this id. Takes no lock."""
         with self._database.read() as connection:
             return connection.scalar(sa.select(job_history.c.id).where(job_history.c.id == attempt_id)) is not None
 
     def of_job(self, job_id: str) -> AttemptList:
-        """Every attempt at a job, the first one first, manifests included."""
+        """Every attempt at a job, the oldest first, manifests included."""
         return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
 
     def list(
@@ -128,9 +128,9 @@ class Attempts:
         return pages(fetch)
 
     def record(self, attempt: Attempt) -> bool:
-        """Insert a row that belongs to no claim: a skipped dispatch, a system job.
+        """Insert a row without a claim, for a skipped dispatch or a system job.
 
-        False, and nothing is written, when there is a row with its id, or with its job and attempt number, already.
+        False, and nothing is written, when a row has the same id, or the same job and attempt number.
         """
         with self._database.write() as connection:
             is_new = insert_attempt(connection, attempt)
@@ -145,9 +145,9 @@ class Attempts:
         return None if row is None else _attempt_of(row)
 
     def latest_results(self, job_type: str, subject_ids: Sequence[str]) -> dict[str, JsonObject]:
-        """The result of the newest successful attempt of a job type on each of these subjects, by subject.
+        """The result of the newest successful attempt of a job type on each of these subjects, by subject id.
 
-        Subjects without one are left out. Ask about some hundreds at once.
+        Subjects without one are left out. Ask for some hundreds at a time.
         """
         of = {"of_subjects": list(subject_ids), "of_type": job_type}
         with self._database.read() as connection:
@@ -155,19 +155,19 @@ class Attempts:
             return {row.subject_id: row.result for row in rows if row.result is not None}
 
     def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
-        """The jobs that system or external faults failed since a moment, once each, the latest failure first.
+        """The jobs that failed by system or external faults since a moment, once each, the latest failure first.
 
-        Of the jobs that one run lost when its process died, one stands for all: that was one fault.
+        All jobs that one run lost when its process died count as one: that was one fault.
         """
         history = job_history.c
-        # Jobs are counted, not attempts: of each job the last failure stands for all. A system job is its own job.
+        # Jobs are counted, not attempts: the last failure of each job. An attempt without a job counts as a job.
         lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
-        place = sa.func.row_number().over(
+        rank = sa.func.row_number().over(
             partition_by=sa.func.coalesce(lost_with, history.job_id, history.id),
             order_by=(history.completed_at.desc(), history.id.desc()),
         )
         failures = (
-            sa.select(history.job_id, history.completed_at, history.error_code, place.label("place"))
+            sa.select(history.job_id, history.completed_at, history.error_code, rank.label("rank"))
             .where(
                 history.job_name == job_name,
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
@@ -176,12 +176,12 @@ class Attempts:
             )
             .subquery()
         )
-        statement = sa.select(failures).where(failures.c.place == 1).order_by(failures.c.completed_at.desc())
+        statement = sa.select(failures).where(failures.c.rank == 1).order_by(failures.c.completed_at.desc())
         with self._database.read() as connection:
             return [FailedJob(row.job_id, row.completed_at, row.error_code) for row in connection.execute(statement)]
 
     def last_success_at(self, job_name: str) -> datetime | None:
-        """When an attempt of this name last succeeded."""
+        """When an attempt of this name last succeeded; None: never."""
         statement = (
             sa.select(job_history.c.completed_at)
             .where(job_history.c.job_name == job_name, job_history.c.status == AttemptStatus.SUCCESS)
@@ -197,12 +197,12 @@ class Attempts:
 
 
 def insert_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
-    """Insert a row within a transaction; False when its id, or its job and attempt number, is there already."""
+    """Insert a row within a transaction; False when a row has the same id, or the same job and attempt number."""
     return connection.execute(insert_or_ignore(connection, job_history), _row_of(attempt)).rowcount == 1
 
 
 def insert_first_entry(connection: sa.Connection, attempt: Attempt) -> None:
-    """Insert the row of an attempt that has just been claimed, and so cannot have one."""
+    """Insert the row of an attempt that has just been claimed, and so has none yet."""
     connection.execute(_INSERTING, _row_of(attempt))
 
 
@@ -221,7 +221,7 @@ def _latest_success() -> sa.Select[Any]:
     return newest_first(job_history, successes, limit=1)
 
 
-# Put together once, see `leases.py`. The columns to set are those that the parameters name.
+# Built once, see `leases.py`. The parameters of an execution name the columns to set.
 _LATEST_SUCCESS = _latest_success()
 _INSERTING = sa.insert(job_history)
 _COMPLETING = sa.update(job_history).where(
@@ -252,7 +252,7 @@ def _row_of(attempt: Attempt) -> dict[str, Any]:
 
 
 def outputs_of(result: JsonObject | None) -> list[JsonObject]:
-    """What an attempt made, of its result."""
+    """The outputs that the result of an attempt lists."""
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]
 
 
@@ -269,7 +269,7 @@ def _latest_results() -> sa.Select[Any]:
         )
         .subquery()
     )
-    # The results are read of the newest alone: they are large beside the rest.
+    # Only the newest attempts' results are read: results are large.
     of_newest = sa.select(successes.c.subject_id, job_history.c.result).join(
         job_history, job_history.c.id == successes.c.id
     )

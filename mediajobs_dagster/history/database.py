@@ -1,4 +1,4 @@
-"""Engines, transactions and the translation of the drivers' errors. SQLite and PostgreSQL behave alike above here."""
+"""Engines, transactions and the translation of the drivers' errors, the same for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Database:
         self._timeout_s = timeout_s
         self.engine = _sqlite_engine(self.url, timeout_s) if self.is_sqlite else _postgres_engine(self.url, timeout_s)
         self._writer = self.engine.execution_options(**{_WRITES: True})
-        of_a_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._snapshots = self.engine.execution_options(**of_a_moment)
+        isolation = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._snapshots = self.engine.execution_options(**isolation)
 
     @property
     def is_sqlite(self) -> bool:
@@ -72,7 +72,7 @@ class Database:
     def read(self, *, snapshot: bool = False) -> Generator[sa.Connection, None, None]:
         """A transaction that only reads. On SQLite it never waits for a writer.
 
-        With `snapshot` all of its statements see the same moment, which on SQLite they always do.
+        With `snapshot`, all statements see the database at the same moment. On SQLite they always do.
         """
         engine = self._snapshots if snapshot else self.engine
         with self.errors_translated(), engine.connect() as connection:
@@ -80,17 +80,17 @@ class Database:
 
     @contextmanager
     def write(self) -> Generator[sa.Connection, None, None]:
-        """A transaction that writes: committed at the end, undone by an exception.
+        """A transaction that writes: committed at the end, rolled back by an exception.
 
-        On SQLite it holds the one write lock from its first moment, so that it can neither be overtaken between a read
-        and a write nor fail half-way for want of the lock.
+        On SQLite it takes the write lock when it begins. So nobody can write between its reads and its writes, and it
+        cannot fail half-way because another holds the lock.
         """
         with self.errors_translated(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def errors_translated(self) -> Generator[None, None, None]:
-        """Turn the driver's words for busy, gone and full into errors of ours; anything else is a bug and passes."""
+        """Raise errors of the error tree for a database that is busy, gone or full. Other errors are bugs and pass."""
         try:
             yield
         except PoolTimeoutError as error:
@@ -120,7 +120,7 @@ class Database:
         where = self.url.render_as_string(hide_password=True)
         return (
             f"The history database {where} did not answer within {self._timeout_s:g} s ({said}). Try again, find who "
-            "holds its lock, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
+            "holds a lock on it, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
         )
 
     def close(self) -> None:
@@ -129,18 +129,18 @@ class Database:
 
 
 def insert_or_ignore(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that leaves out each row whose key, of any unique constraint, is there already."""
+    """An INSERT that skips rows that would violate a unique constraint."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert those rows of which no key, of any unique constraint, is there already."""
+    """Insert rows; skip those that would violate a unique constraint."""
     _insert_all(connection, insert_or_ignore(connection, table), rows)
 
 
 def insert_or_add(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; where the primary key is there already, add the row's other columns to those of that row."""
+    """Insert rows; where a row has the same primary key, add the other columns to its columns."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table)
     sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
@@ -151,14 +151,14 @@ def insert_or_add(connection: sa.Connection, table: sa.Table, rows: Sequence[dic
 def _insert_all(
     connection: sa.Connection, statement: postgresql.Insert | sqlite.Insert, rows: Sequence[dict[str, Any]]
 ) -> None:
-    # SQLAlchemy sends a thousand rows at a time, but only if the statement returns something; else each one is a round
-    # trip. SQLite has no round trips.
+    # SQLAlchemy sends a thousand rows at a time only if the statement returns something; otherwise each row costs a
+    # round trip. SQLite has no round trips.
     is_remote = connection.dialect.name != "sqlite"
     connection.execute(statement.returning(sa.literal(1)) if is_remote else statement, rows)
 
 
 def is_busy(fault: BaseException | None) -> bool:
-    """Whether the driver's error says that somebody else holds what was asked for."""
+    """Whether the driver's error means that the database is busy: a lock, a timeout or too many connections."""
     if isinstance(fault, sqlite3.Error):
         return _sqlite_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return isinstance(fault, psycopg2.Error) and fault.pgcode in _PG_BUSY
@@ -175,7 +175,7 @@ def _is_gone(fault: BaseException | None) -> bool:
         return _sqlite_code(fault) in _SQLITE_GONE
     if isinstance(fault, psycopg2.Error) and fault.pgcode:
         return fault.pgcode.startswith(_PG_GONE)
-    # Without a code the server never got to say one: refused, unresolved, or cut off.
+    # Without a code there was no answer: connection refused, name not resolved, or connection lost.
     return isinstance(fault, psycopg2.OperationalError | psycopg2.InterfaceError)
 
 
@@ -195,7 +195,9 @@ def _parse(url: str) -> sa.URL:
     if backend not in ("sqlite", "postgresql"):
         raise SettingsError(f"MEDIAJOBS_DATABASE_URL names {backend}. Use sqlite:///… or postgresql://….")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise SettingsError("MEDIAJOBS_DATABASE_URL names no file. Several processes share it: use sqlite:////path.db.")
+        raise SettingsError(
+            "MEDIAJOBS_DATABASE_URL names no file. Processes share the database: use sqlite:////path.db."
+        )
     return parsed.set(drivername="postgresql+psycopg2") if backend == "postgresql" else parsed
 
 
@@ -203,10 +205,10 @@ def _sqlite_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, pool_timeout=timeout_s)
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        # The driver would begin transactions late, and deferred; `on_begin` does it instead.
+        # The driver would begin transactions late, and deferred; `on_begin` begins them instead.
         connection.isolation_level = None
         # One statement each; the journal mode is a property of the file, set when it is made.
-        # The cache, 16 MB, holds the upper pages of every index of a million rows; what is below is read anyway.
+        # The cache, 16 MB, holds the upper pages of every index of a million rows; lower pages are read anyway.
         for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -16000"):
             connection.cursor().execute(f"PRAGMA {pragma}")
 
@@ -225,14 +227,14 @@ def _postgres_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
         "lock_timeout": milliseconds,
         "statement_timeout": milliseconds,
         "timezone": "UTC",
-        # There is an index for every query. Reckoning with spinning disks, as it does if it is not told otherwise,
-        # PostgreSQL would rather read whole tables, and start helpers to do so, for longer than the query takes.
+        # There is an index for every query. By default PostgreSQL assumes spinning disks: it would rather scan whole
+        # tables, with parallel workers, which takes longer than the query.
         "random_page_cost": 1.1,
         "max_parallel_workers_per_gather": 0,
     }
     settings: dict[str, Any] = {
         "connect_timeout": max(2, math.ceil(timeout_s)),  # libpq takes whole seconds, and reads 1 as 2
-        "tcp_user_timeout": milliseconds,  # a server that vanished without a word is noticed
+        "tcp_user_timeout": milliseconds,  # notices a server that vanished without closing the connection
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         "application_name": "mediajobs",
     }

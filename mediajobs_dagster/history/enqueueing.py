@@ -1,4 +1,4 @@
-"""Putting jobs into the queue, within somebody's transaction."""
+"""Puts jobs into the queue, within a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Enqueued:
-    """What became of a request for a job."""
+    """The answer to a request for a job."""
 
     job: Job
     created: bool
-    """False: there was a job with its idempotency key already, and that one was left as it is."""
+    """False: a job had the same idempotency key. That one was not changed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def insert_jobs(
     if not new_jobs:
         return []
     rows = [_row_of(new_job, now, assignment) for new_job in new_jobs]
-    # Everybody inserts in the order of the keys, so that two overlapping batches cannot wait for each other in a ring.
+    # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
     insert_new(connection, jobs, by_key)
     known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])

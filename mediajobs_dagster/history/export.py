@@ -1,4 +1,4 @@
-"""Attempts as files for other programs, written as they are read."""
+"""Writes attempts to files for other programs, while it reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEXTS = [name for name, kind in ATTEMPT_COLUMNS.items() if kind is ColumnType.T
 
 
 def export(attempts: Iterable[Attempt], format: ExportFormat, out: IO[str]) -> int:
-    """Write attempts to `out`; how many there were.
+    """Write attempts to `out`; returns how many.
 
     `json` is one array, `jsonl` one object a line, both camelCase. `csv` has a header and the columns of
     `frames.ATTEMPT_COLUMNS`, in camelCase too, with the result as JSON; open its file with `newline=""`.
@@ -31,7 +31,7 @@ def export(attempts: Iterable[Attempt], format: ExportFormat, out: IO[str]) -> i
 
 
 def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
-    """Write attempts to `out` as a Parquet file with the columns of the CSV, typed; how many there were.
+    """Write attempts to `out` as a Parquet file with the columns of the CSV, typed; returns how many.
 
     Raises ExtraMissingError when pyarrow is not installed.
     """
@@ -42,8 +42,8 @@ def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
     try:
         for frame in frames_of(attempts):
             table = pyarrow.Table.from_pandas(_camel(frame), schema=schema, preserve_index=False)
-            # With the first table's schema, which remembers pandas' types: a column of whole numbers with gaps is read
-            # back as one.
+            # The first table's schema remembers pandas' types, so that a column of whole numbers with missing values
+            # is read back as whole numbers.
             writer = writer or parquet.ParquetWriter(out, table.schema, compression="zstd")
             writer.write_table(table)
             count += len(frame)
@@ -66,11 +66,11 @@ def _export_objects(
 
 def _export_csv(attempts: Iterable[Attempt], out: IO[str]) -> int:
     count = 0
-    for place, frame in enumerate(frames_of(attempts)):
+    for number, frame in enumerate(frames_of(attempts)):
         for name in _TEXTS:
             frame[name] = frame[name].map(csv_cell, na_action="ignore")
         _camel(frame).to_csv(
-            out, index=False, header=place == 0, lineterminator="\r\n", date_format="%Y-%m-%dT%H:%M:%S.%fZ"
+            out, index=False, header=number == 0, lineterminator="\r\n", date_format="%Y-%m-%dT%H:%M:%S.%fZ"
         )
         count += len(frame)
     return count
@@ -80,7 +80,7 @@ def csv_cell(value: object) -> object:
     """A JSON value as a cell: objects and arrays as JSON, and no text that a spreadsheet would run as a formula."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    # File names and messages come from strangers, https://owasp.org/www-community/attacks/CSV_Injection
+    # File names and messages come from outside, https://owasp.org/www-community/attacks/CSV_Injection
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
     return value

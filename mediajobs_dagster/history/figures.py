@@ -1,4 +1,4 @@
-"""What an attempt adds to the totals: the one rule for those who count ended attempts and for those who read rows."""
+"""What an attempt adds to the totals. Both `folding.py` and `statistics.py` use this one rule."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SOURCES = (
     "bytes_out",
     "wasted_ms",
 )
-"""The columns of an attempt's row, and of its entry, that the figures are made of."""
+"""The columns that the figures are computed from; an attempt's row and its entry in `metric_entries` have them."""
 
 
 class Figures(NamedTuple):
-    """What attempts add up to, in the order in which `metric_totals` has its columns. Whole numbers: sums are exact."""
+    """Sums over attempts, in the order of the columns of `metric_totals`. Whole numbers, so that sums are exact."""
 
     duration_ms: int = 0
     output_files: int = 0
@@ -29,7 +29,7 @@ class Figures(NamedTuple):
     rtf_media_ms: int = 0
     """Media milliseconds of the attempts that have a real-time factor."""
     rtf_duration_ms: int = 0
-    """What these attempts took."""
+    """The duration of these attempts."""
     cpu_ms: int = 0
     bytes_in: int = 0
     bytes_out: int = 0

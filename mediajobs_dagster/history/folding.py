@@ -1,7 +1,8 @@
-"""Brings what was counted one by one into the sums that are read.
+"""Adds single counts to the totals.
 
-Whoever ends an attempt or asks for jobs counts at the side, where nobody waits for anybody: see `schema.py`. Now and
-then one of them folds what has gathered there. Readers add up both, so no figure depends on when that happens.
+A transaction that ends an attempt or adds jobs counts in rows of its own, so that it waits for no other: see
+`schema.py`. Every so often, one of these writers folds the rows into the totals. Readers add up both, so no figure
+depends on when that happens.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 _TURN = "00"
 """Ids end in two random hexadecimal digits: one in 256 ends in these."""
 _AT_ONCE = 2_000
-"""Far more than gather between two turns, and few enough that the one whose turn it is does not notice."""
+"""Rows folded at once: far more than gather between two turns, and few enough to take no noticeable time."""
 
 
 def fold_in_turn(database: Database, row_id: str) -> None:
-    """Fold if it is the turn of whoever wrote the row with this id. Call it when that is committed."""
+    """Fold if the id of the row that was just written says so. Call it when the row is committed."""
     if not row_id.endswith(_TURN):
         return
     try:
         fold(database)
     except (DatabaseBusyError, DatabaseUnavailableError, DiskFullError):
-        return  # the row stands, and what has gathered waits for the next turn
+        return  # the row is committed, and the counts wait for the next turn
 
 
 def fold(database: Database, *, limit: int = _AT_ONCE) -> int:
-    """Fold what has gathered; how much it was. There may be more when that is `limit`."""
+    """Fold up to `limit` rows of each table; returns the most of one table. If that is `limit`, there may be more."""
     with database.write() as connection:
         entries = _take(connection, metric_entries, limit=limit)
         _add(connection, metric_totals, _totals(entries))
@@ -49,7 +50,7 @@ def fold(database: Database, *, limit: int = _AT_ONCE) -> int:
 def _take(
     connection: sa.Connection, table: sa.Table, *, limit: int, where: Sequence[sa.ColumnElement[bool]] = ()
 ) -> Sequence[sa.RowMapping]:
-    # Whoever folds at the same time takes others. What is not committed yet is not seen, and left for the next time.
+    # Another process that folds at the same time takes other rows. Rows not committed yet are left for the next time.
     key = list(table.primary_key)
     chosen = sa.select(*key).where(*where).order_by(*key).limit(limit).with_for_update(skip_locked=True).cte("chosen")
     is_chosen = sa.tuple_(*key).in_(sa.select(chosen))
@@ -88,8 +89,8 @@ def _in_all_spans(shortest: Sums) -> Sums:
 
 
 def _count(total: list[int], *figures: int) -> None:
-    for place, figure in enumerate(figures):
-        total[place] += figure
+    for index, figure in enumerate(figures):
+        total[index] += figure
 
 
 def _fold_slots(connection: sa.Connection, table: sa.Table, *, limit: int) -> int:
@@ -106,7 +107,7 @@ def _fold_slots(connection: sa.Connection, table: sa.Table, *, limit: int) -> in
 def _add(connection: sa.Connection, table: sa.Table, sums: Sums) -> None:
     if not sums:
         return
-    names = [column.name for column in table.c]  # of each table the key comes first, and in `sums` in the same order
-    # Everybody adds in the order of the keys, so that two who fold at once cannot wait for each other in a ring.
+    names = [column.name for column in table.c]  # the key comes first, in the table as in `sums`
+    # All processes add in the order of the keys, so that two that fold at once cannot deadlock.
     rows = [dict(zip(names, (*key, *figures), strict=True)) for key, figures in sorted(sums.items())]
     insert_or_add(connection, table, rows)

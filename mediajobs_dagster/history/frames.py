@@ -1,11 +1,11 @@
 """The history as data frames: attempts, jobs and stages, for notebooks, tables and files.
 
 Columns are named as the fields of `models.Attempt` and `models.Job`, which say what they mean; the ones of stages are
-described below. Each has one of the types that follow, with a missing value where nothing is known. A selection without
+described below. Each has one of the types of `ColumnType`; an unknown value is a missing value. A selection without
 rows gives a frame with the same columns.
 
-Frames come in chunks (`attempt_frames`, …), so that any number of rows can be gone through, or whole (`attempt_frame`,
-…), for a selection that fits into memory: a million attempts take about a gigabyte.
+Frames come in chunks (`attempt_frames`, …), for any number of rows, or whole (`attempt_frame`, …), for a selection that
+fits into memory: a million attempts take about a gigabyte.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from mediajobs_dagster.history.jobs import JobFilter
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JsonObject
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.history.history import History  # which makes its statistics of frames
+    from mediajobs_dagster.history.history import History  # whose statistics use frames
 
 Frame = Any
 """A pandas.DataFrame; pandas ships no types."""
 
 ROWS_AT_ONCE = 10_000
-"""Rows of a chunk."""
+"""Rows in one chunk."""
 
 
 class ColumnType(StrEnum):
-    """What a column holds, by pandas' name of its type."""
+    """What a column holds. The value is pandas' name of the type."""
 
     TEXT = "string"
-    """Also JSON, as text."""
+    """JSON too, as text."""
     WHOLE = "Int64"
     NUMBER = "float64"
     FLAG = "boolean"
     MOMENT = "datetime64[us, UTC]"
-    """A day is its first moment."""
+    """A day is given as its first moment."""
 
 
 Columns = Mapping[str, ColumnType]
@@ -84,7 +84,7 @@ ATTEMPT_COLUMNS: Columns = {
     "output_files": _WHOLE,
     "output_bytes": _WHOLE,
 }
-"""Of attempts. The last three are what came to nothing, and how many files of how many bytes were made."""
+"""The columns of attempts. The last three: milliseconds wasted, files made, bytes of these files."""
 
 JOB_COLUMNS: Columns = {
     "id": _TEXT,
@@ -107,7 +107,7 @@ JOB_COLUMNS: Columns = {
     "updated_at": _MOMENT,
     "error_code": _TEXT,
 }
-"""Of jobs."""
+"""The columns of jobs."""
 
 STAGE_COLUMNS: Columns = {
     "attempt_id": _TEXT,
@@ -121,11 +121,11 @@ STAGE_COLUMNS: Columns = {
     "started_at": _MOMENT,
     "duration_ms": _WHOLE,
 }
-"""Of stages: whose they are, the how manieth from 0, the name, `ok` or the code of an error, when and how long."""
+"""The columns of stages. `position` counts from 0; `status` is `ok` or the code of an error."""
 
 
 class Staged(Protocol):
-    """What the stages of an attempt are read from."""
+    """A row that the stages of an attempt can be read from."""
 
     @property
     def id(self) -> str: ...
@@ -150,17 +150,17 @@ class Staged(Protocol):
 
 
 def attempt_frame(history: History, filter: AttemptFilter | None = None) -> Frame:
-    """The attempts that the filter means, the newest first, with ATTEMPT_COLUMNS."""
+    """The attempts that match the filter, the newest first, with ATTEMPT_COLUMNS."""
     return _whole(attempt_frames(history, filter))
 
 
 def attempt_frames(history: History, filter: AttemptFilter | None = None) -> Iterator[Frame]:
-    """The same in chunks; the first one comes in any case."""
+    """The same in chunks; without rows, one empty chunk."""
     return frames_of(history.attempts.iterate(filter or AttemptFilter()))
 
 
 def frames_of(attempts: Iterable[Attempt]) -> Iterator[Frame]:
-    """These attempts in chunks with ATTEMPT_COLUMNS; the first one comes in any case."""
+    """These attempts in chunks with ATTEMPT_COLUMNS; without attempts, one empty chunk."""
     return _chunks(ATTEMPT_COLUMNS, map(_attempt_row, attempts))
 
 
@@ -178,12 +178,12 @@ def _attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 
 def job_frame(history: History, filter: JobFilter | None = None) -> Frame:
-    """The jobs that the filter means, the newest first, with JOB_COLUMNS."""
+    """The jobs that match the filter, the newest first, with JOB_COLUMNS."""
     return _whole(job_frames(history, filter))
 
 
 def job_frames(history: History, filter: JobFilter | None = None) -> Iterator[Frame]:
-    """The same in chunks; the first one comes in any case."""
+    """The same in chunks; without rows, one empty chunk."""
     return _chunks(JOB_COLUMNS, map(_job_row, history.jobs.iterate(filter or JobFilter())))
 
 
@@ -200,7 +200,7 @@ def _first_moment(day: date) -> datetime:
 
 
 def stage_frame(history: History, filter: AttemptFilter | None = None) -> Frame:
-    """The stages of the attempts that the filter means, the newest attempt first, with STAGE_COLUMNS.
+    """The stages of the attempts that match the filter, the newest attempt first, with STAGE_COLUMNS.
 
     Reads a manifest for each attempt: narrow the filter where there are many.
     """
@@ -208,7 +208,7 @@ def stage_frame(history: History, filter: AttemptFilter | None = None) -> Frame:
 
 
 def stage_frames(history: History, filter: AttemptFilter | None = None) -> Iterator[Frame]:
-    """The same in chunks; the first one comes in any case."""
+    """The same in chunks; without rows, one empty chunk."""
     attempts = history.attempts.iterate(filter or AttemptFilter(), with_manifest=True)
     return _chunks(STAGE_COLUMNS, _stage_rows(attempts))
 
@@ -260,12 +260,12 @@ def _whole(frames: Iterator[Frame]) -> Frame:
 
 
 def _as_text(value: JsonObject | None) -> str | None:
-    # Half a surrogate pair, which JSON can carry, fits into no file.
+    # JSON can hold half a surrogate pair, which UTF-8 cannot encode.
     return None if value is None else json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
 
 
 def _pandas() -> Any:
-    # It takes half a second to import, which a worker that needs no frames should not pay.
+    # Importing pandas takes half a second. A worker that needs no frames should not pay for it.
     import pandas  # pyright: ignore[reportMissingTypeStubs]  # it ships none, and what it infers is no use
 
     return pandas

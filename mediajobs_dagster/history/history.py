@@ -19,7 +19,7 @@ from mediajobs_dagster.history.uploads import Uploads
 
 
 class History:
-    """What was asked and what happened. Threads may share it; a forked process opens its own."""
+    """What was asked for and what happened. Threads may share it; a forked process opens its own."""
 
     def __init__(self, database: Database) -> None:
         """Work on a database that has the schema already; see `open`."""
@@ -36,7 +36,8 @@ class History:
         """Connect, and bring the database to the newest schema; a SQLite file and its folder are made when missing.
 
         `timeout_s` bounds each wait for a lock, a statement or the server. Raises SettingsError for a URL that is
-        neither SQLite's nor PostgreSQL's, DatabaseUnavailableError, DatabaseBusyError; so may every method later.
+        neither SQLite's nor PostgreSQL's. This and every other method may raise DatabaseUnavailableError and
+        DatabaseBusyError.
         """
         database = Database(url, timeout_s=timeout_s)
         try:

@@ -1,16 +1,16 @@
-"""The job log: the history's plain face for scripts, one file that holds one JSON array, one entry a line.
+"""The job log: the history as a plain file for scripts. It holds one JSON array, with one entry a line.
 
     [
     {"format":"mediajobs.job_log/1","jobId":"…",…},
     {"format":"mediajobs.job_log/1","jobId":"…",…}
     ]
 
-An append overwrites the closing bracket with one write, so it costs the same at any length and the file is whole again
-after it: `jq` can read it at any time. Threads and processes take turns under a lock on the file.
+An append overwrites the closing bracket with one write. So it costs the same at any length, and leaves a whole array:
+`jq` can read the file at any time. Threads and processes take turns under a lock on the file.
 
-Durability: appends are not flushed to the disk one by one. The end of a process, however it comes, loses nothing that
-was logged; a loss of power can lose the last seconds, which the history database still has. What either leaves torn is
-cut back to the last whole entry by the next append, with a warning that says what was cut.
+Durability: appends are not flushed to the disk one by one. If a process dies, nothing that was logged is lost. A loss
+of power can lose the last seconds, which the history database still has. If either leaves half an entry, the next
+append removes it, with a warning that says what was removed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LoggedOutput(Value):
     key: str
     bytes: int
     exists: bool | None = Field(
-        default=None, description="Whether it was there when the entry was made; None: nobody looked."
+        default=None, description="Whether it existed when the entry was made; None: not checked."
     )
 
 
@@ -65,7 +65,7 @@ class LoggedError(Value):
 
 
 class JobLogEntry(Value):
-    """One attempt, as a script wants to see it."""
+    """One attempt, in a form for scripts."""
 
     format: Literal["mediajobs.job_log/1"] = "mediajobs.job_log/1"
     job_id: str | None
@@ -73,7 +73,7 @@ class JobLogEntry(Value):
     trace_id: str | None = None
     inputs: JsonObject = Field(default_factory=dict)
     worker: str | None = None
-    stage: str | None = Field(default=None, description="The stage that was reached.")
+    stage: str | None = Field(default=None, description="The last stage that was reached.")
     stages: tuple[StageTiming, ...] = ()
     outputs: tuple[LoggedOutput, ...] = ()
     success: bool
@@ -84,7 +84,7 @@ class JobLogEntry(Value):
 
     @classmethod
     def of(cls, attempt: Attempt, *, exists: Callable[[str], bool] | None = None) -> JobLogEntry:
-        """The entry for a history row and its manifest; `exists` looks an output up by its key."""
+        """The entry for a history row and its manifest; `exists` says whether there is an object under a key."""
         manifest = attempt.manifest or {}
         stages = tuple(
             StageTiming(name=stage["name"], duration_ms=stage["durationMs"], status=stage["status"])
@@ -104,7 +104,7 @@ class JobLogEntry(Value):
             stage=stages[-1].name if stages else None,
             stages=stages,
             outputs=outputs,
-            # A skipped attempt found its outputs there already: nothing failed.
+            # The outputs of a skipped attempt existed already: nothing failed.
             success=attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED),
             error=error,
             started_at=attempt.started_at,
@@ -134,11 +134,11 @@ class JobLogger:
         self.path = Path(os.path.realpath(path))
 
     def log_job(self, entry: JobLogEntry) -> None:
-        """Append one entry. Raises JobLogError for a file that is not ours, DiskFullError; both leave it as it was."""
+        """Append one entry. Raises JobLogError when the file is not a job log, DiskFullError; neither changes it."""
         self.log_jobs_batch([entry])
 
     def log_jobs_batch(self, entries: Sequence[JobLogEntry]) -> None:
-        """Append several entries with one write; nothing is written when one of them cannot be."""
+        """Append several entries with one write; when one of them cannot be written, none is."""
         if not entries:
             return
         lines = ",\n".join(_to_line(entry) for entry in entries).encode("ascii")
@@ -148,7 +148,7 @@ class JobLogger:
             _append(file, end, lines)
 
     def get_all_jobs(self) -> list[JobLogEntry]:
-        """Every entry, the oldest first; none when there is no file. Raises JobLogError for a file that is not ours."""
+        """Every entry, the oldest first; none when there is no file. Raises JobLogError when it is not a job log."""
         return list(self._entries())
 
     def get_failed_jobs(self) -> list[JobLogEntry]:
@@ -188,7 +188,7 @@ class JobLogger:
         )
 
     def export_csv(self, path: str | Path) -> int:
-        """Write the log as CSV, nested values as JSON; how many entries there were."""
+        """Write the log as CSV, nested values as JSON; returns the number of entries."""
         columns = [field.alias or name for name, field in JobLogEntry.model_fields.items() if name != "format"]
         count = 0
         with Path(path).open("w", newline="", encoding="utf-8") as out:
@@ -201,7 +201,7 @@ class JobLogger:
         return count
 
     def clear_log(self) -> None:
-        """Empty the log at one stroke: a reader sees all of it or none. Raises JobLogError for a file not ours."""
+        """Empty the log: a reader sees all of it or nothing. Raises JobLogError when the file is not a job log."""
         if not self.path.exists():
             return
         with self._locked(os.O_RDWR, fcntl.LOCK_EX) as file:
@@ -241,12 +241,12 @@ class JobLogger:
                 if _is_still(file, self.path):
                     yield file
                     return
-                # Somebody cleared the log while we waited for the lock of what is now the old file.
+                # The log was cleared while this waited for the lock: this is the old file. Open the new one.
             finally:
                 os.close(file)
 
     def _mend(self, file: int) -> int:
-        """Make sure the file is a whole log; where its last entry ends."""
+        """Remove what an append that was cut short left; returns where the last entry ends."""
         size = os.fstat(file).st_size
         if size == 0:
             return tail.HEAD_END
@@ -254,7 +254,7 @@ class JobLogger:
         if end + len(tail.CLOSING) != size or os.pread(file, len(tail.CLOSING), end) != tail.CLOSING:
             lost = os.pread(file, size - end, end)
             logger.warning(
-                "The last append to %s was cut short. Cut off %d bytes behind its last whole entry: %r",
+                "The last append to %s was cut short. Removed %d bytes after the last whole entry: %r",
                 self.path,
                 len(lost),
                 lost[:200],

@@ -1,8 +1,8 @@
-"""Where the whole part of a job log ends, and whether what follows is an append that was cut short.
+"""Finds the end of the last whole entry of a job log, and tells an append that was cut short from other damage.
 
-An append writes `,` newline, entry, newline `]` newline over the three bytes of the old closing. Killed at any byte it
-leaves a beginning of that, with what it had not yet overwritten of the closing behind it. Anything else is not our
-doing.
+An append writes `,` newline, entry, newline `]` newline over the three bytes of the old closing. If it is killed, the
+file ends with a beginning of that, followed by the bytes of the old closing that it had not overwritten yet. Any other
+ending has another cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mediajobs_dagster.errors import JobLogError
 EMPTY = b"[\n]\n"
 CLOSING = b"\n]\n"
 HEAD_END = 1
-"""Where a log without entries ends: behind its bracket."""
+"""The offset where a log without entries ends: after its bracket."""
 
 _ENTRY_HEAD = b'{"format":"mediajobs.job_log/1",'
 _HEAD = b"[\n" + _ENTRY_HEAD
@@ -24,10 +24,10 @@ _FIRST_WINDOW = 64 * 1024
 
 
 def whole_end(file: int, path: Path) -> int:
-    """The offset behind the last whole entry of an open file; a file of no bytes counts as an empty log.
+    """The offset after the last whole entry of an open file; a file of no bytes counts as an empty log.
 
-    Takes constant time unless the last append was cut short. Raises JobLogError for a file that is no job log, or one
-    whose damage no append of ours can have done. Writes nothing.
+    Takes constant time unless the last append was cut short. Raises JobLogError for a file that is not a job log, and
+    for damage that no append can cause. Writes nothing.
     """
     size = os.fstat(file).st_size
     if size == 0:
@@ -35,14 +35,14 @@ def whole_end(file: int, path: Path) -> int:
     head = os.pread(file, len(_HEAD), 0)
     if head == _HEAD and os.pread(file, 1 + len(CLOSING), size - 1 - len(CLOSING)) == b"}" + CLOSING:
         return size - len(CLOSING)
-    is_ours = head.startswith(b"[") and (head == _HEAD or size <= len(_HEAD))
-    if not is_ours:
+    is_job_log = head.startswith(b"[") and (head == _HEAD or size <= len(_HEAD))
+    if not is_job_log:
         raise JobLogError(f"{path} is not a job log, so it was left as it is. Name another file.")
     end = _behind_last_whole_entry(file, size)
     if not _is_cut_append(os.pread(file, size - end, end), is_first=end == HEAD_END):
         raise JobLogError(
-            f"{path} is damaged behind byte {end} in a way no append does, so it was left as it is. "
-            "Mend it by hand, or move it away."
+            f"{path} is damaged after byte {end}, and not by an append that was cut short, so it was left as it is. "
+            "Repair it by hand, or move it away."
         )
     return end
 
@@ -81,7 +81,7 @@ def _is_entry(line: bytes) -> bool:
 
 
 def _is_cut_append(rest: bytes, *, is_first: bool) -> bool:
-    # A file system may fill what it had promised, but not yet written, with zeros when the power goes.
+    # After a loss of power, a file system may show zeros where it had allocated space but not written it.
     rest = rest.rstrip(b"\x00")
     separator = b"\n" if is_first else b",\n"
     begun = separator + _ENTRY_HEAD

@@ -1,4 +1,4 @@
-"""The rows of the table of jobs, for those that read and change them within a transaction."""
+"""Reads and changes rows of the table of jobs, within a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def job_of(row: sa.RowMapping) -> Job:
 
 
 def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
-    """Read a job so that it stays as it is until the transaction ends. Raises NotFoundError."""
+    """Read a job that nobody else can change until the transaction ends. Raises NotFoundError."""
     row = connection.execute(_LOCKING, {"of_job": job_id}).mappings().one_or_none()
     if row is None:
         raise NotFoundError(f"There is no job {job_id}.")

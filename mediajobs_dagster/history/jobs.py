@@ -1,4 +1,4 @@
-"""The queue: what was asked for, and where it stands."""
+"""The queue: the jobs that were asked for, and their status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are meant; every condition that is given must hold."""
+    """Selects jobs. Every condition that is given must hold."""
 
     job_type: str | None = None
     statuses: tuple[JobStatus, ...] = ()
@@ -40,7 +40,7 @@ class JobFilter:
     """None: any."""
 
     def alternatives(self) -> list[Conditions]:
-        """The filter taken apart: conditions for each status, if it names any."""
+        """The filter as alternatives: the conditions for each status that it names, or one list if it names none."""
         parts = [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
         return [part.conditions() for part in parts or [self]]
 
@@ -70,7 +70,7 @@ EnqueuedList = list[Enqueued]
 
 
 class Jobs:
-    """What people and programs ask for. Workers get jobs from `leases.py`."""
+    """Reads and changes the table of jobs, for those who ask for jobs. Workers get jobs from `leases.py`."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
@@ -84,16 +84,16 @@ class Jobs:
         lease_s: float | None = None,
         now: datetime | None = None,
     ) -> EnqueuedList:
-        """Ask for jobs, all or none; one whose idempotency key is known is answered with the job that has it.
+        """Ask for jobs, all or none. For an idempotency key that a job has, the answer is that job.
 
-        With `dispatch_id` and `lease_s` the new ones belong to that dispatch at once: a run that was started by hand
-        works on its own. Those that were there already stay where they are.
+        With `dispatch_id` and `lease_s`, new jobs belong to that dispatch at once: a run that was started by hand works
+        on the jobs that it asked for. Known jobs are not changed.
         """
         now = now or utc_now()
         assignment = None
         if dispatch_id is not None:
             if lease_s is None:
-                raise ValueError("Jobs of a dispatch are under a lease: give lease_s too.")
+                raise ValueError("Jobs of a dispatch need a lease: give lease_s too.")
             assignment = Assignment(dispatch_id, now + timedelta(seconds=lease_s))
         with self._database.write() as connection:
             answers = insert_jobs(connection, new_jobs, now=now, assignment=assignment)
@@ -131,10 +131,10 @@ class Jobs:
         return pages(fetch)
 
     def cancel(self, job_id: str) -> Job:
-        """Call a job off. Raises NotFoundError, and IllegalTransitionError when it is final already.
+        """Cancel a job. Raises NotFoundError, and IllegalTransitionError when it is final already.
 
-        Where it is being worked on, the worker notices at its next heartbeat and ends its attempt. The lease stays
-        until then, so that the attempt of a worker that died meanwhile is found by `Leases.lost`.
+        If it is processing, its worker notices at the next heartbeat and ends the attempt. The lease stays until then,
+        so that `Leases.lost` finds the attempt if the worker has died.
         """
         with self._database.write() as connection:
             job = lock_job(connection, job_id)
@@ -154,7 +154,7 @@ class Jobs:
         with self._database.write() as connection:
             job = lock_job(connection, job_id)
             if job.status is JobStatus.PROCESSING:
-                raise IllegalTransitionError(f"Job {job_id} is processing. Cancel it before it is tried again.")
+                raise IllegalTransitionError(f"Job {job_id} is processing. Cancel it before you retry it.")
             check_transition(job, JobStatus.QUEUED)
             change: dict[str, Any] = {
                 "status": JobStatus.QUEUED,
@@ -168,7 +168,7 @@ class Jobs:
             return set_job(connection, job_id, change | assignment, now=now)
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
-        """How many jobs there are, by job type and status; every status is named, a type without jobs is not."""
+        """How many jobs there are, by job type and status. Every status is listed; a type without jobs is not."""
         columns = job_counts.c
         statement = sa.select(columns.job_type, columns.status, sa.func.sum(columns.jobs))
         if job_type is not None:
@@ -181,9 +181,9 @@ class Jobs:
         return found
 
     def next_due(self, job_types: Sequence[str] | None = None) -> datetime | None:
-        """When the next unassigned job may start, which can lie in the past; None when none waits.
+        """When the next unassigned job may start, which can be in the past; None when none waits.
 
-        Cheap enough to be asked many times a second: one look into an index for each job type.
+        Cheap enough for many calls a second: one index look-up for each job type.
         """
         statement, of = (_NEXT_DUE, {}) if job_types is None else (_NEXT_DUE_OF, {"job_types": list(job_types)})
         with self._database.read() as connection:
@@ -203,6 +203,6 @@ def _next_due(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(sa.func.min(due)).select_from(kind)
 
 
-# Put together once: to build the statement takes longer than to execute it.
+# Built once: building the statement takes longer than executing it.
 _NEXT_DUE = _next_due()
 _NEXT_DUE_OF = _next_due(job_counts.c.job_type.in_(sa.bindparam("job_types", expanding=True)))

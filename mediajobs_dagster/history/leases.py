@@ -1,7 +1,7 @@
 """Who works on which job, and until when.
 
 A dispatch is a batch of jobs for one run. `assign` takes jobs out of the queue for it, `claim` starts them one at a
-time, `renew` keeps them, `finish` ends them. Whoever falls silent loses its jobs when the lease runs out.
+time, `renew` keeps them, `finish` ends them. A worker that stops renewing loses its jobs when the lease runs out.
 A job has a dispatch id exactly while it is assigned (and waiting) or processing.
 """
 
@@ -51,7 +51,7 @@ class Claim:
 DispatchIds = list[str]
 
 RENEWED_AT_ONCE = 1000
-"""Waiting jobs of one dispatch whose lease is renewed; far more than there are in a run that dispatch starts."""
+"""Most waiting jobs of a dispatch that one heartbeat renews; far more than a run that dispatch starts has."""
 
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
@@ -72,10 +72,10 @@ class Leases:
         only_if_idle: bool = False,
         now: datetime | None = None,
     ) -> Dispatch | None:
-        """Take the foremost waiting job of a type, and up to `limit` in all of its trace and day, for a new run.
+        """Take the first due job of a type, and others of its trace and day, for a new run: up to `limit` in all.
 
-        The foremost job has the highest priority, then the greatest age. None when no job of the type is due; with
-        `only_if_idle` also when one is assigned or processing, and of several who ask so at once one gets a dispatch.
+        The first job is the one with the highest priority, then the oldest. None when no job of the type is due. With
+        `only_if_idle`, also None when one is assigned or processing; of several callers at once, one gets a dispatch.
         """
         now = now or utc_now()
         dispatch_id = new_id()
@@ -94,7 +94,7 @@ class Leases:
 
     def _is_idle(self, connection: sa.Connection, job_type: str) -> bool:
         if not self._database.is_sqlite:
-            # On PostgreSQL nobody sees what another is about to assign: those who ask this have to come one by one.
+            # On PostgreSQL a transaction does not see what another is about to assign, so callers take turns.
             turn = sa.func.pg_advisory_xact_lock(_PROBE_LOCK, sa.func.hashtext(job_type))
             connection.execute(sa.select(turn))
         active = sa.select(jobs.c.id).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
@@ -103,9 +103,9 @@ class Leases:
     def claim(
         self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float, now: datetime | None = None
     ) -> Claim | None:
-        """Start the next waiting job of a dispatch; None when there is none. Two workers never win the same job.
+        """Start the next waiting job of a dispatch; None when there is none. Two workers never get the same job.
 
-        The attempt's `running` row is written in the same transaction, so no start goes unrecorded.
+        The attempt's `running` row is written in the same transaction, so every start is on record.
         """
         now = now or utc_now()
         with self._database.write() as connection:
@@ -119,10 +119,10 @@ class Leases:
         return Claim(job, attempt)
 
     def renew(self, dispatch_id: str, *, lease_s: float, now: datetime | None = None) -> dict[str, JobStatus]:
-        """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each that is still its own.
+        """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each job that it still has.
 
-        A claimed job that is missing, or not `processing`, has been cancelled or given up for lost: stop working on it.
-        Of more than RENEWED_AT_ONCE waiting jobs so many are renewed and returned, which keeps the others, too: see
+        A claimed job that is missing, or not `processing`, was cancelled or recorded as lost: stop working on it. At
+        most RENEWED_AT_ONCE waiting jobs are renewed and returned, which keeps the others too: see
         `expired_dispatches`.
         """
         now = now or utc_now()
@@ -146,17 +146,17 @@ class Leases:
         children: Sequence[NewJob] = (),
         uploads: Sequence[Upload] = (),
     ) -> bool:
-        """End an attempt and its job, and hand on what came of it, all in one transaction.
+        """End an attempt and its job, and add its children and uploads, all in one transaction.
 
-        False when the job is no longer this attempt's (cancelled, or given up for lost): then only the attempt's own
-        row is completed, unless it is final already. `not_before` is for a job that waits for a further attempt.
+        False when the job no longer belongs to this attempt (cancelled, or recorded as lost): then only the attempt's
+        own row is completed, unless it is final already. `not_before` says when a failed job may be tried again.
         Raises NotFoundError, IllegalTransitionError.
         """
         if not attempt.status.is_final:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
-        is_ours = self._finish(attempt, job_status, not_before, children, uploads)
+        is_current = self._finish(attempt, job_status, not_before, children, uploads)
         fold_in_turn(self._database, attempt.id)
-        return is_ours
+        return is_current
 
     def _finish(
         self,
@@ -170,8 +170,8 @@ class Leases:
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
             complete_attempt(connection, attempt)
-            is_ours = job.status is JobStatus.PROCESSING and job.attempts == attempt.attempt
-            if not is_ours:
+            is_current = job.status is JobStatus.PROCESSING and job.attempts == attempt.attempt
+            if not is_current:
                 _forget_lease(connection, job, attempt)
                 return False
             check_transition(job, job_status)
@@ -188,15 +188,13 @@ class Leases:
         return True
 
     def release(self, dispatch_id: str) -> int:
-        """Give the jobs of a dispatch that were never started back to the queue; how many there were."""
+        """Return the jobs of a dispatch that were never started to the queue; returns how many."""
         return self._give_back(jobs.c.dispatch_id == dispatch_id, utc_now())
 
     def cancel_assigned(self, dispatch_id: str) -> int:
-        """Call off the jobs of a dispatch that were never started; how many there were."""
-        called_off = {"status": JobStatus.CANCELLED, "updated_at": utc_now()}
-        statement = (
-            sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**called_off, **NO_LEASE)
-        )
+        """Cancel the jobs of a dispatch that were never started; returns how many."""
+        cancelled = {"status": JobStatus.CANCELLED, "updated_at": utc_now()}
+        statement = sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**cancelled, **NO_LEASE)
         with self._database.write() as connection:
             return connection.execute(statement).rowcount
 
@@ -209,7 +207,7 @@ class Leases:
     def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
         """Dispatches whose lease ran out before their run started all of their jobs.
 
-        The lease of a dispatch is that of the job that was renewed last, so a run need not renew a hundred thousand.
+        The lease of a dispatch is the latest of its jobs, so that a run need not renew a hundred thousand jobs.
         """
         waiting = sa.func.sum(sa.case((IS_WAITING, 1), else_=0))
         expired = (sa.func.max(jobs.c.lease_expires_at) < (now or utc_now()), waiting > 0)
@@ -224,10 +222,10 @@ class Leases:
             return connection.execute(statement).rowcount
 
     def lost(self, now: datetime | None = None, limit: int = 100) -> list[Claim]:
-        """Jobs whose worker fell silent: the lease has run out and the attempt has not ended. The longest lost first.
+        """Jobs whose lease has run out while their attempt was running, the earliest first.
 
-        Cancelled jobs are among them, when their worker died before it could record the cancellation.
-        `finish` each attempt as `lost`.
+        Cancelled jobs are among them if their worker died before it recorded the cancellation. End each attempt with
+        `finish`, as `lost`.
         """
         statement = (
             sa.select(*JOB_COLUMNS)
@@ -245,14 +243,14 @@ class Leases:
 
 
 def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
-    # Common table expressions, because PostgreSQL runs one that locks rows exactly once; an IN (SELECT … LIMIT) it may
-    # run again for every row of the outer query, and so take more rows than the limit.
+    # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
+    # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
     is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= now, IS_FREE)
-    foremost = (jobs.c.priority.desc(), jobs.c.id)
+    order = (jobs.c.priority.desc(), jobs.c.id)
     head = (
         sa.select(jobs.c.trace_id, jobs.c.subject_day)
         .where(is_due)
-        .order_by(*foremost)
+        .order_by(*order)
         .limit(1)
         .with_for_update(skip_locked=True)
         .cte("head")
@@ -265,7 +263,7 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
             jobs.c.trace_id == sa.select(head.c.trace_id).scalar_subquery(),
             jobs.c.subject_day == sa.select(head.c.subject_day).scalar_subquery(),
         )
-        .order_by(*foremost)
+        .order_by(*order)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("batch")
@@ -274,19 +272,19 @@ def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
 
 
 def _claiming() -> ReturningUpdate[Any]:
-    # Waits for a locked row rather than skip it: an `assign` that began before this dispatch was made can still hold
-    # the row for a moment, and a job that is skipped here would wait for its lease to run out.
-    foremost = (
+    # Wait for a locked row and do not skip it: an `assign` that began before this dispatch was made can still hold the
+    # row for a moment, and a skipped job would wait until its lease runs out.
+    first = (
         sa.select(jobs.c.id)
         .where(jobs.c.dispatch_id == sa.bindparam("of_dispatch"), IS_WAITING)
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(1)
         .with_for_update()
-        .cte("foremost")
+        .cte("first_job")
     )
     return (
         sa.update(jobs)
-        .where(jobs.c.id.in_(sa.select(foremost.c.id)))
+        .where(jobs.c.id.in_(sa.select(first.c.id)))
         .values(
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,
@@ -297,7 +295,7 @@ def _claiming() -> ReturningUpdate[Any]:
     )
 
 
-# What every attempt does is put together once: to build a statement takes longer than to execute it.
+# The statements of every attempt are built once: building one takes longer than executing it.
 _CLAIMING = _claiming()
 _ENDING = sa.update(jobs).where(jobs.c.id == sa.bindparam("of_job"))
 
@@ -320,7 +318,7 @@ def _first_entry(job: Job, *, run_id: str | None, host: str, now: datetime) -> A
 
 
 def _forget_lease(connection: sa.Connection, job: Job, attempt: Attempt) -> None:
-    # A cancelled job keeps its lease until its worker has had its say, see `Jobs.cancel`.
+    # A cancelled job keeps its lease until its worker has ended the attempt, see `Jobs.cancel`.
     if job.status is JobStatus.CANCELLED and job.attempts == attempt.attempt:
         statement = sa.update(jobs).where(jobs.c.id == job.id).values(lease_expires_at=None)
         connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Lists page by key, never by offset: a page far down costs what the first one does."""
+"""Pages of lists, by key and never by offset: a page far down costs no more than the first one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediajobs_dagster.errors import NotFoundError
 
 
 class Dated(Protocol):
-    """A row that has its place in a list."""
+    """A row with a position in a list by time."""
 
     @property
     def id(self) -> str: ...
@@ -40,9 +40,9 @@ def newest_of(
     *,
     limit: int,
 ) -> list[sa.RowMapping]:
-    """At most `limit` rows to which one of the alternatives, which must exclude each other, applies; newest first.
+    """At most `limit` rows that match one of the alternatives, the newest first. No row may match two of them.
 
-    Each alternative is a query of its own: an index has the rows of one status in the order of the list, but those of
+    Each alternative is a query of its own: an index has the rows of one status in the order of the list, but rows of
     several would have to be sorted, or searched for among all others.
     """
     found: list[sa.RowMapping] = []
@@ -54,7 +54,7 @@ def newest_of(
 
 
 def starting_after(connection: sa.Connection, table: sa.Table, after: str | None) -> Conditions:
-    """The condition for rows that stand behind the one with the id `after`, newest first; none for the first page.
+    """The condition for rows after the one with the id `after`, the newest first; none for the first page.
 
     Raises NotFoundError when there is no such row any more.
     """
@@ -62,28 +62,28 @@ def starting_after(connection: sa.Connection, table: sa.Table, after: str | None
         return []
     created_at = connection.scalar(sa.select(table.c.created_at).where(table.c.id == after))
     if created_at is None:
-        raise NotFoundError(f"The row {after}, behind which the page should start, is gone. Start at the first page.")
+        raise NotFoundError(f"The row {after}, after which the page should start, is gone. Start at the first page.")
     return [older_than(table, created_at, after)]
 
 
 def older_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
-    """Whether a row stands behind the given place in a list that has the newest first."""
-    return sa.tuple_(table.c.created_at, table.c.id) < _place(table, created_at, row_id)
+    """Whether a row comes after the given position in a list with the newest first."""
+    return sa.tuple_(table.c.created_at, table.c.id) < _position(table, created_at, row_id)
 
 
 def newer_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
-    """Whether a row stands behind the given place in a list that has the oldest first."""
-    return sa.tuple_(table.c.created_at, table.c.id) > _place(table, created_at, row_id)
+    """Whether a row comes after the given position in a list with the oldest first."""
+    return sa.tuple_(table.c.created_at, table.c.id) > _position(table, created_at, row_id)
 
 
-def _place(table: sa.Table, created_at: datetime, row_id: str) -> sa.Tuple:
+def _position(table: sa.Table, created_at: datetime, row_id: str) -> sa.Tuple:
     return sa.tuple_(sa.literal(created_at, table.c.created_at.type), sa.literal(row_id))
 
 
 def pages(fetch: Callable[[Row | None], Sequence[Row]]) -> Iterator[Row]:
-    """Every row, where `fetch` gets the page behind a row (None: the first page); an empty page is the end.
+    """Yield every row. `fetch` returns the page after a row (None: the first page); an empty page is the end.
 
-    No transaction stays open between pages, so a slow reader holds nobody up.
+    No transaction stays open between pages, so a slow reader blocks nobody.
     """
     page = fetch(None)
     while page:

@@ -29,14 +29,14 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy sets the signature
-        """Hand the moment back in UTC, whatever zone the session speaks."""
+        """Return the moment in UTC, whatever the time zone of the session."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class ForeignText(sa.TypeDecorator[str]):
-    """Text that comes from outside (file names, a program's last words), made fit for every database.
+    """Text from outside (file names, messages of programs), changed so that every database can store it.
 
     PostgreSQL takes no NUL character, and no database takes half a surrogate pair.
     """
@@ -45,7 +45,7 @@ class ForeignText(sa.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy sets the signature
-        """Put a replacement character where one that cannot be stored stands."""
+        """Replace characters that cannot be stored."""
         if value is None:
             return None
         return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
@@ -160,8 +160,8 @@ sa.Index("jobs_due", jobs.c.job_type, jobs.c.not_before, sqlite_where=IS_FREE, p
 _is_assigned = sa.text("dispatch_id IS NOT NULL")
 sa.Index("jobs_of_dispatch", jobs.c.dispatch_id, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
 sa.Index("jobs_active", jobs.c.job_type, sqlite_where=_is_assigned, postgresql_where=_is_assigned)
-# Most jobs have no error and no parent. Type and status stand behind the order of the list, so that a filter by them
-# too is decided in the index.
+# Most jobs have no error and no parent. Type and status come after the columns that order the list, so that the index
+# also decides a filter by them.
 _has_error = sa.text("error_code IS NOT NULL")
 _OF_ERROR = ("error_code", "created_at", "id")
 sa.Index(
@@ -221,7 +221,7 @@ job_history = sa.Table(
     _sum("wasted_ms"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("error", ForeignText),
-    # The large ones last: SQLite then reads the small ones without following a row into its overflow pages.
+    # Large columns last: SQLite then reads the small ones without following a row into its overflow pages.
     _json("result"),
     _json("manifest"),
     sa.Index("job_history_by_time", "created_at", "id"),
@@ -276,7 +276,7 @@ upload_days = sa.Table(
 metric_entries = sa.Table(
     "metric_entries",
     metadata,
-    # Attempts that have ended, but do not stand in the totals yet: what these need of their rows.
+    # Attempts that have ended, but are not in the totals yet, with the columns that the totals need.
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("job_name", sa.String, nullable=False),
@@ -308,7 +308,7 @@ metric_totals = sa.Table(
     sa.Column("duration_ms", sa.BigInteger, nullable=False),
     sa.Column("output_files", sa.BigInteger, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
-    # Of the attempts that have a real-time factor: their media, and how long it took to process it.
+    # Only of attempts that have a real-time factor: their media, and their duration.
     _sum("rtf_media_ms"),
     _sum("rtf_duration_ms"),
     _sum("cpu_ms"),
@@ -318,7 +318,7 @@ metric_totals = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Apart from the totals: together, each host would have each class of duration.
+# Apart from the totals: in one table, there would be a row for each host in each class of duration.
 metric_hosts = sa.Table(
     "metric_hosts",
     metadata,

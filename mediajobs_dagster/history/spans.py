@@ -1,7 +1,7 @@
-"""How the totals divide what they add up: time into spans, durations into classes.
+"""How the totals group attempts: by spans of time, and by classes of duration.
 
-Spans are of four lengths, each a multiple of the one before and counted from 1970-01-01 UTC, and every attempt stands
-in one of each. So any period is a few long spans with shorter ones at its ends, whatever its length.
+Spans have four lengths, each a multiple of the one before, and are counted from 1970-01-01 UTC. Every attempt counts in
+one span of each length. So a period of any length is a few long spans with shorter ones at its ends.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
 UNTIMED = -1
-"""The class of what has no duration."""
+"""The class of attempts without a duration."""
 _GROWTH = 1.1
 _LOG_GROWTH = math.log(_GROWTH)
 CLASS_ERROR = (_GROWTH - 1) / (_GROWTH + 1)
-"""How far a duration lies at most from the one that stands for its class: 4.8 %."""
+"""How much a duration can differ from the one that represents its class: 4.8 % of it."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """The spans of one length that start at `since` or later and before `until`; None: without end."""
+    """The spans of one length that start at `since` or later and before `until`; None: no bound."""
 
     span_s: int
     since: datetime | None
@@ -38,23 +38,26 @@ class Spans:
 
 @dataclass(frozen=True)
 class Cover:
-    """A period, taken apart."""
+    """A period, split into whole spans and the rest at its ends."""
 
     whole: tuple[Spans, ...]
-    """Whole spans; together they go from `since` until before `until`."""
+    """Whole spans; together they last from `since` to `until`."""
     since: datetime | None
     until: datetime | None
     cut: tuple[tuple[datetime, datetime], ...]
-    """What is left at the ends, each shorter than the shortest span: from a moment until before another."""
+    """The rest at each end, shorter than the shortest span: from a moment until before another."""
 
 
 def start_of(moment: datetime, span_s: int) -> datetime:
-    """When the span of that length began in which `moment` lies."""
+    """The start of the span of `span_s` seconds that contains `moment`."""
     return _moment(_floor(_microseconds(moment), span_s))
 
 
 def cover(since: datetime | None, until: datetime | None) -> Cover:
-    """The period from `since` until before `until`, timezone-aware, in as few spans as can be; None: without end."""
+    """Split the period from `since` until before `until`, timezone-aware, into as few spans as possible.
+
+    None: no bound.
+    """
     first = None if since is None else _ceil(_microseconds(since), SPANS_S[0])
     last = None if until is None else _floor(_microseconds(until), SPANS_S[0])
     if since is not None and until is not None and first is not None and last is not None and first >= last:
@@ -86,10 +89,10 @@ def class_of(duration_ms: int | None) -> int:
 
 
 def duration_of(duration_class: int) -> float | None:
-    """The duration that stands for a class, milliseconds: in proportion as near to one of its ends as to the other.
+    """The duration that represents a class, milliseconds. Its relative error is the same at both ends of the class.
 
-    The choice of DDSketch (Masson, Rim, Lee: "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error
-    Guarantees", VLDB 2019).
+    This is the formula of DDSketch (Masson, Rim, Lee: "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
+    Relative-Error Guarantees", VLDB 2019).
     """
     if duration_class == UNTIMED:
         return None
@@ -109,7 +112,7 @@ def _ceil(microseconds: int, span_s: int) -> int:
 
 
 def _moment(microseconds: int) -> datetime:
-    # The calendar has ends: what lies beyond is moved there, where no attempt is.
+    # Python's calendar has ends: a moment beyond is moved to the end, where no attempt is.
     try:
         return _EPOCH + microseconds * _MICROSECOND
     except OverflowError:

@@ -1,7 +1,7 @@
 """Figures over a selection of attempts.
 
-Most are read from totals, which grow with the time that has passed and not with the attempts. Selections that are small
-by nature, those of a trace, a run or a job, are read from the rows.
+Most are read from totals, which grow with time and not with the number of attempts. The attempts of a trace, a run or a
+job are few, so their figures are read from the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover,
 from mediajobs_dagster.models import AttemptStatus, Value
 
 _STAGE_SAMPLE = 100
-"""Manifests run to tens of kilobytes each: only so many are opened."""
+"""Most manifests that are opened: each has tens of kilobytes."""
 
 
 class Spread(Value):
@@ -47,13 +47,11 @@ class StageFigures(Value):
 
 
 class StatisticsReport(Value):
-    """Counts, sums and averages are exact."""
+    """Figures over a selection of attempts. Counts, sums and averages are exact."""
 
     attempts: int = 0
-    by_status: dict[AttemptStatus, int] = Field(description="Every status is named.")
-    success_rate: float = Field(
-        0.0, description="Successes among the attempts that ran to an end of their own, 0 to 1."
-    )
+    by_status: dict[AttemptStatus, int] = Field(description="Every status is listed.")
+    success_rate: float = Field(0.0, description="Successes / (successes, failures and lost attempts), 0 to 1.")
     duration_ms: Spread = Field(
         Spread(),
         description=f"Percentiles by nearest rank, at most {CLASS_ERROR:.1%} off; exact for a trace, a run or a job.",
@@ -63,7 +61,7 @@ class StatisticsReport(Value):
     rtf: float | None = Field(
         default=None, description="Media seconds / processing seconds of all attempts that have a real-time factor."
     )
-    media_seconds: float = Field(default=0.0, description="The media seconds of these.")
+    media_seconds: float = Field(default=0.0, description="Media seconds of the attempts that have a real-time factor.")
     cpu_seconds: float = Field(default=0.0, description="CPU time of all commands.")
     bytes_in: int = Field(default=0, description="Bytes read from the storage.")
     bytes_out: int = Field(default=0, description="Bytes written to the storage.")
@@ -77,20 +75,20 @@ class StatisticsReport(Value):
 
 @dataclass
 class _Sums:
-    """What is added up for a report."""
+    """The counts and sums of a report."""
 
     by_status: Counter[str] = field(default_factory=Counter[str])
     by_error: Counter[str] = field(default_factory=Counter[str])
     by_host: Counter[str] = field(default_factory=Counter[str])
     by_duration: Counter[float] = field(default_factory=Counter[float])
-    """Attempts by the milliseconds that they took, or that stand for it."""
+    """Attempts by duration, or by the duration that represents its class, milliseconds."""
     sums: list[int] = field(default_factory=lambda: [0] * len(Figures._fields))
-    """What all of them add up to, as `Figures`. A list, because it is added to for every row."""
+    """The sums, in the order of `Figures`. A list, because every row is added to it."""
 
     def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, figures: Figures) -> None:
-        """Count attempts with a status and an error code in common that took `each_ms` each.
+        """Count `attempts` attempts that took `each_ms` each; `common` is their status and error code.
 
-        `figures` are what all of them together add up to.
+        `figures` are the sums over all of them.
         """
         status, error_code = common
         self.by_status[status] += attempts
@@ -98,8 +96,8 @@ class _Sums:
             self.by_error[error_code] += attempts
         if each_ms is not None:
             self.by_duration[each_ms] += attempts
-        for place, figure in enumerate(figures):
-            self.sums[place] += figure
+        for index, figure in enumerate(figures):
+            self.sums[index] += figure
 
     def report(self, stages: tuple[StageFigures, ...]) -> StatisticsReport:
         """The figures."""
@@ -142,44 +140,44 @@ class Statistics:
         self._database = database
 
     def of(self, filter: AttemptFilter) -> StatisticsReport:
-        """The figures over the attempts that the filter means; zeros when there are none.
+        """The figures over the attempts that match the filter; zeros when there are none.
 
-        All time is all time: an attempt whose row was cleared away stays in the totals. Counted by their rows alone are
-        those of a trace, a run or a job, and those in the hours that a period cuts at its ends.
+        An attempt whose row was deleted still counts in the totals. The attempts of a trace, a run or a job, and those
+        in the hours that a period cuts at its ends, are counted by their rows.
         """
-        tally = _Sums()
-        # One moment for all: between two, an attempt could end, or be folded into the totals.
+        sums = _Sums()
+        # One snapshot for all queries: between two, an attempt could end, or be folded into the totals.
         with self._database.read(snapshot=True) as connection:
             if filter.trace_id or filter.run_id or filter.job_id:
-                _add_rows(connection, tally, [_rows(job_history, filter.conditions())], exact=True)
+                _add_rows(connection, sums, [_rows(job_history, filter.conditions())], exact=True)
             else:
-                _add_totals(connection, tally, filter)
+                _add_totals(connection, sums, filter)
             staged = _staged(connection, filter)
-        return tally.report(_stage_figures(staged))
+        return sums.report(_stage_figures(staged))
 
 
-def _add_totals(connection: sa.Connection, tally: _Sums, filter: AttemptFilter) -> None:
+def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:
     period = cover(filter.since, filter.until)
     whole = [*_same(metric_entries, filter), *_between(metric_entries.c.created_at, period.since, period.until)]
     singles = [_rows(metric_entries, whole)]
     for since, until in period.cut:
         cut = replace(filter, since=since, until=until).conditions()
         singles.append(_rows(job_history, [*cut, job_history.c.status != AttemptStatus.RUNNING]))
-    # What runs has no error yet. Asked for it all the same, SQLite would look through all that had that error.
+    # A running attempt has no error. SQLite would look through all attempts with that error to find none.
     if filter.error_code is None and (not filter.statuses or AttemptStatus.RUNNING in filter.statuses):
         running = replace(filter, statuses=(AttemptStatus.RUNNING,))
         singles.append(_rows(job_history, running.conditions()))
-    _add_rows(connection, tally, singles, exact=False)
+    _add_rows(connection, sums, singles, exact=False)
     if period.whole:
-        _add_spans(connection, tally, filter, period.whole)
+        _add_spans(connection, sums, filter, period.whole)
 
 
-def _add_spans(connection: sa.Connection, tally: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
+def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
     totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
-    for status, error_code, duration_class, attempts, *sums in connection.execute(totals).all():
-        tally.add((status, error_code), int(attempts), duration_of(duration_class), Figures(*map(int, sums)))
+    for status, error_code, duration_class, attempts, *figures in connection.execute(totals).all():
+        sums.add((status, error_code), int(attempts), duration_of(duration_class), Figures(*map(int, figures)))
     for host, attempts in connection.execute(_sums_of(metric_hosts, filter, whole, by=("host",))).all():
-        tally.by_host[host] += int(attempts)
+        sums.by_host[host] += int(attempts)
 
 
 def _sums_of(table: sa.Table, filter: AttemptFilter, whole: Sequence[Spans], *, by: Sequence[str]) -> sa.Select[Any]:
@@ -196,14 +194,14 @@ def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Condition
     return [table.c.span_s == spans.span_s, *_between(table.c.start, spans.since, spans.until), *_same(table, filter)]
 
 
-def _add_rows(connection: sa.Connection, tally: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
+def _add_rows(connection: sa.Connection, sums: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
     for row in connection.execute(sa.union_all(*selects)).mappings():
         duration_ms = row["duration_ms"]
-        # Beside the classes of the totals an exact duration would count as one before or behind all of its class.
+        # The totals know classes only: an exact duration would sort before or after all others of its class.
         each_ms = duration_ms if exact else duration_of(class_of(duration_ms))
-        tally.add((row["status"], row["error_code"]), 1, each_ms, figures_of(row))
+        sums.add((row["status"], row["error_code"]), 1, each_ms, figures_of(row))
         if row["host"] is not None:
-            tally.by_host[row["host"]] += 1
+            sums.by_host[row["host"]] += 1
 
 
 def _rows(table: sa.Table, conditions: Conditions) -> sa.Select[Any]:
@@ -226,9 +224,9 @@ def _staged(connection: sa.Connection, filter: AttemptFilter) -> Sequence[Staged
     alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
     newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
     ids = [row["id"] for row in newest]
-    # The manifests whole: PostgreSQL refuses to take a JSON apart that holds a NUL anywhere, which media can bring.
-    told = [job_history.c[name] for name in ("id", "job_id", "job_name", "status", "created_at", "manifest")]
-    statement = sa.select(*told).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
+    # Whole manifests: PostgreSQL cannot take apart JSON that holds a NUL anywhere, and media can bring one.
+    needed = [job_history.c[name] for name in ("id", "job_id", "job_name", "status", "created_at", "manifest")]
+    statement = sa.select(*needed).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
     return cast(Sequence[Staged], connection.execute(statement).all())
 
 
@@ -244,7 +242,7 @@ def _stage_figures(attempts: Sequence[Staged]) -> tuple[StageFigures, ...]:
 
 
 def _nearest(counted: Counter[float], share: float) -> float:
-    """The smallest value that at least that share of all reach no further than."""
+    """The percentile by nearest rank: the smallest value that at least `share` of all values do not exceed."""
     needed = math.ceil(share * counted.total())
     reached = 0
     for value in sorted(counted):

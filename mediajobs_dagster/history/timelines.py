@@ -1,4 +1,4 @@
-"""The edits that were asked to be rendered."""
+"""The timelines that were asked for, as they were then."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Timelines:
         self._database = database
 
     def add(self, timeline: Timeline) -> Timeline:
-        """Keep a timeline; the same edit of the same content is kept once, and comes back as it was first kept."""
+        """Store a timeline. The same edit of the same content is stored once: the first one is returned."""
         with self._database.write() as connection:
             insert_new(connection, timelines, [timeline.model_dump()])
             statement = sa.select(*_COLUMNS).where(timelines.c.etag == timeline.etag)

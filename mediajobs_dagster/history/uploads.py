@@ -28,10 +28,10 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Registered:
-    """What became of an upload that was to be registered with jobs on it."""
+    """The answer to a request to register an upload with its jobs."""
 
     upload: Upload
-    """The known one, with another id than the one asked for, where its origin was known already."""
+    """The known upload, with another id than the one asked for, if its origin was known."""
     jobs: tuple[Enqueued, ...]
 
 
@@ -45,8 +45,8 @@ class DaySummary:
     """Media seconds of the uploads that have been probed."""
 
 
-class _FoundOthers(Exception):  # no error: the jobs have to be planned again
-    """Somebody else has registered some of the uploads since they were looked up."""
+class _Overtaken(Exception):  # no error: the jobs have to be planned again
+    """Another process has registered some of the uploads since they were looked up."""
 
     def __init__(self, found: list[Upload]) -> None:
         super().__init__()
@@ -61,17 +61,18 @@ class Uploads:
         self._database = database
 
     def add(self, upload: Upload) -> Upload:
-        """Register an upload; where its origin is known already, nothing is written and the known one comes back."""
+        """Register an upload. If its origin is known, nothing is written and the known upload is returned."""
         with self._database.write() as connection:
             return add_upload(connection, upload)
 
     def register(
         self, new_uploads: Sequence[Upload], jobs_of: Callable[[Upload], Sequence[NewJob]]
     ) -> list[Registered]:
-        """Register uploads as `add` does and enqueue `jobs_of` each, all or none; answers come in the order of asking.
+        """Register uploads as `add` does, and enqueue the jobs that `jobs_of` gives for each; all or none.
 
-        The known uploads among them get their jobs, too. `jobs_of` may take its time, and may be asked again about an
-        upload that somebody else registers meanwhile. Keep it to some hundreds: others wait for the transaction.
+        The answers come in the order of `new_uploads`. Known uploads get their jobs too. `jobs_of` runs outside of the
+        transaction, so it may be slow; it is called again if another process registers some of the uploads meanwhile.
+        Register some hundreds at a time: other writers wait for the transaction.
         """
         with self._database.read() as connection:
             expected = _as_known(connection, new_uploads)
@@ -79,7 +80,7 @@ class Uploads:
             wanted = [list(jobs_of(upload)) for upload in expected]
             try:
                 enqueued = self._register(new_uploads, expected, [job for each in wanted for job in each])
-            except _FoundOthers as overtaken:
+            except _Overtaken as overtaken:
                 expected = overtaken.found
                 continue
             rest = iter(enqueued)
@@ -94,7 +95,7 @@ class Uploads:
         with self._database.write() as connection:
             found = insert_uploads(connection, new_uploads)
             if found != expected:
-                raise _FoundOthers(found)  # and nothing is written
+                raise _Overtaken(found)  # and nothing is written
             enqueued = insert_jobs(connection, new_jobs, now=utc_now())
         if enqueued:
             fold_in_turn(self._database, enqueued[0].job.id)
@@ -149,7 +150,7 @@ class Uploads:
         return None if row is None else _upload_of(row)
 
     def set_media_info(self, upload_id: str, info: MediaInfo) -> None:
-        """Keep what probing found. Raises NotFoundError."""
+        """Store what probing found. Raises NotFoundError."""
         with self._database.write() as connection:
             if connection.execute(_DESCRIBING, {"of_upload": upload_id, **_info_columns(info)}).rowcount == 0:
                 raise NotFoundError(f"There is no upload {upload_id}.")
@@ -180,7 +181,7 @@ class Uploads:
 
 
 def add_upload(connection: sa.Connection, upload: Upload) -> Upload:
-    """Insert an upload within a transaction, or get the one that has its origin, or its id, already."""
+    """Insert an upload within a transaction, or get the one that has its origin or its id."""
     return insert_uploads(connection, [upload])[0]
 
 
@@ -188,23 +189,23 @@ def insert_uploads(connection: sa.Connection, new_uploads: Sequence[Upload]) -> 
     """Insert those uploads whose origin and id are new; the answers come in the order of the requests."""
     if not new_uploads:
         return []
-    # Everybody inserts in the same order, so that two overlapping batches cannot wait for each other in a ring.
+    # All writers insert in the same order, so that two overlapping batches cannot deadlock.
     rows = [_row_of(upload) for upload in sorted(new_uploads, key=lambda upload: (upload.origin or "", upload.id))]
     insert_new(connection, uploads, rows)
     return _as_known(connection, new_uploads)
 
 
 def _as_known(connection: sa.Connection, new_uploads: Sequence[Upload]) -> list[Upload]:
-    """Each of them as it is known, be it under its origin or its id, or else as it is asked for."""
+    """For each upload, the known one with its origin or its id; else the upload itself."""
     by_id = {found.id: found for found in _where_in(connection, uploads.c.id, [new.id for new in new_uploads])}
-    # Once it is inserted, it is found under its id, unless its origin was known: that says which media it is.
+    # An inserted upload is found by its id. If its origin was known, it was not inserted: find it by its origin.
     elsewhere = [new.origin for new in new_uploads if new.origin and _other(by_id.get(new.id), new)]
     by_origin = {found.origin: found for found in _where_in(connection, uploads.c.origin, elsewhere)}
     return [(new.origin and by_origin.get(new.origin)) or by_id.get(new.id, new) for new in new_uploads]
 
 
 def put_upload(connection: sa.Connection, upload: Upload) -> None:
-    """Insert an upload, or bring the one that has its id up to what was made now."""
+    """Insert an upload, or update the one with its id to the object that was made now."""
     add_upload(connection, upload)
     made = {name: getattr(upload, name) for name in ("storage_key", "bytes", "etag")}
     is_other = sa.or_(uploads.c.etag != upload.etag, uploads.c.storage_key != upload.storage_key)
@@ -223,7 +224,7 @@ def _where_in(connection: sa.Connection, column: sa.Column[Any], values: Sequenc
 
 
 def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) -> Sequence[str]:
-    """Ids, which sort by time: of each content of each name the newest, and no more than `limit` of a name."""
+    """The newest id of each content of each name, at most `limit` of a name. Ids sort by time."""
     contents = (
         sa.select(uploads.c.filename, sa.func.max(uploads.c.id).label("id"))
         .where(uploads.c.filename.in_(filenames), uploads.c.role == UploadRole.SOURCE)  # exports all have one name

@@ -1,1 +1,1 @@
-"""ffmpeg, ffprobe and facts of the host: the only folder that starts processes."""
+"""ffmpeg, ffprobe and facts of the host: the only folder that starts other programs."""

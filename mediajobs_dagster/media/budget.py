@@ -1,4 +1,4 @@
-"""What the machine grants this process: cores and memory by affinity and cgroup, and the threads one ffmpeg gets of it.
+"""The cores and memory that this process may use, by affinity and cgroup, and how many threads an ffmpeg gets.
 
 In a container the machine's own figures mislead: an ffmpeg that starts 64 threads under a quota of two cores is
 throttled, and pays memory for every thread.
@@ -18,7 +18,7 @@ import psutil
 _ROOT = Path("/")
 _COUNTED = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _MEMORY_EACH = 512 * 2**20
-"""Bytes that a light ffmpeg may come to use: a frame of 8K with its references takes some 300 MB on one thread."""
+"""Bytes that a light ffmpeg may need: a frame of 8K with its references takes some 300 MB on one thread."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class Budget:
         return configured or max(1, math.ceil(self.cores / concurrency))
 
     def side_by_side(self, threads: int) -> int:
-        """How many attempts whose ffmpegs use so many threads (0: all there are) keep the machine busy, and no more.
+        """How many attempts to run side by side, when each ffmpeg uses `threads` threads (0: all there are).
 
-        One more than the cores are enough for: while one waits for the disk or the network, its core has work.
+        One more than the cores suffice for: while one waits for the disk or the network, its core has work. Memory may
+        allow fewer.
         """
         if not threads:
             return 1
@@ -52,20 +53,20 @@ def granted_budget(root: Path = _ROOT) -> Budget:
 
 @dataclass(frozen=True)
 class OomWatch:
-    """Where the kernel counts the processes it has killed for memory. Found once, for it is read at every command."""
+    """The files where the kernel counts the processes that it killed for lack of memory. Every command reads them."""
 
     files: tuple[Path, ...]
 
     @classmethod
     def of_process(cls, root: Path = _ROOT) -> OomWatch:
-        """The counters of our cgroups; `root` is where `/proc` and `/sys` are found."""
+        """The counters of this process's cgroups; `root` is where `/proc` and `/sys` are found."""
         # memory.events is cgroup v2, memory.oom_control is v1.
         names = ("memory.events", "memory.oom_control")
         files = (folder / name for folder in _cgroups(root, "memory") for name in names)
         return cls(tuple(file for file in files if _COUNTED.search(_read(file))))
 
     def kills(self) -> int:
-        """How many it has killed so far; 0 where it does not tell."""
+        """How many were killed so far; 0 where the kernel does not tell."""
         counts = (_COUNTED.search(_read(file)) for file in self.files)
         return max((int(count[1]) for count in counts if count), default=0)
 
@@ -96,13 +97,13 @@ def _memory_limits(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders that may limit us, innermost first, cgroup v2 and v1."""
+    """The folders that may limit this process, innermost first, cgroup v2 and v1."""
     mounts = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        # v1 mounts are named after a controller; in a container our path often lies outside what is mounted.
+        # v1 mounts are named after a controller; in a container the path is often outside of what is mounted.
         top = mounts / controller if controllers else mounts
         inner = top / path.lstrip("/")
         yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top) and folder.is_dir())
@@ -111,5 +112,5 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # not there, or not for us to read: then it limits nothing that we could know
+    except OSError:  # missing or not readable: no limit is known then
         return ""

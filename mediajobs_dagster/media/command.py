@@ -1,4 +1,4 @@
-"""What ffmpeg is asked to do, as a value. A planner makes it; the runner adds the guards and runs it.
+"""A command of ffmpeg, as a value. A planner makes it; the runner adds the guards and runs it.
 
     Command(
         inputs=(Input("source", ("-ss", "0.2")),),
@@ -7,8 +7,8 @@
     )
 
 Paths are relative to the scratch folder, which is the process's working folder: argv stays short, holds no path of
-the machine and can be run again. An input may also be an `http(s)` address of our own: of an object, which ffmpeg then
-reads by range. Two more doors, each for something that did not come from a user:
+the machine and can be run again. An input may also be an `http(s)` address that mediajobs made for an object, which
+ffmpeg then reads by range. Further kinds of input are for what did not come from a user:
 
     Command(
         inputs=(Input("source"), Drawing("caption_0.pam"), Generated("color=black:size=640x360:rate=30")),
@@ -18,9 +18,8 @@ reads by range. Two more doors, each for something that did not come from a user
     )
     Command(inputs=(Input("source"),), outputs=(Output(STDOUT, ("-map", "0:a:0", "-f", "f32le")),), media_seconds=60)
 
-A planner cannot leave out the guards: what a planner writes has no place for them, and `Command.arguments` puts them
-before every input. Media is hostile, so every input is held to the demuxers and the protocols listed here; no playlist
-can make ffmpeg open another file or host.
+A planner cannot leave out the guards: `Command.arguments` puts them before every input. Media is hostile, so every
+input may only use the demuxers and protocols listed here; no playlist can make ffmpeg open another file or host.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ STDOUT = "pipe:1"
 """The target of an output whose bytes go to the caller's sink rather than into a file."""
 
 VAAPI_DEVICE = ("-vaapi_device", "/dev/dri/renderD128")
-"""Encodes through VAAPI, on the first graphics card. A global option of ffmpeg's: it may stand anywhere."""
+"""Encodes through VAAPI, on the first graphics card. A global option of ffmpeg: it may come anywhere."""
 
 ACCEPTED_CONTAINERS: tuple[str, ...] = (
-    # Names as `ffmpeg -demuxers` prints them; a demuxer is accepted if any of its comma-separated names stands here.
+    # Names as `ffmpeg -demuxers` prints them; a demuxer is accepted if any of its comma-separated names is here.
     # Only containers whose media lies inside the file. Deliberately not here: hls, dash, concat, image2, tee, lavfi,
-    # sdp, rtsp, subtitles and every text format, for they name further files or hosts.
+    # sdp, rtsp, subtitles and every text format, because they name further files or hosts.
     *("mov", "matroska", "avi", "asf", "flv", "mpegts", "mpeg", "mxf", "ogg", "dv", "rm", "gif"),
     *("mpegvideo", "m4v", "h264", "hevc", "obu", "ivf"),
     *("mp3", "aac", "ac3", "eac3", "dts", "truehd", "flac", "wav", "w64", "aiff", "caf", "amr", "au", "ape", "tta"),
@@ -62,12 +61,12 @@ class Guards:
     reconnect_s: int = 4
     """Longest wait before a failed connection is tried again, seconds; waits are 0, 1, 3, 7, … up to this."""
     request_bytes: int = 0
-    """How much of a remote input is asked for at once; 0: all from where the read begins, as older ffmpegs only can."""
+    """Bytes of a remote input in one request; 0: all from where the read begins, the only way of older ffmpegs."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """A media file of a user: a path relative to scratch, or an `http(s)` address of our own."""
+    """A media file of a user: a path relative to scratch, or an `http(s)` address that mediajobs made."""
 
     source: str
     options: tuple[str, ...] = ()
@@ -86,7 +85,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture that we drew ourselves (titles, captions): one frame, which `overlay` repeats.
+    """A picture that mediajobs drew (titles, captions): one frame, which `overlay` repeats.
 
     It is a PAM file: the header `P7 WIDTH w HEIGHT h DEPTH 4 MAXVAL 255 TUPLTYPE RGB_ALPHA ENDHDR`, a field a line, and
     the raw RGBA bytes. Every ffmpeg reads it, while static builds often lack PNG, which needs a library.
@@ -106,7 +105,7 @@ class Drawing:
 class Slideshow:
     """Drawings that follow each other, each for its time: a list in the language of ffmpeg's concat demuxer.
 
-    The list and the drawings in it are ours, named without folders; `-safe 1` holds ffmpeg to that.
+    mediajobs makes the list and the drawings, and names them without folders; with `-safe 1`, ffmpeg takes no other.
     """
 
     source: str
@@ -120,7 +119,7 @@ class Slideshow:
 
 @dataclass(frozen=True)
 class Generated:
-    """Picture or sound made by ffmpeg's own sources. `graph` is ours, never text of a user: lavfi can open files."""
+    """Picture or sound made by ffmpeg's own sources. `graph` never holds a user's text: lavfi can open files."""
 
     graph: str
     options: tuple[str, ...] = ()
@@ -152,7 +151,7 @@ class Command:
     graph: str | None = None
     """A `-filter_complex` over all inputs."""
     graph_file: str | None = None
-    """Where in scratch the graph stands, if it is too long to be an argument. ffmpeg before 7 cannot read it there."""
+    """The file in scratch that holds the graph, if it is too long for an argument. ffmpeg before 7 cannot read it."""
     media_seconds: float | None = None
     """Expected length of the output, seconds; None: progress has no fraction (a single frame, an unknown length)."""
 
@@ -180,15 +179,15 @@ class Command:
             *general_guards(remote=self.has_remote_input),
             "-nostdin",
             "-nostats",
-            "-y",  # scratch is ours alone; without it an existing file would make ffmpeg ask
+            "-y",  # overwrite: only this attempt uses its scratch folder, and ffmpeg must not ask
             *("-filter_threads", str(guards.threads), "-filter_complex_threads", str(guards.threads)),
-            *(argument for part in self.inputs for argument in part.arguments(self._reading(guards))),
+            *(argument for part in self.inputs for argument in part.arguments(self._input_guards(guards))),
             *self._graph_arguments(),
             *(argument for part in self.outputs for argument in part.arguments(guards)),
         )
 
-    def _reading(self, guards: Guards) -> Guards:
-        # Each thread of a decoder holds frames of its own, and with many decoders one thread each keeps all cores busy.
+    def _input_guards(self, guards: Guards) -> Guards:
+        # Each thread of a decoder holds frames of its own. With many decoders, one thread each keeps all cores busy.
         return guards if len(self.inputs) < _MANY_INPUTS else replace(guards, threads=1)
 
     def _graph_arguments(self) -> tuple[str, ...]:
@@ -219,7 +218,7 @@ _NOISE = frozenset({"-hide_banner", "-nostdin", "-nostats", "-y"})
 
 
 def without_guards(argv: Sequence[str]) -> list[str]:
-    """A command as a person wants to read it: what all commands have in common left out."""
+    """A command for people to read, without the options that all commands have."""
     shown: list[str] = []
     rest = iter(argv)
     for argument in rest:
@@ -236,15 +235,15 @@ def is_remote(source: str) -> bool:
 
 
 def address(source: str) -> str:
-    """`source` as ffmpeg has to be told: a path gets its protocol, so that no file name can be read as another one."""
+    """`source` as an argument: a path gets the protocol `file:`, so that no file name is taken for another one."""
     return source if is_remote(source) else f"file:{source}"
 
 
 def general_guards(*, remote: bool) -> tuple[str, ...]:
     """Options at the head of every ffmpeg and ffprobe command.
 
-    Every log line carries its level, which is how faults are told from chatter. For a remote input the verbose level is
-    on too, because only there ffmpeg says how many bytes it read.
+    Every log line carries its level, which tells errors from the rest. For a remote input the level is verbose, because
+    ffmpeg says only then how many bytes it read.
     """
     return ("-hide_banner", "-loglevel", "level+verbose" if remote else "level+info")
 
@@ -260,18 +259,18 @@ def source_guards(source: str, guards: Guards) -> tuple[str, ...]:
         *("-protocol_whitelist", ",".join(_REMOTE_PROTOCOLS if remote else _LOCAL_PROTOCOLS)),
         *("-format_whitelist", ",".join(ACCEPTED_CONTAINERS)),
         *("-max_pixels", str(guards.max_pixels)),
-        *(_patience(guards) if remote else ()),
+        *(_network_guards(guards) if remote else ()),
     )
 
 
-def _patience(guards: Guards) -> tuple[str, ...]:
+def _network_guards(guards: Guards) -> tuple[str, ...]:
     # A dropped connection or a 5XX is tried again a few times from the byte it stopped at; 4XX is final. The longest
     # wait bounds the tries too, in every version of ffmpeg.
     return (
         *("-rw_timeout", str(round(guards.io_timeout_s * 1_000_000))),
         *("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_on_http_error", "5xx"),
         *("-reconnect_delay_max", str(guards.reconnect_s)),
-        # Asked for all from a byte on, a server sends megabytes that nobody reads before the next seek cuts it off.
+        # A request without an end makes the server send megabytes that nobody reads before the next seek.
         *(_in_pieces(guards.request_bytes) if guards.request_bytes else ()),
     )
 

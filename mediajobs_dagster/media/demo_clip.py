@@ -1,4 +1,4 @@
-"""A clip with moving picture and sound, and some music, made from nothing: something to try the job types on."""
+"""Makes a clip with picture and sound, and some music, to try the job types on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reads ffmpeg's and ffprobe's last words into the error tree. Pure: text and figures in, an error out.
+"""Turns the messages of ffmpeg and ffprobe into errors of the error tree. Pure: text and figures in, an error out.
 
-The lines come from ffmpeg's and libav's sources. Tests make the common failures with the real programs; the words of
-other versions, and what a test cannot provoke, are saved in `tests/media/test_diagnosis.py`.
+The messages come from ffmpeg's and libav's sources. Tests cause the common failures with the real programs; messages of
+other versions, and of failures that a test cannot cause, are saved in `tests/media/test_diagnosis.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.media.stderr import Faults
 
 MAX_BAD_SHARE = 0.1
-"""A file with more than this share of frames that do not decode is corrupt …"""
+"""A file is corrupt if more than this share of its frames do not decode, and at least `MIN_BAD_FRAMES` of them."""
 MIN_BAD_FRAMES = 5
-"""… if there are at least this many: phone clips with a bad frame or two at a cut are common, and play well."""
+"""Fewer bad frames are accepted: phone clips with one or two at a cut are common, and play well."""
 MAX_MISSING_S = 0.5
 """An output may be this much shorter than expected, seconds: tracks seldom end at the same moment."""
 
@@ -25,7 +25,7 @@ _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a f
 _CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 """ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
 _OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
-"""ffmpeg may bring these on itself, for want of memory say; then its last words count more than the signal."""
+"""ffmpeg may cause these itself, for lack of memory for example; its messages then say more than the signal."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Rule:
         return cls(re.compile(pattern, re.MULTILINE | re.IGNORECASE), error)
 
 
-# The first rule that matches decides, so what explains the other lines stands first.
+# The first rule that matches decides, so a cause comes before its consequences.
 _RULES = (
     _Rule.of(r"No space left on device|Disk quota exceeded", errors.DiskFullError),
     _Rule.of(r"Cannot allocate memory|malloc of size \d+ failed|Out of memory", errors.OutOfMemoryError),
@@ -69,7 +69,7 @@ _REMOTE_RULES = (
         r"|Failed to resolve hostname|Network is unreachable|No route to host|Stream ends prematurely",
         errors.StorageUnavailableError,
     ),
-    # Without an answer of the server, a failed read is the network's.
+    # Without an answer of the server, a failed read is a fault of the network.
     _Rule.of(r"Error opening input.*(Input/output error|Broken pipe)", errors.StorageUnavailableError),
 )
 
@@ -79,8 +79,8 @@ def diagnose(
 ) -> MediaJobsError:
     """The error that a failed run ended with.
 
-    `stderr` is its end, with levels; `exit_code` is negative for the signal that ended it; `oom_evidence` says that the
-    kernel killed a process of our cgroup for memory meanwhile.
+    `stderr` is the end of its standard error, with levels; `exit_code` is negative for the signal that ended it;
+    `oom_evidence` says that the kernel killed a process of this cgroup for lack of memory meanwhile.
     """
     killed_by = _signal(stderr, exit_code)
     if killed_by is signal.SIGKILL and oom_evidence:
@@ -101,10 +101,10 @@ def diagnose(
 def diagnose_success(
     faults: Faults, *, out_seconds: float | None, expected_seconds: float | None, frames: int
 ) -> MediaJobsError | None:
-    """What is wrong with the input though ffmpeg ended well, or None.
+    """The fault of the input that ffmpeg did not fail for, or None.
 
-    ffmpeg ends with code 0 on a file that is cut off or full of faults, and has then made a shorter or a broken output.
-    Cut off means: it complained of missing bytes, and the output is shorter than expected by more than `MAX_MISSING_S`.
+    ffmpeg exits with 0 on a file that is cut off or full of errors, and makes a shorter or a broken output of it. Cut
+    off means: ffmpeg complained of missing bytes, and the output is shorter than expected by more than `MAX_MISSING_S`.
     A shorter output without such a complaint is not judged here.
     """
     if faults.cut_off and out_seconds is not None and expected_seconds is not None:
@@ -125,15 +125,15 @@ def diagnose_success(
 
 
 def last_words(stderr: str) -> str:
-    """The last line that says why: an error if there is one, and not one of those that only say that there was one."""
-    lines = [line for line in stderr.splitlines() if line.strip() and not _HOLLOW.search(line)]
+    """The last line that says why: an error if there is one. Lines that only say that something failed do not count."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not _SAYS_NO_CAUSE.search(line)]
     faults = [line for line in lines if "[error]" in line or "[fatal]" in line]
     chosen = (faults or lines or ["nothing"])[-1]
     return _PREFIXES.sub("", chosen).strip()
 
 
 _GIVE_MORE = "Give the worker more, or lower its concurrency."
-_HOLLOW = re.compile(
+_SAYS_NO_CAUSE = re.compile(
     r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
 )
 _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")

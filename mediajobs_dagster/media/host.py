@@ -25,7 +25,7 @@ def host_facts(
 ) -> HostFacts:
     """This machine: the given instance type, else what the firmware says, else what the metadata service says.
 
-    The metadata service (IMDSv2) is asked only if `imds_enabled`: elsewhere than on EC2 the question goes astray.
+    The metadata service (IMDSv2) is asked only if `imds_enabled`: off EC2 nothing answers.
     `hostname` is the name to put on record; without it the machine is asked. `root` is where `/proc` and `/sys` are.
     """
     budget = granted_budget(root)
@@ -38,7 +38,7 @@ def host_facts(
 
 
 def _firmware_type(root: Path) -> str | None:
-    # EC2's Nitro machines carry their type here; on other makers' machines it is a model name that means nothing to us.
+    # EC2's Nitro machines carry their type here; other makers' machines have a model name, which is no instance type.
     folder = root / "sys/class/dmi/id"
     try:
         if (folder / "sys_vendor").read_text().strip() != "Amazon EC2":

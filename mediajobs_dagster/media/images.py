@@ -1,4 +1,4 @@
-"""Images of users: opened by Pillow, within limits."""
+"""Opens the images of users with Pillow, within limits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
 ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats of images, by Pillow's names."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""What the names of image files end with."""
+"""The endings of image files' names."""
 
 
 def open_image(path: Path, max_pixels: int) -> Image.Image:
     """The image in a file, upright, in RGBA.
 
-    Raises InputTooLargeError before a single pixel is set up, and InputCorruptError.
+    Raises InputTooLargeError before any pixel is decoded, InputCorruptError, and InputUnsupportedError.
     """
     try:
         with _opened(path) as image:
@@ -37,9 +37,9 @@ def open_image(path: Path, max_pixels: int) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits as one of 8, which Pillow would do by clipping. Raises InputUnsupportedError."""
+    """A grey image of 16 bits scaled to 8 bits; Pillow would clip it. Raises InputUnsupportedError."""
     if image.mode == "F":
-        raise InputUnsupportedError("An image holds numbers with a fraction, whose range is not known: save it as PNG.")
+        raise InputUnsupportedError("An image has floating-point pixels, whose range is unknown. Save it as PNG.")
     if image.mode != "I" and not image.mode.startswith("I;16"):
         return image
     return image.convert("I").point(lambda value: value / 257 + 0.5).convert("L")
@@ -47,7 +47,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _opened(path: Path) -> Image.Image:
     with warnings.catch_warnings():
-        # Pillow warns from a size on that is its own; ours is what counts.
+        # Pillow warns from a limit of its own on; here, `max_pixels` is the limit.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(path, formats=ACCEPTED_IMAGES)
 

@@ -1,7 +1,7 @@
 """Whether an MP4 or QuickTime file holds all the bytes of media that it declares.
 
-ffprobe sees a whole film in a file that was cut off behind its index, and a thumbnail is made before anything misses
-the rest. The sizes of the top-level boxes tell at once. Format: ISO/IEC 14496-12, section 4.2.
+ffprobe finds nothing wrong with a file that was cut off after its index, and making a thumbnail does not need the rest.
+The sizes of the top-level boxes show it at once. Format: ISO/IEC 14496-12, section 4.2.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from os import pread
 from pathlib import Path
 
 ReadAt = Callable[[int, int], bytes]
-"""Gives the bytes at an offset, up to so many; fewer only at the end."""
+"""Takes an offset and a size; returns that many bytes, and fewer only at the end of the file."""
 
 _MAX_BOXES = 100_000  # a fragmented file has two a fragment; a hostile one could have one every eight bytes
 
@@ -25,7 +25,7 @@ def missing_bytes_of_file(path: Path) -> int:
 def missing_bytes(read_at: ReadAt, size: int, *, most_boxes: int = _MAX_BOXES) -> int:
     """How many bytes a file of `size` lacks of the media data it declares; 0 for any other container.
 
-    0 too for media data behind the first `most_boxes`.
+    Only the first `most_boxes` boxes are looked at.
     """
     return max([0, *(end - size for name, end in _boxes(read_at, size, most_boxes) if name == b"mdat")])
 

@@ -1,4 +1,4 @@
-"""Programs that outlived the worker which had started them: a worker that is killed with SIGKILL cannot stop them."""
+"""Kills programs that outlived the worker that started them: a worker that is killed by SIGKILL cannot stop them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import psutil
 
 from mediajobs_dagster.media.command import general_guards
 
-_OURS = general_guards(remote=False)[0]
-"""Stands in every command line of ours."""
+_IN_EVERY_COMMAND = general_guards(remote=False)[0]
+"""An argument of every command that mediajobs starts."""
 
 
 def kill_orphans(folder: Path) -> int:
-    """Kill, with their process groups, the programs of ours that work in `folder` or below; returns how many.
+    """Kill the programs that mediajobs started in `folder` or below, with their process groups; returns how many.
 
-    Every command has its attempt's scratch folder as working folder, so that no list of them need be kept. A shell that
-    somebody opened there is none of ours and lives on.
+    Every command has its attempt's scratch folder as working folder, so no list of processes is needed. Other programs
+    there, such as a shell, are left alone.
     """
     home, killed = folder.resolve(), 0
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # it has just ended, or is another user's
-            if Path(process.cwd()).is_relative_to(home) and _OURS in process.cmdline():
+            if Path(process.cwd()).is_relative_to(home) and _IN_EVERY_COMMAND in process.cmdline():
                 os.killpg(os.getpgid(process.pid), signal.SIGKILL)
                 killed += 1
     return killed

@@ -15,7 +15,7 @@ _STEP_BYTES = 1 << 16
 class Pipe:
     """`take` gets the bytes as they come. A bulk pipe holds 1 MiB, and hands over pieces of that size.
 
-    Linux alone lets a pipe be enlarged. Elsewhere, or beyond what the user may have, bulk data moves in smaller steps.
+    Only Linux can enlarge a pipe. Elsewhere, or over the user's limit, bulk data moves in smaller steps.
     """
 
     def __init__(self, take: Callable[[bytes], None], *, bulk: bool = False) -> None:
@@ -36,7 +36,7 @@ class Pipe:
 
     @property
     def write_end(self) -> int:
-        """The end for the process."""
+        """The end to give to the process."""
         return self._write_end
 
     def pump(self) -> bool:
@@ -47,7 +47,7 @@ class Pipe:
             if data:
                 self._take(data)
             return bool(data)
-        # Programs write in steps of some 32 KiB: they are gathered, so that the sink is called seldom.
+        # Programs write in steps of some 32 KiB. Gather these, so that the sink is called seldom.
         count = os.readv(self._read_end, [memoryview(self._gathered)[self._filled :]])
         self._filled += count
         self.was_full = count >= self._capacity // 2

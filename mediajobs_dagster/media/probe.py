@@ -1,4 +1,4 @@
-"""What a media file holds, as ffprobe tells it."""
+"""Finds out with ffprobe what a media file holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
 
 _LONGEST_S = 10 * 365 * 86_400.0
-"""A declared length beyond this many seconds is no length."""
+"""A longer declared duration is ignored, seconds."""
 _CLOCK_PARTS = 3
 _UNEVEN = 0.01
 """Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
@@ -30,9 +30,9 @@ def probe(
     report: Report | None = None,
     cancel: Cancellation | None = None,
 ) -> MediaInfo:
-    """What `source` holds: a path (relative to `cwd`, if given) or an address of our own.
+    """What `source` holds: a path (relative to `cwd`, if given) or an address that mediajobs made.
 
-    `size` is the length in bytes of what stands at an address, where the caller knows it. Raises the input errors of
+    `size` is the length in bytes of the object at an address, if the caller knows it. Raises the input errors of
     `errors` (InputEmptyError without starting a process), storage errors for an address, DeadlineError,
     FfmpegMissingError.
     """
@@ -47,10 +47,10 @@ def probe(
 
 
 def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int) -> None:
-    """Raise InputTruncatedError or InputTooLargeError for a source that a probe has nothing against.
+    """Raise InputTruncatedError or InputTooLargeError for a source that ffprobe found nothing wrong with.
 
-    `missing` is what `mp4_boxes.missing_bytes` says of it. Cheap enough to be done at every attempt: an earlier probe
-    may have read the source at its address, where a missing end does not show, or under another limit.
+    `missing` is the result of `mp4_boxes.missing_bytes`. Cheap enough for every attempt, and needed there: an earlier
+    probe may have read the source at its address, where a missing end does not show, or under another limit.
     """
     if missing:
         raise InputTruncatedError(
@@ -65,7 +65,7 @@ def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int) -> None:
 
 
 def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:
-    """The answer of ffprobe (JSON, `format` and `streams`) as a value. `size`, in bytes, wins over what ffprobe says.
+    """ffprobe's answer (JSON, `format` and `streams`) as a value. `size`, in bytes, wins over what ffprobe says.
 
     Raises InputNotMediaError when there is neither picture nor sound.
     """

@@ -1,4 +1,4 @@
-"""One program in a process group of its own: watched, limited, measured, and gone when the call returns.
+"""Runs one program in a process group of its own, limited and measured. No process is left when the call returns.
 
 A single selectors loop reads all of its pipes, so a running command costs no thread.
 """
@@ -25,12 +25,12 @@ from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Sample
 
 _GATHER_S = 0.001
-"""How long pipes that were read gather more before they are looked at again: programs write line by line and in small
-steps, and waking up for each of them costs more than the reading."""
+"""How long to let pipes fill before they are read again: programs write line by line and in small steps, and waking up
+for each of them costs more than reading."""
 _TICK_S = 0.1
-"""How often cancellation and the limits are looked at."""
+"""How often cancellation and the limits are checked."""
 _GRACE_S = 0.5
-"""How long a process may take to end politely. What it makes is thrown away, so there is no reason to wait longer."""
+"""The time from SIGTERM to SIGKILL. The output is thrown away, so there is no reason to wait longer."""
 
 # A hostile file that takes ffmpeg over must not find our credentials in its environment.
 _PASSED_ON = (
@@ -47,20 +47,20 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process may take."""
+    """The limits of one process."""
 
     stall_s: float = 60.0
-    """Without any movement for this long it is stopped, seconds."""
+    """It is stopped after this long without progress, seconds."""
     total_s: float = 6 * 3600.0
-    """After this long it is stopped in any case, seconds."""
+    """It is stopped after this long in any case, seconds."""
     memory_mb: int = 0
     """Address space, MiB; 0: no limit. Held on Linux only: macOS does not honour the limit."""
     sample_interval_s: float = 2.0
-    """How often CPU and memory are put on record, seconds."""
+    """How often CPU and memory are sampled, seconds."""
 
 
 class Child:
-    """One run of a program. Its figures can be read when `run` has returned or raised; then the group is gone too."""
+    """One run of a program. Read its figures when `run` has returned or raised; its group is gone then."""
 
     def __init__(self, program: Path, name: str, limits: Limits, cancel: Cancellation) -> None:
         self.exit_code: int | None = None
@@ -82,7 +82,7 @@ class Child:
 
     @property
     def max_rss_mb(self) -> float | None:
-        """Peak resident memory, MiB; None where it was over before anybody could look."""
+        """Peak resident memory, MiB; None: it ended before it could be measured."""
         return self._usage.max_rss_mb if self._usage else None
 
     @property
@@ -91,7 +91,7 @@ class Child:
         return tuple(self._usage.samples) if self._usage else ()
 
     def moved(self) -> None:
-        """Say that the process got further: the stall limit counts from here."""
+        """Report that the process made progress: the stall limit counts from now."""
         self._moved_at = time.monotonic()
 
     def look_at_peak(self) -> None:
@@ -171,7 +171,7 @@ class Child:
                     goes_on = pipe.pump()
                     if not goes_on:
                         selector.unregister(pipe)
-                    # Where one has ended the others are about to.
+                    # When one pipe has ended, the others are about to.
                     waits = waits and goes_on and not pipe.was_full
                 self._check()
                 if waits:
@@ -183,7 +183,7 @@ class Child:
         if now - self._started > self._limits.total_s:
             raise DeadlineError(
                 f"{self._name} took longer than its limit of {self._limits.total_s:g} s and was stopped. "
-                "Raise MEDIAJOBS_JOB_TIMEOUT_S if such jobs are meant to be."
+                "Raise MEDIAJOBS_JOB_TIMEOUT_S if such long jobs are intended."
             )
         if now >= self._reading_due:
             self._reading_due = now + self._limits.stall_s / 4
@@ -195,8 +195,8 @@ class Child:
             )
 
     def _look_at_reading(self) -> None:
-        # Moving the index to the front of a large MP4, or seeking in a file without one, takes long and shows in no
-        # figure that ffmpeg reports; but it reads meanwhile.
+        # Moving the index to the front of a large MP4, or seeking in a file without one, takes long and is not part of
+        # ffmpeg's progress; but ffmpeg reads meanwhile.
         read = self._usage.bytes_read() if self._usage else None
         if read is not None and read > self._bytes_read:
             self._bytes_read = read
@@ -222,7 +222,7 @@ class Child:
             while time.monotonic() < deadline and not self._reap(os.WNOHANG):
                 time.sleep(0.005)
         finally:
-            # The group's number stays taken while any member lives, so this meets the rest of the group or nobody.
+            # The group's id stays in use while any member lives, so this reaches the rest of the group or nobody.
             self._signal(signal.SIGKILL)
             if self.exit_code is None:
                 self._reap(0)

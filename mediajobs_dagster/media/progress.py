@@ -17,7 +17,7 @@ class ProgressReader:
         self.frames = 0
         """Frames made so far."""
         self.ended = False
-        """Whether ffmpeg has said its last word."""
+        """Whether ffmpeg has written its last block."""
         self._media_seconds = media_seconds
         self._on_progress = on_progress
         self._started = time.monotonic()
@@ -39,7 +39,7 @@ class ProgressReader:
         return moved
 
     def finish(self) -> None:
-        """Tell the listener that everything is made."""
+        """Tell the listener that all is done."""
         if self._media_seconds is not None:
             self._fraction = 1.0
         self._tell()
@@ -53,7 +53,7 @@ class ProgressReader:
         if microseconds is not None:
             self.out_seconds = max(0.0, microseconds / 1e6, self.out_seconds or 0.0)
         if self._media_seconds and self.out_seconds is not None:
-            # Not 1 before the process has ended: the trailer, and what may still go wrong, are ahead.
+            # Not 1 before the process has ended: it has to write the trailer, and can still fail.
             self._fraction = max(self._fraction, min(0.999, self.out_seconds / self._media_seconds))
         self._tell()
         return moved

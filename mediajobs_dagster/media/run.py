@@ -1,4 +1,4 @@
-"""Runs ffmpeg and ffprobe under limits, and puts every command on record, however it ends."""
+"""Runs ffmpeg and ffprobe under limits, and reports every command, however it ends."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.redaction import redact
 
 PROBE_LIMIT_S = 60.0
-"""A probe reads a few headers: after this long it hangs, or the file means it to."""
+"""A probe reads a few headers. One that takes longer hangs, perhaps because the file is made for that."""
 
 REQUEST_BYTES = 1 << 20
-"""How much of a remote input is asked for at once: few round trips for an index, little to spare behind a frame."""
+"""Bytes of a remote input in one request: few round trips for an index, and few bytes too many for a frame."""
 
 _MAX_ANSWER_BYTES = 4 << 20
 _LONGEST_ARGUMENT = 120_000
@@ -41,15 +41,15 @@ _PROBED = (
 )
 
 Report = Callable[[FfmpegCommand], None]
-"""Called exactly once for every command that was started or could not be, before any exception leaves."""
+"""Called exactly once for every command, even if it could not be started, before any exception is raised."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a command that ended well has to say."""
+    """The figures of a command that succeeded."""
 
     out_seconds: float | None
-    """Media seconds made; None when ffmpeg told none."""
+    """Media seconds made; None when ffmpeg reported none."""
     frames: int
     """Frames made."""
     faults: Faults
@@ -76,7 +76,7 @@ class Runner:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, concurrency: int = 1) -> Runner:
-        """The runner for this machine, its cores shared by `concurrency` commands at work side by side.
+        """The runner for this machine; `concurrency` commands, side by side, share its cores.
 
         Raises FfmpegMissingError.
         """
@@ -106,8 +106,8 @@ class Runner:
         """Run `command` in the scratch folder `cwd`.
 
         `on_progress` is called about twice a second. `on_data` gets what goes to standard output, in pieces of up to
-        1 MiB. Raises what `diagnosis` reads from a failure, InputTruncatedError or InputCorruptError also when ffmpeg
-        itself saw no failure, StalledError, DeadlineError, FfmpegMissingError, the error `cancel` was given, and
+        1 MiB. Raises the error that `diagnosis` finds, InputTruncatedError or InputCorruptError even when ffmpeg
+        exited with 0, StalledError, DeadlineError, FfmpegMissingError, the error that `cancel` was given, and
         whatever a callback raises. When it returns or raises, no process is left.
         """
         if command.stdout and on_data is None:
@@ -182,7 +182,7 @@ class Runner:
 
 
 class _Recorded:
-    """One command's way onto the record."""
+    """One command, which is reported when it ends."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class _Recorded:
 
     @contextmanager
     def child(self, program: Path, limits: Limits, cancel: Cancellation | None) -> Generator[Child]:
-        """A child to run inside the block; the block's end is reported."""
+        """A child to run inside the block; when the block ends, the command is reported."""
         cancel = cancel or Cancellation()
         cancel.check()
         child = Child(program, self._name, limits, cancel)
@@ -217,7 +217,7 @@ class _Recorded:
                 self._report(self._record(child, started_at, time.monotonic() - clock, status))
 
     def raise_if_failed(self, exit_code: int, *, input_is_remote: bool) -> None:
-        """Raise what the program's end means, unless it ended well."""
+        """Raise the error that explains the exit code, unless it is 0."""
         self._stderr.close()
         if exit_code:
             oom_evidence = self._oom_watch.kills() > self._oom_kills

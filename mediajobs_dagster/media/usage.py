@@ -1,4 +1,4 @@
-"""What a child process uses while it runs, and what the kernel says of it when it has ended."""
+"""Measures a child process: samples while it runs, and the kernel's totals when it has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Usage:
         self._sampled_at, self._sampled_cpu = self._started, 0.0
 
     def look(self) -> None:
-        """Take a sample and the memory's high-water mark, each if it is due. Cheap enough for every turn of a loop."""
+        """Take a sample and the peak of memory, each if it is due. Cheap enough for every turn of a loop."""
         now = time.monotonic()
         if now >= self._peak_due:
             self._peak_due = now + _PEAK_INTERVAL_S
@@ -45,18 +45,18 @@ class Usage:
             self._sample(now)
 
     def look_at_peak(self) -> None:
-        """Note the process's own high-water mark of memory. It is gone once the process is, so the last look counts."""
+        """Note the process's own peak of memory. It is gone once the process is, so the last look counts."""
         kib = _field(self._status, "VmHWM:")
         if kib is not None:
             self._seen_mb = max(self._seen_mb or 0.0, kib / 1024)
 
     def bytes_read(self) -> int | None:
-        """Bytes the process has read so far, from anything; None where the system does not tell."""
+        """Bytes the process has read so far, from any source; None where the system does not tell."""
         # rchar counts every read, from a cache or a socket too; psutil tells disk reads only.
         return _field(self._io, "rchar:")
 
     def close(self, total: resource.struct_rusage) -> None:
-        """Take the kernel's account of the ended process."""
+        """Take the kernel's totals for the ended process."""
         self.cpu_seconds = total.ru_utime + total.ru_stime
         peak = _peak_mb(total)
         # A process that is over before the first look leaves no figure of its own: unknown, not the parent's.
@@ -86,7 +86,7 @@ class Usage:
 def _field(file: Path, name: str) -> int | None:
     try:
         _, _, rest = file.read_text().partition(name)
-    except OSError:  # ended, not for us to read, or a system without /proc
+    except OSError:  # ended, not readable, or a system without /proc
         return None
     return int(rest.split()[0]) if rest else None
 

@@ -1,1 +1,1 @@
-"""What happens after a failure: retry policy, breaker, dispatch and lease recovery."""
+"""When jobs are started, and what happens after a failure: dispatch, breaker and retry policy."""

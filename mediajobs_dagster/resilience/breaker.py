@@ -1,7 +1,7 @@
-"""The breaker of a job type: stop starting runs while the system itself keeps failing them.
+"""The breaker of a job type: it stops new runs while system or external faults keep failing them.
 
-It has no state of its own. Everything follows from the job history: which jobs failed by our fault since the last
-success, and when. So it survives restarts, and every process that asks sees the same breaker.
+It has no state of its own. Everything follows from the job history: which jobs failed by such faults since the last
+success, and when. So it survives restarts, and every process sees the same breaker.
 
     closed     fewer than `failures` such jobs in the window: dispatch as usual
     open       enough of them, and the latest failed less than the cool-down ago: dispatch nothing
@@ -38,7 +38,7 @@ class BreakerReading:
     job_type: str
     state: BreakerState
     failures: tuple[FailedJob, ...] = ()
-    """The jobs that failed by our fault since the last success, newest first."""
+    """The jobs that failed by system or external faults since the last success, newest first."""
     retry_at: datetime | None = None
     """When an open breaker lets the next job try."""
 
@@ -49,7 +49,7 @@ class BreakerReading:
         more = f" and {len(self.failures) - _NAMED_JOBS} more" if len(self.failures) > _NAMED_JOBS else ""
         again = f"{self.retry_at:%H:%M:%S} UTC" if self.retry_at else "the cool-down"
         return (
-            f"The breaker of {self.job_type} is open: {len(self.failures)} jobs failed by system faults: "
+            f"The breaker of {self.job_type} is open: {len(self.failures)} jobs failed by system or external faults: "
             f"{named}{more}. One job will be tried after {again}."
         )
 
@@ -82,7 +82,7 @@ class Breaker:
 
 
 def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:
-    """The history row that says dispatch was skipped. It has the same id for the same opening of the breaker."""
+    """The history row for a skipped dispatch. One opening of the breaker always gives the same id."""
     opened_at = max((failed.last_at for failed in reading.failures), default=now)
     return Attempt(
         id=derived_id(opened_at, reading.job_type),

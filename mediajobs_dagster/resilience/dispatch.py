@@ -1,4 +1,4 @@
-"""Which jobs go into the next run of a job type, or why none do. The one way from the queue into a run."""
+"""Decides which jobs go into the next run of a job type, or why none do."""
 
 from __future__ import annotations
 
@@ -54,13 +54,15 @@ class Dispatcher:
         before = self.seen.get(reading.job_type, BreakerState.CLOSED)
         self.seen[reading.job_type] = reading.state
         if before is not reading.state:
-            reason = "It succeeded again." if reading.state is BreakerState.CLOSED else reading.reason
+            reason = (
+                "A job succeeded, or the failures are old." if reading.state is BreakerState.CLOSED else reading.reason
+            )
             self.listeners.tell(
                 BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
             )
 
     def _probe(self, job_type: str, now: datetime) -> Dispatch | Held | None:
-        # Several dispatchers may come to this at once: the database sees to it that one of them gets a job.
+        # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
         probe = self.history.leases.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, now=now)
         if probe is None and self.history.jobs.active(job_type):
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
@@ -70,8 +72,8 @@ class Dispatcher:
         waiting = self.history.jobs.next_due([reading.job_type])
         if waiting is None or waiting > now:
             return None
-        # Asked first, for this comes up every second while the breaker is open: to record even what is there already
-        # takes SQLite's one write lock.
+        # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
+        # if the row exists.
         row = skip_row(reading, now=now)
         if not self.history.attempts.exists(row.id):
             self.history.attempts.record(row)

@@ -2,7 +2,7 @@
 
 The formula is the "full jitter" of Amazon's Builders' Library ("Timeouts, retries, and backoff with jitter"): a delay
 drawn evenly between 0 and min(cap, base · 2^(attempt - 1)). Jobs that failed together do not come back together.
-Where a service said how long to stay away (`retry_after_s`), the draw comes on top of that, for the same reason.
+If a service asked for a pause (`retry_after_s`), the drawn delay is added to it, for the same reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mediajobs_dagster.models import Job, JobStatus
 from mediajobs_dagster.settings import Settings
 
 LONGEST_FLOOR_S = 24 * 3600.0
-"""A service that asks for more is asked again after a day."""
+"""The longest pause that a service can ask for, seconds: a day."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class RetryPolicy:
         return cls(settings.retry_base_s, settings.retry_cap_s)
 
     def longest_delay_s(self, attempt: int) -> float:
-        """Upper end of the delay after that attempt (1, 2, …), seconds."""
+        """The upper end of the delay after attempt number `attempt` (1, 2, …), seconds."""
         doublings = min(attempt - 1, 64)  # past any cap, and short of what a float can hold
         return min(self.cap_s, self.base_s * 2.0**doublings)
 
     def judge(self, job: Job, error: MediaJobsError, *, now: datetime, chance: random.Random) -> Verdict:
-        """Where `job` goes after `error`; `job.attempts` counts the attempt that failed."""
+        """What becomes of `job` after `error`; `job.attempts` includes the attempt that failed."""
         if error.blame is Blame.CANCELLED:
             return Verdict(JobStatus.CANCELLED)
         if not error.retryable or job.attempts >= job.max_attempts:

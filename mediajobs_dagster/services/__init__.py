@@ -1,1 +1,1 @@
-"""Outside services: the only folder that speaks to the outside world. A step of a job asks its bench for a client."""
+"""Outside services, and the only folder that calls them. A step of a job gets a client from its bench."""

@@ -21,7 +21,7 @@ class HttpAnswer:
     """Names in any case."""
     body: bytes
     what: str = ""
-    """The call that it answers, for messages."""
+    """The name of the call, for messages."""
 
     @property
     def text(self) -> str:
@@ -29,7 +29,7 @@ class HttpAnswer:
         return decoded(self.body, self.headers)
 
     def json(self) -> Any:
-        """The body as decoded JSON. Raises ServiceAnswerError when it is none."""
+        """The body as decoded JSON. Raises ServiceAnswerError when it is not JSON."""
         try:
             return json_format.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -38,7 +38,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class Download:
-    """An answer whose body is a file now."""
+    """An answer whose body was written to a file."""
 
     path: Path
     bytes: int

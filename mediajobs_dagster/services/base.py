@@ -14,7 +14,7 @@ from mediajobs_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """What a client of a service works within."""
+    """The settings and limits that a client works with, and where it reports its calls."""
 
     settings: Settings
     cancellation: Cancellation
@@ -22,17 +22,17 @@ class ServiceContext:
     deadline: Deadline
     """Ends every call with DeadlineError when it is over."""
     record: Callable[[ServiceCall], None]
-    """Told of each call exactly once, before its result or its error is handed on. Called from any thread."""
+    """Called exactly once for each call, before its result is returned or its error is raised. From any thread."""
 
 
 class ServiceClient(ABC):
-    """Speaks to one outside service. Safe to use from several threads of one attempt."""
+    """Calls an outside service. Safe to use from several threads of one attempt."""
 
     @classmethod
     @abstractmethod
     def open(cls, context: ServiceContext) -> Self:
-        """A client that works within `context`. Nothing is asked of the service yet."""
+        """A client that works within `context`. It does not contact the service yet."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what the client holds, such as open connections."""
+        """Release what the client holds, such as open connections."""

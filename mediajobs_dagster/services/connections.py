@@ -1,7 +1,7 @@
-"""Connections to outside services: urllib3's, with names looked up and sockets opened here, under a guard.
+"""Connections to outside services. They are urllib3's, but look up names and open sockets here, under a guard.
 
-Proxies are those of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as other programs have it; a loopback address
-is never reached through one. Certificates are checked against the system's authorities (SSL_CERT_FILE names others).
+Proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as in other programs; a loopback address is never
+reached through one. Certificates are checked against the system's authorities (SSL_CERT_FILE names others).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from mediajobs_dagster.services.redirects import Request
 from mediajobs_dagster.storage.redaction import redact
 
 _POOL_SIZE = 16
-"""Connections to one host that are kept for the next call."""
+"""Connections to one host that are kept open for the next call."""
 
 _guard: ContextVar[CallGuard] = ContextVar("guard")
-"""The guard of the call that this thread makes: urllib3 opens connections far below the place where it is known."""
+"""The guard of the call that this thread makes: urllib3 cannot pass it down to where it opens connections."""
 
 
 class Address(NamedTuple):
-    """Where a socket can be opened to."""
+    """An address that a socket can connect to."""
 
     family: socket.AddressFamily
     sockaddr: tuple[Any, ...]
 
 
 def addresses_of(host: str, port: int) -> list[Address]:
-    """The addresses of a host: every connection, also to a proxy, is opened to one of these. Raises OSError."""
+    """The addresses of a host. Every connection, also one to a proxy, goes to one of these. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(Address(family, sockaddr) for family, _, _, _, sockaddr in found))
 
@@ -58,7 +58,7 @@ class Connections:
         self._managers: dict[str | None, PoolManager] = {}
 
     def send(self, request: Request, guard: CallGuard, *, connect_s: float, silence_s: float) -> BaseHTTPResponse:
-        """The answer, its body unread. Raises urllib3's HTTPError, SettingsError, and like `CallGuard.check`."""
+        """The answer, its body unread. Raises urllib3's HTTPError, SettingsError, and what `CallGuard.check` does."""
         guard.check()
         token = _guard.set(guard)
         try:
@@ -78,7 +78,7 @@ class Connections:
             _guard.reset(token)
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close the kept connections."""
         with self._lock:
             managers, self._managers = list(self._managers.values()), {}
         for manager in managers:
@@ -106,7 +106,9 @@ def _new_manager(proxy: str | None) -> PoolManager:
         try:
             manager = ProxyManager(proxy, maxsize=_POOL_SIZE, proxy_headers=headers)
         except ProxySchemeUnknown as error:
-            raise SettingsError("The proxy of the environment (HTTPS_PROXY) has to be http:// or https://.") from error
+            raise SettingsError(
+                "The proxy of the environment (HTTPS_PROXY) must be an http:// or https:// address."
+            ) from error
     manager.pool_classes_by_scheme = dict[str, type[HTTPConnectionPool]](http=_HttpPool, https=_HttpsPool)
     return manager
 
@@ -160,7 +162,7 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 def _hold_kept(connection: HTTPConnection) -> None:
-    """A connection that was kept from another call comes under the guard of this one."""
+    """Put a connection that an earlier call left open under the guard of this call."""
     if connection.sock is not None:
         _guard.get().hold(connection.sock)
 
@@ -174,7 +176,7 @@ def _connect(connection: HTTPConnection, host: str) -> socket.socket:
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
     except UnicodeError as error:  # a label of the name is too long, or empty
-        raise NewConnectionError(connection, f"{host} is no name of a host: {error}") from error
+        raise NewConnectionError(connection, f"{host} is not a valid host name: {error}") from error
     failure: OSError | None = None
     for tried, address in enumerate(addresses):
         share_s = (give_up - time.monotonic()) / (len(addresses) - tried)
@@ -184,20 +186,20 @@ def _connect(connection: HTTPConnection, host: str) -> socket.socket:
             guard.check()
             failure = error
     if isinstance(failure, TimeoutError):
-        raise ConnectTimeoutError(connection, f"{host} did not take the connection in time.") from failure
+        raise ConnectTimeoutError(connection, f"{host} did not accept the connection in time.") from failure
     raise NewConnectionError(connection, f"{host} cannot be reached: {failure}") from failure
 
 
 def _opened(connection: HTTPConnection, address: Address, timeout_s: float, guard: CallGuard) -> socket.socket:
-    line = socket.socket(address.family, socket.SOCK_STREAM)
+    opened = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         for option in connection.socket_options or ():
-            line.setsockopt(*option)
-        line.settimeout(timeout_s)
-        guard.hold(line)
-        line.connect(address.sockaddr)
-        guard.check()  # a connection that was shut down in the making may look like one that was made
+            opened.setsockopt(*option)
+        opened.settimeout(timeout_s)
+        guard.hold(opened)
+        opened.connect(address.sockaddr)
+        guard.check()  # a socket that was shut down while it connected may look connected
     except BaseException:
-        line.close()
+        opened.close()
         raise
-    return line
+    return opened

@@ -1,4 +1,4 @@
-"""What went wrong at one try of a call, as an error of ours; and whether asking again soon may help."""
+"""Turns the failure of one try into an error of the error tree, and says whether trying again soon may help."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mediajobs_dagster.errors import (
 from mediajobs_dagster.storage.redaction import redact
 
 BUSY = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request may soon be answered."""
+"""Statuses after which the same request may soon succeed."""
 
 _TRANSIENT_4XX = frozenset({408, 425})
 """The service itself says that the request was fine, but came too slowly or too early."""
@@ -45,11 +45,11 @@ class Fault:
 
     error: ServiceError
     may_pass: bool
-    """Whether asking again within the same call may help."""
+    """Whether a further try within the same call may help."""
 
 
 def fault_of_status(what: str, status: int, answer: str, retry_after: str | None) -> Fault:
-    """The fault behind an answer other than 2xx, which begins with `answer`."""
+    """The fault behind an answer other than 2xx; `answer` is the beginning of its body."""
     shown = " ".join(redact(answer).split())[:_SHOWN_CHARS]
     said = f"{what} was answered with {status} {responses.get(status, '')}".rstrip() + (f": {shown}" if shown else "")
     kind, advice = _kind_of_status(status)
@@ -60,12 +60,12 @@ def fault_of_status(what: str, status: int, answer: str, retry_after: str | None
 
 def _kind_of_status(status: int) -> tuple[type[ServiceError], str]:
     if status == 429:
-        return ServiceLimitedError, "Ask less often, or have the limit raised."
+        return ServiceLimitedError, "Send fewer requests, or have the limit raised."
     if status >= 500 or status in _TRANSIENT_4XX:
-        return ServiceUnavailableError, "The service has trouble; try again later."
+        return ServiceUnavailableError, "The service has a problem. Try again later."
     if status >= 400:
-        return ServiceRefusedError, "Check the address, the credentials and what was asked for."
-    return ServiceAnswerError, "That is no answer to this request."
+        return ServiceRefusedError, "Check the address, the credentials and the request."
+    return ServiceAnswerError, "This status is not valid for this request."
 
 
 def fault_in_asking(what: str, error: HTTPError) -> Fault:
@@ -74,12 +74,12 @@ def fault_in_asking(what: str, error: HTTPError) -> Fault:
     if isinstance(error, NewConnectionError):  # a ConnectTimeoutError by its class, whatever the reason
         return Fault(ServiceUnavailableError(f"{what}: the service cannot be reached: {shown}"), may_pass=True)
     if isinstance(error, ConnectTimeoutError):
-        return Fault(ServiceTimeoutError(f"{what}: the service did not take the connection in time."), may_pass=True)
+        return Fault(ServiceTimeoutError(f"{what}: the service did not accept the connection in time."), may_pass=True)
     if isinstance(error, Urllib3TimeoutError):
-        return Fault(ServiceTimeoutError(f"{what}: the service fell silent. Try again later."), may_pass=False)
+        return Fault(ServiceTimeoutError(f"{what}: the service stopped sending. Try again later."), may_pass=False)
     if isinstance(error, SSLError):
         text = (
-            f"{what}: no safe connection: {shown}. Check the address, and SSL_CERT_FILE for an authority of your own."
+            f"{what}: no secure connection: {shown}. Check the address, and SSL_CERT_FILE for an authority of your own."
         )
         return Fault(ServiceUnavailableError(text), may_pass=False)
     if isinstance(error, InvalidHeader) or (
@@ -92,16 +92,18 @@ def fault_in_asking(what: str, error: HTTPError) -> Fault:
 def fault_in_reading(what: str, error: HTTPError) -> Fault:
     """The fault behind an exception that came while the body of the answer was read."""
     if isinstance(error, ReadTimeoutError):
-        return Fault(ServiceTimeoutError(f"{what}: the service fell silent in mid-answer."), may_pass=False)
+        return Fault(
+            ServiceTimeoutError(f"{what}: the service stopped sending in the middle of its answer."), may_pass=False
+        )
     if isinstance(error, DecodeError):
         return Fault(
-            ServiceAnswerError(f"{what}: the answer is not packed as it says: {redact(str(error))}"), may_pass=False
+            ServiceAnswerError(f"{what}: the answer cannot be decompressed: {redact(str(error))}"), may_pass=False
         )
     return Fault(ServiceAnswerError(f"{what}: the answer was cut off: {redact(str(error))}"), may_pass=True)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, section 10.2.3); None: it asks for nothing that we read."""
+    """Seconds that a Retry-After header asks for (RFC 9110, section 10.2.3); None: no valid value."""
     if value is None:
         return None
     value = value.strip()

@@ -1,7 +1,7 @@
-"""Ends one call of a service, whatever it is blocked in: at its deadline, or when the work is cancelled.
+"""Ends one call to a service, whatever it is blocked in: at its deadline, or when the work is cancelled.
 
-A timeout of a socket is not enough: it starts anew with every byte, so a server that sends one a second keeps a call
-open for ever, and it cannot be shortened from another thread. So the guard shuts the connection down from outside.
+A socket's timeout is not enough. It starts anew with every byte, so a server that sends one byte a second keeps a call
+open for ever; and another thread cannot shorten it. So the guard shuts the connection down from another thread.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class CallGuard:
     """Watches over one call, with all of its tries. Used by the thread that makes the call."""
 
     def __init__(self, cancellation: Cancellation, work: Deadline, limit_s: float | None, what: str) -> None:
-        """`work` is the deadline of the work, `limit_s` of this call alone; `what` the call is, for messages."""
+        """`work` is the deadline of the work; `limit_s` limits this call alone; `what` names it in messages."""
         self._cancellation = cancellation
         self._work = work
         self._call = work.earliest(limit_s)
         self._what = what
         self._lock = Lock()
         self._ended: Future[None] = Future()
-        self._line: socket.socket | None = None
+        self._held: socket.socket | None = None
 
     @property
     def left_s(self) -> float:
@@ -40,21 +40,21 @@ class CallGuard:
         return self._call.left_s
 
     def check(self) -> None:
-        """Raise what the work was cancelled with, DeadlineError or ServiceTimeoutError, if the call is over."""
+        """If the call is over, raise the error of the cancellation, DeadlineError or ServiceTimeoutError."""
         self._cancellation.check()
         if self._call.left_s == 0.0:
             self._work.check()
             raise ServiceTimeoutError(
-                f"{self._what} took longer than {self._call.limit_s:g} s and was given up. Try again later."
+                f"{self._what} took longer than {self._call.limit_s:g} s and was ended. Try again later."
             )
 
     @contextmanager
     def watching(self) -> Generator[None]:
-        """Inside this block, the call is ended when its time has come. Raises like `check`, and OutOfMemoryError."""
+        """Inside this block, end the call when it is over. Raises what `check` raises, and OutOfMemoryError."""
         self.check()
         timer = Timer(self.left_s, self._end)
         timer.daemon = True
-        with _thread_at_hand():
+        with _thread_errors_translated():
             timer.start()
         try:
             with self._cancellation.waking(self._end):
@@ -63,33 +63,34 @@ class CallGuard:
             timer.cancel()
             self._swap(None)
 
-    def hold(self, line: socket.socket) -> None:
-        """The connection that the call uses from now on, in place of the one before."""
-        # A handle of its own: TLS takes the first one apart, and HTTP closes it as soon as the headers are read.
-        handle = socket.socket(line.family, line.type, line.proto, fileno=os.dup(line.fileno()))
-        self._swap(handle)
+    def hold(self, connection: socket.socket) -> None:
+        """Watch this connection from now on, and no longer the one before."""
+        # A duplicate, because TLS detaches the original and HTTP closes it as soon as the headers are read.
+        duplicate = os.dup(connection.fileno())
+        self._swap(socket.socket(connection.family, connection.type, connection.proto, fileno=duplicate))
 
     def pause(self, seconds: float) -> None:
-        """Wait so long. Raises like `check` as soon as the call is over."""
+        """Wait for `seconds`. Raises what `check` raises as soon as the call is over."""
         wait([self._ended], timeout=min(seconds, self.left_s))
         self.check()
 
     def beside(self, work: Callable[[], _T]) -> _T:
-        """What `work` returns or raises; raises like `check` as soon as the call is over, and leaves `work` to itself.
+        """Run `work` in a thread of its own; return or raise what it does.
 
-        For what cannot be shut down from outside, such as looking up a name.
+        As soon as the call is over, raises what `check` raises, and `work` is left to run on. For work that cannot be
+        ended from another thread, such as looking up a name.
         """
         result: Future[_T] = Future()
-        with _thread_at_hand():
+        with _thread_errors_translated():
             Thread(target=_fill, args=(result, work), name="service-lookup", daemon=True).start()
         either: list[Future[Any]] = [result, self._ended]
         wait(either, timeout=self.left_s, return_when=FIRST_COMPLETED)
         self.check()
         return result.result()
 
-    def _swap(self, line: socket.socket | None) -> None:
+    def _swap(self, connection: socket.socket | None) -> None:
         with self._lock:
-            before, self._line = self._line, line
+            before, self._held = self._held, connection
             if self._ended.done():
                 self._shut_down()
         if before is not None:
@@ -102,20 +103,20 @@ class CallGuard:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        if self._line is not None:
-            with contextlib.suppress(OSError):  # it was not connected yet, or is not any more
-                self._line.shutdown(socket.SHUT_RDWR)
+        if self._held is not None:
+            with contextlib.suppress(OSError):  # not connected yet, or no longer
+                self._held.shutdown(socket.SHUT_RDWR)
 
 
 def _fill(result: Future[_T], work: Callable[[], _T]) -> None:
     try:
         result.set_result(work())
-    except BaseException as error:  # noqa: BLE001  # handed on to whoever waits for it
+    except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits for it
         result.set_exception(error)
 
 
 @contextmanager
-def _thread_at_hand() -> Generator[None]:
+def _thread_errors_translated() -> Generator[None]:
     try:
         yield
     except RuntimeError as error:  # no more threads

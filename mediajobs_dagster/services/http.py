@@ -1,9 +1,9 @@
 """One HTTP client for every outside service: limits, retries where they are safe, and a record of each call.
 
-It is built on urllib3 itself rather than on requests: connections that can be shut down from outside are urllib3's, and
-what requests adds (cookies, netrc, redirects of its own) is what must not happen here.
+It uses urllib3 and not requests. With urllib3, another thread can shut a connection down; and what requests adds
+(cookies, netrc, its own redirects) must not happen here. Schemes other than http and https are refused.
 
-Kept out: cookies, netrc, any scheme but http and https. Proxies and authorities: see `connections`.
+Proxies and certificates: see `connections`.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ MIB = 1024 * 1024
 _SAFE = frozenset({"GET", "HEAD"})
 _RETRY_CAP_S = 10.0
 _LONGEST_WAIT_S = 30.0
-"""A service that asks for a longer pause is left alone: the job comes back later, and its worker does other work."""
+"""If a service asks for a longer pause, the call fails: its job is tried later, and the worker does other work."""
 _SILENCE_S = 60.0
-"""A service that sends nothing for so long has given up on us, however long the call may take."""
+"""A call fails when the service sends nothing for this long, however long the whole call may take."""
 _USER_AGENT = f"mediajobs/{__version__}"
 _PIECE_BYTES = 65536
 _EXCERPT_BYTES = 4096
 
 Query = Mapping[str, str | int | float | Sequence[str | int | float]]
-"""Parameters of an address; one with several values is repeated."""
+"""Query parameters; one with several values is repeated."""
 
 
 @dataclass
 class _Call:
-    """One call under way: its limits, and what its record will say."""
+    """One call under way: its limits, and the figures for its record."""
 
     service: str
     op: str
@@ -76,12 +76,12 @@ class _Call:
 
     @property
     def what(self) -> str:
-        """The call, for messages."""
+        """The name of the call, for messages."""
         return f"{self.service} {self.op} ({self.target})"
 
 
 class HttpClient(ServiceClient):
-    """Calls services over HTTP. A client of one service has its `request` and `download`, or derives from it."""
+    """Calls services over HTTP. A client for one service uses its `request` and `download`, or derives from it."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
@@ -114,14 +114,14 @@ class HttpClient(ServiceClient):
         connect_timeout_s: float | None = None,
         units: float | None = None,
     ) -> HttpAnswer:
-        """The answer to one request, if it is 2xx. `service`, `op` and `units` are for the record of the call.
+        """Send a request and return the answer, which is 2xx. `service`, `op` and `units` are for the call's record.
 
-        `json` is sent as JSON, `data` as it is or as a form. A call that is busy or broken off is asked again where
-        that is safe: GET and HEAD, or what `retry_safe` says. `timeout_s` is for all tries together; default:
-        MEDIAJOBS_SERVICE_TIMEOUT_S. An answer of more than `max_bytes` after unpacking is given up.
+        `json` is sent as JSON, `data` as it is or as a form. When the service is busy or the connection breaks, the
+        request is sent again if that is safe: for GET and HEAD, or as `retry_safe` says. `timeout_s` is for all tries
+        together; default: MEDIAJOBS_SERVICE_TIMEOUT_S. `max_bytes` limits the answer after decompression.
 
-        Raises ServiceError and its kinds, RequestError for an address that cannot be asked, DeadlineError, and what
-        the work was cancelled with.
+        Raises ServiceError and its kinds, RequestError for an address that is not valid, DeadlineError, and the error
+        of the cancellation.
         """
         method = method.upper()
         call = _Call(service, op, url, units, max_bytes, method in _SAFE if retry_safe is None else retry_safe)
@@ -149,14 +149,14 @@ class HttpClient(ServiceClient):
         units: float | None = None,
         on_bytes: Callable[[int, int | None], None] | None = None,
     ) -> Download:
-        """Fetch what stands at `url` into the file `path`, which appears whole or not at all.
+        """Download `url` to the file `path`, which appears whole or not at all.
 
-        `on_bytes` is told how many bytes are there, and of how many if that is known; a try that fails starts anew at
-        0. Without `timeout_s` only the deadline of the work ends it. Else as `request`; raises DiskFullError too.
+        `on_bytes` gets the bytes received so far and the total, if it is known; a new try starts at 0 again. Without
+        `timeout_s`, only the deadline of the work limits the call. All else as in `request`; also raises DiskFullError.
         """
         call = _Call(service, op, url, units, max_bytes, retry_safe=True)
         with self._recorded(call), self._guarded(call, timeout_s) as guard, InFile(path, on_bytes) as received:
-            # The file is meant as it stands there, and its length is that of the answer.
+            # Not compressed: the file is wanted as it is, and Content-Length is then its length.
             sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
             asked = Request.of("GET", _with_query(url, params), sent, None)
             _, answered = self._answered(call, asked, guard, received, connect_timeout_s)
@@ -198,7 +198,7 @@ class HttpClient(ServiceClient):
     def _answered(
         self, call: _Call, asked: Request, guard: CallGuard, received: Received, connect_s: float | None
     ) -> tuple[int, Mapping[str, str]]:
-        """Status and headers of the answer; its body is in `received`. Asks again where that is safe and may help."""
+        """Status and headers of the answer; its body is in `received`. Tries again if that is safe and may help."""
         while True:
             call.tries += 1
             outcome = self._try(call, asked, guard, received, connect_s)
@@ -210,7 +210,7 @@ class HttpClient(ServiceClient):
             guard.pause(pause_s)
 
     def _pause_s(self, call: _Call, fault: Fault, guard: CallGuard) -> float | None:
-        """How long to wait before the next try, full jitter; None: there is none."""
+        """Seconds to wait before the next try, with full jitter; None: no further try."""
         settings = self._context.settings
         if not (call.retry_safe and fault.may_pass and call.tries < settings.service_tries):
             return None
@@ -228,7 +228,7 @@ class HttpClient(ServiceClient):
         try:
             answer = self._followed(call, asked, guard, connect_s)
         except HTTPError as error:
-            guard.check()  # a connection that was shut down by the guard fails like any other
+            guard.check()  # a connection that the guard shut down fails like any other
             return fault_in_asking(call.what, error)
         with closing(answer):
             try:
@@ -240,7 +240,7 @@ class HttpClient(ServiceClient):
             except HTTPError as error:
                 guard.check()
                 return fault_in_reading(call.what, error)
-            guard.check()  # a body without a length ends like this when it is cut off
+            guard.check()  # a body without a declared length just ends when the connection is shut down
             return answer
 
     def _followed(self, call: _Call, asked: Request, guard: CallGuard, connect_s: float) -> BaseHTTPResponse:
@@ -263,14 +263,14 @@ def _fault_of(call: _Call, answer: BaseHTTPResponse) -> Fault:
             if len(beginning) >= _EXCERPT_BYTES:
                 break
     except HTTPError:
-        pass  # whatever became of the rest, and be it the deadline: the status says enough
+        pass  # even at the deadline, the status says enough
     excerpt = decoded(beginning[:_EXCERPT_BYTES], answer.headers)
     return fault_of_status(call.what, answer.status, excerpt, answer.headers.get("Retry-After"))
 
 
 def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
     """Read the body. Raises urllib3's HTTPError, ServiceTooLargeError, and what `received` raises."""
-    # Of an answer that is packed only the length before unpacking is known.
+    # The length of a compressed answer after decompression is unknown.
     total = None if "Content-Encoding" in answer.headers else answer.length_remaining
     _check_size(call, total or 0)
     call.bytes = 0

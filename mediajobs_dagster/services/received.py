@@ -1,4 +1,4 @@
-"""Where the body of an answer goes: into memory, or into a file that appears whole."""
+"""Takes the body of an answer: into memory, or into a file that appears whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from mediajobs_dagster.errors import DiskFullError
 
 OnBytes = Callable[[int, int | None], None]
-"""Told how many bytes are there, and of how many; None: not known."""
+"""Called with the bytes received so far and the total; None: unknown."""
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -23,7 +23,7 @@ class Received(Protocol):
     """Takes in the body of an answer, piece by piece."""
 
     def begin(self, total: int | None) -> None:
-        """A body begins, of `total` bytes if that is known. What an earlier try left is dropped."""
+        """Start a body of `total` bytes; None: unknown. Drops what an earlier try left."""
         ...
 
     def add(self, piece: bytes) -> None:
@@ -37,7 +37,7 @@ class InMemory:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def begin(self, total: int | None) -> None:  # noqa: ARG002  # memory is taken as the pieces come, whatever was said
+    def begin(self, total: int | None) -> None:  # noqa: ARG002  # memory grows with the pieces, whatever was declared
         """Drop what is there."""
         self._pieces.clear()
 
@@ -52,7 +52,7 @@ class InMemory:
 
 
 class InFile:
-    """Writes the body into a file beside `path`, which `publish` gives its name. Whatever else happens, none is left.
+    """Writes the body to a temporary file beside `path`; `publish` renames it. Without `publish`, no file is left.
 
     Raises DiskFullError.
     """
@@ -61,7 +61,7 @@ class InFile:
         self._path = path
         self._on_bytes = on_bytes
         self._total: int | None = None
-        with _room_for(path):
+        with _disk_full_translated(path):
             handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         self._part = Path(name)
         self._file = os.fdopen(handle, "wb")
@@ -74,15 +74,15 @@ class InFile:
         self._total = total
 
     def add(self, piece: bytes) -> None:
-        """Write a piece, and tell of it."""
-        with _room_for(self._path):
+        """Write a piece, and report it."""
+        with _disk_full_translated(self._path):
             self._file.write(piece)
         if self._on_bytes is not None:
             self._on_bytes(self._file.tell(), self._total)
 
     def publish(self) -> None:
         """Give the file its name."""
-        with _room_for(self._path):
+        with _disk_full_translated(self._path):
             self._file.close()
         self._part.replace(self._path)
 
@@ -90,16 +90,16 @@ class InFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # a full disk was told of already
+        with contextlib.suppress(OSError):  # a full disk was reported already
             self._file.close()
         self._part.unlink(missing_ok=True)
 
 
 @contextmanager
-def _room_for(path: Path) -> Generator[None]:
+def _disk_full_translated(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        raise DiskFullError(f"There is no room for {path.name}. Free some space on that disk.") from error
+        raise DiskFullError(f"The disk of {path.name} is full. Free some space on it.") from error

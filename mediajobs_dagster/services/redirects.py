@@ -1,4 +1,4 @@
-"""What is sent to a service, and what it becomes when the service says: ask over there."""
+"""A request to a service, and the request that follows a redirect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_REDIRECTS = 5
 _SCHEMES = ("http", "https")
 _PORTS = {"http": 80, "https": 443}
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "range", "user-agent"})
-"""Headers that another host may see. Any other may hold a secret of the one that was meant."""
+"""Headers that may go to another host. Any other may hold a secret for the first one."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,21 @@ class Request:
 
     @classmethod
     def of(cls, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Request:
-        """A request; user name and password in the address go into a header. Raises RequestError."""
+        """Build a request. A user name and password in the address become a header. Raises RequestError."""
         parts = _parsed(url)
         if parts is None:
-            raise RequestError(
-                f"{redact_address(url)} is not an address that can be asked. Give an http:// or https:// address."
-            )
+            raise RequestError(f"{redact_address(url)} is not a valid address. Give an http:// or https:// address.")
         auth = make_headers(basic_auth=parts.auth) if parts.auth else {}
         return cls(method, parts._replace(auth=None, fragment=None).url, {**auth, **headers}, body)
 
     def redirected(self, status: int, location: str) -> Request:
         """The request that follows an answer with `status` (one of REDIRECTS) and `location`.
 
-        To another host go neither secrets nor a body. Raises ServiceAnswerError and ServiceRefusedError.
+        It sends neither secrets nor a body to another host. Raises ServiceAnswerError and ServiceRefusedError.
         """
         try:
             url = urljoin(self.url, location)
-        except ValueError:  # no address at all, and told of as such below
+        except ValueError:  # not an address: reported below
             url = location
         here, there = redact_address(self.url), redact_address(url)
         parts = _parsed(url)
@@ -63,7 +61,7 @@ class Request:
             return turned
         if turned.body is not None:
             raise ServiceRefusedError(
-                f"{here} redirects to another host, {there}, which is not sent the body that was meant for the first. "
+                f"{here} redirects to another host, {there}. A request's body is not sent to another host. "
                 "Correct the address of the service."
             )
         kept = {name: value for name, value in turned.headers.items() if name.lower() in _HARMLESS}

@@ -1,4 +1,4 @@
-"""What an object storage does, whatever it is made of, and the record of each operation on it."""
+"""The interface of every object storage. It reports each operation."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from mediajobs_dagster.storage.whole_file import whole_file
 MiB = 1024 * 1024
 
 OnBytes = Callable[[int], None]
-"""Told of each further lot of bytes; a negative number takes back what a retry will send again. It is called from the
-threads that move them, one at a time. What it raises stops the transfer and reaches the caller."""
+"""Called with the number of bytes moved since the last call; negative for bytes that a retry will move again. It is
+called from the threads of the transfer, one at a time. What it raises stops the transfer and reaches the caller."""
 
 OnOperation = Callable[[StorageOp], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
-    """What is known of an object without reading it."""
+    """What a storage says of an object without reading it."""
 
     key: str
     bytes: int
@@ -49,8 +49,9 @@ class ObjectStat:
 class Storage(ABC):
     """Objects under keys, below one root.
 
-    Every method raises KeyRefusedError for a key no object may have, and else StorageMissingError, StorageDeniedError,
-    StorageUnavailableError or a plain StorageError; the messages name the object and never a signature or a secret.
+    Every method raises KeyRefusedError for a key that no object may have. Other failures are StorageMissingError,
+    StorageDeniedError, StorageUnavailableError or a plain StorageError. Messages name the object, never a signature or
+    a secret.
     """
 
     def __init__(self, bucket: str) -> None:
@@ -63,9 +64,9 @@ class Storage(ABC):
         """Address of the root, for people."""
 
     def observed(self, listener: OnOperation) -> Self:
-        """A view of the same storage that also reports each operation to `listener`, those that fail included.
+        """A view of the same storage that also reports each operation to `listener`, failed ones included.
 
-        Keys are reported as they are used here, below the storage's own prefix. The listing of a page is an operation.
+        Keys are reported without the storage's own prefix. Listing one page is one operation.
         """
         view = copy.copy(self)
         view._listeners = (*self._listeners, listener)
@@ -74,12 +75,12 @@ class Storage(ABC):
     # --- operations --------------------------------------------------------------------------------------------------
 
     def stat(self, key: str) -> ObjectStat:
-        """What is known of the object. Raises StorageMissingError."""
+        """Size, etag and time of the object. Raises StorageMissingError."""
         with self._operation("head", check_key(key)):
             return self._head(key)
 
     def find(self, key: str) -> ObjectStat | None:
-        """What is known of the object; None, which is reported as `ok`, when there is none."""
+        """Like `stat`, but None when there is no such object. That is reported as `ok`."""
         with self._operation("head", check_key(key)):
             try:
                 return self._head(key)
@@ -89,7 +90,7 @@ class Storage(ABC):
     def get(self, key: str, path: Path, on_bytes: OnBytes | None = None) -> ObjectStat:
         """Stream the object to the file `path`, which appears only when it is whole; its folder must exist.
 
-        Raises DiskFullError; whatever is raised, nothing is left behind.
+        Raises DiskFullError. After an error, no file is left.
         """
         with self._operation("get", check_key(key), on_bytes) as moved, whole_file(path) as partial:
             with partial.open("xb") as file:
@@ -106,9 +107,10 @@ class Storage(ABC):
         return buffer.getvalue()
 
     def read_part(self, stat: ObjectStat, start: int, size: int) -> bytes:
-        """`size` bytes, from `start` on, of the very content that `stat` is of. Whoever reads parts reports them.
+        """`size` bytes from offset `start` of the version of the object that `stat` describes.
 
-        Raises StorageUnavailableError when the object was replaced meanwhile.
+        This operation is not reported: the caller reports what it reads. Raises StorageUnavailableError when the object
+        was replaced meanwhile.
         """
         check_key(stat.key)
         part = self._read_part(stat, start, size)
@@ -117,7 +119,7 @@ class Storage(ABC):
         return part
 
     def put(self, path: Path, key: str, *, content_type: str, on_bytes: OnBytes | None = None) -> ObjectStat:
-        """Store the file `path` under `key`. Nothing half-written is ever seen there; what stood there is replaced.
+        """Store the file `path` under `key`. The object appears whole, and replaces an older one.
 
         Raises an OSError when `path` cannot be read.
         """
@@ -134,18 +136,18 @@ class Storage(ABC):
             yield from stats
 
     def delete(self, key: str) -> None:
-        """Remove the object; nothing happens when there is none."""
+        """Remove the object; do nothing when there is none."""
         with self._operation("delete", check_key(key)):
             self._remove(key)
 
     def abandon(self, key: str) -> None:
-        """Remove what a writer of `key` that died left: the object, and parts of it. Nobody may be writing it now."""
+        """Remove the object and its unfinished parts after their writer died. Nobody may be writing `key` now."""
         with self._operation("delete", check_key(key)):
             self._remove(key)
             self._remove_parts(key)
 
     def copy(self, source_key: str, key: str) -> ObjectStat:
-        """Store the same content under `key`, without it passing through this machine where that can be."""
+        """Store the content of `source_key` under `key` too. On S3 the server copies it."""
         check_key(source_key)
         with self._operation("copy", check_key(key)) as moved:
             stat = self._copy(source_key, key)
@@ -153,7 +155,7 @@ class Storage(ABC):
             return stat
 
     def import_object(self, url: str, key: str) -> ObjectStat:
-        """Store under `key` a copy of the object at `url`, which lies outside of this storage.
+        """Store a copy of the object at `url`, outside of this storage, under `key`.
 
         Raises RequestError when this storage cannot reach such addresses.
         """
@@ -163,7 +165,7 @@ class Storage(ABC):
             return stat
 
     def check(self) -> str:
-        """Write, read, list and remove a small object, and say so. Raises as the operations do, saying what to do."""
+        """Write, read, list and remove a small object, and return a sentence that says so. Raises as they do."""
         key = f".doctor/{new_id()}"
         content = key.encode()
         with tempfile.NamedTemporaryFile() as probe:
@@ -181,40 +183,40 @@ class Storage(ABC):
 
     @abstractmethod
     def local_path(self, key: str) -> Path | None:
-        """The storage's own file of the object, never to be written to, so that nothing need be fetched.
+        """The storage's own file of the object, so that it need not be fetched. Never write to it.
 
         None where objects are not files. Raises StorageMissingError.
         """
 
     @abstractmethod
     def reader_url(self, key: str, *, expires_s: int = 3600) -> str | None:
-        """An address that lets whoever has it read the object by range for `expires_s` seconds; None on a local folder.
+        """A signed address: anyone who has it can read the object, also by range, for `expires_s` seconds.
 
-        It is signed: redact it wherever it is stored or shown. Whether the object exists is not asked.
+        None for a local folder. Redact the address wherever it is stored or shown. The object need not exist.
         """
 
     @abstractmethod
     def key_of(self, url: str) -> str | None:
-        """The key of the object at `url` if it lies in this storage, else None.
+        """The key of the object at `url` if it is in this storage, else None.
 
         Raises RequestError when this storage cannot reach such addresses at all.
         """
 
     @abstractmethod
     def at(self, url: str) -> Storage:
-        """The objects below `url`, which ends with a slash, reached as those of this storage are.
+        """A storage of the objects below `url`, which ends with a slash, with the access settings of this one.
 
         Raises RequestError when this storage cannot reach such addresses.
         """
 
-    # --- what a storage has to bring ---------------------------------------------------------------------------------
+    # --- to be implemented -------------------------------------------------------------------------------------------
 
     @abstractmethod
     def _head(self, key: str) -> ObjectStat: ...
 
     @abstractmethod
     def _fetch(self, key: str, file: BinaryIO, moved: OnBytes, *, limit: int | None) -> ObjectStat:
-        """Write the object to `file`; what is returned belongs to the very content that was written."""
+        """Write the object to `file`, and return the stat of the version that was written."""
 
     @abstractmethod
     def _read_part(self, stat: ObjectStat, start: int, size: int) -> bytes: ...
@@ -224,7 +226,7 @@ class Storage(ABC):
 
     @abstractmethod
     def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], str | None]:
-        """One page, and the name of the next one or None; the first page is the empty name."""
+        """One page, and the name of the next page or None. The name of the first page is empty."""
 
     @abstractmethod
     def _remove(self, key: str) -> None: ...

@@ -1,9 +1,9 @@
-"""Lets ffmpeg read parts of objects: over HTTP on this machine, from a server that stands before the storage.
+"""Lets ffmpeg read parts of objects over HTTP, from a server on this machine that reads from the storage.
 
-ffmpeg could read a signed address of the storage itself. But then one that is good from anywhere, for hours, stands in
-its arguments; two commands that need the same index fetch it twice; an object that is replaced meanwhile is
-read half old, half new; and what went wrong is known from ffmpeg's last words only. Here, parts that were read are kept
-in scratch, each request names the version that it wants, and it is known what was read and what failed.
+ffmpeg could read a signed address of the storage itself. But then its arguments hold an address that works from
+anywhere, for hours. Two commands that need the same index fetch it twice. An object that is replaced meanwhile is read
+half old, half new. And a failure shows only in ffmpeg's messages. Here, parts that were read are kept in scratch, each
+request names the version that it wants, and every read and failure of the storage is on record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mediajobs_dagster.storage.range_http import Http, started
 
 
 class RangeServer:
-    """Serves objects to the processes of this machine. One for each worker; it starts when it is first needed."""
+    """Serves objects to the processes of this machine. Each worker has one; it starts when it is first needed."""
 
     def __init__(self) -> None:
         self.objects: dict[str, PartlyRead] = {}
@@ -31,14 +31,14 @@ class RangeServer:
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """Its base address."""
         with self._starting:
             if self._http is None:
                 self._http = started(Http(self.objects))
             return "http://{}:{}".format(*self._http.server_address)
 
     def close(self) -> None:
-        """Serve nothing from now on."""
+        """Stop serving."""
         self.objects.clear()
         with self._starting:
             if self._http:
@@ -51,7 +51,7 @@ class RangeReader:
     """The objects that one attempt reads by range."""
 
     def __init__(self, server: RangeServer, storage: Storage, folder: Path, on_operation: OnOperation) -> None:
-        """`folder` keeps what was read of them."""
+        """`folder` holds the parts that were read."""
         self._server, self._storage, self._folder, self._on_operation = server, storage, folder, on_operation
         self._objects: dict[str, PartlyRead] = {}
 
@@ -60,7 +60,7 @@ class RangeReader:
     def open(
         cls, server: RangeServer, storage: Storage, folder: Path, on_operation: OnOperation
     ) -> Generator[RangeReader]:
-        """A reader whose addresses are good to the end of the context."""
+        """A reader whose addresses work until the end of the context."""
         reader = cls(server, storage, folder, on_operation)
         try:
             yield reader
@@ -70,7 +70,7 @@ class RangeReader:
                 server.objects.pop(path, None)
 
     def address(self, stat: ObjectStat, name: str) -> str:
-        """Where a process of this machine can read the object over HTTP. It ends in `name`, and nobody can guess it."""
+        """An address where a process of this machine can read the object. It ends in `name` and cannot be guessed."""
         kept = self._folder / f"read_of_{name}"
         kept.touch()
         path = f"/{secrets.token_urlsafe(9)}/{name}"
@@ -83,11 +83,11 @@ class RangeReader:
 
     @property
     def fault(self) -> MediaJobsError | None:
-        """What the storage failed with since the last account, unless what was wanted came in the end."""
+        """The storage's error since the last call of `account`, unless a later try succeeded."""
         return next(filter(None, (served.fault for served in self._objects.values())), None)
 
     def account(self) -> None:
-        """Report what was read since the last account."""
+        """Report what was read since the last call, as one operation for each object."""
         for served in self._objects.values():
             if operation := served.account():
                 self._on_operation(operation)

@@ -1,4 +1,4 @@
-"""The keys of objects. They are built from ids, never from the names users give their files."""
+"""The keys of objects. They are built from ids, never from the names that users give their files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check_key(key: str) -> str:
-    """`key`, if it is one an object may have, below the root of every storage alike.
+    """Return `key` if an object may have it. The rule is the same for every storage.
 
-    A key is relative, 1 to 1024 bytes of UTF-8, its segments parted by `/`; none of them is empty, `.` or `..`, and
-    there is no backslash and no control character. Raises KeyRefusedError.
+    A key is relative and has 1 to 1024 bytes of UTF-8, in segments separated by `/`. No segment is empty, `.` or `..`,
+    and there is no backslash and no control character. Raises KeyRefusedError.
     """
     fault = _fault_of(key)
     if fault:
@@ -26,7 +26,7 @@ def check_key(key: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """`prefix`, if keys can begin with it: empty, or the beginning of a key, a `/` at its end included.
+    """Return `prefix` if keys can begin with it: it is empty, or a key, with or without a `/` at its end.
 
     Raises KeyRefusedError.
     """
@@ -36,7 +36,7 @@ def check_prefix(prefix: str) -> str:
 
 
 def upload_source_key(upload_id: str) -> str:
-    """Where the media file of an upload lies. Raises KeyRefusedError when `upload_id` is not an id."""
+    """The key of an upload's media file. Raises KeyRefusedError when `upload_id` is not an id."""
     if not _ID.fullmatch(upload_id):
         raise KeyRefusedError(f"{upload_id[:_SHOWN_CHARS]!a} is not an id, so no key is built from it.")
     return f"uploads/{upload_id}/source"

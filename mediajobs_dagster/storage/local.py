@@ -27,7 +27,7 @@ from mediajobs_dagster.storage.whole_file import DISK_FULL_ERRNOS, is_partial, w
 
 _CHUNK_BYTES = 1 * MiB
 _KERNEL_CHUNK_BYTES = 64 * MiB
-"""Moved in one call, so that progress shows and an interrupt is heard."""
+"""Bytes copied in one call: few enough that progress shows and an interrupt is noticed soon."""
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
 
@@ -37,8 +37,8 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class _Foreign:
-    """A file that is not ours: a fault in reading it is not one of this storage."""
+class _InputFile:
+    """A file to be stored. It remembers its read error, which is not an error of this storage."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.fault: OSError | None = None
@@ -56,11 +56,11 @@ class _Foreign:
 
 
 class LocalStorage(Storage):
-    """Each object is the file of its key below `root`, which is made when the first object is stored.
+    """Each object is a file below `root`, with its key as path. Storing the first object creates `root`.
 
-    A stored file is synced before it gets its name, its folder is not: after a power cut an object may be missing, but
-    never empty or cut. Files take their modes from the umask. Content types are not kept. Folders stay when their last
-    object goes, because another writer may be about to use them.
+    A file is synced before it gets its name; its folder is not. So after a power cut an object may be missing, but is
+    never empty or cut. Files take their modes from the umask. Content types are not kept. A folder stays when its last
+    object is removed, because another writer may be about to use it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -119,7 +119,7 @@ class LocalStorage(Storage):
     @override
     def _store(self, path: Path, key: str, content_type: str, moved: OnBytes) -> ObjectStat:
         with path.open("rb") as file:
-            source = _Foreign(file)
+            source = _InputFile(file)
             try:
                 return self._write(source, key, moved)
             except StorageError:
@@ -142,7 +142,7 @@ class LocalStorage(Storage):
                 _pour_in_kernel(source, file, moved)
                 _pour(source, file, moved)
                 file.flush()
-                # The kernel's own stamps are some milliseconds coarse, and the etag has to tell two versions apart.
+                # The kernel's timestamps are some milliseconds coarse, but the etag has to tell two versions apart.
                 now = time.time_ns()
                 os.utime(file.fileno(), ns=(now, now))
                 os.fsync(file.fileno())
@@ -170,7 +170,7 @@ class LocalStorage(Storage):
         return sorted(stats, key=lambda stat: stat.key.encode()), None
 
     def _walk(self, folder: Path) -> Iterator[ObjectStat]:
-        """The objects below `folder`; links and files that are not whole are passed over."""
+        """The objects below `folder`; skips links and files that are not whole."""
         try:
             entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -186,7 +186,7 @@ class LocalStorage(Storage):
                     continue
 
     def _path(self, key: str) -> Path:
-        """The object's file. The key is a checked one; links are followed, to see that they stay below the root."""
+        """The object's file. `key` is checked already; links are resolved to see that they stay below the root."""
         path = self.root / key
         if is_partial(path.name):
             raise KeyRefusedError(f"The key {key} is refused: its name is that of a file being written.")
@@ -246,10 +246,10 @@ def _pour(source: _Source, target: BinaryIO, moved: OnBytes) -> None:
 
 
 def _pour_in_kernel(source: _Source, target: BinaryIO, moved: OnBytes) -> None:
-    """Move what the kernel can move by itself: sharing the blocks where the file system can, as Btrfs and XFS do.
+    """Let the kernel copy what it can. On Btrfs and XFS it shares the blocks instead of copying them.
 
-    A shared block is copied when either file is written to. A hard link would not do: a source that is edited in place
-    would change our object.
+    A shared block is copied when either file is written to. A hard link would not be safe: a source that is edited in
+    place would change the object.
     """
     while count := _moved_in_kernel(source.fileno(), target.fileno()):
         moved(count)
@@ -263,4 +263,4 @@ def _moved_in_kernel(source: int, target: int) -> int:
     except OSError as error:
         if error.errno in DISK_FULL_ERRNOS:
             raise
-        return 0  # two file systems, no such call, a fault of the disk: reading and writing shows which
+        return 0  # two file systems, no such call, or a disk error: plain reading and writing tells which

@@ -36,7 +36,7 @@ class StorageSettings(Protocol):
 
 
 def open_storage(settings: StorageSettings) -> Storage:
-    """The storage at `storage_url`, `file:///folder` or `s3://bucket/prefix`. Nothing is asked of it yet.
+    """The storage at `storage_url`, `file:///folder` or `s3://bucket/prefix`. It is not contacted yet.
 
     Raises SettingsError when the address is neither.
     """
@@ -51,7 +51,7 @@ def open_storage(settings: StorageSettings) -> Storage:
 
 
 def _open_s3(bucket: str, folder: str, settings: StorageSettings) -> Storage:
-    # Imported here, because the SDK takes time that users of a local folder need not spend.
+    # Imported here, because importing the SDK takes time, which users of a local folder need not spend.
     from mediajobs_dagster.storage.s3 import S3Storage
     from mediajobs_dagster.storage.s3_client import S3Access
 

@@ -1,4 +1,4 @@
-"""An object that is read in parts. What was read is kept in a file, fetched once whoever asks, and accounted for."""
+"""An object that is read in parts. Each part is fetched once, kept in a file, and counted for the record."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from mediajobs_dagster.storage.redaction import redact
 _log = logging.getLogger(__name__)
 
 RANGE_READ = "range_read"
-"""The operation that reading parts is reported as: one for each object and command."""
+"""The name of the operation that reports reading in parts: one for each object and command."""
 
 _BLOCK_BYTES = 64 * 1024
-"""What is kept is counted in these."""
+"""Parts are fetched and kept in blocks of this size."""
 _REQUEST_BLOCKS = MiB // _BLOCK_BYTES
-"""No more is asked of the storage at once: a reader often turns elsewhere before it has read all it asked for."""
+"""Most blocks in one request to the storage: a reader often seeks elsewhere before it has read all it asked for."""
 _KEPT_BLOCKS = 64 * MiB // _BLOCK_BYTES
-"""About as much is kept of an object: the index of half a day of video."""
+"""About the most blocks kept of one object: enough for the index of half a day of video."""
 _PATIENCE_S = 15.0
-"""Who waits longer for the storage is told that it does not answer; ffmpeg itself gives up soon after."""
+"""A request without an answer for this long counts as a failure; ffmpeg itself gives up soon after."""
 
 
 class PartlyRead:
-    """An object, and what was read of it. Threads share it."""
+    """An object and the parts of it that were read. Threads share it."""
 
     def __init__(self, storage: Storage, stat: ObjectStat, kept: Path) -> None:
         self.stat = stat
         self._storage, self._kept = storage, kept
         self._lock = Lock()
-        """Held while what follows is looked at or changed, never while the storage is waited for."""
+        """Guards the attributes below. It is never held during a request to the storage."""
         self._blocks: set[int] = set()
-        """What is kept."""
+        """Blocks that are kept."""
         self._fetching: dict[int, Event] = {}
-        """What somebody fetches; the event says that they are done."""
+        """Blocks that a thread is fetching; it sets the event when it is done."""
         self._faults: dict[int, MediaJobsError] = {}
-        """What fetching failed with, by the block; gone when it succeeds."""
+        """The error of a fetch, by its first block; removed when a later fetch of the block succeeds."""
         self._waiting: dict[int, float] = {}
-        """Since when somebody waits for the storage, by the block."""
+        """When each request under way began, by its first block, on the clock of `time.monotonic`."""
         self._bytes, self._seconds, self._account = 0, 0.0, 0
 
     @property
     def fault(self) -> MediaJobsError | None:
-        """What the storage failed with, and nobody got over since the last account."""
+        """The storage's error since the last call of `account`, unless a later try succeeded."""
         with self._lock:
             return self._fault()
 
@@ -91,7 +91,7 @@ class PartlyRead:
             start += len(piece)
 
     def _read_kept(self, blocks: range) -> bytes:
-        """What is kept of them; nothing, and they are kept no longer, where scratch has lost it."""
+        """The kept bytes of `blocks`. When scratch has lost them: nothing, and the blocks are forgotten."""
         try:
             with self._kept.open("rb") as file:
                 file.seek(blocks.start * _BLOCK_BYTES)
@@ -122,7 +122,7 @@ class PartlyRead:
             fault = error
             raise
         except Exception as error:
-            _log.error("SourceUse a part of %s failed:\n%s", self.stat.key, redact(traceback.format_exc()))
+            _log.error("Reading a part of %s failed:\n%s", self.stat.key, redact(traceback.format_exc()))
             fault = InternalError(f"{type(error).__name__} while a part of {self.stat.key} was read.")
             raise fault from error
         finally:
@@ -141,12 +141,12 @@ class PartlyRead:
             done.set()
 
     def _keep(self, start: int, content: bytes) -> bool:
-        """Keeping spares requests; whoever reads can do without."""
+        """Write a part to the file, to save later requests. False when that fails: reading works without it."""
         with self._lock:
             if len(self._blocks) >= _KEPT_BLOCKS:
                 return False
         try:
-            # Opened each time: the folder may be gone, and what is late must not leave a file behind.
+            # Opened each time and never created: the folder may be gone, and a late fetch must not leave a file.
             with self._kept.open("r+b") as file:
                 file.seek(start)
                 file.write(content)
@@ -156,11 +156,11 @@ class PartlyRead:
         return True
 
     def account(self) -> StorageOp | None:
-        """What was read of the storage since the last account."""
+        """One operation for all that was read since the last call; None when nothing was."""
         with self._lock:
             moved, seconds, fault = self._bytes, self._seconds, self._fault()
             self._bytes, self._seconds = 0, 0.0
-            # Nobody waits any more for what is still under way.
+            # No command waits any more for a request that is still under way.
             self._faults.clear()
             self._waiting.clear()
             self._account += 1
@@ -177,5 +177,5 @@ class PartlyRead:
 
 
 def _prefix(blocks: range, holds: Callable[[int], bool]) -> range:
-    """The blocks at the beginning for which it holds."""
+    """The leading blocks for which `holds` is true."""
     return blocks[: next((number for number, block in enumerate(blocks) if not holds(block)), len(blocks))]

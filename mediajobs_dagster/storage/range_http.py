@@ -22,13 +22,13 @@ from mediajobs_dagster.storage.redaction import redact
 _log = logging.getLogger(__name__)
 
 _GREETING_S = 10.0
-"""A connection that asks for nothing is closed after so long."""
+"""A connection that sends no request for this long is closed, seconds."""
 _POLL_S = 0.1
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class Http(ThreadingTCPServer):
-    """Only this machine reaches it. (HTTPServer would look its own name up, which may take seconds.)"""
+    """A server that only this machine reaches. (HTTPServer would look up its own name, which may take seconds.)"""
 
     daemon_threads = True
     request_queue_size = 64
@@ -39,13 +39,13 @@ class Http(ThreadingTCPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Readers leave when they have seen enough.
+        # Readers close the connection when they have read enough.
         if not isinstance(sys.exception(), ConnectionError):
             _log.error("Serving a part of an object failed:\n%s", redact(traceback.format_exc()))
 
 
 def started(server: Http) -> Http:
-    """The server, serving from now on in a thread of its own. Raises OutOfMemoryError."""
+    """Start `server` in a thread of its own, and return it. Raises OutOfMemoryError."""
     try:
         Thread(target=server.serve_forever, args=(_POLL_S,), name="range-server", daemon=True).start()
     except RuntimeError as error:  # no more threads
@@ -66,8 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(_GREETING_S)
 
     def do_GET(self) -> None:
-        """Answer with the range that is asked for, or with all."""
-        self.connection.settimeout(None)  # whoever reads may take its time
+        """Answer with the requested range, or with the whole object."""
+        self.connection.settimeout(None)  # the reader may be slow
         served = cast(Http, self.server).objects.get(self.path)
         if served is None:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _status(error: MediaJobsError) -> HTTPStatus:
-    """None that is tried again: the storage was asked several times already."""
+    """Always 4xx, which ffmpeg does not try again: the storage was tried several times already."""
     if isinstance(error, StorageDeniedError):
         return HTTPStatus.FORBIDDEN
     return HTTPStatus.NOT_FOUND if isinstance(error, StorageMissingError) else HTTPStatus.FAILED_DEPENDENCY

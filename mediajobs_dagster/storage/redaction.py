@@ -1,4 +1,4 @@
-"""Takes secrets out of text before anything is stored, logged, labelled or shown.
+"""Removes secrets from text before it is stored, logged or shown.
 
 Host and path stay, so that a person still sees which object it was: `https://host/bucket/key?<redacted>`.
 Redact before cutting: a text that was cut inside a signature no longer shows that it holds one.
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 REDACTED = "<redacted>"
 
 _MIN_SECRET_CHARS = 4
-"""A shorter secret would shred ordinary words, and protects nothing."""
+"""Removing shorter secrets would destroy ordinary words, and they protect nothing."""
 
 # Patterns have no open-ended prefix such as `\w*secret`: on a long word that would take quadratic time.
 _SECRET_NAME = (
@@ -45,15 +45,15 @@ _ASSIGNMENT = re.compile(
 _SUSPICIOUS = re.compile(
     r"\?|://|x-|sig|token|credential|secret|passw|key|authorization|cookie|bearer|AKIA|ASIA|AIza", re.IGNORECASE
 )
-"""Stands in whatever one of the patterns could meet. Most texts are not suspicious, and one look is enough for them."""
+"""Matches whatever another pattern could match. Most texts are not suspicious, so one search is enough for them."""
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without signed query strings, credentials in addresses, authorisation headers, access keys and passwords.
 
-    `secrets` are further strings to take out wherever they stand, as they are or percent-encoded; those of fewer than
-    four characters are passed over. Redacting twice changes nothing more.
+    `secrets` are further strings to remove wherever they occur, plain or percent-encoded; strings of fewer than four
+    characters are ignored. Redacting twice changes nothing more.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _MIN_SECRET_CHARS and secret not in REDACTED:
@@ -69,13 +69,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def redact_address(address: str) -> str:
-    """An address for people: without user name, password and fragment; of the query, only the names are left.
+    """An address for people: without user name, password and fragment; of the query, only the names stay.
 
     `https://u:p@host/videos?id=1&key=abc#x` becomes `https://<redacted>@host/videos?id&key`.
     """
     try:
         parts = urlsplit(address)
-    except ValueError:  # no address after all
+    except ValueError:  # not an address
         return REDACTED
     userinfo, _, host = parts.netloc.rpartition("@")
     shown = redact(f"{parts.scheme}://{REDACTED + '@' if userinfo else ''}{host}{parts.path}")

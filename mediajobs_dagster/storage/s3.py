@@ -118,7 +118,7 @@ class S3Storage(Storage):
             answer = self._client().list_objects_v2(Bucket=self.bucket, Prefix=self._prefix + prefix, **where)
         found = cast(list[Response], answer.get("Contents", []))
         stats = [_stat_of(item["Key"].removeprefix(self._prefix), item["Size"], item) for item in found]
-        # Other tools mark folders with empty objects whose keys end with a slash: no key of ours does.
+        # Other tools mark folders with empty objects whose keys end with a slash. Keys of mediajobs never do.
         stats = [stat for stat in stats if stat.key and not stat.key.endswith("/")]
         return stats, cast(str, answer["NextContinuationToken"]) if answer.get("IsTruncated") else None
 
@@ -130,7 +130,7 @@ class S3Storage(Storage):
     @override
     def _remove_parts(self, key: str) -> None:
         where = {"Bucket": self.bucket, "Key": self._prefix + key}
-        # A server that knows of no parts, or forbids to ask, has its own rules for how long it keeps them.
+        # A server without multipart uploads, or one that forbids listing them, has its own rule for when parts go.
         no_parts = suppress(StorageMissingError, StorageDeniedError)
         with no_parts, self._faults(f"delete the parts of {self.url}{key}"):
             answer = self._client().list_multipart_uploads(Bucket=self.bucket, Prefix=where["Key"])
@@ -147,6 +147,6 @@ class S3Storage(Storage):
 
 
 def _stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:
-    # A header has whole seconds, a listing may have fractions: the same object shall always show the same time.
+    # A header has whole seconds, a listing may have fractions: the same object must always show the same time.
     modified = cast(datetime, answer["LastModified"]).astimezone(UTC).replace(microsecond=0)
     return ObjectStat(key=key, bytes=size, etag=cast(str, answer["ETag"]).strip('"'), modified=modified)

@@ -17,14 +17,14 @@ Response = dict[str, Any]
 """An answer of the SDK, decoded."""
 
 CONCURRENCY = 4
-"""Parts of one object on their way at once."""
+"""Parts of one object that are transferred at once."""
 _CONNECTIONS = 8 * CONCURRENCY
-"""Kept open at most: some objects at once, each in parts."""
+"""Most connections kept open: enough for several objects at once, each in parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """Where the S3 server is and who we are there."""
+    """The S3 server and the credentials for it."""
 
     region: str
     endpoint_url: str | None = None
@@ -43,7 +43,7 @@ class S3Access:
 
 
 class S3Client(Protocol):
-    """What is used of boto3's S3 client; arguments and answers are those of the S3 API."""
+    """The part of boto3's S3 client that is used; arguments and answers are those of the S3 API."""
 
     def head_object(self, *, Bucket: str, Key: str) -> Response: ...
     def get_object(self, **arguments: str) -> Response: ...
@@ -55,12 +55,12 @@ class S3Client(Protocol):
 
 
 class ClientPerProcess:
-    """Gives a process its own client: connections made before a fork would be shared with the parent's."""
+    """Gives each process its own client: a connection made before a fork would be shared with the parent."""
 
     def __init__(self, make: Callable[[], S3Client]) -> None:
         self._make = make
         self._made: tuple[int, S3Client] | None = None
-        # One a process: a child would wait for ever for a lock that was held when it was forked.
+        # One lock per process: a child would wait for ever for a lock that was held at the fork.
         self._locks: dict[int, Lock] = {}
 
     def __call__(self) -> S3Client:

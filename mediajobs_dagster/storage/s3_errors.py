@@ -1,4 +1,4 @@
-"""What went wrong at S3, in the words of our own error tree."""
+"""Translates the SDK's exceptions into the error tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SDK_ERRORS = (
     transfer.S3CopyFailedError,
     transfer.S3ValidationError,
 )
-"""All that an operation of the SDK is known to raise for the server's sake."""
+"""What the SDK raises for failures of the server, the network and the credentials."""
 
 # Codes that matter beside the HTTP status, because they come with a 200 (a copy that fails late), a 301 or a 400.
 _DENIED_CODES = frozenset(
@@ -72,7 +72,7 @@ def _refusal(error: sdk.ClientError, doing: str, secrets: tuple[str, ...]) -> St
     if status in (401, 403) or code in _DENIED_CODES:
         return StorageDeniedError(
             f"Could not {doing}: {reason}. Check the MEDIAJOBS_S3_… credentials and region and the bucket's policy; "
-            "without s3:ListBucket, S3 answers so for an object that does not exist, too."
+            "without s3:ListBucket, S3 gives this answer for a missing object too."
         )
     if status >= 500 or status in _UNAVAILABLE_STATUS or code in _UNAVAILABLE_CODES:
         return StorageUnavailableError(f"Could not {doing}: the server answered {reason}. Try again later.")

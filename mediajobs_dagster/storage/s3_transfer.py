@@ -27,7 +27,7 @@ _IO_QUEUE_CHUNKS = 64
 
 
 _BROKEN_OFF = (sdk.ReadTimeoutError, sdk.IncompleteReadError, sdk.ResponseStreamingError)
-"""In the middle of an answer, which the SDK itself does not ask for again."""
+"""Errors in the middle of an answer; the SDK does not try again after these."""
 
 
 class _Future(Protocol):
@@ -51,7 +51,7 @@ class _Transfers(Protocol):
 
 
 class _BodyClosingClient:
-    """The client, with the bodies it handed out closed at the end: a download that failed leaves its own open."""
+    """A client that can close the bodies it returned: a download that fails leaves its body open."""
 
     def __init__(self, client: S3Client) -> None:
         self._client = client
@@ -71,7 +71,7 @@ class _BodyClosingClient:
 
 
 class _Progress(BaseSubscriber):  # pyright: ignore[reportUntypedBaseClass]  # the SDK has no types
-    """Hands the bytes of all threads to one listener, one at a time, and stops the transfer when it raises."""
+    """Reports the bytes of all threads to one callback, one call at a time. Stops the transfer when it raises."""
 
     def __init__(self, moved: OnBytes) -> None:
         self.fault: Exception | None = None
@@ -84,13 +84,13 @@ class _Progress(BaseSubscriber):  # pyright: ignore[reportUntypedBaseClass]  # t
                 return
             try:
                 self._moved(bytes_transferred)
-            except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised to them by `_result`
+            except Exception as error:  # noqa: BLE001 - `_result` raises it to the caller
                 self.fault = error
                 future.cancel()
 
 
 class _Known(BaseSubscriber):  # pyright: ignore[reportUntypedBaseClass]  # the SDK has no types
-    """Tells a download what the caller knows of the object: spares a request, and pins the version that is read."""
+    """Tells a download the size and etag of the object. This saves a request, and pins the version that is read."""
 
     def __init__(self, stat: ObjectStat) -> None:
         self._stat = stat
@@ -103,9 +103,9 @@ class _Known(BaseSubscriber):  # pyright: ignore[reportUntypedBaseClass]  # the 
 def download(
     client: S3Client, bucket: str, key: str, file: BinaryIO, stat: ObjectStat, moved: OnBytes, *, attempts: int
 ) -> None:
-    """Write the object that `stat` is of to `file`; a connection that breaks is taken up again."""
+    """Write the version that `stat` describes to `file`; after a broken connection, try up to `attempts` times."""
     progress = _Progress(moved)
-    # Every download goes by range, because only those name the version they want (If-Match).
+    # Every download goes by range, because only ranged requests name the version they want (If-Match).
     with _transfers(client, _PART_BYTES, threshold=1, attempts=attempts) as transfers:
         future = transfers.download(bucket, key, file, subscribers=[_Known(stat), progress])
         _result(future, progress)
@@ -114,13 +114,16 @@ def download(
 def read_part(
     client: S3Client, bucket: str, key: str, stat: ObjectStat, start: int, size: int, *, attempts: int
 ) -> bytes:
-    """`size` bytes from `start` on of the object that `stat` is of; a connection that breaks is taken up again."""
+    """`size` bytes from `start` on of the version that `stat` describes.
+
+    After a broken connection, tries up to `attempts` times.
+    """
     where = {"Bucket": bucket, "Key": key, "IfMatch": f'"{stat.etag}"', "Range": f"bytes={start}-{start + size - 1}"}
     while True:
         attempts -= 1
         answer = client.get_object(**where)
         with closing(cast(_Body, answer["Body"])) as body:
-            # Not every server minds If-Match, and one that minds no Range would send all.
+            # Some servers ignore If-Match, and one that ignores Range would send everything.
             if answer["ETag"].strip('"') != stat.etag or answer["ContentLength"] != size:
                 raise transfer.S3DownloadFailedError(f"{key} was replaced.")
             try:

@@ -1,4 +1,4 @@
-"""The storage map: which prefixes exist, what lies below each, who makes it and how long it is kept.
+"""The storage map: which prefixes exist, what is below each, who makes it and how long it is kept.
 
 The map itself is the file `storage_map.json` at the top of the repository.
 """
@@ -33,7 +33,7 @@ class Entry(Value):
         description="The job type that makes these objects; null: people, or mediajobs itself."
     )
     patterns: tuple[str, ...] = Field(
-        min_length=1, description="What the keys look like: {id}, {uuid}, {yyyy-mm} and {dd} stand for what they say."
+        min_length=1, description="What the keys look like: {id}, {uuid}, {yyyy-mm} and {dd} are placeholders."
     )
     examples: tuple[str, ...] = Field(min_length=1, description="Whole keys that fit a pattern.")
     retention_days: int | None = Field(ge=0, description="Days after which an object may go; null: it is kept.")
@@ -71,7 +71,7 @@ class StorageMap(Value):
 
     @model_validator(mode="after")
     def _prefixes_lie_apart(self) -> StorageMap:
-        # In the order of the strings, a prefix stands right before the first one that lies inside of it.
+        # In sorted order, a prefix comes right before the first prefix inside of it.
         prefixes = sorted(entry.prefix for entry in self.entries)
         for outer, inner in itertools.pairwise(prefixes):
             if inner.startswith(outer):
@@ -79,11 +79,11 @@ class StorageMap(Value):
         return self
 
     def entry_for(self, key: str) -> Entry | None:
-        """The entry below whose prefix `key` lies."""
+        """The entry whose prefix `key` begins with; None when there is none."""
         return next((entry for entry in self.entries if key.startswith(entry.prefix)), None)
 
     def matches(self, entry: Entry, key: str) -> bool:
-        """Whether `key` belongs to `entry` and looks as the keys there should."""
+        """Whether `key` belongs to `entry` and looks like one of its patterns."""
         return self.entry_for(key) == entry and entry.fits(key)
 
 
@@ -95,7 +95,7 @@ def load_storage_map(path: Path) -> StorageMap:
         raise SettingsError(f"The storage map {path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         faults = "; ".join(f"{_json_path(fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        raise SettingsError(f"The storage map {path} is at fault. {faults}. Correct the file.") from error
+        raise SettingsError(f"The storage map {path} is not valid. {faults}. Correct the file.") from error
 
 
 def _expression(pattern: str) -> str:

@@ -12,16 +12,16 @@ from uuid import uuid4
 from mediajobs_dagster.errors import DiskFullError
 
 _PREFIX, _SUFFIX = ".mediajobs-", ".part"
-# EFBIG: the file-size limit of the process or of the file system, which asks the same of the operator.
+# EFBIG, the file-size limit of the process or the file system, needs the same action of the operator.
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
 def whole_file(path: Path) -> Generator[Path]:
-    """A path beside `path` to write to. It becomes `path` when the block ends well, and is removed when it does not.
+    """Yield a path to write to. It is renamed to `path` when the block succeeds, and removed when it fails.
 
-    Beside it, because only within one file system is the renaming atomic. Raises DiskFullError when the disk, its
-    quota or the file-size limit is used up.
+    Both are in the same folder, because renaming is atomic only within one file system. Raises DiskFullError when the
+    disk, its quota or the file-size limit is used up.
     """
     partial = path.with_name(f"{_PREFIX}{uuid4().hex}{_SUFFIX}")
     try:

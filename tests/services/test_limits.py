@@ -200,7 +200,7 @@ def full_house() -> Generator[int]:
 def test_connecting_has_a_limit_of_its_own(open_bench: OpenBench) -> None:
     """Shorter than the call's, and as connecting is safe, it is tried again."""
     bench = open_bench(service_connect_timeout_s=0.2, service_tries=2)
-    with full_house() as port, pytest.raises(ServiceTimeoutError, match="did not take the connection"):
+    with full_house() as port, pytest.raises(ServiceTimeoutError, match="did not accept the connection"):
         ask(bench, f"http://127.0.0.1:{port}")
     assert bench.call.tries == 2
     assert bench.call.duration_ms < SOON_S * 1000

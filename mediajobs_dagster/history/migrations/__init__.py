@@ -15,7 +15,7 @@ from mediajobs_dagster.history.schema import SCHEMA_VERSION
 
 _ADVISORY_LOCK = 0x6D656469616A6F62  # "mediajob" in ASCII; only has to differ from other programs' locks
 _PATIENCE = "3600s"
-"""An upgrade of millions of attempts takes minutes, and whoever else opens the database waits for it."""
+"""An upgrade of millions of attempts takes minutes, and every other process that opens the database waits for it."""
 
 
 def migrate(database: Database) -> None:

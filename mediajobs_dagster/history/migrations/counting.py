@@ -37,9 +37,9 @@ def triggers(dialect: str) -> list[str]:
 
 
 def attempt_triggers(dialect: str, entry: Sequence[str]) -> list[str]:
-    """The statements that have ended attempts entered with the columns `entry`, where SQLite has no triggers yet.
+    """The statements that make triggers copy the columns `entry` of ended attempts into `metric_entries`.
 
-    On PostgreSQL the triggers stay, and call the function that is replaced.
+    On SQLite the triggers must not exist yet. On PostgreSQL they stay, and the function that they call is replaced.
     """
     return [_postgres_entering(entry)] if dialect == "postgresql" else _sqlite_entering(entry)
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import hashlib
 from typing import ClassVar
 
-from mediajobs_dagster import Access, Bench, Call, JobType, Lane, Material, Output, Params, Plan, SubjectKind
-from mediajobs_dagster.job_types.material import SourceUse
-from mediajobs_dagster.models import Subject
+from mediajobs_dagster import (
+    Access,
+    Bench,
+    Call,
+    JobType,
+    Lane,
+    Material,
+    Output,
+    Params,
+    Plan,
+    SourceUse,
+    Subject,
+    SubjectKind,
+)
 
 
 class Digest(JobType):

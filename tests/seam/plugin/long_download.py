@@ -5,12 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-from mediajobs_dagster.job_types.base import JobType, Lane, Params
-from mediajobs_dagster.job_types.bench import Bench
-from mediajobs_dagster.job_types.material import Material
-from mediajobs_dagster.job_types.plan import Call, Output, Plan
-from mediajobs_dagster.models import SubjectKind
-from mediajobs_dagster.services.http import HttpClient
+from mediajobs_dagster import Bench, Call, HttpClient, JobType, Lane, Material, Output, Params, Plan, SubjectKind
 
 
 class DownloadParams(Params):

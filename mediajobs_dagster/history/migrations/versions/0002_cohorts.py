@@ -1,7 +1,7 @@
 """The cohort of each attempt, and totals of real-time factor, CPU time, bytes and wasted time.
 
-Attempts that are there already get what their manifest tells, and are added to the new totals. Both go a batch at a
-time, so a large history takes no more memory than a small one.
+Existing attempts get the new values from their manifests, and are added to the new totals. Both work in batches, so
+that a large history takes no more memory than a small one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ branch_labels = None
 depends_on = None
 
 _MANIFESTS_AT_ONCE = 500
-"""Some run to hundreds of kilobytes."""
+"""Some have hundreds of kilobytes."""
 _ROWS_AT_ONCE = 5_000
 _SUMS_AT_ONCE = 20_000
 
@@ -88,7 +88,7 @@ _totals = sa.Table(
 
 
 def upgrade() -> None:
-    """Add the columns, and fill them from what is there."""
+    """Add the columns, and fill them from the existing rows."""
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
     _widen_counts()
@@ -119,7 +119,7 @@ def _widen_counts() -> None:
 
 
 def _copy_attempts(connection: sa.Connection) -> None:
-    """Make the table anew: SQLite adds columns behind the manifest, and would read through it to get at them."""
+    """Build the table anew: SQLite would add the columns after the manifest, and read through it to reach them."""
     op.rename_table("job_history", "job_history_0001")
     _create_attempts()
     names = (*_COLUMNS_0001, *_NEW_COLUMNS)
@@ -344,8 +344,8 @@ def _count(sums: _Sums, row: sa.Row[Any]) -> None:
     if any(figures):
         hour = start_of(row.created_at, SPANS_S[0])
         total = sums[_Key(hour, row.job_name, row.status, row.error_code or "", class_of(row.duration_ms))]
-        for place, figure in enumerate(figures):
-            total[place] += figure
+        for index, figure in enumerate(figures):
+            total[index] += figure
 
 
 def _add_to_totals(connection: sa.Connection, sums: _Sums) -> None:

@@ -1,0 +1,73 @@
+"""What each command prints with `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from mediajobs_dagster.cli.main import commands as mediajobs
+from mediajobs_dagster.history import StatisticsReport
+from mediajobs_dagster.models import Attempt, Job, Upload
+from tools.reference import samples
+from tools.reference.markdown import section
+from tools.reference.schemas import Places, fields_of
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a command prints, in words, and documents that show it."""
+
+    words: str
+    documents: tuple[object, ...] = ()
+
+
+PRINTED: dict[str, Printed] = {
+    "add": Printed(
+        "What was taken in (`MediaJobs.add`), and with `--dry-run` what would be (`MediaJobs.inspect`). `created` is "
+        "false for what was there before. The `code` of something skipped is that of an [error](errors.md), or HIDDEN, "
+        "NOT_A_FILE or OURS.",
+        (samples.ADDED, samples.INSPECTION),
+    ),
+    "attempt": Printed("The [manifest](manifest.md) of the attempt (`MediaJobs.attempt`)."),
+    "demo": Printed("What became of every job of the trace (`MediaJobs.trace`).", (samples.TRACE,)),
+    "doctor": Printed("A list of findings (`MediaJobs.doctor`).", (samples.FINDINGS,)),
+    "export": Printed(
+        "What became of the request (`MediaJobs.export`); with `--plan` what would be run (`MediaJobs.plan_export`); "
+        "with `--to-otio` what was written (`MediaJobs.write_otio`); and of a timeline with faults, all of them.",
+        (samples.REQUESTED, samples.PLAN, samples.WRITTEN, samples.FAULTS),
+    ),
+    "history stats": Printed("A [StatisticsReport](#statisticsreport) (`MediaJobs.statistics`)."),
+    "jobs cancel": Printed("The [Job](#job) as it is now (`MediaJobs.cancel`)."),
+    "jobs list": Printed("A list of [Job](#job), the newest first (`MediaJobs.jobs`)."),
+    "jobs retry": Printed("The [Job](#job) as it is now (`MediaJobs.retry`)."),
+    "jobs show": Printed("The job, its attempts, its children (`MediaJobs.job`).", (samples.JOB_DETAILS,)),
+    "work": Printed(
+        "What was done; `attempts` holds the [manifest](manifest.md) of each attempt.", (samples.WORKED_OFF,)
+    ),
+}
+"""Every command that has the option; a test compares."""
+
+
+def commands(elsewhere: Places) -> Iterator[str]:
+    """The sections of the page."""
+    for name, printed in PRINTED.items():
+        yield section(f"mediajobs {name}", printed.words, *map(samples.shown, printed.documents))
+    yield section(
+        "mediajobs history export",
+        "It takes `--format` in place of `--json`: an array (`json`), an object a line (`jsonl`) of "
+        "[Attempt](#attempt), or a table (`csv`, `parquet`). `manifest` is there with `--manifests` only.",
+    )
+    yield fields_of(Job, Attempt, Upload, StatisticsReport, elsewhere=elsewhere)
+
+
+def with_json(group: click.Group = mediajobs, before: str = "") -> set[str]:
+    """The names of all commands that take `--json`."""
+    found: set[str] = set()
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found |= with_json(command, f"{before}{name} ")
+        elif any(parameter.name == "as_json" for parameter in command.params):
+            found.add(before + name)
+    return found
