@@ -38,7 +38,7 @@ class Spread(Value):
 
 
 class StageFigures(Value):
-    """One stage of the attempts, such as download or verify."""
+    """One stage of the attempts, such as fetch or verify."""
 
     name: str
     count: int
