@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     retry_base_s: float = Field(
         5.0, ge=0, description="First retry waits between 0 and this, seconds; doubles each time."
     )
-    retry_cap_s: float = Field(default=300.0, ge=0, description="No retry waits longer than this, seconds.")
+    retry_cap_s: float = Field(
+        default=300.0, ge=0, description="No retry waits longer than this, seconds, unless a service asks for more."
+    )
     breaker_failures: int = Field(
         default=3, ge=1, description="Jobs that have to fail by system or external faults to open a job type's breaker."
     )

@@ -196,7 +196,7 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
         case Interrupted():
             return Verdict(worker.after_interrupt(), utc_now())
         case MediaJobsError():
-            policy = worker.registry[claim.job.job_type].retry or worker.retry
+            policy = worker.registry.retry_policy(claim.job.job_type, worker.retry)
             return policy.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from mediajobs_dagster.attempts.recorder import manifest_of_lost
 from mediajobs_dagster.errors import WorkerLostError
 from mediajobs_dagster.history import AttemptFilter, Claim, History
+from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
 from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
@@ -66,10 +67,13 @@ class RunStates(Protocol):
         ...
 
 
-def recover(history: History, settings: Settings, run_states: RunStates) -> Recovered:
-    """Recover the jobs of every dead worker: its leases ran out, or its run is over."""
+def recover(history: History, settings: Settings, run_states: RunStates, registry: Registry | None = None) -> Recovered:
+    """Recover the jobs of every dead worker: its leases ran out, or its run is over.
+
+    Each job is tried again as its job type in `registry` says, else as the settings say.
+    """
     now = utc_now()
-    loss = _Loss(history, RetryPolicy.of(settings), random.Random(), now)
+    loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), now)
     silent = [(claim, RunState.GONE) for claim in history.leases.lost(now)]
     over = [(claim, loss.record(claim, run_state)) for claim, run_state in silent]
     over += [(claim, loss.record(claim, run_state)) for claim, run_state in _left_behind(history, run_states)]
@@ -99,6 +103,7 @@ def _left_behind(history: History, run_states: RunStates) -> Iterator[tuple[Clai
 @dataclass(frozen=True)
 class _Loss:
     history: History
+    registry: Registry
     policy: RetryPolicy
     chance: random.Random
     now: datetime
@@ -108,7 +113,8 @@ class _Loss:
         error = WorkerLostError(
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
-        verdict = self.policy.judge(claim.job, error, now=self.now, chance=self.chance)
+        policy = self.registry.retry_policy(claim.job.job_type, self.policy)
+        verdict = policy.judge(claim.job, error, now=self.now, chance=self.chance)
         if run_state is RunState.CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
         manifest = manifest_of_lost(claim, error, self.now)

@@ -16,6 +16,7 @@ from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.plugins import JOB_TYPES, installed
+from mediajobs_dagster.resilience.retry import RetryPolicy
 
 
 class Registry:
@@ -49,6 +50,11 @@ class Registry:
     def of_uploads(self) -> tuple[JobType, ...]:
         """The job types whose subject is an upload."""
         return tuple(job_type for job_type in self if job_type.subject is SubjectKind.UPLOAD)
+
+    def retry_policy(self, name: str, default: RetryPolicy) -> RetryPolicy:
+        """The job type's own retry policy, else `default`; also for a type that is not installed any more."""
+        job_type = self._types.get(name)
+        return (job_type and job_type.retry) or default
 
     def __getitem__(self, name: str) -> JobType:
         try:

@@ -35,7 +35,7 @@ _SAME_DISPATCH = 20
 def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
     """Recover the jobs of dead workers, and close their runs: a run that stays STARTED would hold its lane for ever."""
     run_states = _DagsterRunStates(instance, timedelta(seconds=media.settings.lease_s))
-    recovered = recover(media.history, media.settings, run_states)
+    recovered = recover(media.history, media.settings, run_states, media.registry)
     sweep(media.settings.scratch)  # what killed workers left on this machine, running ffmpeg processes included
     for claim in recovered.over:
         withdraw(claim, media.registry, media.history, lambda: media.storage)

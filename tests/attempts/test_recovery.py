@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from mediajobs_dagster.attempts.recovery import RunState, recover
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import History
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
 from tests.history.factories import an_attempt, claimed, some_new_jobs
 
@@ -110,3 +114,17 @@ def test_all_attempts_of_a_dead_run_are_found_at_once(history: History, settings
     for _ in range(101):
         claimed(history)
     assert len(recover(history, settings, All(RunState.GONE)).lost) == 101
+
+
+def test_a_lost_attempt_is_tried_again_as_its_job_type_says(history: History, settings: Settings) -> None:
+    """A policy of the type's own counts for a worker that died, too."""
+
+    class Patient(Thumbnail):
+        retry: ClassVar[RetryPolicy | None] = RetryPolicy(base_s=0.0, cap_s=0.0)
+
+    claim = claimed(history)
+    registry = Registry([Patient()])
+    assert registry.retry_policy("not_installed_v1", RetryPolicy()) == RetryPolicy()
+    assert claim.job.job_type == Patient.name
+    recover(history, settings, All(RunState.GONE), registry)
+    assert history.jobs.get(claim.job.id).not_before <= utc_now()
