@@ -7,7 +7,6 @@ what to do about it.
 
 from __future__ import annotations
 
-import copy
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -49,7 +48,9 @@ class MediaJobsError(Exception):
 
     def with_message(self, message: str) -> Self:
         """A copy of this error with another message. It keeps its other attributes, but not its traceback or cause."""
-        twin = copy.copy(self)
+        # Not copy.copy: it calls the constructor, which may take other arguments in an error of another package.
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
         twin.args = (message,)
         return twin
 

@@ -13,10 +13,11 @@ import importlib
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from threading import RLock
-from typing import cast
+from typing import Any
 
-from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.errors import MediaJobsError, SettingsError
 from mediajobs_dagster.plugins import LISTENERS, installed
 from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
@@ -38,9 +39,9 @@ class Listeners:
     @classmethod
     def of(cls, settings: Settings) -> Listeners:
         """The listeners that the settings and the installed packages name. Raises SettingsError."""
-        makers = [_named(name) for name in settings.listeners]
-        makers += [cast("Callable[[Settings], Listener]", point.load()) for point in installed(LISTENERS)]
-        return cls(make(settings) for make in makers)
+        named = [(name, partial(_named, name)) for name in settings.listeners]
+        named += [(f"{point.name} ({point.value})", point.load) for point in installed(LISTENERS)]
+        return cls([_made(name, load, settings) for name, load in named])
 
     def also(self, *listeners: Listener) -> Listeners:
         """These listeners and some more."""
@@ -76,9 +77,16 @@ class Listeners:
 
 def _named(name: str) -> Callable[[Settings], Listener]:
     module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _made(name: str, load: Callable[[], Any], settings: Settings) -> Listener:
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        return load()(settings)
+    except MediaJobsError:
+        raise
+    except Exception as error:  # whatever another package raises
         raise SettingsError(
-            f"MEDIAJOBS_LISTENERS names {name!r}, which cannot be loaded: {error}. Name a function as module:function."
+            f"The listener {name} cannot be loaded: {type(error).__name__}: {error}. MEDIAJOBS_LISTENERS names "
+            "functions as module:function; an entry point names one too."
         ) from error

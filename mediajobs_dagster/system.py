@@ -100,7 +100,7 @@ class MediaJobs:
     @cached_property
     def registry(self) -> Registry:
         """The job types."""
-        return self._given_registry or Registry.standard()
+        return Registry.standard() if self._given_registry is None else self._given_registry
 
     @cached_property
     def listeners(self) -> Listeners:
@@ -332,11 +332,14 @@ class MediaJobs:
         from mediajobs_dagster.answers import JobResult
         from mediajobs_dagster.attempts.subjects import resolver_of
 
-        subject = resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id)
+        try:
+            title = resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
+        except RequestError:  # its job type is not installed any more, or its subject was deleted
+            title = job.subject_id
         attempts = self.history.attempts.of_job(job.id)
         latest = attempts[-1] if attempts else None
         made: Sequence[JsonObject] = (latest.result or {}).get("outputs", []) if latest else []
-        return JobResult(job, subject.title, latest, tuple(self.place_of(each["key"]) for each in made))
+        return JobResult(job, title, latest, tuple(self.place_of(each["key"]) for each in made))
 
     def place_of(self, key: str) -> str:
         """Where an object is: a path on this machine, or an address."""

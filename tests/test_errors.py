@@ -96,6 +96,22 @@ def test_another_message_keeps_the_rest() -> None:
     assert error.message == "Signed: https://secret."
 
 
+class TakesTwo(MediaJobsError):
+    """Of another package, with a constructor of its own."""
+
+    code = "TAKES_TWO"
+
+    def __init__(self, used: int, limit: int) -> None:
+        super().__init__(f"{used} of {limit} are used.")
+        self.used = used
+
+
+def test_a_copy_with_another_message_needs_no_constructor() -> None:
+    """It is of the same class, and keeps what the error carries."""
+    twin = TakesTwo(3, 4).with_message("redacted")
+    assert (type(twin), twin.message, twin.used) == (TakesTwo, "redacted", 3)
+
+
 def test_operators_care_for_what_is_ours_or_a_services() -> None:
     """Neither a bad upload nor a cancelled job opens a breaker."""
     assert {blame for blame in Blame if blame.concerns_operators} == {Blame.SYSTEM, Blame.EXTERNAL}

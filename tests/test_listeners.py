@@ -82,6 +82,17 @@ def test_a_listener_that_cannot_be_loaded_is_refused(name: str) -> None:
         Listeners.of(Settings.load(_env_file=None, listeners=name))
 
 
+def raises(settings: Settings) -> Listener:
+    """Cannot make its listener."""
+    raise RuntimeError("no connection")
+
+
+def test_a_listener_that_cannot_be_made_is_refused() -> None:
+    """Whatever its package raises, with its name."""
+    with pytest.raises(SettingsError, match=r"raises.*RuntimeError: no connection"):
+        Listeners.of(Settings.load(_env_file=None, listeners=f"{__name__}:raises"))
+
+
 def test_an_attempt_tells_its_story(platform: Platform, clips: Clips) -> None:
     """From the queue to its end, with every command and storage operation."""
     told: list[Record] = []

@@ -28,6 +28,7 @@ from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.history import Registered
 from mediajobs_dagster.intake.adding import Added, AddingListener
 from mediajobs_dagster.intake.candidates import Candidate
+from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.clips import Clips
@@ -321,3 +322,12 @@ def test_the_doctor_finds_what_is_not_fine(open_platform: Callable[..., Platform
     assert found["tea"].detail == "REQUEST_INVALID: There is no tea. Put the kettle on."
     assert "FFMPEG_MISSING" in found["ffmpeg"].detail
     assert open_platform().media.check() == found["database"].detail
+
+
+def test_a_trace_outlives_its_job_types(platform: Platform, clips: Clips) -> None:
+    """A job whose type is not installed any more is listed by its subject's id."""
+    added = platform.media.add(clips.landscape(), types=["upload_thumb_v1"])
+    with MediaJobs(platform.settings, Registry(())) as media:
+        assert len(media.registry) == 0
+        (result,) = media.trace(added.trace_id).jobs
+        assert result.subject == added.uploads[0].upload.id

@@ -104,7 +104,9 @@ class _Attempt:
         ):
             workspace = Workspace(folder, ranges, self.cancellation)
             with recorder.timed(Stage.CHECK):
-                inputs, fingerprint = self._check_freshness(storage)
+                inputs, fingerprint, fresh = self._check_freshness(storage)
+            if fresh is not None:
+                raise UpToDate(fingerprint, fresh)
             with recorder.timed(Stage.FETCH):
                 self._fetch(inputs, storage, workspace)
             with recorder.timed(Stage.PROBE):
@@ -140,17 +142,15 @@ class _Attempt:
 
     # --- what it is about --------------------------------------------------------------------------------------------
 
-    def _check_freshness(self, storage: Storage) -> tuple[Inputs, str]:
-        """The inputs, and the fingerprint of the outputs; raises UpToDate if these outputs exist already."""
+    def _check_freshness(self, storage: Storage) -> tuple[Inputs, str, list[OutputRecord] | None]:
+        """The inputs, the fingerprint of the outputs, and these outputs if they exist already."""
         job, history = self.claim.job, self.worker.history
         subject = resolver_of(self.job_type.subject, history).get(job.subject_id)
         self.recorder.input_summary = subject.summary
         inputs = inputs_of(self.job_type, subject, history, storage)
         fingerprint = self.job_type.fingerprint(job.params, inputs.etag)
         fresh = None if job.force else fresh_outputs(history, storage, job.job_type, subject.id, fingerprint)
-        if fresh is not None:
-            raise UpToDate(fingerprint, fresh)
-        return inputs, fingerprint
+        return inputs, fingerprint, fresh
 
     def _fetch(self, inputs: Inputs, storage: Storage, workspace: Workspace) -> None:
         """Fetch each source, or make it readable by range."""

@@ -119,7 +119,7 @@ def enqueue_stale(
 
 def _wanted(job_type: JobType, subjects: Iterator[Subject]) -> Iterator[Subject]:
     """The subjects that a run of a day works on: an upload only if it would get this job when it is added."""
-    return (each for each in subjects if not isinstance(each, Upload) or job_type.wanted_for(each))
+    return (each for each in subjects if not isinstance(each, Upload) or job_type.gets(each))
 
 
 def _in_lists(subjects: Iterator[Subject]) -> Generator[list[Subject]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.cancellation import Cancellation, Deadline
@@ -51,4 +52,24 @@ class AttemptBench:
         self.recorder.notes.append(redact(text))
 
     def report(self, **figures: JsonObject | str | float | int | bool | None) -> None:
-        self.recorder.figures.update(figures)
+        self.recorder.figures.update(_storable(figures))
+
+
+def _storable(figures: JsonObject) -> JsonObject:
+    """The figures without secrets. Raises ValueError for one that JSON cannot hold: the step fails, not its record."""
+    try:
+        return _redacted(json.loads(json.dumps(figures, allow_nan=False)))
+    except TypeError as error:
+        raise ValueError(f"A figure has to be JSON: {error}. Report text, numbers, lists or objects.") from error
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {name: _redacted(each) for name, each in cast(JsonObject, value).items()}
+        case list():
+            return [_redacted(each) for each in cast("list[object]", value)]
+        case _:
+            return value

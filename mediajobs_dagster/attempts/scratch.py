@@ -33,7 +33,7 @@ class Scratch:
         self._linking = threading.Lock()
         self._used: dict[Path, set[Path]] = {}
         """The fetched sources in use, by the folder of the attempt that uses them."""
-        self._idle: dict[Path, None] = {}
+        self._idle: dict[Path, int] = {}
         """The sources that no attempt uses, longest idle first."""
 
     @classmethod
@@ -108,20 +108,24 @@ class Scratch:
     def _end_use(self, folder: Path) -> None:
         with self._linking:
             ended = self._used.pop(folder, set[Path]())
-            self._idle |= dict.fromkeys(sorted(ended.difference(*self._used.values())))
+            for path in sorted(ended.difference(*self._used.values())):
+                if size := _size(path):  # a source that could not be fetched has no size
+                    self._idle[path] = size
+                else:
+                    path.unlink(missing_ok=True)
         if ended:
             self._drop_idle(self._idle_limit)
 
     def _drop_idle(self, limit: int) -> None:
         """Remove idle sources, the longest idle first, until they take no more than `limit` bytes."""
         with self._linking:
-            sizes = {path: _size(path) for path in self._idle}
-            taken = sum(sizes.values())
-            for path, size in sizes.items():
-                if taken > limit or not size:  # a source that could not be fetched has no size
-                    path.unlink(missing_ok=True)
-                    del self._idle[path]
-                    taken -= size
+            taken = sum(self._idle.values())
+            for path, size in list(self._idle.items()):
+                if taken <= limit:
+                    return
+                path.unlink(missing_ok=True)
+                del self._idle[path]
+                taken -= size
 
 
 def _size(path: Path) -> int:

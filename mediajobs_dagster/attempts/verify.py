@@ -48,10 +48,10 @@ def verify(output: Output, verification: Verification) -> MediaInfo | None:
     path = verification.folder / output.filename
     if not path.is_file() or path.stat().st_size == 0:
         raise OutputInvalidError(f"{output.filename} was not made, although every step reported success.")
-    for prefix, verifier in VERIFIERS.items():
-        if output.content_type.startswith(prefix):
-            return verifier(output, verification)
-    return None
+    content_type = output.content_type.partition(";")[0].strip().lower()
+    family = content_type.partition("/")[0] + "/"
+    verifier = VERIFIERS.get(content_type) or VERIFIERS.get(family)
+    return verifier(output, verification) if verifier else None
 
 
 def sha256_of(path: Path, check: Callable[[], None]) -> str:
@@ -100,7 +100,7 @@ def _verify_json(output: Output, verification: Verification) -> None:
         if path.stat().st_size <= _PARSED_BYTES:
             json.loads(path.read_bytes())
             return
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputInvalidError(f"{output.filename} is not JSON: {error}.") from error
     with path.open("rb") as file:
         begin = file.read(64).lstrip()[:1]
@@ -123,12 +123,13 @@ def _verify_text(output: Output, verification: Verification) -> None:
 
 VERIFIERS: Mapping[str, Verifier] = {
     "image/": _verify_picture,
+    "image/svg+xml": _verify_text,
     "video/": _verify_media,
     "audio/": _verify_media,
     "application/json": _verify_json,
     "text/": _verify_text,
 }
-"""Verifiers by the beginning of the content type."""
+"""By the content type, or by its first part for all types of a kind."""
 
 
 def _require(output: Output, faults: Iterator[str]) -> None:

@@ -42,7 +42,7 @@ class Order:
                 force=self.force,
             )
             for job_type in self.job_types
-            if self.by_name or job_type.wanted_for(upload)
+            if self.by_name or job_type.gets(upload)
         ]
 
 

@@ -130,6 +130,12 @@ def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
 def _work(
     context: dg.AssetExecutionContext, worker: Worker, job_type: JobType, listeners: Listeners, *, force: bool
 ) -> RunTotals:
+    if lacking := job_type.lacking(worker.settings.offers):
+        raise dg.Failure(
+            f"{job_type.name} needs {', '.join(lacking)}, which this worker does not offer. Start the run where it is "
+            "offered (MEDIAJOBS_OFFERS).",
+            allow_retries=False,
+        )
     run, own_dispatch = context.run, tags.dispatch_by_hand(context.run.run_id, job_type)
     if parent := run.tags.get(tags.PARENT_RUN):
         # Dagster copied the tags of the earlier run, so the dispatch tag names a dispatch that is over.

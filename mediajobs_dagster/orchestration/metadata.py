@@ -107,12 +107,20 @@ def _preview(manifest: Manifest, worker: Worker) -> str | None:
                 content = worker.storage.read(output.key)
             except StorageError:
                 return None  # the job is done; a missing preview must not undo it
-            with Image.open(io.BytesIO(content)) as image:
-                image.thumbnail((_PREVIEW_EDGE, _PREVIEW_EDGE))
-                small = io.BytesIO()
-                image.save(small, "JPEG", quality=70)
-            return base64.b64encode(small.getvalue()).decode()
+            return _small_jpeg(content)
     return None
+
+
+def _small_jpeg(content: bytes) -> str | None:
+    """A picture of any kind, scaled down; None if it cannot be decoded here."""
+    small = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.thumbnail((_PREVIEW_EDGE, _PREVIEW_EDGE))
+            image.convert("RGB").save(small, "JPEG", quality=70)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    return base64.b64encode(small.getvalue()).decode()
 
 
 def _attempt_row(outcome: AttemptEnded) -> Row:

@@ -66,8 +66,8 @@ class CallGuard:
     def hold(self, connection: socket.socket) -> None:
         """Watch this connection from now on, and no longer the one before."""
         # A duplicate, because TLS detaches the original and HTTP closes it as soon as the headers are read.
-        duplicate = os.dup(connection.fileno())
-        self._swap(socket.socket(connection.family, connection.type, connection.proto, fileno=duplicate))
+        # Only its number is taken: the connection may be TLS within TLS, which is no socket of Python's.
+        self._swap(socket.socket(fileno=os.dup(connection.fileno())))
 
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`. Raises what `check` raises as soon as the call is over."""

@@ -244,7 +244,7 @@ def test_a_listener_that_raises_stops_no_attempt(
     uploads = copies(platform, clips.landscape(), 6)
     totals = in_one_batch(platform, uploads, Thumbnail(), Raises())
     assert (totals.succeeded, totals.faults) == (6, 0)
-    (complaint,) = [record for record in caplog.records if "failed at StageStarted" in record.message]
+    (complaint,) = [record for record in caplog.records if "failed on StageStarted" in record.message]
     assert "ZeroDivisionError" in complaint.message
 
 

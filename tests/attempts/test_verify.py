@@ -52,6 +52,9 @@ def verified(folder: Path, content: bytes, content_type: str) -> None:
         ("application/json", b'{"points": [' + b"1.25, " * (1 << 20) + b"0]}"),
         ("text/plain", "Grüße".encode()),
         ("text/vtt", b"WEBVTT\n"),
+        ("text/plain; charset=utf-8", b"so"),
+        ("application/jsonl", b"{}\n{}\n"),
+        ("image/svg+xml", b"<svg/>"),
         ("application/octet-stream", b"\xff\x00"),
     ],
 )
@@ -65,6 +68,8 @@ def test_what_is_as_its_type_says_is_published(tmp_path: Path, content_type: str
     [
         ("application/json", b""),
         ("application/json", b'{"points": ['),
+        ("application/json; charset=utf-8", b'{"points": ['),
+        ("application/json", b"[" * 200_000),
         ("application/json", b'{"points": [' + b"1.25, " * (1 << 20)),
         ("text/plain", "Grüße".encode("latin-1")),
         ("text/plain", "Grüße".encode()[:3]),

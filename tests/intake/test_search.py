@@ -195,7 +195,7 @@ def test_what_we_made_is_not_taken_in_again(s3: Storage, tmp_path: Path) -> None
 def test_objects_and_buckets_that_are_not_there(s3: Storage, s3_bucket: str) -> None:
     with pytest.raises(StorageMissingError):
         Search(s3).find([f"s3://{s3_bucket}/nothing.mp4"])
-    with pytest.raises(RequestError, match=f"s3://{s3_bucket}/ for all"):
+    with pytest.raises(RequestError, match=f"s3://{s3_bucket}/ for everything"):
         Search(s3).find([f"s3://{s3_bucket}"])
     assert candidates(Search(s3), f"s3://{s3_bucket}/nothing/") == []
     with pytest.raises(StorageMissingError):

@@ -313,3 +313,12 @@ class Interrupts(Watcher):
     def stage(self, key: AttemptKey, name: str) -> None:
         if name == "ffmpeg":
             raise KeyboardInterrupt
+
+
+def test_a_run_by_hand_needs_what_its_job_type_needs(open_dagster: OpenDagster, clips: Clips) -> None:
+    """Where it is not offered, the run fails and says so: its day must not look as if it had been made."""
+    platform = open_dagster(offers=("none",))
+    upload = platform.register(clips.landscape())
+    result = platform.execute(THUMB, partition_key=upload.created_at.date().isoformat())
+    assert not result.success
+    assert platform.history.jobs.list(JobFilter()) == []

@@ -31,6 +31,7 @@ def test_a_literal_needs_no_ffmpeg(open_platform: OpenPlatform, clips: Clips) ->
     platform.history.jobs.retry(platform.job(upload, Greeting.name).id)
     (again,) = platform.work()
     assert again.status is AttemptStatus.SKIPPED
+    assert [(stage.name, stage.status) for stage in again.manifest.stages] == [("check", "ok")]
 
 
 def test_a_worker_never_claims_what_it_cannot_do(open_platform: OpenPlatform, clips: Clips) -> None:

@@ -1,0 +1,59 @@
+"""What a step reports is on record, or the step fails: never the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import pytest
+
+from mediajobs_dagster.job_types.base import JobType, Params
+from mediajobs_dagster.job_types.material import Material
+from mediajobs_dagster.job_types.plan import Call, Plan
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.models import AttemptStatus, JobStatus, SubjectKind
+from tests.clips import Clips
+from tests.platform import Platform
+
+
+class Reports(JobType):
+    """Reports one figure."""
+
+    name: ClassVar[str] = "reports_v1"
+    asset: ClassVar[str] = "report"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+
+    def __init__(self, figure: Any) -> None:
+        self._figure = figure
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        return Plan(steps=(Call("report", lambda bench: bench.report(figure=self._figure)),))
+
+
+@pytest.mark.parametrize("figure", [datetime(2026, 1, 1, tzinfo=UTC), {"a": {1}}, float("nan")])
+def test_a_figure_that_json_cannot_hold_fails_the_step(
+    open_platform: Callable[..., Platform], clips: Clips, figure: Any
+) -> None:
+    """The attempt ends, on record, with a code; its job is not left processing."""
+    platform = open_platform(registry=Registry([Reports(figure)]), max_attempts=1)
+    upload = platform.add(clips.landscape(), Reports.name)
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.FAILURE
+    (attempt,) = platform.attempts(upload, Reports.name)
+    assert (attempt.status, attempt.error_code) == (AttemptStatus.FAILURE, "INTERNAL_ERROR")
+    assert platform.job(upload, Reports.name).status is JobStatus.DEAD
+
+
+def test_a_figure_holds_no_secret(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """Wherever in it the secret stands."""
+    address = "https://user:password@host/key?X-Amz-Signature=0123abcd&X-Amz-Date=1"
+    platform = open_platform(registry=Registry([Reports({"from": [address]})]))
+    upload = platform.add(clips.landscape(), Reports.name)
+    platform.work()
+    (attempt,) = platform.attempts(upload, Reports.name)
+    assert attempt.result is not None
+    (kept,) = attempt.result["figures"]["figure"]["from"]
+    assert kept.startswith("https://")
+    assert "password" not in kept
+    assert "0123abcd" not in kept
