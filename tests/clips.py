@@ -227,7 +227,8 @@ class Clips:
     def sparse(self, seconds: int) -> Path:
         """An MP4 of some kilobytes with three pictures in `seconds`, no sound."""
         apart = ("-vf", f"setpts=N*{seconds // 2}/TB", "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-        few = (*_picture("64x36", seconds=0.1), "-frames:v", "3", *apart, "-c:v", "mpeg4", "-bf", "0")
+        grey = ("-f", "lavfi", "-i", "color=gray:size=64x36:rate=30:duration=0.1")
+        few = (*grey, "-frames:v", "3", *apart, "-c:v", "mpeg4", "-bf", "0")
         return self._encode(f"sparse_{seconds}.mp4", *few, "-video_track_timescale", "1000")
 
     def slow_sound(self, seconds: int) -> Path:

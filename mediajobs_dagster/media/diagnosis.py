@@ -161,8 +161,8 @@ def _memory_fault(said: str, limit: MemoryLimit | None) -> MediaJobsError:
         )
     if limit.is_configured:
         return errors.OutOfMemoryError(
-            f"ffmpeg needed more than the {limit.mb} MiB that MEDIAJOBS_FFMPEG_MEMORY_MB grants it (ffmpeg: {said}). "
-            "Raise it."
+            f"ffmpeg needed more than the {limit.mb} MiB that MEDIAJOBS_FFMPEG_MEMORY_MB, or a limit that the worker "
+            f"was started under, grants it (ffmpeg: {said}). Raise it."
         )
     return errors.InputTooLargeError(
         f"ffmpeg needed more than the {limit.mb} MiB that an input of this size is granted on this machine (ffmpeg: "

@@ -44,7 +44,7 @@ _AT_WORK = 0.1
 """A process that used at least this share of a core was at work. On a crowded machine it gets no more than that."""
 _CPU_MARKS = 4
 """Marks of CPU time, a quarter of the stall limit apart: the oldest is that old when a process has stalled."""
-_NEAR = 0.5
+_NEAR = 1 / 3
 """Share of the limit on memory from which on a failed allocation is put down to it: ffmpeg asks for much at once."""
 _FIRST_TO_GO = "500"
 
@@ -76,9 +76,20 @@ class Limits:
     output_mb: int = 0
     """The size of any file that it writes, MiB; 0: no limit."""
     follow_input: bool = False
-    """Whether the times are what the input allows. Then one that uses them up at work is the input's fault."""
+    """Whether `total_s` is what the input allows. Then a process that uses it up at work is the input's fault."""
+    makes_something_soon: bool = False
+    """Whether a process that is at work for `stall_s` and makes nothing was given that work by its input.
+
+    An encoder that looks far ahead makes nothing for a while either.
+    """
     sample_interval_s: float = 2.0
     """How often CPU and memory are sampled, seconds."""
+
+
+def _inherited() -> list[MemoryLimit]:
+    """The limits that this process was started under, by `ulimit` or a service manager; a child inherits them."""
+    soft = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return [MemoryLimit(limit >> 20, is_configured=True) for limit in soft if limit != resource.RLIM_INFINITY]
 
 
 class Child:
@@ -111,10 +122,10 @@ class Child:
     @property
     def memory_limit_reached(self) -> MemoryLimit | None:
         """The limit on memory, if it used so much that a failed allocation is due to it; None: it did not."""
-        limit_mb = self._limits.memory_mb
         used_mb = max(self._usage.data_mb, self._usage.max_rss_mb or 0.0) if self._usage else 0.0
-        is_reached = limit_mb and used_mb >= _NEAR * limit_mb
-        return MemoryLimit(limit_mb, self._limits.memory_is_configured) if is_reached else None
+        limits = [*_inherited(), MemoryLimit(self._limits.memory_mb, self._limits.memory_is_configured)]
+        reached = [limit for limit in limits if limit.mb and used_mb >= _NEAR * limit.mb]
+        return min(reached, key=lambda limit: limit.mb, default=None)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -151,7 +162,7 @@ class Child:
                 pipe.close_write_end()
             self._usage = Usage(self._process.pid, self._limits.sample_interval_s)
             self._limit(self._process.pid)
-            self._watch(pipes)
+            self._watch(pipes, stderr)
             return self._wait()
         finally:
             # Whatever ended the call, a KeyboardInterrupt included: no process and no descriptor is left.
@@ -198,7 +209,7 @@ class Child:
             with suppress(OSError):
                 Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_GO)
 
-    def _watch(self, pipes: Sequence[Pipe]) -> None:
+    def _watch(self, pipes: Sequence[Pipe], stderr: Pipe) -> None:
         assert self._usage  # set by run
         with selectors.DefaultSelector() as selector:
             for pipe in pipes:
@@ -209,6 +220,8 @@ class Child:
                 waits = bool(ready)
                 for key, _ in ready:
                     pipe: Pipe = key.data
+                    if pipe is stderr:
+                        self.look_at_peak()  # it may say that it got no memory, and still has what it got before
                     goes_on = pipe.pump()
                     if not goes_on:
                         selector.unregister(pipe)
@@ -245,7 +258,7 @@ class Child:
         limit = self._limits.stall_s
         # One that hangs uses no CPU. One that works all the time and makes nothing was given that work by its input.
         busy = self._cpu_so_far() - self._cpu_before[0]
-        if self._limits.follow_input and busy > _AT_WORK * limit:
+        if self._limits.makes_something_soon and busy > _AT_WORK * limit:
             return InputTooLongError(
                 f"{self._name} worked on the input for {limit:g} s without making anything of it, and was stopped. "
                 "MEDIAJOBS_STALL_TIMEOUT_S is the limit."

@@ -211,6 +211,7 @@ class Runner:
         limits, seconds = self.limits, allowance and allowance.seconds
         if allowance and seconds is not None and limits.total_s >= allowance.least_s:
             limits = replace(limits, total_s=min(seconds, limits.total_s), follow_input=True)
+            limits = replace(limits, makes_something_soon=allowance.work_s is None)
         most = [each for each in (memory, self.largest_bytes) if each is not None]
         if limits.memory_mb or self.largest_bytes is None:
             return limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -107,6 +108,8 @@ def test_work_that_makes_nothing_is_the_inputs(runner: Runner, records: Records,
     """A core that is busy for the whole stall limit was given that work by the input."""
     patient = replace(runner, limits=Limits(stall_s=1.5))
     with pytest.raises(errors.InputTooLongError, match="without making anything"):
+        patient.run(busy(), cwd=tmp_path, report=records, allowance=Allowance(300, (video(GIB, HOUR),)))
+    with pytest.raises(errors.StalledError):  # a render whose encoder looks ahead
         patient.run(busy(), cwd=tmp_path, report=records, allowance=Allowance(300, work_s=300))
 
 
@@ -120,8 +123,9 @@ def test_a_hang_is_not_the_inputs(runner: Runner, records: Records, tmp_path: Pa
             stopped.extend(psutil.Process().children())
             stopped[0].suspend()
 
+    allowance = Allowance(300, (video(GIB, HOUR),))
     with pytest.raises(errors.StalledError):
-        patient.run(encoding(), cwd=tmp_path, report=records, on_progress=stop, allowance=Allowance(300, work_s=300))
+        patient.run(encoding(), cwd=tmp_path, report=records, on_progress=stop, allowance=allowance)
 
 
 # --- length ----------------------------------------------------------------------------------------------------------
@@ -239,3 +243,25 @@ def test_waiting_for_memory_can_be_cancelled() -> None:
         assert time.monotonic() - began < 10
     with room.taken(10, Cancellation()):
         pass
+
+
+@only_linux
+def test_a_limit_that_the_worker_was_started_under_is_evidence(tmp_path: Path) -> None:
+    """A shell's `ulimit -v` is somebody's limit: what runs into it is not blamed on the input."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mediajobs_dagster.errors import MediaJobsError\n"
+        "from mediajobs_dagster.media.command import Guards\n"
+        "from mediajobs_dagster.media.run import Runner\n"
+        "from mediajobs_dagster.media.tools import find_tools\n"
+        "from tests.media.test_limits import large_pictures\n"
+        "runner = Runner(find_tools(), Guards(threads=2, max_pixels=10**8))\n"
+        "try:\n"
+        "    runner.run(large_pictures(), cwd=Path(sys.argv[1]), report=lambda _: None)\n"
+        "except MediaJobsError as error:\n"
+        "    print(error.code)\n"
+    )
+    limited = ["sh", "-c", 'ulimit -v 700000 && exec "$@"', "sh", sys.executable, "-c", script, str(tmp_path)]
+    answer = subprocess.run(limited, check=True, capture_output=True, text=True)
+    assert answer.stdout == "OUT_OF_MEMORY\n"

@@ -37,6 +37,15 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_slow_light_job_leaves_a_slot_free() -> None:
+    """The light lane has more than one slot, and one of them is free whatever the other lanes do."""
+    with open_instance(Settings.load(_env_file=None)) as instance:
+        limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+        lanes = {limit["value"]: limit["limit"] for limit in limits}
+        assert lanes["light"] > 1
+        assert lanes["heavy"] + lanes["network"] < runs_at_once()
+
+
 @pytest.mark.parametrize("name", [defaults.INSTANCE, defaults.WORKSPACE])
 def test_the_projects_file_is_the_packages(name: str) -> None:
     """One file under two names: they cannot come to differ."""
