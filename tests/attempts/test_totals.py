@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mediajobs_dagster.attempts.totals import KEPT, RunTotals
+from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.platform import Platform
 
 ENVELOPE, THUMB = "upload_audio_envelope_v1", "upload_thumb_v1"
 
 
-def test_figures_are_the_sums_of_the_manifests(platform: Platform, clips: Clips) -> None:
+def test_figures_are_the_sums_of_the_manifests(
+    open_platform: Callable[..., Platform], s3_settings: Settings, clips: Clips
+) -> None:
     """Over two attempts that made something and one that found a file without any media."""
+    platform = open_platform(**s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"}))
     for clip, job_type in ((clips.landscape(), THUMB), (clips.audio_only(), ENVELOPE), (clips.text_named_mp4(), THUMB)):
         platform.add(clip, job_type)
     outcomes = platform.work()
