@@ -199,8 +199,10 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server) -> Iterator[Cluster]:
-    """The cluster without workers, on servers that run."""
+def running_cluster(
+    folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server, **settings: str
+) -> Iterator[Cluster]:
+    """The cluster without workers, on servers that run. `settings` are variables of its environment."""
     with ExitStack() as stack:
         dagster_url, history_url = _databases(postgres)
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -226,6 +228,7 @@ def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, 
             "MEDIAJOBS_LEASE_S": str(LEASE_S),
             "MEDIAJOBS_RETRY_BASE_S": "0",
             "MEDIAJOBS_SCRATCH_RESERVE_MB": "1",
+            **settings,
         }
         # Dagster reads the places of its storage from the environment, in the tests' process too.
         patch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -52,7 +52,6 @@ def drill(engine: str, *, seconds: float, jobs: int, seed: int, folder: Path) ->
             "jobs": dict(Counter(job.status.value for job in verdict.jobs)),
             "attempts": dict(attempts),
             "strikes": dict(sorted(striker.struck.items())),
-            "givenUp": len(verdict.given_up),
             "settledS": round(settled_s, 1),
         }
     return figures, faults

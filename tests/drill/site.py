@@ -23,8 +23,9 @@ from tests.servers.s3 import running_s3
 Victims = dict[str, list[psutil.Process]]
 
 WORKERS = ("machine-1", "machine-2")
-SETTINGS = {"MEDIAJOBS_LEASE_S": "5", "MEDIAJOBS_RETRY_BASE_S": "0", "MEDIAJOBS_SCRATCH_RESERVE_MB": "1"}
-"""A lease short enough to run out while a process is frozen; and nobody waits for a retry."""
+SETTINGS = {"lease_s": "5", "retry_base_s": "0", "breaker_failures": "1000", "max_attempts": "50"}
+"""A lease short enough to run out while a process is frozen. Strikes neither use up a job nor hold up the others."""
+_ENVIRONMENT = {f"MEDIAJOBS_{name.upper()}": value for name, value in SETTINGS.items()}
 
 
 class Site(Protocol):
@@ -58,7 +59,7 @@ class Embedded:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.platform = Platform(MediaJobs.open(_env_file=None, home=home, lease_s=5.0, retry_base_s=0.0))
+        self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS))
         self._stack = ExitStack()
         self._up = self._start()
 
@@ -94,7 +95,7 @@ class Embedded:
         return _partial_below(self.home)
 
     def _start(self) -> MediajobsUp:
-        return self._stack.enter_context(running_up(self.home, **SETTINGS))
+        return self._stack.enter_context(running_up(self.home, **_ENVIRONMENT))
 
 
 class Clustered:
@@ -163,7 +164,7 @@ def clustered(folder: Path) -> Iterator[Site]:
         running_postgres() as postgres,
         running_redis(folder / "redis") as redis,
         running_s3(folder / "s3") as s3,
-        running_cluster(folder / "cluster", postgres, redis, s3) as cluster,
+        running_cluster(folder / "cluster", postgres, redis, s3, **_ENVIRONMENT) as cluster,
     ):
         yield Clustered(cluster)
 

@@ -16,8 +16,6 @@ from mediajobs_dagster.orchestration.instance import open_instance
 from tests.drill.site import Site
 from tests.drill.work import Work
 
-_LOST_IN_A_ROW = 3
-"""A job whose worker dies under it so often in a row is given up."""
 _MANY = 100_000
 
 
@@ -48,15 +46,6 @@ class Verdict:
         return found
 
     @cached_property
-    def given_up(self) -> list[Job]:
-        """Jobs whose worker died under them three times in a row, which is too often for any job."""
-        return [job for job in self.jobs if job.status is JobStatus.DEAD and self._died_thrice(job)]
-
-    def _died_thrice(self, job: Job) -> bool:
-        last = self.attempts[job.id][-_LOST_IN_A_ROW:]
-        return len(last) == _LOST_IN_A_ROW and all(each.status is AttemptStatus.LOST for each in last)
-
-    @cached_property
     def _is_hostile(self) -> set[str]:
         return {upload.id for upload in self.work.hostile}
 
@@ -64,7 +53,7 @@ class Verdict:
         for job in self.jobs:
             if not job.status.is_final:
                 yield f"lost: {_named(job)} is {job.status} for ever"
-            elif job.status is not JobStatus.COMPLETED and not self._may_end_otherwise(job):
+            elif job.status is not JobStatus.COMPLETED and job.subject_id not in self._is_hostile:
                 yield f"lost: {_named(job)} of a good file is {job.status} ({job.error_code})"
         uploads = self.work.platform.history.uploads
         for job in self.jobs:
@@ -75,9 +64,6 @@ class Verdict:
         for upload in (*self.work.good, *self.work.hostile):
             if self.work.platform.storage.find(uploads.get(upload.id).storage_key) is None:
                 yield f"lost: the source of upload {upload.id}"
-
-    def _may_end_otherwise(self, job: Job) -> bool:
-        return job.subject_id in self._is_hostile or self._died_thrice(job)
 
     def _doubled(self) -> Iterator[str]:
         for job in self.jobs:
@@ -101,13 +87,10 @@ class Verdict:
                 is_hostile = job.subject_id in self._is_hostile
                 if attempt.blame is Blame.INPUT and not is_hostile:
                     yield f"wrongly blamed: a good file, for {attempt.error_code} of {_named(job)}"
-            last = self.attempts[job.id][-1:]
-            if job.subject_id in self._is_hostile and job.status is JobStatus.DEAD and not self._died_thrice(job):
-                yield from (
-                    f"wrongly blamed: {each.blame}, for {each.error_code} of a hostile file in {_named(job)}"
-                    for each in last
-                    if each.blame is not Blame.INPUT
-                )
+            if job.subject_id in self._is_hostile and job.status is JobStatus.DEAD:
+                last = self.attempts[job.id][-1]
+                if last.blame is not Blame.INPUT:
+                    yield f"wrongly blamed: {last.blame}, for {last.error_code} of a hostile file in {_named(job)}"
 
     def _left_behind(self) -> Iterator[str]:
         yield from (f"left behind: process {each}" for each in self.site.survivors())

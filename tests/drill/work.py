@@ -35,7 +35,7 @@ class Work:
 
     def ask(self, jobs: int, clips: Clips, hostile: list[Path], chance: random.Random) -> Iterator[int]:
         """Ask for about so many jobs, an upload or an export at a time; gives how many each time."""
-        kinds = (clips.landscape, clips.no_audio, clips.rotated_portrait, clips.transport_stream, clips.surround)
+        kinds = (clips.landscape, clips.no_audio, clips.rotated_portrait, clips.transport_stream, clips.detailed)
         asked = number = 0
         while asked < jobs:
             number += 1
@@ -58,7 +58,9 @@ class Work:
         candidate = Search(platform.storage).file(str(path))
         info = Prober.from_settings(platform.settings).probe(candidate, Cancellation()) if probed else None
         candidate = intake.store(candidate, new_id(), trace_id, info=info)
-        (registered,) = intake.commit([candidate], Order(job_types=platform.registry.of_uploads()))
+        (registered,) = intake.commit(
+            [candidate], Order(job_types=platform.registry.of_uploads(), max_attempts=platform.settings.max_attempts)
+        )
         return registered.upload
 
     def _export(self, upload: Upload) -> str:
