@@ -86,11 +86,11 @@ class Verdict:
             for attempt in self.attempts[job.id]:
                 is_hostile = job.subject_id in self._is_hostile
                 if attempt.blame is Blame.INPUT and not is_hostile:
-                    yield f"wrongly blamed: a good file, for {attempt.error_code} of {_named(job)}"
+                    yield f"wrongly blamed: a good file, by {_named(job)}: {_told(attempt)}"
             if job.subject_id in self._is_hostile and job.status is JobStatus.DEAD:
                 last = self.attempts[job.id][-1]
                 if last.blame is not Blame.INPUT:
-                    yield f"wrongly blamed: {last.blame}, for {last.error_code} of a hostile file in {_named(job)}"
+                    yield f"wrongly blamed: the {last.blame}, for a hostile file, by {_named(job)}: {_told(last)}"
 
     def _left_behind(self) -> Iterator[str]:
         yield from (f"left behind: process {each}" for each in self.site.survivors())
@@ -136,6 +136,10 @@ class Verdict:
 
 def _named(job: Job) -> str:
     return f"{job.job_type} {job.id}"
+
+
+def _told(attempt: Attempt) -> str:
+    return f"{attempt.error_code}: {attempt.error}"
 
 
 def _is_completed(job: Job) -> bool:
