@@ -46,7 +46,7 @@ _PART_OF = {
     "verify": "verify_ms",
     "publish": "upload_ms",
 }
-"""The part of the ledger for each stage."""
+"""The part of the ledger for each stage; stages of other names count as preparation."""
 
 
 @dataclass
@@ -117,8 +117,10 @@ class Platform:
 
     def manifest(self, upload: Upload, job_type: str) -> Manifest:
         """The manifest of the latest attempt, checked against everything that holds of every manifest."""
-        manifest = Manifest.model_validate(self.attempts(upload, job_type)[-1].manifest)
+        attempt = self.attempts(upload, job_type)[-1]
+        manifest = Manifest.model_validate(attempt.manifest)
         ledger = manifest.time_ledger
+        assert ledger.queue_ms == attempt.queue_ms
         parts = ledger.model_dump(exclude={"queue_ms", "other_ms"})
         assert sum(parts.values()) + ledger.other_ms == manifest.duration_ms
         assert ledger.other_ms >= 0
@@ -166,5 +168,5 @@ def _parts_of(manifest: Manifest) -> dict[str, int]:
     """What the parts of the ledger have to be, by the stages of an attempt that called no service."""
     parts = dict.fromkeys(TimeLedger.model_fields.keys() - {"queue_ms", "other_ms"}, 0)
     for stage in manifest.stages:
-        parts[_PART_OF[stage.name]] += stage.duration_ms
+        parts[_PART_OF.get(stage.name, "prepare_ms")] += stage.duration_ms
     return parts
