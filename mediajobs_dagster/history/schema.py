@@ -8,7 +8,6 @@ Triggers, which only the migrations know, keep the counts: see `migrations/count
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,11 +68,11 @@ class PackedJson(sa.TypeDecorator[Any]):
         """None is stored as NULL."""
         super().__init__(none_as_null=True)
 
-    def bind_processor(self, dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
         """What is sent to the database for a value."""
         return _packed if dialect.name == "sqlite" else super().bind_processor(dialect)
 
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
         """The value for what the database holds."""
         return _unpacked if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 

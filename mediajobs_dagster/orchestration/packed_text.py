@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,11 +18,11 @@ _WORTH_IT = 200
 class PackedText(sa.Text):
     """Text that may be packed. Rows of earlier versions have plain text, and are read as well."""
 
-    def bind_processor(self, dialect: sa.Dialect) -> Callable[[Any], Any]:  # noqa: ARG002  # SQLAlchemy sets the signature
+    def bind_processor(self, dialect: sa.Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy sets the signature
         """What is sent to the database for a text."""
         return _packed
 
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002  # as above
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002  # as above
         """The text for what the database holds."""
         return _unpacked
 
