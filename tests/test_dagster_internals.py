@@ -95,8 +95,13 @@ CALLED = {
     "LocalComputeLogManager.__init__": method("base_dir"),
     "LocalComputeLogManager.complete_artifact_path": method("log_key"),
     "LocalComputeLogManager.get_captured_local_path": method("log_key", "extension"),
+    "DagsterPostgresStorage.__init__": method(
+        "postgres_url", by_name=("should_autocreate_tables", "inst_data", "token_provider")
+    ),
+    "PostgresEventLogStorage": call("postgres_url", should_autocreate_tables="", token_provider=""),
     "QueuedRunCoordinatorDaemon.__init__": method("interval_seconds"),
     "QueuedRunCoordinatorDaemon.run_iteration": method("workspace_process_context"),
+    "S3ComputeLogManager.cloud_storage_has_logs": method("log_key", "io_type"),
     "SqliteRunStorage": call("conn_string"),
     "SqliteRunStorage.from_local": call("base_dir"),
     "SqliteScheduleStorage": call("conn_string"),
@@ -106,6 +111,8 @@ CALLED = {
     "create_app_from_workspace_process_context": call("context", lifespan=""),
     "create_daemons_from_instance": call("instance"),
     "create_db_conn_string": call("base_dir", "db_name"),
+    "get_token_provider_from_config": call("config_value"),
+    "pg_url_from_config": call("config_value"),
     "daemon_controller_from_instance": call("instance", "workspace_load_target", gen_daemons="", log_level=""),
     "execute_run_iterator": call("job", "dagster_run", "instance"),
     "make_app": call("app_args"),
@@ -142,9 +149,15 @@ OVERRIDDEN = {
     "ConfigurableClass.from_config_value": "inst_data config_value",
     "ConsolidatedSqliteEventLogStorage._connect": "self",
     "DagsterApiServer.ReloadCode": "self _request _context",
+    "DagsterPostgresStorage.from_config_value": "inst_data config_value",
     "DagsterStorage.register_instance": "self instance",
     "LocalComputeLogManager.capture_logs": "self log_key",
+    "LocalComputeLogManager.is_capture_complete": "self log_key",
     "QueuedRunCoordinatorDaemon.core_loop": "self workspace_process_context shutdown_event",
+    "S3ComputeLogManager.capture_logs": "self log_key",
+    "S3ComputeLogManager.download_url_for_type": "self log_key io_type",
+    "S3ComputeLogManager.is_capture_complete": "self log_key",
+    "SqlEventLogStorage.store_event": "self event",
     "SqliteRunStorage.connect": "self",
     "SqliteScheduleStorage.connect": "self",
 }
@@ -166,6 +179,9 @@ READ = (
     "LaunchRunContext.dagster_run",
     "RemoteRepository.asset_graph",
     "RemoteRepository.name",
+    "DagsterPostgresStorage.event_log_storage",
+    "S3ComputeLogManager.has_instance",
+    "S3ComputeLogManager.local_manager",
     "SqliteRunStorage.has_instance",
     "WorkerStatus.FAILED",
     "WorkerStatus.RUNNING",
@@ -195,7 +211,6 @@ CONSTANTS = {
     "IO_TYPE_EXTENSION": dict,
     "PARTITION_NAME_TAG": str,
     "PARTITION_SET_TAG": str,
-    "RUN_KEY_TAG": str,
 }
 
 CAUGHT = ("DagsterExecutionInterruptedError", "DagsterUserCodeUnreachableError", "PreviewWarning")
