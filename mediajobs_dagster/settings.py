@@ -12,8 +12,8 @@ from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.fault_lists import listed
 from mediajobs_dagster.small_files import read_small
 
-_MOST = 10**12
-"""The largest number of any setting. A time of as many seconds would be longer than any date can tell."""
+_MOST_S = 10**10
+"""The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
 _MAX_FILE = 1 << 20
 
 
@@ -160,8 +160,8 @@ class Settings(BaseSettings):
     @field_validator("*", mode="after")
     @classmethod
     def _is_sensible(cls, value: object) -> object:
-        if isinstance(value, int | float) and abs(value) > _MOST:
-            raise ValueError(f"Input should be {_MOST:,} at most")
+        if isinstance(value, float) and abs(value) > _MOST_S:
+            raise ValueError(f"Input should be {_MOST_S:,} at most")
         return value
 
     @field_validator("listeners", "offers", mode="before")

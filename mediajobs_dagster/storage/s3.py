@@ -150,7 +150,9 @@ class S3Storage(Storage):
 def _split(url: str) -> tuple[str, str, str]:
     """Bucket, slash and key. Raises RequestError for an address that holds credentials."""
     bucket, slash, key = url.removeprefix(_SCHEME).partition("/")
-    if ":" in bucket or "@" in bucket:  # no bucket has such a name; a secret key may have a slash in it
+    if url.startswith(_SCHEME) and not {":", "@"}.isdisjoint(
+        bucket
+    ):  # no bucket has such a name; a secret key may have a slash in it
         raise RequestError(
             f"{redact(url)} holds credentials. Set MEDIAJOBS_S3_ACCESS_KEY_ID and MEDIAJOBS_S3_SECRET_ACCESS_KEY, and "
             "give s3://bucket/key."
