@@ -12,9 +12,9 @@ import sys
 from fractions import Fraction
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from mediajobs_dagster.models import JsonObject, Value
+from mediajobs_dagster.models import JsonObject, StrictValue
 from mediajobs_dagster.timelines.times import Time
 
 VERSION: Final = "create_video_v1"
@@ -53,30 +53,24 @@ Moment = Annotated[Time, Field(ge=0)]
 Length = Annotated[Time, Field(gt=0)]
 
 
-class _Strict(Value):
-    """A value whose fields take what the schema says and nothing like it: no text for a number, no 1 for true."""
-
-    model_config = ConfigDict(strict=True)
-
-
 # --- canvas ----------------------------------------------------------------------------------------------------------
 
 
-class ColourBackground(_Strict):
+class ColourBackground(StrictValue):
     """One colour behind everything."""
 
     kind: Literal["color"] = "color"
     color: Colour = "#000000"
 
 
-class ImageBackground(_Strict):
+class ImageBackground(StrictValue):
     """An image that fills the canvas behind everything."""
 
     kind: Literal["image"]
     source: Reference
 
 
-class BlurBackground(_Strict):
+class BlurBackground(StrictValue):
     """Behind each picture that does not fill the canvas, the same picture: blurred and filling it."""
 
     kind: Literal["blur"]
@@ -85,7 +79,7 @@ class BlurBackground(_Strict):
 Background = Annotated[ColourBackground | ImageBackground | BlurBackground, Field(discriminator="kind")]
 
 
-class Canvas(_Strict):
+class Canvas(StrictValue):
     """Size, rate and background of the export. By default they follow the first clip, long edge 1920 at most."""
 
     preset: Literal["1080p", "9:16", "1:1", "4:5"] | None = None
@@ -101,14 +95,14 @@ class Canvas(_Strict):
 # --- base track ------------------------------------------------------------------------------------------------------
 
 
-class Dissolve(_Strict):
+class Dissolve(StrictValue):
     """The end of the item before and the beginning of this one are shown over one another."""
 
     kind: Literal["dissolve"]
     duration: Length
 
 
-class FadeThrough(_Strict):
+class FadeThrough(StrictValue):
     """In the first half the item before fades to a colour, in the second half this one comes out of it."""
 
     kind: Literal["fade"]
@@ -119,7 +113,7 @@ class FadeThrough(_Strict):
 Transition = Annotated[Dissolve | FadeThrough, Field(discriminator="kind")]
 
 
-class Crop(_Strict):
+class Crop(StrictValue):
     """The part of a picture to use, as shares of the upright picture."""
 
     x: Share = 0.0
@@ -128,7 +122,7 @@ class Crop(_Strict):
     height: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
-class _TrackItem(_Strict):
+class _TrackItem(StrictValue):
     start: Moment | None = Field(default=None, description="Default: where the item before ends. Later leaves a gap.")
     transition: Transition | None = Field(default=None, description="From the item before into this one; default: cut.")
 
@@ -179,14 +173,14 @@ TrackItem = Annotated[Clip | Still | Picture | Gap, Field(discriminator="kind")]
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
-class Position(_Strict):
+class Position(StrictValue):
     """Where the middle of a layer lies, as shares of the canvas's width and height."""
 
     x: Annotated[float, Field(ge=-1, le=2)] = 0.5
     y: Annotated[float, Field(ge=-1, le=2)] = 0.5
 
 
-class Motion(_Strict):
+class Motion(StrictValue):
     """How a layer comes or goes."""
 
     kind: Literal["fade", "slide"] = "fade"
@@ -194,14 +188,14 @@ class Motion(_Strict):
     side: Literal["left", "right", "top", "bottom"] = Field(default="left", description="Where a slide comes from.")
 
 
-class _Layer(_Strict):
+class _Layer(StrictValue):
     start: Moment = Fraction(0)
     opacity: Share = 1.0
     enter: Motion | None = None
     exit: Motion | None = None
 
 
-class Border(_Strict):
+class Border(StrictValue):
     """A line around a layer, inside its edge."""
 
     width: float = Field(default=0.004, gt=0, le=0.1, description="Share of the canvas's height.")
@@ -247,14 +241,14 @@ class Logo(_Layer):
     scale: float = Field(default=0.12, gt=0, le=1, description="Width, as share of the canvas's width.")
 
 
-class Outline(_Strict):
+class Outline(StrictValue):
     """A line around letters."""
 
     width: float = Field(default=0.08, gt=0, le=0.5, description="Share of the letters' size.")
     color: Colour = "#000000"
 
 
-class Box(_Strict):
+class Box(StrictValue):
     """A box behind letters."""
 
     color: Colour = "#000000B0"
@@ -262,7 +256,7 @@ class Box(_Strict):
     radius: float = Field(default=0.2, ge=0, le=4, description="Of rounded corners, share of the letters' size.")
 
 
-class TextStyle(_Strict):
+class TextStyle(StrictValue):
     """What letters look like."""
 
     font: str = Field(default="Noto Sans", max_length=100, description="Family; scripts it lacks come from Noto.")
@@ -336,7 +330,7 @@ Layer = Annotated[
 _FADE = Fraction(35, 100)
 
 
-class Narration(_Strict):
+class Narration(StrictValue):
     """A voice over the picture."""
 
     id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
@@ -349,7 +343,7 @@ class Narration(_Strict):
     fade_out: Moment = Fraction(0)
 
 
-class Music(_Strict):
+class Music(StrictValue):
     """Music for a while, over and over if it is shorter.
 
     `replace`: nothing else is heard. `mix`: with everything else. `duck`: by `duck_db` softer while somebody speaks
@@ -367,7 +361,7 @@ class Music(_Strict):
     fade_out: Moment = _FADE
 
 
-class Loudness(_Strict):
+class Loudness(StrictValue):
     """What the whole mix is brought to, by EBU R 128: measured first, then one gain for all, and a limiter."""
 
     target: float = Field(default=-16.0, ge=-31, le=-9, description="Integrated loudness, LUFS.")
@@ -377,7 +371,7 @@ class Loudness(_Strict):
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-class Timeline(_Strict):
+class Timeline(StrictValue):
     """One edit, to be rendered into one video."""
 
     version: Literal["create_video_v1"]
