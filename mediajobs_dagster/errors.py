@@ -129,7 +129,9 @@ class TimelineError(RequestError):
 
     code = "TIMELINE_INVALID"
     faults: tuple[dict[str, str], ...] = ()
-    """Each with its JSON `path` and a `message`."""
+    """The first hundred, each with its JSON `path` and a `message`."""
+    more_faults: int = 0
+    """How many there are besides."""
 
 
 # --- the file is at fault --------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
     if exit_code < 0:
         return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
-    caught = re.search(r"received signal (\d+)", stderr)
+    caught = re.search(r"received signal (\d{1,3})\b", stderr)
     if caught and int(caught[1]) in _CAUGHT_BY_FFMPEG:
         return signal.Signals(int(caught[1]))
     return None
