@@ -35,6 +35,8 @@ class MediaJobsError(Exception):
     code: ClassVar[str] = "INTERNAL"
     blame: ClassVar[Blame] = Blame.SYSTEM
     retryable: ClassVar[bool] = True
+    may_be_input: ClassVar[bool] = False
+    """Whether a bad input can cause it as well as a bad machine. Then evidence decides: `attempts/evidence.py`."""
     retry_after_s: float | None = None
     """Shortest wait before the next attempt, seconds; None: no wait was asked for."""
 
@@ -198,9 +200,15 @@ class InputTooLargeError(InputError):
 
 
 class InputUnsupportedError(InputError):
-    """The input uses a codec that this ffmpeg cannot decode."""
+    """The input uses a codec, or a feature of its container, that this ffmpeg cannot read."""
 
     code = "INPUT_UNSUPPORTED"
+
+
+class InputUnprocessableError(InputError):
+    """The input makes the work fail, and other inputs do not. It is damaged or very unusual: export it again."""
+
+    code = "INPUT_UNPROCESSABLE"
 
 
 # --- the machine, or the code, is at fault ---------------------------------------------------------------------------
@@ -216,6 +224,14 @@ class FfmpegFailedError(MediaJobsError):
     """ffmpeg failed for an unknown reason. Its last lines are in the attempt's manifest."""
 
     code = "FFMPEG_FAILED"
+    may_be_input = True
+
+
+class FfmpegCrashedError(MediaJobsError):
+    """ffmpeg crashed. Its input may be made for that, or this ffmpeg has a fault."""
+
+    code = "FFMPEG_CRASHED"
+    may_be_input = True
 
 
 class FfmpegKilledError(MediaJobsError):
@@ -242,6 +258,13 @@ class StalledError(MediaJobsError):
     code = "STALLED"
 
 
+class SpinningError(StalledError):
+    """ffmpeg kept a core busy without any progress for longer than the stall limit and was stopped."""
+
+    code = "SPINNING"
+    may_be_input = True
+
+
 class DeadlineError(MediaJobsError):
     """The work took longer than its time limit and was stopped."""
 
@@ -252,6 +275,7 @@ class OutputInvalidError(MediaJobsError):
     """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
+    may_be_input = True
 
 
 class WorkerLostError(MediaJobsError):

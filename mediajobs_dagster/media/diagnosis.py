@@ -24,7 +24,7 @@ MAX_MISSING_S = 0.5
 _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
 _CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 """ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
-_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 """ffmpeg may cause these itself, for lack of memory for example; its messages then say more than the signal."""
 
 
@@ -90,10 +90,12 @@ def diagnose(
         match = rule.pattern.search(stderr)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
+    if killed_by and killed_by in _OWN_CRASHES:
+        return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
         return errors.FfmpegKilledError(
-            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, the "
-            "container's limits, or (SIGSEGV, SIGABRT, SIGILL) a fault in this ffmpeg."
+            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, or "
+            "the container's limits."
         )
     return errors.FfmpegFailedError(f"ffmpeg ended with exit code {exit_code}. It said: {last_words(stderr)}")
 

@@ -50,7 +50,7 @@ SAVED = [
     ),
     ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
-    ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
+    *(("", -number, "FFMPEG_CRASHED") for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)),
     *(
         ("[error] Cannot allocate memory", -number, "OUT_OF_MEMORY")
         for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)

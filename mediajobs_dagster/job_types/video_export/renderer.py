@@ -54,7 +54,7 @@ from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import Job, JsonObject, RtfBasis, Subject, SubjectKind, UploadRole
 from mediajobs_dagster.timelines.layout import Layout, lay_out
-from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
+from mediajobs_dagster.timelines.model import VERSION, Clip, Timeline, VideoLayer
 from mediajobs_dagster.timelines.text.fonts import Fonts
 
 FILENAME = "video.mp4"
@@ -100,6 +100,11 @@ class VideoExport(JobType):
         assert isinstance(prepared, PreparedExport)
         renderer = Renderer(prepared.timeline, material.sources, prepared.capabilities, params, prepared.texts)
         return renderer.plan(output_key(material.job, material.attempt_id))
+
+    @override
+    def rehearsal(self, clip: models.Upload) -> models.Timeline:
+        document = {"version": VERSION, "track": [{"kind": "clip", "source": clip.id}]}
+        return models.Timeline(id=clip.id, document=document, etag="", created_at=clip.created_at, trace_id=clip.id)
 
     @override
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
