@@ -210,6 +210,14 @@ class InputUnprocessableError(InputError):
 
     code = "INPUT_UNPROCESSABLE"
 
+    @classmethod
+    def of(cls, error: MediaJobsError, reason: str) -> InputUnprocessableError:
+        """The error that explains `error`; `reason` is a clause that says how it is known."""
+        return cls(
+            f"The work fails on this input, but {reason}. Export it again from where it came. ({error.code}: "
+            f"{error.message})"
+        )
+
 
 # --- the machine, or the code, is at fault ---------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted, UpToDate, Work, settle
 from mediajobs_dagster.attempts.progress import ProgressMeter
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
-from mediajobs_dagster.attempts.rehearsal import FILENAME, inputs_of_clip, make_test_clip
+from mediajobs_dagster.attempts.rehearsal import inputs_of_clip
 from mediajobs_dagster.attempts.steps import StepMaker
 from mediajobs_dagster.attempts.subjects import AttemptSource, Inputs, inputs_of, resolver_of
 from mediajobs_dagster.attempts.verify import Verification, sha256_of, verify
@@ -47,6 +47,7 @@ from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
 from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.storage import ObjectStat, Storage, redact
@@ -275,7 +276,7 @@ class _Attempt:
             worker.scratch.attempt_folder(f"{self.claim.attempt.id}-rehearsal") as folder,
             RangeReader.open(worker.ranges, worker.storage, folder, lambda _: None) as ranges,
         ):
-            inputs = inputs_of_clip(self.job_type, make_test_clip(self.runner(), folder))
+            inputs = inputs_of_clip(self.job_type, make_trial_clip(self.runner(), folder))
             if inputs is None:
                 return None
             workspace = Workspace(folder, ranges, self.cancellation)

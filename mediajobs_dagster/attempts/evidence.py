@@ -33,12 +33,7 @@ def judged(
     that is not possible.
     """
     reason = _evidence(error, claim, history, content, rehearse) if error.may_be_input else None
-    if reason is None:
-        return error
-    return InputUnprocessableError(
-        f"The work fails on this input, but {reason}. Export it again from where it came. ({error.code}: "
-        f"{error.message})"
-    )
+    return error if reason is None else InputUnprocessableError.of(error, reason)
 
 
 def _evidence(

@@ -49,14 +49,30 @@ _RULES = (
     # A file without any container's signature is tried as MP4, and then misses its index too.
     _Rule.of(r"detected only with low score of 1\b", errors.InputNotMediaError),
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
-    _Rule.of(r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder", errors.InputUnsupportedError),
+    _Rule.of(
+        r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder"
+        # A container's feature that this ffmpeg was built without, such as the compressed index of a QuickTime file.
+        r"|requires zlib support"
+        r"|(Error opening input|^\[error\] [^\[\]]*): (Function not implemented|Not yet implemented)",
+        errors.InputUnsupportedError,
+    ),
     _Rule.of(
         r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Failed to set value '\d+:v[^']*' for option 'map'"
         r"|Output file does not contain any stream",
         errors.InputNoVideoError,
     ),
     _Rule.of(r"Decode error rate .* exceeds maximum", errors.InputCorruptError),
-    _Rule.of(r"(Error opening input|^\[error\] [^\[\]]*): (Invalid data found|End of file)", errors.InputNotMediaError),
+    # What the headers say of a track fits no decoder.
+    _Rule.of(
+        r"Decoder requires channel layout|Invalid sample rate: |Error while opening decoder"
+        r"|Could not open codec for input stream",
+        errors.InputCorruptError,
+    ),
+    _Rule.of(
+        r"(Error opening input|^\[error\] [^\[\]]*)"
+        r": (Invalid data found|End of file|Operation not permitted|Numerical result out of range)",
+        errors.InputNotMediaError,
+    ),
     _Rule.of(r"Invalid data found when processing input", errors.InputCorruptError),
 )
 

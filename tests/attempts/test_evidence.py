@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -50,14 +51,14 @@ class Untried(Thumbnail):
 
 @pytest.fixture
 def an_ffmpeg(tools: Tools, tmp_path: Path) -> Callable[..., Path]:
-    """The real ffmpeg, with a fault of its own: it does `deed` on inputs with MARK in them, or on `all_inputs`."""
+    """The real ffmpeg or ffprobe, with a fault of its own: it does `deed` on inputs with MARK in them, or on all."""
 
-    def write(deed: str, *, all_inputs: bool = False) -> Path:
+    def write(deed: str, *, all_inputs: bool = False, program: Path = tools.ffmpeg) -> Path:
         is_hit = "true" if all_inputs else f'grep -qa {MARK.decode()} "${{each#file:}}"'
         path = tmp_path / "ffmpeg-with-a-fault"
         path.write_text(
             f'#!/bin/sh\nfor each in "$@"; do case "$each" in file:*) if {is_hit}; then {deed}; fi;; esac; done\n'
-            f'exec "{tools.ffmpeg}" "$@"\n'
+            f'exec "{program}" "$@"\n'
         )
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
@@ -97,6 +98,44 @@ def test_what_works_on_a_test_clip_is_the_inputs_fault(
     assert [key.key for key in platform.storage.list("")] == [upload.storage_key]
     assert platform.leftovers() == []
     assert platform.work() == []
+
+
+@pytest.mark.parametrize("is_input", [True, False])
+def test_an_export_is_judged_like_any_other_job(
+    open_platform: OpenPlatform, an_ffmpeg: Callable[..., Path], clips: Clips, tmp_path: Path, *, is_input: bool
+) -> None:
+    """The same edit of a test clip, with the same parameters and checks, works or fails too."""
+    platform = open_platform(ffmpeg_path=an_ffmpeg(NEVER_SEEN, all_inputs=not is_input))
+    [added] = platform.media.add(poisoned(clips, tmp_path), types=()).uploads
+    platform.media.export({"version": "create_video_v1", "track": [{"kind": "clip", "source": added.upload.id}]})
+    (outcome,) = platform.work()
+    assert outcome.error is not None
+    assert outcome.error.code == ("INPUT_UNPROCESSABLE" if is_input else "FFMPEG_FAILED")
+    assert platform.leftovers() == []
+
+
+@pytest.mark.parametrize("is_input", [True, False])
+def test_a_folder_names_what_cannot_be_probed_with_the_fault(
+    open_platform: OpenPlatform,
+    an_ffmpeg: Callable[..., Path],
+    clips: Clips,
+    tools: Tools,
+    tmp_path: Path,
+    *,
+    is_input: bool,
+) -> None:
+    """A probe that fails for an unknown reason is tried on a test clip too."""
+    platform = open_platform(ffprobe_path=an_ffmpeg(NEVER_SEEN, all_inputs=not is_input, program=tools.ffprobe))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    poisoned(clips, folder)
+    shutil.copy(clips.landscape(), folder)
+    added = platform.media.add(folder)
+    if is_input:
+        assert [each.upload.filename for each in added.uploads] == ["landscape.mp4"]
+        assert [each.code for each in added.skipped] == ["INPUT_UNPROCESSABLE"]
+    else:
+        assert [each.code for each in added.skipped] == ["FFMPEG_FAILED"] * 2
 
 
 def test_an_ffmpeg_that_loops_on_an_input(
