@@ -266,13 +266,6 @@ class StalledError(MediaJobsError):
     code = "STALLED"
 
 
-class SpinningError(StalledError):
-    """ffmpeg kept a core busy without any progress for longer than the stall limit and was stopped."""
-
-    code = "SPINNING"
-    may_be_input = True
-
-
 class DeadlineError(MediaJobsError):
     """The work took longer than its time limit and was stopped."""
 

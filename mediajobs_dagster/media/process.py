@@ -19,13 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import (
-    DeadlineError,
-    FfmpegMissingError,
-    OutOfMemoryError,
-    SpinningError,
-    StalledError,
-)
+from mediajobs_dagster.errors import DeadlineError, FfmpegMissingError, OutOfMemoryError, StalledError
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Sample
@@ -37,9 +31,6 @@ _TICK_S = 0.1
 """How often cancellation and the limits are checked."""
 _GRACE_S = 0.5
 """The time from SIGTERM to SIGKILL. The output is thrown away, so there is no reason to wait longer."""
-
-_BUSY = 0.1
-"""A process without progress is busy if it uses more than this share of a core: others may want the cores too."""
 
 # A hostile file that takes ffmpeg over must not find our credentials in its environment.
 _PASSED_ON = (
@@ -83,8 +74,6 @@ class Child:
         self._started = self._moved_at = time.monotonic()
         self._bytes_read = 0
         self._reading_due = self._started + limits.stall_s / 4
-        self._looked_at, self._cpu_seen = self._started, 0.0
-        self._is_busy = False
 
     @property
     def cpu_seconds(self) -> float:
@@ -200,11 +189,6 @@ class Child:
             self._reading_due = now + self._limits.stall_s / 4
             self._look_at_reading()
         if now - self._moved_at > self._limits.stall_s:
-            if self._is_busy:
-                raise SpinningError(
-                    f"{self._name} kept a core busy for {self._limits.stall_s:g} s without any progress and was "
-                    "stopped. MEDIAJOBS_STALL_TIMEOUT_S is the limit."
-                )
             raise StalledError(
                 f"{self._name} made no progress for {self._limits.stall_s:g} s and was stopped. The input or the disk "
                 "may hang; MEDIAJOBS_STALL_TIMEOUT_S is the limit."
@@ -213,16 +197,10 @@ class Child:
     def _look_at_reading(self) -> None:
         # Moving the index to the front of a large MP4, or seeking in a file without one, takes long and is not part of
         # ffmpeg's progress; but ffmpeg reads meanwhile.
-        if self._usage is None:
-            return
-        read = self._usage.bytes_read()
+        read = self._usage.bytes_read() if self._usage else None
         if read is not None and read > self._bytes_read:
             self._bytes_read = read
             self.moved()
-        # A process that loops uses its core; one that waits for a disk, or was stopped by somebody, does not.
-        now, cpu = time.monotonic(), self._usage.cpu_so_far()
-        self._is_busy = cpu is not None and cpu - self._cpu_seen > _BUSY * (now - self._looked_at)
-        self._looked_at, self._cpu_seen = now, cpu or 0.0
 
     def _wait(self) -> int:
         # All pipes are closed, so it is about to end; one that closed them and lives on is still held to the limits.

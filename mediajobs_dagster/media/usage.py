@@ -55,14 +55,6 @@ class Usage:
         # rchar counts every read, from a cache or a socket too; psutil tells disk reads only.
         return _field(self._io, "rchar:")
 
-    def cpu_so_far(self) -> float | None:
-        """User and system time so far, seconds; None if the process has ended."""
-        try:
-            times = psutil.Process(self._pid).cpu_times()
-        except psutil.Error:
-            return None
-        return times.user + times.system
-
     def close(self, total: resource.struct_rusage) -> None:
         """Take the kernel's totals for the ended process."""
         self.cpu_seconds = total.ru_utime + total.ru_stime

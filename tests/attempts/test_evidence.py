@@ -31,7 +31,6 @@ OpenPlatform = Callable[..., Platform]
 MARK = b"poison"
 NEVER_SEEN = 'echo "[error] Something new at 0x$$" >&2; exit 1'
 CRASH = "kill -SEGV $$"
-LOOP = "while :; do :; done"
 
 
 class Untried(Thumbnail):
@@ -136,17 +135,6 @@ def test_a_folder_names_what_cannot_be_probed_with_the_fault(
         assert [each.code for each in added.skipped] == ["INPUT_UNPROCESSABLE"]
     else:
         assert [each.code for each in added.skipped] == ["FFMPEG_FAILED"] * 2
-
-
-def test_an_ffmpeg_that_loops_on_an_input(
-    open_platform: OpenPlatform, an_ffmpeg: Callable[..., Path], clips: Clips, tmp_path: Path
-) -> None:
-    """A busy core without progress is not a disk that hangs."""
-    platform = open_platform(ffmpeg_path=an_ffmpeg(LOOP), stall_timeout_s=1.0)
-    platform.add(poisoned(clips, tmp_path), PROXY)
-    (outcome,) = platform.work()
-    assert isinstance(outcome.error, InputUnprocessableError)
-    assert "SPINNING" in outcome.error.message
 
 
 @pytest.mark.parametrize("job_type", [THUMB, PROXY, ENVELOPE])
