@@ -153,6 +153,7 @@ def last_words(stderr: str) -> str:
 _GIVE_MORE = "Give the worker more, or lower its concurrency."
 _SAYS_NO_CAUSE = re.compile(
     r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
+    r"|Task finished with error code"
 )
 _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 

@@ -26,8 +26,8 @@ from tests.hostile.made import made_files
 from tests.hostile.trial import LIMITS, Trial
 from tests.platform import Platform
 
-_MEMORY = 6 << 30
-"""Address space of this process, bytes."""
+_MEMORY = 4 << 30
+"""Address space of this process, and of each one it starts, bytes."""
 _TOLD_EVERY_S = 30.0
 
 
@@ -47,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fuzzed", type=int, default=500, help="how many fuzzed files, beside those made by hand")
     parser.add_argument("--seed", type=int, default=1, help="seed of the fuzzed files")
     parser.add_argument("--only", default="*", help="files whose names match, such as 'cmov_*'")
+    parser.add_argument("--every", type=int, default=1, help="take one of so many files")
     parser.add_argument("--keep", type=Path, help="folder to leave the files in")
     return parser.parse_args()
 
@@ -75,11 +76,12 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
 
 
 def _written(wanted: argparse.Namespace, real: dict[str, bytes], folder: Path) -> Iterator[Path]:
-    for name, content in (*made_files(real).items(), *fuzzed_files(real, wanted.fuzzed, wanted.seed)):
-        if fnmatch.fnmatch(name, wanted.only):
-            path = folder / name
-            path.write_bytes(content)
-            yield path
+    files = made_files(real) | dict(fuzzed_files(real, wanted.fuzzed, wanted.seed))
+    chosen = [name for name in files if fnmatch.fnmatch(name, wanted.only)]
+    for name in chosen[:: wanted.every]:
+        path = folder / name
+        path.write_bytes(files[name])
+        yield path
 
 
 def _among(folder: Path, good: Path) -> list[Path]:

@@ -27,19 +27,20 @@ from mediajobs_dagster.timelines.model import VERSION
 from tests.platform import Platform
 
 LIMITS: dict[str, Any] = {
-    "ffmpeg_memory_mb": 1024,
     "job_timeout_s": 20.0,
     "stall_timeout_s": 5.0,
     "retry_base_s": 0.0,
     "scratch_reserve_mb": 1,
     "scratch_idle_mb": 0,
 }
-"""The settings of a trial: every process is held to these."""
+"""The settings of a trial. Memory is limited as it always is, and by what the caller's process may have."""
 
 UPLOAD_TYPES = (Thumbnail.name, EditProxy.name, AudioEnvelope.name)
 _IMAGES = (".png", ".jpeg", ".webp", ".bmp", ".tiff")
 _SOUNDS = (".wav", ".w64", ".aiff", ".caf", ".au", ".mp3", ".flac", ".ogg", ".aac", ".m4a")
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+_GOOD_EVERY = 3
+"""A good job waits behind every so many files."""
 _FILE_S = 180.0
 """The longest that one file may take in all, seconds."""
 
@@ -107,7 +108,7 @@ class Trial:
     tally: Tally = field(default_factory=Tally)
 
     def take(self, path: Path) -> None:
-        """Add one file, make every upload job of it and an export that uses it, and a good job behind them."""
+        """Add one file, make every upload job of it and an export that uses it. Behind some wait good jobs."""
         start = time.monotonic()
         with _ended_after(_FILE_S):
             try:
@@ -116,8 +117,7 @@ class Trial:
                 self._count(path.name, "add", error)
             else:
                 self._ask_for_export(path, added.upload)
-            good = self._ask_for_good(len(self.tally.codes) + self.tally.files)
-            self._work(path.name, good)
+            self._work(path.name, self._ask_for_good())
         passed = time.monotonic() - start
         self.tally.files += 1
         if passed > self.tally.longest_s:
@@ -151,9 +151,11 @@ class Trial:
         wanted = self.platform.registry[VideoExport.name].request(stored, trace_id=timeline.trace_id)
         self.platform.history.jobs.enqueue([wanted])
 
-    def _ask_for_good(self, number: int) -> set[str]:
-        # In turn, so that a good job of each type waits behind every third file.
-        name = UPLOAD_TYPES[number % len(UPLOAD_TYPES)]
+    def _ask_for_good(self) -> set[str]:
+        behind, rest = divmod(self.tally.files, _GOOD_EVERY)
+        if rest:
+            return set()
+        name = UPLOAD_TYPES[behind % len(UPLOAD_TYPES)]
         added = self.platform.media.add(self.good, types=[name], force=True)
         return {job.id for job in added.jobs}
 

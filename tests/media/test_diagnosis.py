@@ -129,6 +129,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         "Conversion failed!",
         "Nothing was written into output file",
         "Terminating",
+        "Task finished with error code: -22 (Invalid argument)",
     )
     for line in hollow:
         assert last_words(f"[fatal] Why\n[error] {line}\n[info] b") == "Why"
