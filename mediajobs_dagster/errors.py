@@ -194,9 +194,15 @@ class HdrUnsupportedError(InputError):
 
 
 class InputTooLargeError(InputError):
-    """The input declares a picture larger than the limit."""
+    """The input declares a picture larger than the limit, or takes more memory than it is granted."""
 
     code = "INPUT_TOO_LARGE"
+
+
+class InputTooLongError(InputError):
+    """The input is longer than the limit, or takes longer to work on than its size and length allow."""
+
+    code = "INPUT_TOO_LONG"
 
 
 class InputUnsupportedError(InputError):

@@ -39,10 +39,11 @@ from mediajobs_dagster.errors import (
     OutputInvalidError,
 )
 from mediajobs_dagster.history import Claim
-from mediajobs_dagster.job_types.base import JobType, Params
+from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.material import Material, Source
 from mediajobs_dagster.job_types.plan import Check, Output, Plan
 from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
@@ -52,6 +53,9 @@ from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.storage import ObjectStat, Storage, redact
 from mediajobs_dagster.storage.by_range import RangeReader
+
+_LIGHT_SHARE = 0.2
+"""Share of the time that an input is given when the job is light: others wait behind it."""
 
 _log = logging.getLogger(__name__)
 
@@ -129,10 +133,11 @@ class _Attempt:
             with recorder.timed(Stage.PROBE):
                 material = self._probe_sources(inputs, workspace)
             plan = self._plan(material, params, inputs)
-            lengths = self._make(plan, workspace)
+            allowance = self._allowance(plan, material)
+            lengths = self._make(plan, workspace, allowance)
             outputs = plan.outputs_in(folder)
             with recorder.timed(Stage.VERIFY):
-                verified = self._verify(outputs, plan.checks, workspace, lengths)
+                verified = self._verify(outputs, plan.checks, workspace, lengths, allowance)
             with recorder.timed(Stage.PUBLISH):
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
@@ -197,17 +202,18 @@ class _Attempt:
     def _media_info(self, source: AttemptSource, workspace: Workspace) -> MediaInfo:
         """The media info of a source: that of the upload if the content is unchanged, else from a probe."""
         name = workspace.sources[source.name]
-        max_pixels = self.worker.settings.max_pixels
+        settings = self.worker.settings
+        max_pixels = settings.max_pixels
         info = source.upload.media_info if source.is_unchanged else None
         self.recorder.describe_media(known=info is not None)
         is_probed = info is None
         if info is None and source.use.is_image:
-            info = image_info(workspace.folder / name, max_pixels)
+            info = image_info(workspace.folder / name, max_pixels, self.cancellation)
         elif info is None:
             info = self._probe(name, workspace, size=source.content.bytes)
         if not info.is_image:
             missing = workspace.missing_bytes(source.name, source.content.bytes)
-            refuse_unusable(info, missing, max_pixels=max_pixels)
+            refuse_unusable(info, missing, max_pixels=max_pixels, max_seconds=settings.max_media_s)
         if is_probed and source.is_unchanged:
             self.worker.history.uploads.set_media_info(source.upload.id, info)
         return info
@@ -231,11 +237,25 @@ class _Attempt:
             self.worker.scratch.require(needed, f"a job of type {self.job_type.name}")
         return plan
 
-    def _make(self, plan: Plan, workspace: Workspace) -> dict[str, float | None]:
+    def _allowance(self, plan: Plan, material: Material) -> Allowance:
+        """What each command may take."""
+        return Allowance(
+            base_s=self.worker.settings.base_timeout_s,
+            sources=tuple(source.info for source in material.sources.values()),
+            work_s=plan.work_s,
+            memory_bytes=plan.memory_bytes,
+            share=_LIGHT_SHARE if self.job_type.lane is Lane.LIGHT else 1.0,
+        )
+
+    def _steps(self, workspace: Workspace, allowance: Allowance) -> StepMaker:
+        settings, recorder = self.worker.settings, self.recorder
+        return StepMaker(settings, self.runner, workspace, recorder, self.cancellation, self.meter, allowance)
+
+    def _make(self, plan: Plan, workspace: Workspace, allowance: Allowance) -> dict[str, float | None]:
         """Make every output in the folder; returns the seconds of media that ffmpeg says it wrote into each."""
         if not callable(plan.outputs):  # known before the steps run, so a failed attempt names them too
             self._name_outputs(plan.outputs)
-        maker = StepMaker(self.worker.settings, self.runner, workspace, self.recorder, self.cancellation, self.meter)
+        maker = self._steps(workspace, allowance)
         maker.make(plan.steps)
         outputs = plan.outputs_in(workspace.folder)
         self._name_outputs(outputs)
@@ -283,8 +303,9 @@ class _Attempt:
             workspace.sources.update({each.name: FILENAME for each in inputs.sources})
             material = self._probe_sources(inputs, workspace)
             plan = self._plan(material, self.job_type.parse(self.claim.job.params), inputs)
-            lengths = self._make(plan, workspace)
-            self._verify(plan.outputs_in(folder), plan.checks, workspace, lengths)
+            allowance = self._allowance(plan, material)
+            lengths = self._make(plan, workspace, allowance)
+            self._verify(plan.outputs_in(folder), plan.checks, workspace, lengths, allowance)
         return True
 
     # --- what came of it ---------------------------------------------------------------------------------------------
@@ -295,8 +316,9 @@ class _Attempt:
         checks: Sequence[Check],
         workspace: Workspace,
         lengths: dict[str, float | None],
+        allowance: Allowance,
     ) -> list[MediaInfo | None]:
-        runs = StepMaker(self.worker.settings, self.runner, workspace, self.recorder, self.cancellation, self.meter)
+        runs = self._steps(workspace, allowance)
         verification = Verification(
             folder=workspace.folder,
             probe=lambda name: self._probe(name, workspace),

@@ -27,7 +27,6 @@ from mediajobs_dagster.errors import (
     InputUnprocessableError,
     InputUnreadableError,
     MediaJobsError,
-    OutOfMemoryError,
     StorageUnavailableError,
 )
 from mediajobs_dagster.history import Registered
@@ -111,7 +110,7 @@ class Prober:
             try:
                 with candidate.opened(self.ranges, whole=is_image) as address:
                     if is_image:
-                        return image_info(Path(address), self.runner.guards.max_pixels)
+                        return image_info(Path(address), self.runner.guards.max_pixels, cancel)
                     return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
             except OSError as error:
                 raise unreadable(Path(candidate.location), error) from error
@@ -272,7 +271,7 @@ class _Stored:
     fault: Skipped | None = None
 
 
-_FAULTS_OF_ALL = (CancelledError, FfmpegMissingError, OutOfMemoryError, StorageUnavailableError)
+_FAULTS_OF_ALL = (CancelledError, FfmpegMissingError, StorageUnavailableError)
 """Errors of one file that would hit every other file too."""
 
 

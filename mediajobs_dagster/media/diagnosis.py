@@ -29,6 +29,16 @@ _OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, s
 
 
 @dataclass(frozen=True)
+class MemoryLimit:
+    """The limit on a command's memory that it had come close to when it failed."""
+
+    mb: int
+    """MiB."""
+    is_configured: bool
+    """Whether an operator set it; if not, it was reckoned from the input."""
+
+
+@dataclass(frozen=True)
 class _Rule:
     pattern: re.Pattern[str]
     error: type[MediaJobsError]
@@ -91,21 +101,36 @@ _REMOTE_RULES = (
 
 
 def diagnose(
-    stderr: str, exit_code: int, *, input_is_remote: bool = False, oom_evidence: bool = False
+    stderr: str,
+    exit_code: int,
+    *,
+    input_is_remote: bool = False,
+    oom_evidence: bool = False,
+    limit: MemoryLimit | None = None,
 ) -> MediaJobsError:
     """The error that a failed run ended with.
 
     `stderr` is the end of its standard error, with levels; `exit_code` is negative for the signal that ended it;
-    `oom_evidence` says that the kernel killed a process of this cgroup for lack of memory meanwhile.
+    `oom_evidence` says that the kernel killed a process of this cgroup for lack of memory meanwhile; `limit` is the
+    limit that its memory had come close to.
     """
     killed_by = _signal(stderr, exit_code)
     if killed_by is signal.SIGKILL and oom_evidence:
         return errors.OutOfMemoryError("ffmpeg was killed because the worker's cgroup ran out of memory. " + _GIVE_MORE)
     rules = (*_REMOTE_RULES, *_RULES) if input_is_remote else _RULES
+    if killed_by is signal.SIGXFSZ:
+        return errors.InputTooLongError(
+            "What ffmpeg made of the input grew beyond MEDIAJOBS_MAX_OUTPUT_MB, and was stopped. Raise it if such "
+            "outputs are intended."
+        )
     for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
         match = rule.pattern.search(stderr)
+        if match and rule.error is errors.OutOfMemoryError and not oom_evidence:
+            return _memory_fault(match.group(), limit)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
+    if limit and killed_by is not None and killed_by in _OWN_CRASHES:
+        return _memory_fault(f"ended by {killed_by.name}", limit)
     if killed_by and killed_by in _OWN_CRASHES:
         return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
@@ -140,6 +165,27 @@ def diagnose_success(
                 "from where it came, or upload another copy."
             )
     return None
+
+
+def _memory_fault(said: str, limit: MemoryLimit | None) -> MediaJobsError:
+    """The error for an ffmpeg that got no memory. The machine is at fault only if there is evidence of it.
+
+    Without any, the input is: a file of a few bytes can declare tables that no machine has room for.
+    """
+    if limit is None:
+        return errors.InputTooLargeError(
+            f"The input declares more data than memory can hold, and most likely more than it has (ffmpeg: {said}). "
+            "Export it again from where it came."
+        )
+    if limit.is_configured:
+        return errors.OutOfMemoryError(
+            f"ffmpeg needed more than the {limit.mb} MiB that MEDIAJOBS_FFMPEG_MEMORY_MB grants it (ffmpeg: {said}). "
+            "Raise it."
+        )
+    return errors.InputTooLargeError(
+        f"ffmpeg needed more than the {limit.mb} MiB that an input of this size is granted on this machine (ffmpeg: "
+        f"{said}). Use a smaller copy, or set MEDIAJOBS_FFMPEG_MEMORY_MB."
+    )
 
 
 def last_words(stderr: str) -> str:

@@ -27,7 +27,7 @@ from mediajobs_dagster.timelines.model import VERSION
 from tests.platform import Platform
 
 LIMITS: dict[str, Any] = {
-    "job_timeout_s": 20.0,
+    "base_timeout_s": 15.0,
     "stall_timeout_s": 5.0,
     "retry_base_s": 0.0,
     "scratch_reserve_mb": 1,
@@ -41,7 +41,7 @@ _SOUNDS = (".wav", ".w64", ".aiff", ".caf", ".au", ".mp3", ".flac", ".ogg", ".aa
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 _GOOD_EVERY = 3
 """A good job waits behind every so many files."""
-_FILE_S = 180.0
+_FILE_S = 400.0
 """The longest that one file may take in all, seconds."""
 
 
