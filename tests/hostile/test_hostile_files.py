@@ -17,7 +17,7 @@ from tests.hostile.trial import LIMITS, Trial
 from tests.platform import Platform
 
 FUZZED, SEED = 60, 1
-TRIED = 20
+TRIED = 30
 """Every so many files goes through all job types; the whole set is for `make test-hostile`."""
 
 
