@@ -39,8 +39,6 @@ UPLOAD_TYPES = (Thumbnail.name, EditProxy.name, AudioEnvelope.name)
 _IMAGES = (".png", ".jpeg", ".webp", ".bmp", ".tiff")
 _SOUNDS = (".wav", ".w64", ".aiff", ".caf", ".au", ".mp3", ".flac", ".ogg", ".aac", ".m4a")
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
-_GOOD_EVERY = 3
-"""A good job waits behind every so many files."""
 _FILE_S = 400.0
 """The longest that one file may take in all, seconds."""
 
@@ -108,7 +106,7 @@ class Trial:
     tally: Tally = field(default_factory=Tally)
 
     def take(self, path: Path) -> None:
-        """Add one file, make every upload job of it and an export that uses it. Behind some wait good jobs."""
+        """Add one file, make every upload job of it and an export that uses it, and a good job behind them."""
         start = time.monotonic()
         with _ended_after(_FILE_S):
             try:
@@ -152,10 +150,7 @@ class Trial:
         self.platform.history.jobs.enqueue([wanted])
 
     def _ask_for_good(self) -> set[str]:
-        behind, rest = divmod(self.tally.files, _GOOD_EVERY)
-        if rest:
-            return set()
-        name = UPLOAD_TYPES[behind % len(UPLOAD_TYPES)]
+        name = UPLOAD_TYPES[self.tally.files % len(UPLOAD_TYPES)]
         added = self.platform.media.add(self.good, types=[name], force=True)
         return {job.id for job in added.jobs}
 
