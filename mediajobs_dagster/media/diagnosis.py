@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 
 from mediajobs_dagster import errors
-from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.errors import Blame, MediaJobsError
 from mediajobs_dagster.media.stderr import Faults
 
 MAX_BAD_SHARE = 0.1
@@ -123,8 +123,10 @@ def diagnose(
             "What ffmpeg made of the input grew beyond MEDIAJOBS_MAX_OUTPUT_MB, and was stopped. Raise it if such "
             "outputs are intended."
         )
+    complaints = "\n".join(_COMPLAINT.findall(stderr))
     for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
-        match = rule.pattern.search(stderr)
+        # The words of a file, such as its title, are printed too. They must not put the blame on others.
+        match = rule.pattern.search(stderr if rule.error.blame is Blame.INPUT else complaints)
         if match and rule.error is errors.OutOfMemoryError and not oom_evidence:
             return _memory_fault(match.group(), limit)
         if match:
@@ -201,13 +203,15 @@ _SAYS_NO_CAUSE = re.compile(
     r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
     r"|Task finished with error code"
 )
+_COMPLAINT = re.compile(r"^.*\[(?:warning|error|fatal|panic)\].*$", re.MULTILINE)
+_ENDED_BY = re.compile(r"^\[info\] Exiting normally, received signal (\d+)", re.MULTILINE)
 _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 
 
 def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
     if exit_code < 0:
         return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
-    caught = re.search(r"received signal (\d+)", stderr)
+    caught = _ENDED_BY.search(stderr)
     if caught and int(caught[1]) in _CAUGHT_BY_FFMPEG:
         return signal.Signals(int(caught[1]))
     return None

@@ -102,9 +102,22 @@ def _boxes(clips: Mapping[str, bytes]) -> Files:
     yield "udta_nested.mp4", FTYP + box(b"moov", nested(b"udta", 50_000))
     yield "meta_nested.mp4", FTYP + box(b"moov", box(b"udta", box(b"meta", b"\0" * 4 + nested(b"ilst", 5000))))
     yield "uuid_only.mp4", FTYP + box(b"uuid", b"\xff" * 16) * 500
+    for index, title in enumerate((b"No space left on device", b"Exiting normally, received signal 15.")):
+        yield f"title_{index}.mp4", with_field(_titled(mp4, b"a\n" + title), b"avcC", 0, b"\0" * 20)
     # As a camera would write them, six of these once stopped a whole job type.
     for label, inner in _compressed_indexes(mp4):
         yield f"cmov_{label}.mov", box(b"ftyp", b"qt  \0\0\2\0qt  ") + box(b"moov", box(b"cmov", inner))
+
+
+def _titled(mp4: bytes, title: bytes) -> bytes:
+    """With a title. It moves the media behind the index, where the index does not expect it."""
+    entry = box(b"\xa9nam", box(b"data", ONE + ZERO + title))
+    handler = box(b"hdlr", ZERO * 2 + b"mdirappl" + ZERO * 2 + b"\0")
+    tags = box(b"udta", box(b"meta", ZERO + handler + box(b"ilst", entry)))
+    start = mp4.index(b"moov") - 4
+    size = struct.unpack(">I", mp4[start : start + 4])[0]
+    moov = struct.pack(">I", size + len(tags)) + mp4[start + 4 : start + size] + tags
+    return mp4[:start] + moov + mp4[start + size :]
 
 
 def _compressed_indexes(mp4: bytes) -> Files:

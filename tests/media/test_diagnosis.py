@@ -71,6 +71,16 @@ SAVED = [
 ]
 
 
+@pytest.mark.parametrize(
+    "title", ["No space left on device", "Cannot allocate memory", "HTTP error 503", "received signal 15."]
+)
+@pytest.mark.parametrize("prefix", ["[info]     title           : ", "                    : "])
+def test_the_words_of_a_file_put_no_blame_on_others(title: str, prefix: str) -> None:
+    """ffmpeg prints what the tags of a file say, line by line; the second line of a tag has no level."""
+    said = f"{prefix}{title}\n{prefix}Exiting normally, received signal 15.\n[error] a: Invalid data found when"
+    assert diagnose(said, 255, input_is_remote=True).code == "INPUT_NOT_MEDIA"
+
+
 @pytest.mark.parametrize(("stderr", "exit_code", "code"), SAVED)
 def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
     """Each kind of failure has its code."""
