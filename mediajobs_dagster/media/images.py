@@ -30,8 +30,6 @@ from mediajobs_dagster.models import IMAGE, JsonObject, MediaInfo, VideoStream
 
 ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats of images, by Pillow's names."""
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""The endings of image files' names."""
 
 _READER = Path(__file__).with_name("picture_reader.py")
 _LIMIT_S = 60.0
