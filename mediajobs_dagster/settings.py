@@ -68,16 +68,28 @@ class Settings(BaseSettings):
     concurrency: int = Field(
         default=0, ge=0, description="Light jobs that one run works on side by side; 0: as many as suit the machine."
     )
-    ffmpeg_memory_mb: int = Field(default=0, ge=0, description="Address space one ffmpeg may use, MiB; 0: no limit.")
+    ffmpeg_memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Memory one ffmpeg may use, MiB; 0: what its input takes by reckoning, within this machine's.",
+    )
     stall_timeout_s: float = Field(
         60.0, gt=0, description="Stop an ffmpeg that made no progress for this long, seconds."
     )
+    base_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Stop an ffmpeg that runs longer than this plus what its input's size and length allow, seconds. "
+        "In the light lane it is a fifth.",
+    )
     job_timeout_s: float = Field(
-        default=6 * 3600.0, gt=0, description="Stop an ffmpeg that runs longer than this, seconds."
+        default=6 * 3600.0, gt=0, description="Stop an ffmpeg that runs longer than this in any case, seconds."
     )
     max_pixels: int = Field(
         default=8192 * 8192, gt=0, description="Largest declared picture (width × height) to decode."
     )
+    max_media_s: float = Field(default=24 * 3600.0, gt=0, description="Longest media to work on, seconds.")
+    max_output_mb: int = Field(default=100 * 1024, gt=0, description="Largest file that an ffmpeg may write, MiB.")
 
     scratch_dir: Path | None = Field(default=None, description="Folder for working files; default: in MEDIAJOBS_HOME.")
     scratch_reserve_mb: int = Field(

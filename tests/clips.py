@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mediajobs_dagster.media.tools import Tools, find_tools
 
@@ -203,6 +204,66 @@ class Clips:
             path.write_bytes(whole.read_bytes().replace(size, absurd))
 
         return self._write("huge_declared_size.avi", patch)
+
+    # --- small files that ask for much -------------------------------------------------------------------------------
+
+    def endless_table(self) -> Path:
+        """An MP4 whose table of times declares 0x7fffffff entries, in a file of some hundred kilobytes."""
+
+        def patch(path: Path) -> None:
+            content = bytearray(self.faststart().read_bytes())
+            count = content.index(b"stts") + 8
+            content[count : count + 4] = struct.pack(">I", 0x7FFFFFFF)
+            path.write_bytes(content)
+
+        return self._write("endless_table.mp4", patch)
+
+    def endless_gif(self) -> Path:
+        """A GIF of 46 KB that declares 1,310,700 s: 2,000 pictures of one pixel, each shown as long as a GIF can."""
+        picture = b"\x21\xf9\x04\x00\xff\xff\x00\x00" + b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
+        head = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff"
+        return self._write("endless.gif", lambda path: path.write_bytes(head + 2000 * picture + b"\x3b"))
+
+    def sparse(self, seconds: int) -> Path:
+        """An MP4 of some kilobytes with three pictures in `seconds`, no sound."""
+        apart = ("-vf", f"setpts=N*{seconds // 2}/TB", "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
+        few = (*_picture("64x36", seconds=0.1), "-frames:v", "3", *apart, "-c:v", "mpeg4", "-bf", "0")
+        return self._encode(f"sparse_{seconds}.mp4", *few, "-video_track_timescale", "1000")
+
+    def slow_sound(self, seconds: int) -> Path:
+        """A WAV of one sample a second."""
+
+        def write(path: Path) -> None:
+            with wave.open(str(path), "wb") as sink:
+                sink.setparams((1, 1, 1, 0, "NONE", ""))
+                sink.writeframesraw(bytes(seconds))
+
+        return self._write(f"slow_sound_{seconds}.wav", write)
+
+    def wall_gif(self) -> Path:
+        """A GIF of some ten kilobytes with two pictures of 8000x8000."""
+
+        def write(path: Path) -> None:
+            wall = Image.new("P", (8000, 8000))
+            wall.save(path, "GIF", save_all=True, append_images=[Image.new("P", (8000, 8000), 1)], duration=100)
+
+        return self._write("wall.gif", write)
+
+    def wall_webp(self, width: int, height: int) -> Path:
+        """A WebP of some fifty bytes and any size up to 16384: it says once that all pixels are alike.
+
+        Format: WebP lossless (RFC 9649, section 3): signature, size, and five prefix codes of one symbol.
+        """
+        bits = (width - 1) | (height - 1) << 14  # then: no alpha, version 0, no transform, no cache, one group of codes
+        position = 14 + 14 + 1 + 3 + 1 + 1 + 1
+        for _ in range(5):
+            bits |= 1 << position  # a simple code, of one symbol, which is 0 and has one bit
+            position += 4
+        data = b"\x2f" + bits.to_bytes(position // 8 + 1, "little")
+        data += bytes(len(data) % 2)
+        chunk = b"VP8L" + struct.pack("<I", len(data)) + data
+        riff = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+        return self._write(f"wall_{width}x{height}.webp", lambda path: path.write_bytes(riff))
 
     # --- scripts in disguise -----------------------------------------------------------------------------------------
 

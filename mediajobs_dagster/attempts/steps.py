@@ -13,6 +13,7 @@ from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.job_types.plan import Call, Run, Step
+from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.stderr import Faults
@@ -31,6 +32,8 @@ class StepMaker:
     recorder: Recorder
     cancellation: Cancellation
     meter: ProgressMeter
+    allowance: Allowance
+    """What each command may take."""
     made_seconds: dict[str, float | None] = field(default_factory=dict[str, float | None])
     """Seconds of media that ffmpeg says it wrote, by the name of the file."""
     _whole: float = 1.0
@@ -64,6 +67,7 @@ class StepMaker:
                 on_data=on_data,
                 cancel=self.cancellation,
                 report=self.recorder.add_command,
+                allowance=self.allowance,
             )
         if made.faults != Faults():
             self.recorder.notes.append(f"ffmpeg reported small faults in its input: {made.faults}.")

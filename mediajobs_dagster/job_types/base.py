@@ -138,6 +138,15 @@ class JobType(ABC):
         del material, params, machine
         return None
 
+    def rehearsal(self, clip: Upload) -> Subject | None:
+        """The subject of a trial job on `clip`, a test clip of 1 s with picture and sound; None: there is no trial.
+
+        When a job fails and no message says why, the same work is tried on the clip. If it succeeds, the job's input is
+        at fault. Do not override this if the steps call services or have other effects.
+        """
+        del clip
+        return None
+
     @abstractmethod
     def plan(self, material: Material, params: Params) -> Plan:
         """The steps, and the outputs they have to make; a pure function of values.

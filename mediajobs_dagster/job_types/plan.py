@@ -120,6 +120,14 @@ class Plan:
     """Notes for the manifest, for people."""
     scratch_bytes: int | None = None
     """How much disk it needs, bytes; None: about as much as its sources."""
+    work_s: float | None = None
+    """How long one of its commands may take, on top of MEDIAJOBS_BASE_TIMEOUT_S, seconds.
+
+    None: as long as the size and the length of its sources allow. Set it where the length of an output does not follow
+    from them, such as a video made of one picture.
+    """
+    memory_bytes: int | None = None
+    """The most memory that one of its commands takes on one thread, bytes; None: what decoding its sources takes."""
 
     def outputs_in(self, folder: Path) -> tuple[Output, ...]:
         """The outputs, after all steps have run in the scratch folder `folder`."""

@@ -9,16 +9,26 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition
 
 import psutil
+
+from mediajobs_dagster.cancellation import Cancellation
 
 _ROOT = Path("/")
 _COUNTED = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _MEMORY_EACH = 512 * 2**20
-"""Bytes that a light ffmpeg may need: a frame of 8K with its references takes some 300 MB on one thread."""
+"""Bytes that a light ffmpeg usually needs at most. One that needs more waits until there is room (`MemoryRoom`)."""
+_LARGEST_SHARE = 0.75
+"""Share of the memory that one command may take: the rest is for us, and for what else runs here."""
+_ROOM_SHARE = 0.4
+"""Share of the memory for the commands of one process, side by side. A machine has a run for each lane."""
+_WAIT_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,50 @@ class Budget:
         if not threads:
             return 1
         return max(1, min(math.ceil(self.cores / threads) + 1, self.memory_bytes // _MEMORY_EACH))
+
+    @property
+    def largest_command_bytes(self) -> int:
+        """The most memory that one command may take."""
+        return int(self.memory_bytes * _LARGEST_SHARE)
+
+    @property
+    def room_bytes(self) -> int:
+        """The memory for all commands of one process."""
+        return int(self.memory_bytes * _ROOM_SHARE)
+
+
+class MemoryRoom:
+    """Memory that the commands of one process share. A command starts when what it takes at most is free.
+
+    In the order of asking, so that no large one waits for ever. One that needs more than there is runs by itself.
+    """
+
+    def __init__(self, size: float = math.inf) -> None:
+        """`size` is how much there is, bytes."""
+        self._size, self._taken = size, 0
+        self._changed = Condition()
+        self._waiting: deque[object] = deque()
+
+    @contextmanager
+    def taken(self, wanted: int, cancel: Cancellation) -> Generator[None]:
+        """Wait for `wanted` bytes, and hold them inside the block. Raises the error of the cancellation."""
+        me = object()
+        with self._changed:
+            self._waiting.append(me)
+            try:
+                while self._waiting[0] is not me or (self._taken and self._taken + wanted > self._size):
+                    cancel.check()
+                    self._changed.wait(_WAIT_S)
+                self._taken += wanted
+            finally:
+                self._waiting.remove(me)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
 
 
 def granted_budget(root: Path = _ROOT) -> Budget:

@@ -24,6 +24,7 @@ input may only use the demuxers and protocols listed here; no playlist can make 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,8 @@ class Guards:
     """Threads for each decoder, each encoder and each filter graph."""
     max_pixels: int
     """Largest picture (width × height) that a decoder or encoder may set up."""
+    max_seconds: float = math.inf
+    """Longest media to work on, seconds."""
     io_timeout_s: float = 20.0
     """How long one read from a remote input may take, seconds."""
     reconnect_s: int = 4

@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 
 from mediajobs_dagster import errors
-from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.errors import Blame, MediaJobsError
 from mediajobs_dagster.media.stderr import Faults
 
 MAX_BAD_SHARE = 0.1
@@ -24,8 +24,18 @@ MAX_MISSING_S = 0.5
 _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
 _CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 """ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
-_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 """ffmpeg may cause these itself, for lack of memory for example; its messages then say more than the signal."""
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """The limit on a command's memory that it had come close to when it failed."""
+
+    mb: int
+    """MiB."""
+    is_configured: bool
+    """Whether an operator set it; if not, it was reckoned from the input."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,30 @@ _RULES = (
     # A file without any container's signature is tried as MP4, and then misses its index too.
     _Rule.of(r"detected only with low score of 1\b", errors.InputNotMediaError),
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
-    _Rule.of(r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder", errors.InputUnsupportedError),
+    _Rule.of(
+        r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder"
+        # A container's feature that this ffmpeg was built without, such as the compressed index of a QuickTime file.
+        r"|requires zlib support"
+        r"|(Error opening input|^\[error\] [^\[\]]*): (Function not implemented|Not yet implemented)",
+        errors.InputUnsupportedError,
+    ),
     _Rule.of(
         r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Failed to set value '\d+:v[^']*' for option 'map'"
         r"|Output file does not contain any stream",
         errors.InputNoVideoError,
     ),
     _Rule.of(r"Decode error rate .* exceeds maximum", errors.InputCorruptError),
-    _Rule.of(r"(Error opening input|^\[error\] [^\[\]]*): (Invalid data found|End of file)", errors.InputNotMediaError),
+    # What the headers say of a track fits no decoder.
+    _Rule.of(
+        r"Decoder requires channel layout|Invalid sample rate: |Error while opening decoder"
+        r"|Could not open codec for input stream",
+        errors.InputCorruptError,
+    ),
+    _Rule.of(
+        r"(Error opening input|^\[error\] [^\[\]]*)"
+        r": (Invalid data found|End of file|Operation not permitted|Numerical result out of range)",
+        errors.InputNotMediaError,
+    ),
     _Rule.of(r"Invalid data found when processing input", errors.InputCorruptError),
 )
 
@@ -77,25 +103,44 @@ _REMOTE_RULES = (
 
 
 def diagnose(
-    stderr: str, exit_code: int, *, input_is_remote: bool = False, oom_evidence: bool = False
+    stderr: str,
+    exit_code: int,
+    *,
+    input_is_remote: bool = False,
+    oom_evidence: bool = False,
+    limit: MemoryLimit | None = None,
 ) -> MediaJobsError:
     """The error that a failed run ended with.
 
     `stderr` is the end of its standard error, with levels; `exit_code` is negative for the signal that ended it;
-    `oom_evidence` says that the kernel killed a process of this cgroup for lack of memory meanwhile.
+    `oom_evidence` says that the kernel killed a process of this cgroup for lack of memory meanwhile; `limit` is the
+    limit that its memory had come close to.
     """
     killed_by = _signal(stderr, exit_code)
     if killed_by is signal.SIGKILL and oom_evidence:
         return errors.OutOfMemoryError("ffmpeg was killed because the worker's cgroup ran out of memory. " + _GIVE_MORE)
     rules = (*_REMOTE_RULES, *_RULES) if input_is_remote else _RULES
+    if killed_by is signal.SIGXFSZ:
+        return errors.InputTooLongError(
+            "What ffmpeg made of the input grew beyond MEDIAJOBS_MAX_OUTPUT_MB, and was stopped. Raise it if such "
+            "outputs are intended."
+        )
+    complaints = "\n".join(_COMPLAINT.findall(stderr))
     for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
-        match = rule.pattern.search(stderr)
+        # The words of a file, such as its title, are printed too. They must not put the blame on others.
+        match = rule.pattern.search(stderr if rule.error.blame is Blame.INPUT else complaints)
+        if match and rule.error is errors.OutOfMemoryError and not oom_evidence:
+            return _memory_fault(match.group(), limit)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
+    if limit and killed_by is not None and killed_by in _OWN_CRASHES:
+        return _memory_fault(f"ended by {killed_by.name}", limit)
+    if killed_by and killed_by in _OWN_CRASHES:
+        return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
         return errors.FfmpegKilledError(
-            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, the "
-            "container's limits, or (SIGSEGV, SIGABRT, SIGILL) a fault in this ffmpeg."
+            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, or "
+            "the container's limits."
         )
     return errors.FfmpegFailedError(f"ffmpeg ended with exit code {exit_code}. It said: {last_words(stderr)}")
 
@@ -126,6 +171,27 @@ def diagnose_success(
     return None
 
 
+def _memory_fault(said: str, limit: MemoryLimit | None) -> MediaJobsError:
+    """The error for an ffmpeg that got no memory. The machine is at fault only if there is evidence of it.
+
+    Without any, the input is: a file of a few bytes can declare tables that no machine has room for.
+    """
+    if limit is None:
+        return errors.InputTooLargeError(
+            f"The input declares more data than memory can hold, and most likely more than it has (ffmpeg: {said}). "
+            "Export it again from where it came."
+        )
+    if limit.is_configured:
+        return errors.OutOfMemoryError(
+            f"ffmpeg needed more than the {limit.mb} MiB that MEDIAJOBS_FFMPEG_MEMORY_MB grants it (ffmpeg: {said}). "
+            "Raise it."
+        )
+    return errors.InputTooLargeError(
+        f"ffmpeg needed more than the {limit.mb} MiB that an input of this size is granted on this machine (ffmpeg: "
+        f"{said}). Use a smaller copy, or set MEDIAJOBS_FFMPEG_MEMORY_MB."
+    )
+
+
 def last_words(stderr: str) -> str:
     """The last line that says why: an error if there is one. Lines that only say that something failed do not count."""
     lines = [line for line in stderr.splitlines() if line.strip() and not _SAYS_NO_CAUSE.search(line)]
@@ -137,14 +203,17 @@ def last_words(stderr: str) -> str:
 _GIVE_MORE = "Give the worker more, or lower its concurrency."
 _SAYS_NO_CAUSE = re.compile(
     r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
+    r"|Task finished with error code"
 )
+_COMPLAINT = re.compile(r"^.*\[(?:warning|error|fatal|panic)\].*$", re.MULTILINE)
+_ENDED_BY = re.compile(r"^\[info\] Exiting normally, received signal (\d{1,3})", re.MULTILINE)
 _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 
 
 def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
     if exit_code < 0:
         return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
-    caught = re.search(r"received signal (\d{1,3})\b", stderr)
+    caught = _ENDED_BY.search(stderr)
     if caught and int(caught[1]) in _CAUGHT_BY_FFMPEG:
         return signal.Signals(int(caught[1]))
     return None

@@ -1,57 +1,98 @@
-"""Opens the images of users with Pillow, within limits."""
+"""Decodes the images of users with Pillow, each in a process of its own, under limits on memory and time.
+
+An image of a few kilobytes can declare pixels of gigabytes, and a fault of a decoder must not end a worker.
+"""
 
 from __future__ import annotations
 
-import warnings
+import json
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import PIL
+from PIL import Image
 
-from mediajobs_dagster.errors import InputCorruptError, InputTooLargeError, InputUnsupportedError
-from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
+from mediajobs_dagster.cancellation import Cancellation
+from mediajobs_dagster.errors import (
+    InputCorruptError,
+    InputTooLargeError,
+    InputUnsupportedError,
+    MediaJobsError,
+    OutOfMemoryError,
+)
+from mediajobs_dagster.media.budget import OomWatch, granted_budget
+from mediajobs_dagster.media.pipe import Pipe
+from mediajobs_dagster.media.process import Child, Limits
+from mediajobs_dagster.media.stderr import StderrReader
+from mediajobs_dagster.models import IMAGE, JsonObject, MediaInfo, VideoStream
 
 ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats of images, by Pillow's names."""
 
+_READER = Path(__file__).with_name("picture_reader.py")
+_LIMIT_S = 60.0
+_PROGRAM_BYTES = 128 << 20
+_BYTES_PER_PIXEL = 24
+"""WebP is decoded into two canvases, then into Pillow's picture; turning and converting it takes two more."""
 
-def open_image(path: Path, max_pixels: int) -> Image.Image:
-    """The image in a file, upright, in RGBA.
+Box = tuple[float, float, float, float]
+"""Left, top, width and height, shares of the whole."""
 
-    Raises InputTooLargeError before any pixel is decoded, InputCorruptError, and InputUnsupportedError.
+
+def image_info(path: Path, max_pixels: int, cancel: Cancellation | None = None) -> MediaInfo:
+    """What an image file holds, decoded to its end.
+
+    Raises InputTooLargeError, InputCorruptError, InputUnsupportedError, InputTooLongError, and OutOfMemoryError when
+    the kernel ended the process.
     """
-    try:
-        with _opened(path) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise InputTooLargeError(
-                    f"An image declares {width}x{height} pixels; the limit is {max_pixels} in all. Use a smaller one, "
-                    "or raise MEDIAJOBS_MAX_PIXELS."
-                )
-            return _eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
-    except Image.DecompressionBombError as error:
-        raise InputTooLargeError(f"An image is too large: {error}. Use a smaller one.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputCorruptError(f"An image cannot be decoded: {error}. Upload it again.") from error
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits scaled to 8 bits; Pillow would clip it. Raises InputUnsupportedError."""
-    if image.mode == "F":
-        raise InputUnsupportedError("An image has floating-point pixels, whose range is unknown. Save it as PNG.")
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        return image
-    return image.convert("I").point(lambda value: value / 257 + 0.5).convert("L")
-
-
-def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        # Pillow warns from a limit of its own on; here, `max_pixels` is the limit.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=ACCEPTED_IMAGES)
-
-
-def image_info(path: Path, max_pixels: int) -> MediaInfo:
-    """What an image file holds, decoded to its end. Raises as `open_image`."""
-    image = open_image(path, max_pixels)
-    picture = VideoStream(index=0, codec="rgba", width=image.width, height=image.height, frames=1)
+    found = _asked(path, max_pixels, cancel)
+    picture = VideoStream(index=0, codec="rgba", width=found["width"], height=found["height"], frames=1)
     return MediaInfo(container=IMAGE, duration_seconds=0.0, bytes=path.stat().st_size, video=(picture,))
+
+
+def fitted_image(path: Path, max_pixels: int, size: tuple[int, int], crop: Box | None = None) -> Image.Image:
+    """The image in a file, upright, in RGBA, cropped, then scaled and cut to cover `size`. Raises as `image_info`."""
+    with TemporaryDirectory(prefix="mediajobs-") as folder:
+        target = Path(folder) / "pixels"
+        _asked(path, max_pixels, None, target=str(target), size=size, crop=crop)
+        return Image.frombytes("RGBA", size, target.read_bytes())
+
+
+def _asked(path: Path, max_pixels: int, cancel: Cancellation | None, **wanted: Any) -> JsonObject:
+    """The answer of a reader. Raises the fault that it names, or the one that it ended of."""
+    request = {"formats": ACCEPTED_IMAGES, "max_pixels": max_pixels, "target": None, **wanted}
+    most = min(_PROGRAM_BYTES + _BYTES_PER_PIXEL * max_pixels, granted_budget().largest_command_bytes)
+    limits = Limits(
+        stall_s=_LIMIT_S, total_s=_LIMIT_S, memory_mb=most >> 20, memory_is_configured=False, follow_input=True
+    )
+    watch = OomWatch.of_process()
+    kills = watch.kills()
+    child = Child(Path(sys.executable), "The reader of images", limits, cancel or Cancellation())
+    said, answer = StderrReader(), bytearray()
+    arguments = ("-I", str(_READER), str(Path(PIL.__file__).parents[1]), str(path.absolute()), json.dumps(request))
+    exit_code = child.run(arguments, cwd=None, stderr=Pipe(said.feed), stdout=Pipe(answer.extend))
+    if exit_code:
+        said.close()
+        raise _crash(exit_code, said.tail, killed_for_memory=watch.kills() > kills)
+    found: JsonObject = json.loads(answer)
+    if fault := _FAULTS.get(found.get("fault", "")):
+        raise fault[0](f"An image cannot be used: {found['message']}. {fault[1]}")
+    return found
+
+
+_FAULTS: dict[str, tuple[type[MediaJobsError], str]] = {
+    "too large": (InputTooLargeError, "Use a smaller one, or raise MEDIAJOBS_MAX_PIXELS."),
+    "corrupt": (InputCorruptError, "Upload it again."),
+    "unsupported": (InputUnsupportedError, "Save it as PNG."),
+}
+
+
+def _crash(exit_code: int, said: str, *, killed_for_memory: bool) -> MediaJobsError:
+    if killed_for_memory:
+        return OutOfMemoryError("The reader of an image was killed because the worker's cgroup ran out of memory.")
+    last = (said.strip().splitlines() or ["nothing"])[-1]
+    return InputCorruptError(
+        f"An image made its decoder end with exit code {exit_code}. It said: {last}. Use another image."
+    )

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Literal, cast
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import InputEmptyError, InputNotMediaError, InputTooLargeError, InputTruncatedError
+from mediajobs_dagster.errors import (
+    InputEmptyError,
+    InputNotMediaError,
+    InputTooLargeError,
+    InputTooLongError,
+    InputTruncatedError,
+)
 from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
 from mediajobs_dagster.media.run import Report, Runner
@@ -41,13 +47,15 @@ def probe(
         size = local.stat().st_size
     if size == 0:
         raise InputEmptyError
-    info = parse_probe(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
-    refuse_unusable(info, missing_bytes_of_file(local) if local else 0, max_pixels=runner.guards.max_pixels)
+    info = _parsed(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
+    guards = runner.guards
+    missing = missing_bytes_of_file(local) if local else 0
+    refuse_unusable(info, missing, max_pixels=guards.max_pixels, max_seconds=guards.max_seconds)
     return info
 
 
-def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int) -> None:
-    """Raise InputTruncatedError or InputTooLargeError for a source that ffprobe found nothing wrong with.
+def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int, max_seconds: float) -> None:
+    """Raise InputTruncatedError, InputTooLongError or InputTooLargeError for a source that ffprobe has no fault with.
 
     `missing` is the result of `mp4_boxes.missing_bytes`. Cheap enough for every attempt, and needed there: an earlier
     probe may have read the source at its address, where a missing end does not show, or under another limit.
@@ -56,12 +64,25 @@ def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int) -> None:
         raise InputTruncatedError(
             f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
         )
+    if info.duration_seconds > max_seconds:
+        raise InputTooLongError(
+            f"The input declares {info.duration_seconds:.0f} s of media; the limit is {max_seconds:.0f} s. Upload "
+            "it in parts, or raise MEDIAJOBS_MAX_MEDIA_S."
+        )
     for picture in info.video:
         if picture.width * picture.height > max_pixels:
             raise InputTooLargeError(
                 f"The input declares a picture of {picture.width}x{picture.height} pixels; the limit is {max_pixels} "
                 "in all. Upload a smaller one, or raise MEDIAJOBS_MAX_PIXELS."
             )
+
+
+def _parsed(answer: JsonObject, size: int | None) -> MediaInfo:
+    try:
+        return parse_probe(answer, size)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        # ffprobe passes on what a hostile file says, and one such file must not end the intake of all others.
+        raise InputNotMediaError(f"What the input says of itself cannot be understood: {error}.") from error
 
 
 def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:

@@ -13,13 +13,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import DeadlineError, FfmpegMissingError, OutOfMemoryError, StalledError
+from mediajobs_dagster.errors import (
+    DeadlineError,
+    FfmpegMissingError,
+    InputTooLongError,
+    MediaJobsError,
+    OutOfMemoryError,
+    StalledError,
+)
+from mediajobs_dagster.media.diagnosis import MemoryLimit
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Sample
@@ -31,6 +40,13 @@ _TICK_S = 0.1
 """How often cancellation and the limits are checked."""
 _GRACE_S = 0.5
 """The time from SIGTERM to SIGKILL. The output is thrown away, so there is no reason to wait longer."""
+_AT_WORK = 0.1
+"""A process that used at least this share of a core was at work. On a crowded machine it gets no more than that."""
+_CPU_MARKS = 4
+"""Marks of CPU time, a quarter of the stall limit apart: the oldest is that old when a process has stalled."""
+_NEAR = 0.5
+"""Share of the limit on memory from which on a failed allocation is put down to it: ffmpeg asks for much at once."""
+_FIRST_TO_GO = "500"
 
 # A hostile file that takes ffmpeg over must not find our credentials in its environment.
 _PASSED_ON = (
@@ -54,7 +70,13 @@ class Limits:
     total_s: float = 6 * 3600.0
     """It is stopped after this long in any case, seconds."""
     memory_mb: int = 0
-    """Address space, MiB; 0: no limit. Held on Linux only: macOS does not honour the limit."""
+    """Private writable memory, MiB; 0: no limit. Held on Linux only: macOS does not honour the limit."""
+    memory_is_configured: bool = True
+    """Whether an operator chose `memory_mb`; if not, it was reckoned from the input."""
+    output_mb: int = 0
+    """The size of any file that it writes, MiB; 0: no limit."""
+    follow_input: bool = False
+    """Whether the times are what the input allows. Then one that uses them up at work is the input's fault."""
     sample_interval_s: float = 2.0
     """How often CPU and memory are sampled, seconds."""
 
@@ -73,6 +95,7 @@ class Child:
         self._usage: Usage | None = None
         self._started = self._moved_at = time.monotonic()
         self._bytes_read = 0
+        self._cpu_before: deque[float] = deque([0.0], maxlen=_CPU_MARKS)
         self._reading_due = self._started + limits.stall_s / 4
 
     @property
@@ -84,6 +107,14 @@ class Child:
     def max_rss_mb(self) -> float | None:
         """Peak resident memory, MiB; None: it ended before it could be measured."""
         return self._usage.max_rss_mb if self._usage else None
+
+    @property
+    def memory_limit_reached(self) -> MemoryLimit | None:
+        """The limit on memory, if it used so much that a failed allocation is due to it; None: it did not."""
+        limit_mb = self._limits.memory_mb
+        used_mb = max(self._usage.data_mb, self._usage.max_rss_mb or 0.0) if self._usage else 0.0
+        is_reached = limit_mb and used_mb >= _NEAR * limit_mb
+        return MemoryLimit(limit_mb, self._limits.memory_is_configured) if is_reached else None
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -119,7 +150,7 @@ class Child:
             for pipe in pipes:
                 pipe.close_write_end()
             self._usage = Usage(self._process.pid, self._limits.sample_interval_s)
-            self._limit_memory(self._process.pid)
+            self._limit(self._process.pid)
             self._watch(pipes)
             return self._wait()
         finally:
@@ -150,12 +181,22 @@ class Child:
                 ) from error
             raise FfmpegMissingError(f"{self._name} could not be started: {error}. Check its path and mode.") from error
 
-    def _limit_memory(self, pid: int) -> None:
-        if sys.platform == "linux" and self._limits.memory_mb:
-            limit = self._limits.memory_mb * 2**20
-            # Set from outside: code between fork and exec is not safe in a process with threads.
-            with suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+    def _limit(self, pid: int) -> None:
+        # Set from outside: code between fork and exec is not safe in a process with threads.
+        if sys.platform != "linux":
+            return
+        # Not the address space: each thread reserves tens of megabytes of it and uses hardly any.
+        limits = ((resource.RLIMIT_DATA, self._limits.memory_mb), (resource.RLIMIT_FSIZE, self._limits.output_mb))
+        for kind, mb in limits:
+            _, most = resource.getrlimit(kind)
+            limit = mb * 2**20 if most == resource.RLIM_INFINITY else min(mb * 2**20, most)
+            if mb:
+                with suppress(ProcessLookupError):
+                    resource.prlimit(pid, kind, (limit, limit))
+        if self._limits.memory_mb:
+            # When the machine runs out of memory all the same, this is what the kernel shall end, and not a worker.
+            with suppress(OSError):
+                Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_GO)
 
     def _watch(self, pipes: Sequence[Pipe]) -> None:
         assert self._usage  # set by run
@@ -181,20 +222,44 @@ class Child:
         self._cancel.check()
         now = time.monotonic()
         if now - self._started > self._limits.total_s:
-            raise DeadlineError(
-                f"{self._name} took longer than its limit of {self._limits.total_s:g} s and was stopped. "
-                "Raise MEDIAJOBS_JOB_TIMEOUT_S if such long jobs are intended."
-            )
+            raise self._late(now)
         if now >= self._reading_due:
             self._reading_due = now + self._limits.stall_s / 4
             self._look_at_reading()
         if now - self._moved_at > self._limits.stall_s:
-            raise StalledError(
-                f"{self._name} made no progress for {self._limits.stall_s:g} s and was stopped. The input or the disk "
-                "may hang; MEDIAJOBS_STALL_TIMEOUT_S is the limit."
+            raise self._stalled()
+
+    def _late(self, now: float) -> MediaJobsError:
+        limit = self._limits.total_s
+        if self._limits.follow_input and self._cpu_so_far() > _AT_WORK * (now - self._started):
+            return InputTooLongError(
+                f"{self._name} worked on the input for {limit:.0f} s, and was stopped: that is all its size and length "
+                "allow. Raise MEDIAJOBS_BASE_TIMEOUT_S or MEDIAJOBS_JOB_TIMEOUT_S if such inputs are intended."
             )
+        return DeadlineError(
+            f"{self._name} took longer than its limit of {limit:g} s and was stopped. "
+            "Raise MEDIAJOBS_JOB_TIMEOUT_S if such long jobs are intended."
+        )
+
+    def _stalled(self) -> MediaJobsError:
+        limit = self._limits.stall_s
+        # One that hangs uses no CPU. One that works all the time and makes nothing was given that work by its input.
+        busy = self._cpu_so_far() - self._cpu_before[0]
+        if self._limits.follow_input and busy > _AT_WORK * limit:
+            return InputTooLongError(
+                f"{self._name} worked on the input for {limit:g} s without making anything of it, and was stopped. "
+                "MEDIAJOBS_STALL_TIMEOUT_S is the limit."
+            )
+        return StalledError(
+            f"{self._name} made no progress for {limit:g} s and was stopped. The input or the disk "
+            "may hang; MEDIAJOBS_STALL_TIMEOUT_S is the limit."
+        )
+
+    def _cpu_so_far(self) -> float:
+        return self._usage.cpu_so_far() if self._usage else 0.0
 
     def _look_at_reading(self) -> None:
+        self._cpu_before.append(self._cpu_so_far())
         # Moving the index to the front of a large MP4, or seeking in a file without one, takes long and is not part of
         # ffmpeg's progress; but ffmpeg reads meanwhile.
         read = self._usage.bytes_read() if self._usage else None

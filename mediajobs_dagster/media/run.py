@@ -12,8 +12,15 @@ from datetime import datetime
 from pathlib import Path
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import CancelledError, InputNotMediaError, InternalError, MediaJobsError
-from mediajobs_dagster.media.budget import OomWatch, granted_budget
+from mediajobs_dagster.errors import (
+    CancelledError,
+    InputNotMediaError,
+    InputTooLongError,
+    InternalError,
+    MediaJobsError,
+)
+from mediajobs_dagster.media.allowance import Allowance, memory_of_probe
+from mediajobs_dagster.media.budget import MemoryRoom, OomWatch, granted_budget
 from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
 from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success
 from mediajobs_dagster.media.pipe import Pipe
@@ -67,12 +74,16 @@ def _within_arguments(command: Command, cwd: Path) -> Command:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs commands. Holds no state: one runner may be used from many threads."""
+    """Runs commands. One runner may be used from many threads; it only knows how much memory they take together."""
 
     tools: Tools
     guards: Guards
     limits: Limits = field(default_factory=Limits)
     oom_watch: OomWatch = field(default_factory=OomWatch.of_process)
+    largest_bytes: int | None = None
+    """The most memory of one command; None: no limit, unless `limits` has one."""
+    room: MemoryRoom = field(default_factory=MemoryRoom)
+    """The memory of all commands."""
 
     @classmethod
     def from_settings(cls, settings: Settings, *, concurrency: int = 1) -> Runner:
@@ -80,17 +91,23 @@ class Runner:
 
         Raises FfmpegMissingError.
         """
+        budget = granted_budget()
         return cls(
             tools=find_tools(settings.ffmpeg_path, settings.ffprobe_path, answers=settings.home / "ffmpeg.json"),
             guards=Guards(
-                threads=granted_budget().threads(settings.ffmpeg_threads, concurrency), max_pixels=settings.max_pixels
+                threads=budget.threads(settings.ffmpeg_threads, concurrency),
+                max_pixels=settings.max_pixels,
+                max_seconds=settings.max_media_s,
             ),
             limits=Limits(
                 stall_s=settings.stall_timeout_s,
                 total_s=settings.job_timeout_s,
                 memory_mb=settings.ffmpeg_memory_mb,
+                output_mb=settings.max_output_mb,
                 sample_interval_s=settings.sample_interval_s,
             ),
+            largest_bytes=budget.largest_command_bytes,
+            room=MemoryRoom(budget.room_bytes),
         )
 
     def run(
@@ -102,13 +119,15 @@ class Runner:
         on_progress: Callable[[Progress], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
         cancel: Cancellation | None = None,
+        allowance: Allowance | None = None,
     ) -> Made:
         """Run `command` in the scratch folder `cwd`.
 
         `on_progress` is called about twice a second. `on_data` gets what goes to standard output, in pieces of up to
-        1 MiB. Raises the error that `diagnosis` finds, InputTruncatedError or InputCorruptError even when ffmpeg
-        exited with 0, StalledError, DeadlineError, FfmpegMissingError, the error that `cancel` was given, and
-        whatever a callback raises. When it returns or raises, no process is left.
+        1 MiB. `allowance` is what it may take; without it, as much as any command may. Raises the error that
+        `diagnosis` finds, InputTruncatedError or InputCorruptError even when ffmpeg exited with 0, InputTooLongError,
+        StalledError, DeadlineError, FfmpegMissingError, the error that `cancel` was given, and whatever a callback
+        raises. When it returns or raises, no process is left.
         """
         if command.stdout and on_data is None:
             raise ValueError("The command writes to standard output; give on_data to take it.")
@@ -116,11 +135,17 @@ class Runner:
         command = _within_arguments(command, cwd)
         arguments = command.arguments(self._guards(remote=command.has_remote_input))
         run = _Recorded("ffmpeg", arguments, stderr, progress, report, self.oom_watch)
-        with run.child(self.tools.ffmpeg, self.limits, cancel) as child:
+        cancel = cancel or Cancellation()
+        memory = allowance and allowance.memory(self.guards.threads)
+        with (
+            self.room.taken(memory or 0, cancel),
+            run.child(self.tools.ffmpeg, self._limits(allowance, memory), cancel) as child,
+        ):
 
             def take_progress(data: bytes) -> None:
                 if progress.feed(data):
                     child.moved()
+                    self._refuse_endless(progress.out_seconds or 0.0)
                 if progress.ended:
                     child.look_at_peak()
 
@@ -137,7 +162,7 @@ class Runner:
                 stdout=Pipe(take_data, bulk=True) if command.stdout else None,
                 progress=pipe,
             )
-            run.raise_if_failed(exit_code, input_is_remote=command.has_remote_input)
+            run.raise_if_failed(child, exit_code, input_is_remote=command.has_remote_input)
             refusal = diagnose_success(
                 stderr.faults,
                 out_seconds=progress.out_seconds,
@@ -164,7 +189,12 @@ class Runner:
         )
         run = _Recorded("ffprobe", arguments, stderr, None, report, self.oom_watch)
         patience = min(PROBE_LIMIT_S, self.limits.total_s)
-        limits = replace(self.limits, stall_s=patience, total_s=patience)
+        limits = replace(
+            self._limits(None, memory_of_probe(self.guards.max_pixels)),
+            stall_s=patience,
+            total_s=patience,
+            follow_input=True,
+        )
         with run.child(self.tools.ffprobe, limits, cancel) as child:
 
             def take(data: bytes) -> None:
@@ -173,8 +203,26 @@ class Runner:
                     raise InputNotMediaError("The input declares more tracks than any media file has.")
 
             exit_code = child.run(arguments, cwd=cwd, stderr=Pipe(stderr.feed), stdout=Pipe(take))
-            run.raise_if_failed(exit_code, input_is_remote=is_remote(source))
+            run.raise_if_failed(child, exit_code, input_is_remote=is_remote(source))
         return json.loads(answer.decode(errors="replace"))
+
+    def _limits(self, allowance: Allowance | None, memory: int | None) -> Limits:
+        """The limits of one command that takes at most `memory` bytes."""
+        limits, seconds = self.limits, allowance and allowance.seconds
+        if allowance and seconds is not None and limits.total_s >= allowance.least_s:
+            limits = replace(limits, total_s=min(seconds, limits.total_s), follow_input=True)
+        most = [each for each in (memory, self.largest_bytes) if each is not None]
+        if limits.memory_mb or self.largest_bytes is None:
+            return limits
+        return replace(limits, memory_mb=min(most) >> 20, memory_is_configured=False)
+
+    def _refuse_endless(self, out_seconds: float) -> None:
+        # What a file declares of its length may be a lie, or nothing.
+        if out_seconds > self.guards.max_seconds:
+            raise InputTooLongError(
+                f"The input goes on after {out_seconds:.0f} s; the limit is {self.guards.max_seconds:.0f} s. Upload it "
+                "in parts, or raise MEDIAJOBS_MAX_MEDIA_S."
+            )
 
     def _guards(self, *, remote: bool) -> Guards:
         in_pieces = remote and not self.guards.request_bytes and self.tools.reads_in_pieces
@@ -216,12 +264,17 @@ class _Recorded:
             if self._report:
                 self._report(self._record(child, started_at, time.monotonic() - clock, status))
 
-    def raise_if_failed(self, exit_code: int, *, input_is_remote: bool) -> None:
+    def raise_if_failed(self, child: Child, exit_code: int, *, input_is_remote: bool) -> None:
         """Raise the error that explains the exit code, unless it is 0."""
         self._stderr.close()
         if exit_code:
-            oom_evidence = self._oom_watch.kills() > self._oom_kills
-            raise diagnose(self._stderr.text, exit_code, input_is_remote=input_is_remote, oom_evidence=oom_evidence)
+            raise diagnose(
+                self._stderr.text,
+                exit_code,
+                input_is_remote=input_is_remote,
+                oom_evidence=self._oom_watch.kills() > self._oom_kills,
+                limit=child.memory_limit_reached,
+            )
 
     def _record(self, child: Child, started_at: datetime, seconds: float, status: str) -> FfmpegCommand:
         made = self._progress.out_seconds if self._progress else None

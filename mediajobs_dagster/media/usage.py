@@ -21,6 +21,8 @@ class Usage:
     def __init__(self, pid: int, sample_interval_s: float) -> None:
         self.cpu_seconds = 0.0
         self.max_rss_mb: float | None = None
+        self.data_mb = 0.0
+        """The most private writable memory seen, MiB: what the limit on memory counts. 0 where nothing tells."""
         self.samples: list[Sample] = []
         self._pid = pid
         self._status, self._io = Path(f"/proc/{pid}/status"), Path(f"/proc/{pid}/io")
@@ -46,14 +48,24 @@ class Usage:
 
     def look_at_peak(self) -> None:
         """Note the process's own peak of memory. It is gone once the process is, so the last look counts."""
-        kib = _field(self._status, "VmHWM:")
+        status = _text(self._status)
+        kib = _field(status, "VmHWM:")
         if kib is not None:
             self._seen_mb = max(self._seen_mb or 0.0, kib / 1024)
+        self.data_mb = max(self.data_mb, (_field(status, "VmData:") or 0) / 1024)
 
     def bytes_read(self) -> int | None:
         """Bytes the process has read so far, from any source; None where the system does not tell."""
         # rchar counts every read, from a cache or a socket too; psutil tells disk reads only.
-        return _field(self._io, "rchar:")
+        return _field(_text(self._io), "rchar:")
+
+    def cpu_so_far(self) -> float:
+        """User and system time so far, seconds; 0 when the process has ended."""
+        try:
+            times = psutil.Process(self._pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return times.user + times.system
 
     def close(self, total: resource.struct_rusage) -> None:
         """Take the kernel's totals for the ended process."""
@@ -83,11 +95,15 @@ class Usage:
             self._interval *= 2
 
 
-def _field(file: Path, name: str) -> int | None:
+def _text(file: Path) -> str:
     try:
-        _, _, rest = file.read_text().partition(name)
+        return file.read_text()
     except OSError:  # ended, not readable, or a system without /proc
-        return None
+        return ""
+
+
+def _field(text: str, name: str) -> int | None:
+    _, _, rest = text.partition(name)
     return int(rest.split()[0]) if rest else None
 
 

@@ -52,6 +52,8 @@ def assert_refused(platform: Platform, path: Path, code: str, job_types: tuple[s
         ("audio_only", "INPUT_NO_VIDEO", (THUMB, PROXY)),
         ("cover_art", "INPUT_NO_VIDEO", (THUMB, PROXY)),
         ("huge_declared_size", "INPUT_TOO_LARGE", ALL),
+        ("endless_table", "INPUT_TOO_LARGE", ALL),
+        ("endless_gif", "INPUT_TOO_LONG", ALL),
     ],
 )
 def test_is_refused(platform: Platform, clips: Clips, clip: str, code: str, job_types: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import threading
 import time
@@ -19,7 +20,7 @@ from PIL import Image
 from typing_extensions import override
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import StorageUnavailableError
+from mediajobs_dagster.errors import OutOfMemoryError, StorageUnavailableError
 from mediajobs_dagster.history import JobFilter, Registered
 from mediajobs_dagster.intake.batch import BatchIntake, Listener, Prober
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
@@ -188,6 +189,38 @@ def test_even_what_is_no_media_is_taken_when_asked(platform: Platform, clips: Cl
     assert inspected.fault.code == "INPUT_UNREADABLE"
     batch(platform, record, even_if_not_media=True).take(found)
     assert record.codes == {"gone.mp4": "INPUT_UNREADABLE"}
+
+
+def test_one_hostile_file_does_not_keep_the_others_out(platform: Platform, clips: Clips, tmp_path: Path) -> None:
+    """A table of two thousand million entries in a small file: it is left out and named, and five good clips are in."""
+    folder = fill(tmp_path / "footage", clips.landscape(), 5)
+    shutil.copy(clips.endless_table(), folder / "endless_table.mp4")
+    record = take(platform, folder)
+    assert len(record.added) == len(record.enqueued) == 5
+    assert record.codes == {"endless_table.mp4": "INPUT_TOO_LARGE"}
+    again = take(platform, folder)
+    assert (len(again.added), len(again.known)) == (0, 5)
+    assert is_whole(platform)
+
+
+def test_what_ends_a_probe_leaves_out_one_file(platform: Platform, clips: Clips, tmp_path: Path) -> None:
+    """A probe that the kernel kills for lack of memory is about that file: the intake goes on with the others."""
+    folder = fill(tmp_path / "footage", clips.short(), 3)
+    victim = folder / "clip0001.mp4"
+
+    class KilledByTheKernel(Prober):
+        @override
+        def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
+            if candidate.filename == victim.name:
+                raise OutOfMemoryError
+            return super().probe(candidate, cancel)
+
+    plain, record = Prober.from_settings(platform.settings), Record()
+    prober = KilledByTheKernel(plain.runner, plain.slots)
+    intake = Intake(platform.history, platform.storage)
+    BatchIntake(intake, Order(THUMB), prober, journals(platform), listener=record).take(candidates(platform, folder))
+    assert len(record.added) == 2
+    assert record.codes == {victim.name: "OUT_OF_MEMORY"}
 
 
 def test_an_image_may_have_256_mib_and_no_more(platform: Platform, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success, last_words
+from mediajobs_dagster.media.diagnosis import MemoryLimit, diagnose, diagnose_success, last_words
 from mediajobs_dagster.media.stderr import TAIL_BYTES, Faults, StderrReader
 
 SAVED = [
@@ -19,10 +19,10 @@ SAVED = [
     ("[dec:h264 @ 0x1] [fatal] Decode error rate 0.9 exceeds maximum 0.666667", 69, "INPUT_CORRUPT"),
     ("[mov @ 0x1] [error] stream 0, offset 0x64: partial file\n[fatal] Conversion failed!", 1, "INPUT_TRUNCATED"),
     ("[out#0/mp4 @ 0x1] [error] Error writing trailer: No space left on device", 228, "DISK_FULL"),
-    ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "OUT_OF_MEMORY"),
+    ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "INPUT_TOO_LARGE"),
     ("[out#0/mp4 @ 0x1] [error] Error writing trailer: Disk quota exceeded", 1, "DISK_FULL"),
     ("[error] NO SPACE LEFT ON DEVICE", 1, "DISK_FULL"),
-    ("[libx265 @ 0x1] [error] Out of memory", 1, "OUT_OF_MEMORY"),
+    ("[libx265 @ 0x1] [error] Out of memory", 1, "INPUT_TOO_LARGE"),
     ("[concat @ 0x1] [error] Format not on whitelist 'mov,mp4'", 1, "INPUT_REFUSED"),
     ("[hls @ 0x1] [error] Not detecting m3u8/hls with non standard extension", 1, "INPUT_REFUSED"),
     ("[IMGUTILS @ 0x1] [error] Picture size 99999x99999 is invalid", 1, "INPUT_TOO_LARGE"),
@@ -41,6 +41,17 @@ SAVED = [
     ("[info] a line before\n[error] source: End of file", 1, "INPUT_NOT_MEDIA"),
     ("[dec:h264 @ 0x1] [error] a packet: Invalid data found when processing input", 1, "INPUT_CORRUPT"),
     ("[error] Connection refused", 1, "FFMPEG_FAILED"),  # the input is here
+    ("[error] this file requires zlib support compiled in\n[error] source: unknown", 1, "INPUT_UNSUPPORTED"),
+    ("[error] file:source: Function not implemented", 1, "INPUT_UNSUPPORTED"),
+    ("[in#0 @ 0x1] [error] Error opening input: Not yet implemented in FFmpeg, patches", 1, "INPUT_UNSUPPORTED"),
+    ("[vf#0:0 @ 0x1] [error] Error sending frames to consumers: Function not implemented", 1, "FFMPEG_FAILED"),
+    ("[pcm_s16le @ 0x1] [error] Decoder requires channel layout to be set", 1, "INPUT_CORRUPT"),
+    ("[pcm_s16be @ 0x1] [error] Invalid sample rate: -1", 1, "INPUT_CORRUPT"),
+    ("[ist#0:0 @ 0x1] [error] Error while opening decoder: Invalid argument", 1, "INPUT_CORRUPT"),
+    ("[error] Could not open codec for input stream 0", 1, "INPUT_CORRUPT"),
+    ("[error] file:source: Operation not permitted", 1, "INPUT_NOT_MEDIA"),
+    ("[in#0 @ 0x1] [error] Error opening input: Numerical result out of range", 1, "INPUT_NOT_MEDIA"),
+    ("[out#0 @ 0x1] [error] Error opening output x: Operation not permitted", 1, "FFMPEG_FAILED"),
     ("[error] Something new", 1, "FFMPEG_FAILED"),
     ("", 1, "FFMPEG_FAILED"),
     ("[out#0/mp4 @ 0x1] [fatal] Output file does not contain any stream", 1, "INPUT_NO_VIDEO"),
@@ -50,13 +61,24 @@ SAVED = [
     ),
     ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
-    ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
+    *(("", -number, "FFMPEG_CRASHED") for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)),
+    ("", -signal.SIGXFSZ, "INPUT_TOO_LONG"),
     *(
-        ("[error] Cannot allocate memory", -number, "OUT_OF_MEMORY")
+        ("[error] Cannot allocate memory", -number, "INPUT_TOO_LARGE")
         for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
     ),
     ("[error] Cannot allocate memory", -signal.SIGKILL, "FFMPEG_KILLED"),
 ]
+
+
+@pytest.mark.parametrize(
+    "title", ["No space left on device", "Cannot allocate memory", "HTTP error 503", "received signal 15."]
+)
+@pytest.mark.parametrize("prefix", ["[info]     title           : ", "                    : "])
+def test_the_words_of_a_file_put_no_blame_on_others(title: str, prefix: str) -> None:
+    """ffmpeg prints what the tags of a file say, line by line; the second line of a tag has no level."""
+    said = f"{prefix}{title}\n{prefix}Exiting normally, received signal 15.\n[error] a: Invalid data found when"
+    assert diagnose(said, 255, input_is_remote=True).code == "INPUT_NOT_MEDIA"
 
 
 @pytest.mark.parametrize(("stderr", "exit_code", "code"), SAVED)
@@ -109,6 +131,26 @@ def test_a_kill_by_the_kernel_for_memory_is_out_of_memory() -> None:
     assert diagnose("", -signal.SIGTERM, oom_evidence=True).code == "FFMPEG_KILLED"
 
 
+@pytest.mark.parametrize(
+    "said", ["[error] Cannot allocate memory", "[libx264 @ 0x1] [error] malloc of size 12345 failed"]
+)
+def test_lack_of_memory_needs_evidence(said: str) -> None:
+    """A file can declare what no memory holds, so the machine is at fault only if it is known to be."""
+    assert diagnose(said, 1).code == "INPUT_TOO_LARGE"
+    assert diagnose(said, 1, oom_evidence=True).code == "OUT_OF_MEMORY"
+    configured, reckoned = MemoryLimit(400, is_configured=True), MemoryLimit(400, is_configured=False)
+    assert diagnose(said, 1, limit=configured).code == "OUT_OF_MEMORY"
+    assert diagnose(said, 1, limit=reckoned).code == "INPUT_TOO_LARGE"
+    assert "400 MiB" in diagnose(said, 1, limit=reckoned).message
+
+
+def test_a_crash_at_the_limit_on_memory_is_the_limits() -> None:
+    """Some decoders crash where they get no memory, and say nothing."""
+    assert diagnose("", -signal.SIGSEGV, limit=MemoryLimit(400, is_configured=True)).code == "OUT_OF_MEMORY"
+    assert diagnose("", -signal.SIGSEGV, limit=MemoryLimit(400, is_configured=False)).code == "INPUT_TOO_LARGE"
+    assert diagnose("", -signal.SIGKILL, limit=MemoryLimit(400, is_configured=False)).code == "FFMPEG_KILLED"
+
+
 def test_last_words_skip_the_lines_that_say_nothing() -> None:
     """The line that says why is found among those that only say that it failed."""
     text = "[info] a\n[fc @ 0x1] [error] No such filter: 'x'\n[fatal] Error opening output files: no\n[info] b"
@@ -119,6 +161,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         "Conversion failed!",
         "Nothing was written into output file",
         "Terminating",
+        "Task finished with error code: -22 (Invalid argument)",
     )
     for line in hollow:
         assert last_words(f"[fatal] Why\n[error] {line}\n[info] b") == "Why"

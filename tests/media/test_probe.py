@@ -182,3 +182,20 @@ def test_tags_that_make_no_sense_are_passed_over(text: str) -> None:
     info = parse_probe({"format": {"duration": text}, "streams": [{**stream, "tags": tags}]}, 1)
     assert info.duration_seconds == 0
     assert info.video[0].rotation == 0
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"width": "wide"}, {"nb_frames": "many"}, {"tags": 7}, {"avg_frame_rate": f"{'9' * 400}/1"}, {"index": None}],
+)
+def test_nonsense_is_a_fault_of_the_input(runner: Runner, tmp_path: Path, nonsense: JsonObject) -> None:
+    """Whatever a file says of itself, and ffprobe passes on, ends as a fault of that file."""
+    stream = {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 64, "height": 36, **nonsense}
+    said = json.dumps({"streams": [stream], "format": {"format_name": "mov", "duration": "3.0"}})
+    script = tmp_path / "ffprobe"
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    script.chmod(0o755)
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    lying = replace(runner, tools=replace(runner.tools, ffprobe=script))
+    with pytest.raises(errors.InputNotMediaError):
+        probe(lying, str(tmp_path / "clip.mp4"))

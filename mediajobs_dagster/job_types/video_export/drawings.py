@@ -1,7 +1,7 @@
 """The pictures that we draw ourselves: titles, captions, images of users, masks and borders.
 
 They become PAM files in scratch, which ffmpeg reads as inputs. Only Pillow opens images of users, after they are
-fetched into the attempt's folder; ffmpeg sees nothing but the pixels we wrote.
+fetched into the attempt's folder, in a process of its own; ffmpeg sees nothing but the pixels we wrote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Source
@@ -20,7 +20,7 @@ from mediajobs_dagster.job_types.plan import Call
 from mediajobs_dagster.job_types.video_export.pam import pam
 from mediajobs_dagster.job_types.video_export.texts import PaintedText
 from mediajobs_dagster.media.command import Drawing
-from mediajobs_dagster.media.images import open_image
+from mediajobs_dagster.media.images import fitted_image
 from mediajobs_dagster.timelines.layout import Layout, even, fitted
 from mediajobs_dagster.timelines.model import Crop
 from mediajobs_dagster.timelines.shapes import rounded
@@ -156,14 +156,8 @@ def line_around(size: tuple[int, int], frame: Frame) -> Image.Image:
 def _drawn_image(
     source: str, size: tuple[int, int], crop: Crop | None, frame: Frame, max_pixels: int, folder: Path
 ) -> bytes:
-    image = open_image(folder / source, max_pixels)
-    if crop:
-        left, top = crop.x * image.width, crop.y * image.height
-        image = image.crop(
-            (round(left), round(top), round(left + crop.width * image.width), round(top + crop.height * image.height))
-        )
-    # Covers `size`, cut in the middle; if the shapes agree, this is plain scaling.
-    image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    box = (crop.x, crop.y, crop.width, crop.height) if crop else None
+    image = fitted_image(folder / source, max_pixels, size, box)
     image.alpha_composite(line_around(size, frame))
     image.putalpha(ImageChops.multiply(image.getchannel("A"), mask_of(size, frame)))
     return pam(image)

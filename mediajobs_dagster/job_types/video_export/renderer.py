@@ -34,6 +34,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_loudness,
     read_speech_starts,
 )
+from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities, hdr_references
 from mediajobs_dagster.job_types.video_export.reading import SegmentInputs
@@ -41,7 +42,7 @@ from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import UploadRole
-from mediajobs_dagster.timelines.layout import Layout, lay_out
+from mediajobs_dagster.timelines.layout import Layout, Media, lay_out
 from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
 
 _LOUDNESS_FILE = "loudness.txt"
@@ -53,6 +54,12 @@ _FLAGS: dict[Profile, Literal["fast_bilinear", "bicubic", "lanczos"]] = {
 }
 _BITS_PER_PIXEL = 0.2
 """Bits per pixel of H.264 at the standard profile; a safe upper estimate."""
+_S_PER_PIXEL = 4e-6
+"""Seconds for a pixel of the output, 33 s for a picture of 4K: several times what the slowest encoder takes."""
+_MEMORY_MARGIN = 2
+"""The estimate is what a render usually takes. This much of it is granted, and what the slowest encoders take."""
+_ENCODER_BYTES = 500
+"""Bytes that the encoders of the profile `high` take for each pixel of the canvas, to look ahead."""
 _SOUND_WEIGHT = 0.05
 """Time of a pass over the sound, relative to the render."""
 
@@ -72,7 +79,17 @@ class Renderer:
     @cached_property
     def layout(self) -> Layout:
         """The canvas, and the base track in frames."""
-        return lay_out(self.timeline, {name: source.info for name, source in self.sources.items()})
+        return lay_out(self.timeline, self._media)
+
+    @property
+    def _memory_bytes(self) -> int:
+        canvas = self.layout.width * self.layout.height
+        estimate = estimated_bytes(self.timeline, self.layout, self._media)
+        return _MEMORY_MARGIN * estimate + _ENCODER_BYTES * canvas
+
+    @property
+    def _media(self) -> Media:
+        return {name: source.info for name, source in self.sources.items()}
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -113,6 +130,8 @@ class Renderer:
             ),
             notes=tuple(self._notes()),
             scratch_bytes=round(pixels * _BITS_PER_PIXEL / 8) + drawings.bytes,
+            work_s=pixels * _S_PER_PIXEL,
+            memory_bytes=self._memory_bytes,
         )
 
     def preview(self) -> tuple[ffmpeg.Command, ...]:

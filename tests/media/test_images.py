@@ -1,0 +1,100 @@
+"""Images of users: decoded by a process of their own, whatever they declare."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mediajobs_dagster.cancellation import Cancellation
+from mediajobs_dagster.errors import (
+    CancelledError,
+    InputCorruptError,
+    InputTooLargeError,
+    InputUnsupportedError,
+)
+from mediajobs_dagster.media.images import fitted_image, image_info
+from tests.clips import Clips
+
+MAX_PIXELS = 8192 * 8192
+FORMATS = {"a.png": "PNG", "a.jpg": "JPEG", "a.webp": "WEBP", "a.gif": "GIF", "a.bmp": "BMP", "a.tif": "TIFF"}
+
+PEAK = """
+import json, resource, sys
+from pathlib import Path
+from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.media.images import image_info
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    found = image_info(Path(sys.argv[1]), 8192 * 8192).video[0].width
+except MediaJobsError as error:
+    found = error.code
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([found, after - before]))
+"""
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_every_accepted_format_is_read(tmp_path: Path, name: str) -> None:
+    """Size and pixels are those of the file."""
+    Image.new("RGB", (40, 30), "red").save(tmp_path / name, FORMATS[name])
+    info = image_info(tmp_path / name, MAX_PIXELS)
+    assert (info.is_image, info.video[0].width, info.video[0].height) == (True, 40, 30)
+    picture = fitted_image(tmp_path / name, MAX_PIXELS, (20, 10), (0.5, 0.0, 0.5, 0.5))
+    assert (picture.mode, picture.size) == ("RGBA", (20, 10))
+    red, green, blue, alpha = picture.getpixel((10, 5))  # pyright: ignore[reportGeneralTypeIssues]
+    assert red > 240
+    assert max(green, blue) < 15
+    assert alpha == 255
+
+
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [((8000, 8000), 8000), ((8192, 8193), "INPUT_TOO_LARGE"), ((16383, 16383), "INPUT_TOO_LARGE")],
+)
+def test_pixels_take_no_memory_of_ours(clips: Clips, size: tuple[int, int], found: object) -> None:
+    """Some fifty bytes that declare a wall of pixels are decoded elsewhere, or refused."""
+    path = clips.wall_webp(*size)
+    assert path.stat().st_size < 100
+    answer = subprocess.run([sys.executable, "-c", PEAK, path], check=True, capture_output=True, text=True)
+    said, grown_kib = json.loads(answer.stdout)
+    assert said == found
+    assert grown_kib < 50 * 1024
+
+
+def test_what_does_not_decode_is_corrupt(tmp_path: Path) -> None:
+    """Whatever Pillow raises about a file, it is the file's fault."""
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for number, broken in enumerate((b"", b"GIF89a", content[:60], content[:100] + b"x" + content[101:])):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(broken)
+        with pytest.raises(InputCorruptError):
+            image_info(path, MAX_PIXELS)
+
+
+def test_pixels_of_unknown_range_are_refused(tmp_path: Path) -> None:
+    """Floating-point pixels could be anything."""
+    Image.new("F", (8, 8)).save(tmp_path / "a.tif")
+    with pytest.raises(InputUnsupportedError):
+        image_info(tmp_path / "a.tif", MAX_PIXELS)
+
+
+def test_reading_can_be_cancelled(tmp_path: Path) -> None:
+    """An intake that is stopped does not wait for an image."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    cancel = Cancellation()
+    cancel.cancel(CancelledError())
+    with pytest.raises(CancelledError):
+        image_info(tmp_path / "a.png", MAX_PIXELS, cancel)
+
+
+def test_too_many_pixels_are_named(tmp_path: Path) -> None:
+    """The message has the size and the limit."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    with pytest.raises(InputTooLargeError, match="40x30 pixels; the limit is 1000"):
+        image_info(tmp_path / "a.png", 1000)
