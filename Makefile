@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose mutation bench bench-full docs check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile mutation bench bench-full docs check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ test-wheel: $(STAMP) ## Build the package, install it where nothing else is, and
 
 test-compose: $(STAMP) ## Build the image and run it, alone and as the cluster of docker-compose.yml (needs Docker)
 	@$(BIN)/pytest -s tests/containers
+
+test-hostile: $(STAMP) ## Try every hostile file on every job type; about half an hour (HOSTILE="--seed 2 --fuzzed 500")
+	@$(BIN)/python -m tests.hostile $(HOSTILE)
 
 mutation: $(STAMP) ## Put 150 small faults into the code and see that tests find them; up to an hour (MUTATION="--quick attempts")
 	@$(BIN)/python -m tests.mutation $(MUTATION)

@@ -35,6 +35,8 @@ class MediaJobsError(Exception):
     code: ClassVar[str] = "INTERNAL"
     blame: ClassVar[Blame] = Blame.SYSTEM
     retryable: ClassVar[bool] = True
+    may_be_input: ClassVar[bool] = False
+    """Whether a bad input can cause it as well as a bad machine. Then evidence decides: `attempts/evidence.py`."""
     retry_after_s: float | None = None
     """Shortest wait before the next attempt, seconds; None: no wait was asked for."""
 
@@ -129,7 +131,9 @@ class TimelineError(RequestError):
 
     code = "TIMELINE_INVALID"
     faults: tuple[dict[str, str], ...] = ()
-    """Each with its JSON `path` and a `message`."""
+    """The first hundred, each with its JSON `path` and a `message`."""
+    more_faults: int = 0
+    """How many there are besides."""
 
 
 # --- the file is at fault --------------------------------------------------------------------------------------------
@@ -204,9 +208,23 @@ class InputTooLongError(InputError):
 
 
 class InputUnsupportedError(InputError):
-    """The input uses a codec that this ffmpeg cannot decode."""
+    """The input uses a codec, or a feature of its container, that this ffmpeg cannot read."""
 
     code = "INPUT_UNSUPPORTED"
+
+
+class InputUnprocessableError(InputError):
+    """The input makes the work fail, and other inputs do not. It is damaged or very unusual: export it again."""
+
+    code = "INPUT_UNPROCESSABLE"
+
+    @classmethod
+    def of(cls, error: MediaJobsError, reason: str) -> InputUnprocessableError:
+        """The error that explains `error`; `reason` is a clause that says how it is known."""
+        return cls(
+            f"The work fails on this input, but {reason}. Export it again from where it came. ({error.code}: "
+            f"{error.message})"
+        )
 
 
 # --- the machine, or the code, is at fault ---------------------------------------------------------------------------
@@ -222,6 +240,14 @@ class FfmpegFailedError(MediaJobsError):
     """ffmpeg failed for an unknown reason. Its last lines are in the attempt's manifest."""
 
     code = "FFMPEG_FAILED"
+    may_be_input = True
+
+
+class FfmpegCrashedError(MediaJobsError):
+    """ffmpeg crashed. Its input may be made for that, or this ffmpeg has a fault."""
+
+    code = "FFMPEG_CRASHED"
+    may_be_input = True
 
 
 class FfmpegKilledError(MediaJobsError):
@@ -258,6 +284,7 @@ class OutputInvalidError(MediaJobsError):
     """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
+    may_be_input = True
 
 
 class WorkerLostError(MediaJobsError):

@@ -65,6 +65,12 @@ class Value(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
+class StrictValue(Value):
+    """A value whose fields take what the schema says and nothing like it: no text for a number, no 1 for true."""
+
+    model_config = ConfigDict(strict=True)
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 

@@ -5,17 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.errors import RequestError, SettingsError
+from mediajobs_dagster.fault_lists import listed
+from mediajobs_dagster.small_files import read_small
+
+_MOST_S = 10**10
+"""The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
+_MAX_FILE = 1 << 20
 
 
 class Settings(BaseSettings):
     """What an operator can set. A field is read from the variable `MEDIAJOBS_` + its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MEDIAJOBS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="MEDIAJOBS_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     home: Path = Field(
@@ -155,6 +166,22 @@ class Settings(BaseSettings):
         default=None, description="Address of the console, for links from Dagster to an attempt."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_flag(cls, value: object, info: ValidationInfo) -> object:
+        # Left to itself, pydantic takes True for the number 1.
+        kind: object = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and (kind is int or kind is float):
+            raise ValueError("Input should be a number, not true or false")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_sensible(cls, value: object) -> object:
+        if isinstance(value, float) and abs(value) > _MOST_S:
+            raise ValueError(f"Input should be {_MOST_S:,} at most")
+        return value
+
     @field_validator("listeners", "offers", "web_names", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -181,9 +208,12 @@ class Settings(BaseSettings):
         Raises SettingsError, naming the variable, when a value cannot be used.
         """
         try:
+            file = overrides.get("_env_file", cls.model_config.get("env_file"))
+            if isinstance(file, str | Path) and Path(file).exists():
+                check_settings_file(Path(file))
             return cls(**overrides)  # pyright: ignore[reportArgumentType]  # values are checked by pydantic
         except ValidationError as error:
-            faults = "; ".join(
+            faults = listed(
                 f"MEDIAJOBS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
@@ -193,3 +223,11 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+
+def check_settings_file(path: Path) -> None:
+    """Raise SettingsError unless `path` is a file that can be read at once, and is no larger than settings are."""
+    try:
+        read_small(path, _MAX_FILE, "settings")
+    except RequestError as error:
+        raise SettingsError(error.message) from error

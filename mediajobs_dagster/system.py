@@ -155,6 +155,7 @@ class MediaJobs:
         trace_id: str | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        follow: bool = False,
         keep: bool = True,
         listener: AddingListener | None = None,
     ) -> Added:
@@ -162,12 +163,13 @@ class MediaJobs:
 
         A location is a file, a folder (with everything below it), an `s3://` address, or an `s3://` address that ends
         with `/` (everything below it). `types` are names of job types; None means all that fit, and an empty sequence
-        only registers the media. `include` and `exclude` are shell patterns of names or paths. With `keep=False` the
-        answer counts the uploads of a folder without listing them. Raises RequestError for a location that does not
+        only registers the media. `include` and `exclude` are shell patterns of names or paths. Links that lead out of
+        a folder are skipped, unless `follow` is set. With `keep=False` the answer counts the uploads of a folder
+        without listing them. Raises RequestError for a location that does not
         exist, FfmpegMissingError, and StorageError; what is registered by then stays.
         """
         order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
-        return self._adding(locations, order, include, exclude, listener).take(keep=keep)
+        return self._adding(locations, order, include, exclude, listener, follow=follow).take(keep=keep)
 
     def inspect(
         self,
@@ -175,10 +177,12 @@ class MediaJobs:
         types: Sequence[str] | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        follow: bool = False,
         listener: AddingListener | None = None,
     ) -> Inspection:
         """What `add` would do with the same arguments; nothing is stored or registered. Raises as `add`."""
-        return self._adding(locations, self._order(types, new_trace_id()), include, exclude, listener).inspect()
+        order = self._order(types, new_trace_id())
+        return self._adding(locations, order, include, exclude, listener, follow=follow).inspect()
 
     def _order(self, types: Sequence[str] | None, trace_id: str, *, priority: int = 0, force: bool = False) -> Order:
         from mediajobs_dagster.intake.intake import Order
@@ -199,6 +203,8 @@ class MediaJobs:
         include: Sequence[str],
         exclude: Sequence[str],
         listener: AddingListener | None,
+        *,
+        follow: bool,
     ) -> Adding:
         from mediajobs_dagster.intake.adding import Adding, AddingListener
 
@@ -212,6 +218,7 @@ class MediaJobs:
             order,
             tuple(include),
             tuple(exclude),
+            follow,
             listener or AddingListener(),
         )
 

@@ -16,8 +16,9 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "cancellation", "models", "settings", "records", "plugins", "listeners", "side_by_side"),
-    *("history", "storage", "services", "media", "resilience", "timelines", "job_types"),
+    *("errors", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
+    *("listeners", "side_by_side"),
+    *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )

@@ -114,3 +114,22 @@ def test_the_example_changes_nothing_when_its_lines_are_taken_in(tmp_path: Path)
     (tmp_path / "all.env").write_text(taken_in)
     assert len(re.findall(r"^MEDIAJOBS_", taken_in, flags=re.MULTILINE)) == len(Settings.model_fields)
     assert Settings.load(_env_file=tmp_path / "all.env") == Settings.load(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lease_s", "nan"),
+        ("lease_s", "inf"),
+        ("lease_s", "1e300"),
+        ("lease_s", True),
+        ("max_attempts", True),
+        ("max_pixels", "9" * 5_000),
+        ("s3_path_style", "2"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(name: str, value: object) -> None:
+    """Neither what is not finite, nor what no date can tell, nor true for 1."""
+    with pytest.raises(SettingsError, match=f"MEDIAJOBS_{name.upper()}: ") as caught:
+        Settings.load(_env_file=None, **{name: value})
+    assert len(caught.value.message) < 500

@@ -17,19 +17,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from mediajobs_dagster.attempts.evidence import CONTENT, judged
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted, UpToDate, Work, settle
 from mediajobs_dagster.attempts.progress import ProgressMeter
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
+from mediajobs_dagster.attempts.rehearsal import inputs_of_clip
 from mediajobs_dagster.attempts.steps import StepMaker
 from mediajobs_dagster.attempts.subjects import AttemptSource, Inputs, inputs_of, resolver_of
 from mediajobs_dagster.attempts.verify import Verification, sha256_of, verify
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import DiskFullError, InternalError, MediaJobsError, OutputInvalidError
+from mediajobs_dagster.errors import (
+    CancelledError,
+    DiskFullError,
+    InternalError,
+    MediaJobsError,
+    OutputInvalidError,
+)
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.material import Material, Source
@@ -40,6 +48,7 @@ from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
 from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.storage import ObjectStat, Storage, redact
@@ -96,6 +105,14 @@ class _Attempt:
 
     def work(self) -> Work:
         """Everything between the claim and the record; raises UpToDate when there is nothing to do."""
+        try:
+            return self._work()
+        except MediaJobsError as error:
+            content = str(self.recorder.input_summary.get(CONTENT))
+            verdict = judged(error, self.claim, self.worker.history, content=content, rehearse=self._rehearse)
+            raise verdict from (None if verdict is error else error)
+
+    def _work(self) -> Work:
         self.cancellation.check()
         job, recorder, job_type = self.claim.job, self.recorder, self.job_type
         recorder.rtf_basis = job_type.rtf_basis
@@ -153,6 +170,7 @@ class _Attempt:
         subject = resolver_of(self.job_type.subject, history).get(job.subject_id)
         self.recorder.input_summary = subject.summary
         inputs = inputs_of(self.job_type, subject, history, storage)
+        self.recorder.input_summary = {**subject.summary, CONTENT: inputs.etag}
         fingerprint = self.job_type.fingerprint(job.params, inputs.etag)
         fresh = None if job.force else fresh_outputs(history, storage, job.job_type, subject.id, fingerprint)
         return inputs, fingerprint, fresh
@@ -249,6 +267,46 @@ class _Attempt:
     def _name_outputs(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             self.recorder.stands_for(output.filename, output.key)
+
+    # --- whether it would work on another input ----------------------------------------------------------------------
+
+    def _rehearse(self) -> bool | None:
+        """Whether the same work succeeds on a test clip; None if such jobs cannot be tried on one.
+
+        Nothing of the trial is published or recorded.
+        """
+        if type(self.job_type).rehearsal is JobType.rehearsal:
+            return None
+        trial = replace(self, recorder=Recorder(self.recorder.key, self.worker.host), listeners=Listeners())
+        try:
+            return trial.make_of_clip()
+        except CancelledError:
+            raise
+        except (MediaJobsError, OSError) as error:
+            self.recorder.notes.append(f"The same work fails on a test clip too: {redact(str(error))}")
+            return False
+        except Exception:  # noqa: BLE001  # whatever the trial raises, the attempt keeps the error that it failed with
+            _log.error("The trial of %s failed unexpectedly:\n%s", self.job_type.name, redact(traceback.format_exc()))
+            return None
+
+    def make_of_clip(self) -> bool | None:
+        """Make and verify outputs of a test clip; None if that is not possible. Raises what made it fail."""
+        worker = self.worker
+        with (
+            worker.scratch.attempt_folder(f"{self.claim.attempt.id}-rehearsal") as folder,
+            RangeReader.open(worker.ranges, worker.storage, folder, lambda _: None) as ranges,
+        ):
+            inputs = inputs_of_clip(self.job_type, make_trial_clip(self.runner(), folder))
+            if inputs is None:
+                return None
+            workspace = Workspace(folder, ranges, self.cancellation)
+            workspace.sources.update({each.name: FILENAME for each in inputs.sources})
+            material = self._probe_sources(inputs, workspace)
+            plan = self._plan(material, self.job_type.parse(self.claim.job.params), inputs)
+            allowance = self._allowance(plan, material)
+            lengths = self._make(plan, workspace, allowance)
+            self._verify(plan.outputs_in(folder), plan.checks, workspace, lengths, allowance)
+        return True
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 

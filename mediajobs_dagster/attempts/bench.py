@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.cancellation import Cancellation, Deadline
@@ -14,7 +14,7 @@ from mediajobs_dagster.job_types.bench import Client
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.services.base import ServiceClient, ServiceContext
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import redact
+from mediajobs_dagster.storage import redact, redact_values
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,6 @@ class AttemptBench:
 def _storable(figures: JsonObject) -> JsonObject:
     """The figures without secrets. Raises ValueError for one that JSON cannot hold: the step fails, not its record."""
     try:
-        return _redacted(json.loads(json.dumps(figures, allow_nan=False)))
+        return redact_values(json.loads(json.dumps(figures, allow_nan=False)))
     except TypeError as error:
         raise ValueError(f"A figure has to be JSON: {error}. Report text, numbers, lists or objects.") from error
-
-
-def _redacted(value: Any) -> Any:
-    match value:
-        case str():
-            return redact(value)
-        case dict():
-            return {name: _redacted(each) for name, each in cast(JsonObject, value).items()}
-        case list():
-            return [_redacted(each) for each in cast("list[object]", value)]
-        case _:
-            return value

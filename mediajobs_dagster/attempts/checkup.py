@@ -16,7 +16,7 @@ from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage
+from mediajobs_dagster.storage import Storage, redact
 
 Checks = Mapping[str, Callable[[], str]]
 """Checks by name. Each returns what it found, or raises a MediaJobsError that says what is wrong."""
@@ -61,9 +61,9 @@ def check_up(
 
 def _examine(what: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(what, True, check())
+        return Finding(what, True, redact(check()))
     except MediaJobsError as error:
-        return Finding(what, False, f"{error.code}: {error.message}")
+        return Finding(what, False, redact(f"{error.code}: {error.message}"))
 
 
 def _versions() -> str:

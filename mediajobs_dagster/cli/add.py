@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from typing_extensions import override
 
@@ -33,6 +32,7 @@ _SHOWN = 10
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the jobs into this trace; default: a new one.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these file names or paths, such as '*.mov'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these names or paths, such as 'drafts/*'.")
+@click.option("--follow", is_flag=True, help="Follow links that lead out of a folder too.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be added.")
 @display.json_option
 @click.pass_obj
@@ -45,6 +45,7 @@ def add(
     trace_id: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
+    follow: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -54,14 +55,16 @@ def add(
     (everything below it). An image that is named by itself is registered too, for use in timelines.
 
     An unchanged file is always the same upload: adding it again enqueues no job twice. So after an interruption, repeat
-    the command. Files that are not media are skipped and listed. A single file is registered whatever it is; its
-    attempts report what is wrong with it.
+    the command. Files that are not media, and links that lead out of a folder, are skipped and listed. A single file is
+    registered whatever it is; its attempts report what is wrong with it.
     """
     chosen = types or None
     bars = IntakeBars(quiet=as_json)
     if dry_run:
         with bars:
-            found = media.inspect(*locations, types=chosen, include=include, exclude=exclude, listener=bars)
+            found = media.inspect(
+                *locations, types=chosen, include=include, exclude=exclude, follow=follow, listener=bars
+            )
         _print_inspection(found, as_json=as_json)
         return
     with bars:
@@ -73,6 +76,7 @@ def add(
             trace_id=trace_id,
             include=include,
             exclude=exclude,
+            follow=follow,
             keep=as_json,  # there may be a hundred thousand uploads: keep them only if they are printed
             listener=bars,
         )
@@ -90,7 +94,7 @@ class IntakeBars(AddingListener):
     """A progress bar on standard error: files, bytes, speed and the time left."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = display.Terminal(stderr=True, highlight=False)
         columns = (
             *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[files]} files")),
             *(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()),

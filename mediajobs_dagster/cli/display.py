@@ -8,16 +8,18 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.storage.redaction import redact, redact_values
 
 _GRAPH = "-filter_complex"
 
@@ -36,26 +38,55 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
 
 
-def console() -> Console:
+class Terminal(Console):
+    """Prints nothing that is secret: every text goes through `redact` before it is broken into lines.
+
+    The cells of a table do so when it is made (`table`).
+    """
+
+    @override
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*map(_redacted, objects), **options)
+
+
+def _redacted(shown: object) -> object:
+    if isinstance(shown, str):
+        return redact(shown)
+    if isinstance(shown, Text) and (plain := redact(shown.plain)) != shown.plain:
+        return Text(plain, style=shown.style)
+    return shown
+
+
+def console() -> Terminal:
     """Standard output. Piped output is 200 columns wide, whatever the terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def print_json(data: object) -> None:
-    """Print `data` as indented JSON; values in it are serialised by their `to_json`."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=_serialised))
+    """Print `data` as indented JSON, without secrets; values in it are serialised by their `to_json`."""
+    click.echo(json.dumps(redact_values(_plain(data)), indent=2, ensure_ascii=False))
 
 
 class _Serialises(Protocol):
     def to_json(self) -> object: ...
 
 
-def _serialised(value: _Serialises) -> object:
-    return value.to_json()
+def _plain(value: object) -> object:
+    match value:
+        case str() | int() | float() | None:
+            return value
+        case dict():
+            return {name: _plain(each) for name, each in cast("dict[str, object]", value).items()}
+        case list() | tuple():
+            return [_plain(each) for each in cast("list[object]", value)]
+        case _:
+            return _plain(cast(_Serialises, value).to_json())
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
     """A table of these rows. A cell that is a status is coloured; long cells are folded, never cut off."""
+    title = title and redact(title)
+    columns = [redact(column) for column in columns]
     made = Table(*columns, box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in made.columns:
         column.overflow = "fold"
@@ -75,7 +106,7 @@ def cell(value: object) -> Text:
         return Text("–", style="dim")
     if isinstance(value, datetime):
         value = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    text = str(value)
+    text = redact(str(value))
     # Text, not markup: a file name or a line of ffmpeg's may hold square brackets.
     return Text(text, style=_COLOURS.get(text, ""))
 

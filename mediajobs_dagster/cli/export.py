@@ -102,7 +102,7 @@ def export(
         prepared = media.prepare_export(timeline, rate=rate)
     except TimelineError as error:
         if as_json and error.faults:
-            display.print_json({"error": error.code, "faults": list(error.faults)})
+            display.print_json({"error": error.code, "faults": list(error.faults), "more": error.more_faults})
             raise click.exceptions.Exit(2) from None
         raise
     if to_otio is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 import click
-from rich.console import Console
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
+from mediajobs_dagster.cli.display import Terminal
 from mediajobs_dagster.cli.doctor import doctor
 from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.history import history
@@ -21,6 +22,8 @@ from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
+from mediajobs_dagster.redacted_logs import redact_output
+from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
 
 FAILED = 1
@@ -52,11 +55,12 @@ for command in (demo, up, add, export, work, jobs, attempt, history, doctor, cod
 
 def main() -> None:
     """Run the command line."""
+    redact_output()
     try:
         # In this mode click returns the exit code of the command instead of ending the process; None is 0.
         sys.exit(commands(standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(REFUSED)
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted.")
@@ -70,7 +74,13 @@ def main() -> None:
         sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
 
 
+def _show(error: click.ClickException) -> None:
+    told = io.StringIO()
+    error.show(told)
+    click.echo(redact(told.getvalue()), err=True, nl=False)
+
+
 def _complain(head: str, message: str = "") -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     console.print(head, end="")
     console.print(message, markup=False, soft_wrap=True)  # scripts search it, so it gets no line breaks of ours

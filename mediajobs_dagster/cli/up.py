@@ -18,12 +18,13 @@ from types import FrameType
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
+from mediajobs_dagster.cli.display import Terminal
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.gate.names import Names
+from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
@@ -89,7 +90,7 @@ class Lines:
     _COLOURS = ("cyan", "magenta", "blue")
 
     def __init__(self, names: list[str]) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Terminal(highlight=False, soft_wrap=True)
         self._colours = dict(zip(names, self._COLOURS, strict=False))
         self._width = max(map(len, names))
         self._lock = Lock()
@@ -98,7 +99,7 @@ class Lines:
         """Print a line; from any thread."""
         head = Text(f"{name:<{self._width}} | ", style=self._colours.get(name, "bold green"))
         with self._lock:
-            self._console.print(head + Text.from_ansi(line))
+            self._console.print(head + Text.from_ansi(redact(line)))
 
 
 class _Readiness:

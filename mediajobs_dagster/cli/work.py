@@ -12,7 +12,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typing_extensions import override
 
@@ -20,6 +19,7 @@ from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, Record, StageStarted
+from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     """One JSON document. The manifests are written one by one, because thousands would not fit into memory."""
-    click.echo(f'{json.dumps(done.to_json())[:-1]}, "attempts": [', nl=False)
+    click.echo(f'{json.dumps(redact_values(done.to_json()))[:-1]}, "attempts": [', nl=False)
     for number, attempt_id in enumerate(attempts):
-        manifest = media.history.attempts.get(attempt_id).manifest
+        manifest = redact_values(media.history.attempts.get(attempt_id).manifest)
         click.echo(f"{',' if number else ''}\n{json.dumps(manifest, ensure_ascii=False)}", nl=False)
     click.echo("]}")
 
@@ -97,7 +97,7 @@ _STOPPED = "Stopped. A job that was running goes back into the queue, and its at
 _WAITING = "waiting"
 
 
-class _Terminal(Console):
+class _Terminal(display.Terminal):
     """A console that falls silent when nobody reads it any more: the work goes on."""
 
     @override

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Gate:
-    """Hands on to `app` what it may see. Anything else is answered with 403 and what to do about it."""
+    """Hands on to `app` what it may see. Anything else is answered with 403 and, by HTTP, with what to do about it."""
 
     def __init__(self, app: ASGIApp, names: Names) -> None:
         self._app, self._names = app, names
@@ -46,7 +46,7 @@ class Gate:
             await self._app(scope, receive, _with_headers(send))
         else:
             self._log_once(reason)
-            await PlainTextResponse(f"{reason}\n", status_code=403)(scope, receive, _with_headers(send))
+            await _refuse(reason, scope, receive, send)
 
     def _log_once(self, reason: str) -> None:
         if reason not in self._logged and len(self._logged) < _MOST_WARNINGS:
@@ -73,6 +73,14 @@ def reason_to_refuse(scope: Scope, names: Names) -> str | None:
             "Open its address in the browser instead."
         )
     return None
+
+
+async def _refuse(reason: str, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        # A bare 403. Browsers show no page what a WebSocket was refused with, and uvicorn logs an error for a text.
+        await send({"type": "websocket.close"})
+    else:
+        await PlainTextResponse(f"{reason}\n", status_code=403)(scope, receive, _with_headers(send))
 
 
 def _only(headers: Headers, name: str) -> str | None:

@@ -69,7 +69,11 @@ class FailedJob:
     job_id: str | None
     """None for a system job."""
     last_at: datetime
+    """When it last failed."""
     error_code: str | None
+    """The error of that failure."""
+    first_at: datetime
+    """When it first failed."""
 
 
 AttemptList = list[Attempt]
@@ -157,28 +161,55 @@ class Attempts:
     def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that failed by system or external faults since a moment, once each, the latest failure first.
 
-        All jobs that one run lost when its process died count as one: that was one fault.
+        All jobs that one run lost when its process died count as one: that was one fault. A job whose later attempt
+        proved its input to be at fault does not count.
         """
-        history = job_history.c
+        history, later = job_history.c, job_history.alias("later").c
         # Jobs are counted, not attempts: the last failure of each job. An attempt without a job counts as a job.
         lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
+        of_job = sa.func.coalesce(lost_with, history.job_id, history.id)
         rank = sa.func.row_number().over(
-            partition_by=sa.func.coalesce(lost_with, history.job_id, history.id),
+            partition_by=of_job,
             order_by=(history.completed_at.desc(), history.id.desc()),
         )
+        first_at = sa.func.min(history.completed_at).over(partition_by=of_job).label("first_at")
+        is_of_input = sa.exists().where(
+            later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
+        )
         failures = (
-            sa.select(history.job_id, history.completed_at, history.error_code, rank.label("rank"))
+            sa.select(history.job_id, history.completed_at, history.error_code, first_at, rank.label("rank"))
             .where(
                 history.job_name == job_name,
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
                 history.completed_at >= since,
                 history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
+                ~is_of_input,
             )
             .subquery()
         )
         statement = sa.select(failures).where(failures.c.rank == 1).order_by(failures.c.completed_at.desc())
         with self._database.read() as connection:
-            return [FailedJob(row.job_id, row.completed_at, row.error_code) for row in connection.execute(statement)]
+            return [
+                FailedJob(row.job_id, row.completed_at, row.error_code, row.first_at)
+                for row in connection.execute(statement)
+            ]
+
+    def others_succeeded(self, attempt: Attempt) -> bool:
+        """Whether another job of the same type succeeded on the same machine since an attempt began."""
+        history = job_history.c
+        statement = (
+            sa.select(history.id)
+            .where(
+                history.job_name == attempt.job_name,
+                history.status == AttemptStatus.SUCCESS,
+                history.completed_at >= attempt.started_at,
+                history.host == attempt.host,
+                history.job_id != attempt.job_id,
+            )
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.scalar(statement) is not None
 
     def last_success_at(self, job_name: str) -> datetime | None:
         """When an attempt of this name last succeeded; None: never."""

@@ -105,7 +105,7 @@ class Database:
     def _translate(self, error: DBAPIError) -> MediaJobsError | None:
         fault = error.orig
         said = str(fault).strip()
-        where = self.url.render_as_string(hide_password=True)
+        where = self._shown
         if is_busy(fault):
             return DatabaseBusyError(self._busy_message(said))
         if _is_disk_full(fault):
@@ -117,8 +117,13 @@ class Database:
             )
         return None
 
+    @property
+    def _shown(self) -> str:
+        """The address for people: without password, and without a query, which may hold one too."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
     def _busy_message(self, said: str) -> str:
-        where = self.url.render_as_string(hide_password=True)
+        where = self._shown
         return (
             f"The history database {where} did not answer within {self._timeout_s:g} s ({said}). Try again, find who "
             "holds a lock on it, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
@@ -188,10 +193,11 @@ def _sqlite_code(fault: sqlite3.Error) -> int:
 def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        # Not as its cause, which may quote the address with its password.
         raise SettingsError(
-            "MEDIAJOBS_DATABASE_URL is not a database URL. Use sqlite:///… or postgresql://…."
-        ) from error
+            "MEDIAJOBS_DATABASE_URL is not a database URL. Use sqlite:///… or postgresql://user@host:port/name."
+        ) from None
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise SettingsError(f"MEDIAJOBS_DATABASE_URL names {backend}. Use sqlite:///… or postgresql://….")

@@ -70,16 +70,18 @@ class Leases:
         limit: int,
         lease_s: float,
         only_if_idle: bool = False,
+        only_fresh: bool = False,
         now: datetime | None = None,
     ) -> Dispatch | None:
         """Take the first due job of a type, and others of its trace and day, for a new run: up to `limit` in all.
 
         The first job is the one with the highest priority, then the oldest. None when no job of the type is due. With
         `only_if_idle`, also None when one is assigned or processing; of several callers at once, one gets a dispatch.
+        With `only_fresh`, jobs that wait for their next try after a failure are left in the queue.
         """
         now = now or utc_now()
         dispatch_id = new_id()
-        statement = _assignment(job_type, limit, now).values(
+        statement = _assignment(job_type, limit, now, only_fresh=only_fresh).values(
             dispatch_id=dispatch_id, lease_expires_at=now + timedelta(seconds=lease_s), updated_at=now
         )
         with self._database.write() as connection:
@@ -242,10 +244,12 @@ class Leases:
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
 
 
-def _assignment(job_type: str, limit: int, now: datetime) -> sa.Update:
+def _assignment(job_type: str, limit: int, now: datetime, *, only_fresh: bool) -> sa.Update:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
     # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
     is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= now, IS_FREE)
+    if only_fresh:
+        is_due = sa.and_(is_due, jobs.c.status == JobStatus.QUEUED)
     order = (jobs.c.priority.desc(), jobs.c.id)
     head = (
         sa.select(jobs.c.trace_id, jobs.c.subject_day)

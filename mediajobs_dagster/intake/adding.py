@@ -124,6 +124,8 @@ class Adding:
     order: Order
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    follow: bool = False
+    """Whether links are followed that lead out of a folder."""
     listener: AddingListener = field(default_factory=AddingListener)
 
     @property
@@ -165,7 +167,7 @@ class Adding:
         own = [self.settings.scratch]
         if isinstance(self.storage, LocalStorage):
             own.append(self.storage.root)
-        search = Search(self.storage, tuple(self.registry), tuple(own), self.include, self.exclude)
+        search = Search(self.storage, tuple(self.registry), tuple(own), self.include, self.exclude, self.follow)
         candidates: list[Candidate] = []
         for find in search.find(self.locations):
             if isinstance(find, Skipped):

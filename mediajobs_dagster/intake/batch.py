@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from mediajobs_dagster.errors import (
     CancelledError,
     FfmpegMissingError,
     InputTooLargeError,
+    InputUnprocessableError,
     InputUnreadableError,
     MediaJobsError,
     StorageUnavailableError,
@@ -34,6 +36,7 @@ from mediajobs_dagster.intake.journal import Journal, sweep
 from mediajobs_dagster.media.budget import granted_budget
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.trial_clip import make_trial_clip
 from mediajobs_dagster.models import MediaInfo, Upload, new_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.side_by_side import side_by_side
@@ -115,6 +118,15 @@ class Prober:
                     return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
             except OSError as error:
                 raise unreadable(Path(candidate.location), error) from error
+
+    def judged(self, error: MediaJobsError) -> MediaJobsError:
+        """The error that explains `error`, which no message does: the input, if a small clip can be probed here."""
+        with TemporaryDirectory(prefix="mediajobs-") as name:
+            try:
+                make_trial_clip(self.runner, Path(name))
+            except MediaJobsError:
+                return error
+        return InputUnprocessableError.of(error, "a test clip can be probed on this machine")
 
 
 class BatchIntake:
@@ -250,6 +262,8 @@ class BatchIntake:
         except _FAULTS_OF_ALL:
             raise
         except MediaJobsError as error:
+            if error.may_be_input:
+                error = self._prober.judged(error)
             unread = isinstance(error, InputUnreadableError)
             return None if self._even_if_not_media and not unread else candidate.skipped(error)
 

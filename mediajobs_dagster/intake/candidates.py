@@ -36,7 +36,7 @@ class Skipped:
     location: str
     """Path or address, printable."""
     code: str
-    """The code of an error, or HIDDEN, NOT_A_FILE or OURS."""
+    """The code of an error, or HIDDEN, LINK, NOT_A_FILE or OURS."""
     reason: str
 
 
@@ -142,8 +142,8 @@ class FileCandidate(Candidate):
             os.close(file)
         except OSError as error:
             raise unreadable(self.path, error) from error
-        now = (modes.S_IFMT(status.st_mode), status.st_size, status.st_mtime_ns)
-        if now != (modes.S_IFREG, self.status.st_size, self.status.st_mtime_ns):
+        # The number of the file too: a link that leads elsewhere by now leads to another file.
+        if not modes.S_ISREG(status.st_mode) or _identity(status) != _identity(self.status):
             raise _changed(self.location)
 
 
@@ -223,6 +223,10 @@ def shown(path: Path | str) -> str:
 def unreadable(path: Path, error: OSError) -> InputUnreadableError:
     """The InputUnreadableError for an error of the operating system."""
     return InputUnreadableError(f"{shown(path)} cannot be read: {error.strerror}.")
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _changed(location: str) -> InputUnreadableError:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mediajobs_dagster.errors import StorageMissingError, TimelineError
+from mediajobs_dagster.fault_lists import MAX_FAULTS, listed
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.material import Machine, Source, SourceUse
@@ -78,7 +79,7 @@ class ExportRequests:
     ) -> Prepared:
         """Check a timeline; nothing is enqueued.
 
-        `faults` are those found while reading the file. Raises TimelineError, which lists all faults with their JSON
+        `faults` are those found while reading the file. Raises TimelineError, which lists the faults with their JSON
         paths, in the order of the document.
         """
         parsed = parse_timeline(document)
@@ -168,11 +169,12 @@ class ExportRequests:
 
 
 def refused(faults: list[Fault]) -> TimelineError:
-    """The error that lists all faults."""
-    lines = "\n".join(f"  {fault}" for fault in faults)
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    error = TimelineError(f"The timeline has {count}, and nothing was enqueued:\n{lines}")
-    error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults)
+    """The error that lists the faults: the first hundred, and how many more there are."""
+    lines = listed((str(fault) for fault in faults), "\n  ")
+    count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
+    error = TimelineError(f"The timeline has {count}, and nothing was enqueued:\n  {lines}")
+    error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults[:MAX_FAULTS])
+    error.more_faults = len(faults) - len(error.faults)
     return error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat as modes
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,8 +15,10 @@ from mediajobs_dagster.errors import KeyRefusedError, RequestError
 from mediajobs_dagster.intake.candidates import Candidate, FileCandidate, ObjectCandidate, Skipped, shown, unreadable
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
+from mediajobs_dagster.storage.redaction import redact_address
 
 _SCHEME = "s3://"
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 Find = Candidate | Skipped
 
@@ -33,6 +36,8 @@ class Search:
     """Shell patterns of file names or of paths below the folder; empty: all."""
     exclude: tuple[str, ...] = ()
     """Shell patterns of files and folders to leave out; they are not reported as skipped."""
+    follow: bool = False
+    """Whether links are followed that lead out of the folder that was asked for."""
 
     def find(self, locations: Iterable[str]) -> Iterator[Find]:
         """Find the files at `locations`: files, folders, `s3://` addresses, and those ending with `/` (all below them).
@@ -58,9 +63,17 @@ class Search:
     def _start(self, location: str) -> Iterator[Find]:
         if location.startswith(_SCHEME):
             return self._objects(location) if is_folder(location) else iter([self._object(location)])
-        path = Path(location).expanduser()
+        if scheme := _ADDRESS.match(location):
+            raise RequestError(
+                f"{redact_address(location)} cannot be added: {scheme[1]} addresses are not read. Download it, and "
+                "give the path of the file, or give an s3:// address."
+            )
+        path = Path(location)
         try:
+            path = path.expanduser()
             status = path.stat()
+        except (ValueError, RuntimeError) as error:  # a zero character, or the home of an unknown user
+            raise RequestError(f"{location!a} is not a path that this machine can use: {error}.") from error
         except OSError as error:
             raise RequestError(
                 f"{shown(path)} does not exist or cannot be reached ({error.strerror}). Give the path of a media file "
@@ -76,6 +89,7 @@ class Search:
 
     def _files(self, top: Path) -> Iterator[Find]:
         off_limits = {folder.resolve() for folder in self.off_limits}
+        inside = None if self.follow else top.resolve()
         seen: set[tuple[int, int]] = set()
         folders = [top]
         while folders:
@@ -85,7 +99,7 @@ class Search:
             except OSError as error:
                 yield _unreadable(folder, error)
                 continue
-            # Links are followed; each folder is visited once, so a loop of links ends.
+            # Each folder is visited once, so a loop of links ends.
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
@@ -94,15 +108,18 @@ class Search:
                 continue
             below: list[Path] = []
             for name in entries:
-                find = self._entry(folder / name, top)
+                find = self._entry(folder / name, top, inside)
                 if isinstance(find, Path):
                     below.append(find)
                 elif find:
                     yield find
             folders += reversed(below)
 
-    def _entry(self, path: Path, top: Path) -> Find | Path | None:
-        """What is at `path`: a candidate, a skipped file, a folder (its path), or None if the patterns leave it out."""
+    def _entry(self, path: Path, top: Path, inside: Path | None) -> Find | Path | None:
+        """What is at `path`: a candidate, a skipped file, a folder (its path), or None if the patterns leave it out.
+
+        A link that leads out of `inside` is skipped.
+        """
         below = str(path.relative_to(top))
         if _fits(below, self.exclude):
             return None
@@ -110,8 +127,11 @@ class Search:
             return _hidden(shown(path))
         try:
             status = path.stat()
+            leads_out = inside is not None and path.is_symlink() and not path.resolve().is_relative_to(inside)
         except OSError as error:
             return _unreadable(path, error)
+        if leads_out:
+            return Skipped(shown(path), "LINK", "It is a link that leads out of the folder. --follow follows it.")
         if modes.S_ISDIR(status.st_mode):
             return path
         if not self._is_included(below):
@@ -171,7 +191,7 @@ def _fits(below: str, patterns: tuple[str, ...]) -> bool:
 
 def is_folder(location: str) -> bool:
     """Whether `location` means everything below it."""
-    return location.endswith("/") if location.startswith(_SCHEME) else Path(location).expanduser().is_dir()
+    return location.endswith("/") if location.startswith(_SCHEME) else os.path.isdir(os.path.expanduser(location))
 
 
 def _each_once(finds: Iterable[Find]) -> Iterator[Find]:

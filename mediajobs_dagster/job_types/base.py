@@ -17,14 +17,18 @@ from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import override
 
 from mediajobs_dagster.errors import ParametersError
+from mediajobs_dagster.fault_lists import listed, overlong
 from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, SourceUse
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.models import Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
 from mediajobs_dagster.resilience.retry import RetryPolicy
 
+MAX_ITEMS = 10_000
+"""The longest list in the parameters of a job."""
 FFMPEG = "ffmpeg"
 """In `JobType.needs`: the job type runs ffmpeg."""
 
@@ -134,6 +138,15 @@ class JobType(ABC):
         del material, params, machine
         return None
 
+    def rehearsal(self, clip: Upload) -> Subject | None:
+        """The subject of a trial job on `clip`, a test clip of 1 s with picture and sound; None: there is no trial.
+
+        When a job fails and no message says why, the same work is tried on the clip. If it succeeds, the job's input is
+        at fault. Do not override this if the steps call services or have other effects.
+        """
+        del clip
+        return None
+
     @abstractmethod
     def plan(self, material: Material, params: Params) -> Plan:
         """The steps, and the outputs they have to make; a pure function of values.
@@ -142,12 +155,20 @@ class JobType(ABC):
         """
 
     def parse(self, params: Mapping[str, object]) -> Params:
-        """Check the parameters of a request. Raises a ParametersError that lists every fault."""
+        """Check the parameters of a request: each has to have the type that its schema says, in Python or in JSON.
+
+        Raises a ParametersError that lists the faults.
+        """
+        if large := [f"{path} {fault}" for path, fault in overlong(dict(params), MAX_ITEMS, "params")]:
+            raise ParametersError(f"{self.name} does not take these parameters: {listed(large)}.")
         try:
-            return self.params.model_validate(params)
+            return self.params.model_validate_json(to_json(params, inf_nan_mode="constants"), strict=True)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            faults = listed(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in found)
             raise ParametersError(f"{self.name} does not take these parameters: {faults}.") from error
+        except (PydanticSerializationError, UnicodeError) as error:
+            raise ParametersError(f"{self.name} takes parameters that JSON can hold: {error}.") from error
 
     def fingerprint(self, params: Mapping[str, object], etag: str) -> str:
         """A digest of version, parameters and content. The same fingerprint means the same output."""

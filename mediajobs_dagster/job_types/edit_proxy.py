@@ -34,6 +34,10 @@ class EditProxy(UploadJobType):
         return (f"proxies/uploads/{subject_id}/{FILENAME}",)
 
     @override
+    def rehearsal(self, clip: Upload) -> Upload:
+        return clip
+
+    @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         video = picture_of(source.info)
         audio = source.info.main_audio

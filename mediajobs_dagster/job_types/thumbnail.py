@@ -46,6 +46,10 @@ class Thumbnail(UploadJobType):
         return (f"thumbs/uploads/{subject_id}/{FILENAME}",)
 
     @override
+    def rehearsal(self, clip: Upload) -> Upload:
+        return clip
+
+    @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         assert isinstance(params, ThumbnailParams)  # what `parse` made
         video = picture_of(source.info)

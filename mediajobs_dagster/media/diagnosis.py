@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 
 from mediajobs_dagster import errors
-from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.errors import Blame, MediaJobsError
 from mediajobs_dagster.media.stderr import Faults
 
 MAX_BAD_SHARE = 0.1
@@ -24,7 +24,7 @@ MAX_MISSING_S = 0.5
 _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
 _CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 """ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
-_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP)
+_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 """ffmpeg may cause these itself, for lack of memory for example; its messages then say more than the signal."""
 
 
@@ -59,14 +59,30 @@ _RULES = (
     # A file without any container's signature is tried as MP4, and then misses its index too.
     _Rule.of(r"detected only with low score of 1\b", errors.InputNotMediaError),
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
-    _Rule.of(r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder", errors.InputUnsupportedError),
+    _Rule.of(
+        r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder"
+        # A container's feature that this ffmpeg was built without, such as the compressed index of a QuickTime file.
+        r"|requires zlib support"
+        r"|(Error opening input|^\[error\] [^\[\]]*): (Function not implemented|Not yet implemented)",
+        errors.InputUnsupportedError,
+    ),
     _Rule.of(
         r"Stream (map|specifier) '[^']*v[^']*'.*matches no streams|Failed to set value '\d+:v[^']*' for option 'map'"
         r"|Output file does not contain any stream",
         errors.InputNoVideoError,
     ),
     _Rule.of(r"Decode error rate .* exceeds maximum", errors.InputCorruptError),
-    _Rule.of(r"(Error opening input|^\[error\] [^\[\]]*): (Invalid data found|End of file)", errors.InputNotMediaError),
+    # What the headers say of a track fits no decoder.
+    _Rule.of(
+        r"Decoder requires channel layout|Invalid sample rate: |Error while opening decoder"
+        r"|Could not open codec for input stream",
+        errors.InputCorruptError,
+    ),
+    _Rule.of(
+        r"(Error opening input|^\[error\] [^\[\]]*)"
+        r": (Invalid data found|End of file|Operation not permitted|Numerical result out of range)",
+        errors.InputNotMediaError,
+    ),
     _Rule.of(r"Invalid data found when processing input", errors.InputCorruptError),
 )
 
@@ -109,18 +125,22 @@ def diagnose(
             "What ffmpeg made of the input grew beyond MEDIAJOBS_MAX_OUTPUT_MB, and was stopped. Raise it if such "
             "outputs are intended."
         )
+    complaints = "\n".join(_COMPLAINT.findall(stderr))
     for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
-        match = rule.pattern.search(stderr)
+        # The words of a file, such as its title, are printed too. They must not put the blame on others.
+        match = rule.pattern.search(stderr if rule.error.blame is Blame.INPUT else complaints)
         if match and rule.error is errors.OutOfMemoryError and not oom_evidence:
             return _memory_fault(match.group(), limit)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
     if limit and killed_by is not None and killed_by in _OWN_CRASHES:
         return _memory_fault(f"ended by {killed_by.name}", limit)
+    if killed_by and killed_by in _OWN_CRASHES:
+        return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
         return errors.FfmpegKilledError(
-            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, the "
-            "container's limits, or (SIGSEGV, SIGABRT, SIGILL) a fault in this ffmpeg."
+            f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, or "
+            "the container's limits."
         )
     return errors.FfmpegFailedError(f"ffmpeg ended with exit code {exit_code}. It said: {last_words(stderr)}")
 
@@ -183,14 +203,17 @@ def last_words(stderr: str) -> str:
 _GIVE_MORE = "Give the worker more, or lower its concurrency."
 _SAYS_NO_CAUSE = re.compile(
     r"Conversion failed!|Error opening (input|output) files?\b|Nothing was written into output|Terminating"
+    r"|Task finished with error code"
 )
+_COMPLAINT = re.compile(r"^.*\[(?:warning|error|fatal|panic)\].*$", re.MULTILINE)
+_ENDED_BY = re.compile(r"^\[info\] Exiting normally, received signal (\d{1,3})", re.MULTILINE)
 _PREFIXES = re.compile(r"^(\[[^\]]*\] )+")
 
 
 def _signal(stderr: str, exit_code: int) -> signal.Signals | None:
     if exit_code < 0:
         return signal.Signals(-exit_code) if -exit_code in signal.Signals.__members__.values() else signal.SIGKILL
-    caught = re.search(r"received signal (\d+)", stderr)
+    caught = _ENDED_BY.search(stderr)
     if caught and int(caught[1]) in _CAUGHT_BY_FFMPEG:
         return signal.Signals(int(caught[1]))
     return None

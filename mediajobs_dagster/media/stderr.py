@@ -14,8 +14,8 @@ TAIL_BYTES = 4096
 _KEPT_CHARS = 4 * TAIL_BYTES
 _LINE_BYTES = 8192
 
-_BYTES_READ = re.compile(r"Statistics: (\d+) bytes read")
-_REPEATED = re.compile(r"Last message repeated (\d+) times")
+_BYTES_READ = re.compile(r"Statistics: (\d{1,18}) bytes read")
+_REPEATED = re.compile(r"Last message repeated (\d{1,9}) times")
 _CUT_OFF = re.compile(r"partial file|File ended prematurely|Truncating packet|Error during demuxing", re.IGNORECASE)
 # ffmpeg 7 and later begin these lines with the track's name, [vist#0:0/h264 …] or [aist#0:1/aac …]; earlier ones name
 # the track's number only, and count as picture.

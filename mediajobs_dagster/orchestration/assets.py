@@ -21,6 +21,7 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
+from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
 from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.termination import was_terminated
 from mediajobs_dagster.system import MediaJobs
@@ -72,7 +73,8 @@ def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        totals = _work(context, worker, job_type, media.listeners.also(RunLog(context.log)), force=config.force)
+        with redacted_errors():
+            totals = _work(context, worker, job_type, media.listeners.also(RunLog(context.log)), force=config.force)
         fault = _fault_of_run(totals)
         if fault:
             raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
@@ -123,7 +125,7 @@ def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
 
     @contextmanager
     def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
-        with media.worker() as worker:
+        with redacted_errors(), media.worker() as worker:
             yield worker
 
     return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")

@@ -12,6 +12,7 @@ from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.models import Tick, new_trace_id
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
+from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.system import MediaJobs
 
@@ -29,16 +30,21 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
         description=f"Enqueues {job_type.name}: {job_type.summary}",
     )
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        moment = context.scheduled_execution_time.astimezone(UTC)
-        tick = Tick(schedule=job_type.name, created_at=moment)
-        request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=media.settings.max_attempts)
-        (enqueued,) = media.history.jobs.enqueue([request])
-        if not enqueued.created:
-            return dg.SkipReason(f"Job {enqueued.job.id} was already enqueued for this moment.")
-        media.listeners.tell(JobQueued(job=enqueued.job))
-        found = take_next(media, context.instance, job_type)
-        if isinstance(found, Dispatch):
-            return run_request_of(found, job_type)
-        return dg.SkipReason(f"Job {enqueued.job.id} waits: {found.reason}")
+        with redacted_errors():
+            return _asked(context, job_type, media)
 
     return ask
+
+
+def _asked(context: dg.ScheduleEvaluationContext, job_type: JobType, media: MediaJobs) -> dg.RunRequest | dg.SkipReason:
+    moment = context.scheduled_execution_time.astimezone(UTC)
+    tick = Tick(schedule=job_type.name, created_at=moment)
+    request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=media.settings.max_attempts)
+    (enqueued,) = media.history.jobs.enqueue([request])
+    if not enqueued.created:
+        return dg.SkipReason(f"Job {enqueued.job.id} was already enqueued for this moment.")
+    media.listeners.tell(JobQueued(job=enqueued.job))
+    found = take_next(media, context.instance, job_type)
+    if isinstance(found, Dispatch):
+        return run_request_of(found, job_type)
+    return dg.SkipReason(f"Job {enqueued.job.id} waits: {found.reason}")

@@ -16,6 +16,7 @@ from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.assets import UPLOADS
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.recovery import recover_runs
+from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -35,11 +36,12 @@ def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefiniti
     )
     def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         requested = 0
-        while isinstance(found := take_next(media, context.instance, job_type, requested=requested), Dispatch):
-            yield run_request_of(found, job_type)
-            requested += 1
-        if not requested:
-            yield dg.SkipReason(found.reason)
+        with redacted_errors():
+            while isinstance(found := take_next(media, context.instance, job_type, requested=requested), Dispatch):
+                yield run_request_of(found, job_type)
+                requested += 1
+            if not requested:
+                yield dg.SkipReason(found.reason)
 
     return dispatch
 
@@ -54,7 +56,8 @@ def recovery_sensor(media: MediaJobs) -> dg.SensorDefinition:
         description="Records the attempts of workers that died as lost, and puts their jobs back into the queue.",
     )
     def lease_recovery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(recover_runs(media, context.instance).summary)
+        with redacted_errors():
+            return dg.SkipReason(recover_runs(media, context.instance).summary)
 
     return lease_recovery
 
@@ -72,7 +75,9 @@ def uploads_sensor(media: MediaJobs) -> dg.SensorDefinition:
         today = utc_now().date()
         seen: dict[str, list[float]] = json.loads(context.cursor or "{}")
         # Yesterday too: uploads from just before midnight are counted, and probed, after it.
-        found = {day.isoformat(): media.history.uploads.day_summary(day) for day in (today - timedelta(days=1), today)}
+        days = (today - timedelta(days=1), today)
+        with redacted_errors():
+            found = {day.isoformat(): media.history.uploads.day_summary(day) for day in days}
         figures = {day: [each.count, each.bytes, each.seconds] for day, each in found.items()}
         changed = [day for day, each in figures.items() if each != seen.get(day, [0, 0, 0.0])]
         if not changed:

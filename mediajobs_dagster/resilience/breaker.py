@@ -7,6 +7,10 @@ success, and when. So it survives restarts, and every process sees the same brea
     open       enough of them, and the latest failed less than the cool-down ago: dispatch nothing
     half-open  enough of them, the cool-down is over: let one probe job through; its success closes the breaker, its
                failure opens it for another cool-down
+
+The probe is a job that has not failed yet. A job that failed before may be the probe only if there is no other, and a
+cool-down after the last failure: what made it fail may be its input. For the same reason it counts once, by its first
+failure: when it fails again, jobs that have not failed yet need not wait another cool-down.
 """
 
 from __future__ import annotations
@@ -40,7 +44,9 @@ class BreakerReading:
     failures: tuple[FailedJob, ...] = ()
     """The jobs that failed by system or external faults since the last success, newest first."""
     retry_at: datetime | None = None
-    """When an open breaker lets the next job try."""
+    """When an open breaker lets the next job try that has not failed yet."""
+    again_at: datetime | None = None
+    """When it lets a job try that has failed before."""
 
     @property
     def reason(self) -> str:
@@ -76,14 +82,16 @@ class Breaker:
         failures = tuple(history.attempts.operator_failures(job_type, since=since))
         if len(failures) < self.failures:
             return BreakerReading(job_type, BreakerState.CLOSED, failures)
-        retry_at = max(failed.last_at for failed in failures) + timedelta(seconds=self.cooldown_s)
+        cooldown = timedelta(seconds=self.cooldown_s)
+        retry_at = max(failed.first_at for failed in failures) + cooldown
+        again_at = max(failed.last_at for failed in failures) + cooldown
         state = BreakerState.OPEN if now < retry_at else BreakerState.HALF_OPEN
-        return BreakerReading(job_type, state, failures, retry_at)
+        return BreakerReading(job_type, state, failures, retry_at, again_at)
 
 
 def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:
     """The history row for a skipped dispatch. One opening of the breaker always gives the same id."""
-    opened_at = max((failed.last_at for failed in reading.failures), default=now)
+    opened_at = max((failed.first_at for failed in reading.failures), default=now)
     return Attempt(
         id=derived_id(opened_at, reading.job_type),
         job_id=None,

@@ -43,7 +43,7 @@ class Dispatcher:
         if reading.state is BreakerState.OPEN:
             return self._hold(reading, now)
         if reading.state is BreakerState.HALF_OPEN:
-            found = self._probe(job_type, now)
+            found = self._probe(reading, now)
         else:
             found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
         if isinstance(found, Dispatch):
@@ -61,16 +61,34 @@ class Dispatcher:
                 BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
             )
 
-    def _probe(self, job_type: str, now: datetime) -> Dispatch | Held | None:
-        # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
-        probe = self.history.leases.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, now=now)
-        if probe is None and self.history.jobs.active(job_type):
+    def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
+        job_type, again_at = reading.job_type, reading.again_at or now
+        probe = self._assign_probe(job_type, now, only_fresh=True)
+        if probe is None and now >= again_at:
+            probe = self._assign_probe(job_type, now, only_fresh=False)
+        if probe is not None:
+            return probe
+        if self.history.jobs.active(job_type):
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
-        return probe
+        return self._hold_failed(job_type, again_at, now) if now < again_at else None
+
+    def _assign_probe(self, job_type: str, now: datetime, *, only_fresh: bool) -> Dispatch | None:
+        # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
+        return self.history.leases.assign(
+            job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, only_fresh=only_fresh, now=now
+        )
+
+    def _hold_failed(self, job_type: str, until: datetime, now: datetime) -> Held | None:
+        if not self._is_due(job_type, now):
+            return None
+        return Held(
+            f"The breaker of {job_type} is half open, and every job that waits has failed before. One of them "
+            f"will be tried after {until:%H:%M:%S} UTC.",
+            until,
+        )
 
     def _hold(self, reading: BreakerReading, now: datetime) -> Held | None:
-        waiting = self.history.jobs.next_due([reading.job_type])
-        if waiting is None or waiting > now:
+        if not self._is_due(reading.job_type, now):
             return None
         # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
         # if the row exists.
@@ -79,3 +97,7 @@ class Dispatcher:
             self.history.attempts.record(row)
             self.listeners.tell(JobsHeld(job_type=reading.job_type, reason=reading.reason, retry_at=reading.retry_at))
         return Held(reading.reason, reading.retry_at)
+
+    def _is_due(self, job_type: str, now: datetime) -> bool:
+        waiting = self.history.jobs.next_due([job_type])
+        return waiting is not None and waiting <= now

@@ -3,7 +3,7 @@
 from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Storage
 from mediajobs_dagster.storage.keys import check_key, upload_source_key
 from mediajobs_dagster.storage.opening import open_storage
-from mediajobs_dagster.storage.redaction import redact
+from mediajobs_dagster.storage.redaction import redact, redact_values
 
 __all__ = [
     "ObjectStat",
@@ -13,5 +13,6 @@ __all__ = [
     "check_key",
     "open_storage",
     "redact",
+    "redact_values",
     "upload_source_key",
 ]

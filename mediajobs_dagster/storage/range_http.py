@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 _GREETING_S = 10.0
 """A connection that sends no request for this long is closed, seconds."""
 _POLL_S = 0.1
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]*)")
+_DIGITS = 18
+"""The most digits of an offset; more lie beyond the end of any object. Python refuses to read thousands of them."""
 
 
 class Http(ThreadingTCPServer):
@@ -74,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         size = served.stat.bytes
         wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
-        start, end = (int(wanted[1]), min(int(wanted[2] or size), size - 1) + 1) if wanted else (0, size)
+        start, end = (_offset(wanted[1]), min(_offset(wanted[2]), size - 1) + 1) if wanted else (0, size)
         if start >= end:
             self.send_error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             return
@@ -100,6 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
     @override
     def log_message(self, format: str, *args: Any) -> None:
         _log.debug(format, *args)
+
+
+def _offset(digits: str) -> int:
+    """The offset in a Range header; without digits, one beyond the end."""
+    digits = digits.lstrip("0") or digits[:1]
+    return int(digits) if 0 < len(digits) <= _DIGITS else 10**_DIGITS
 
 
 def _status(error: MediaJobsError) -> HTTPStatus:

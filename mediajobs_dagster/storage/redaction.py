@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 REDACTED = "<redacted>"
@@ -46,6 +47,7 @@ _SUSPICIOUS = re.compile(
     r"\?|://|x-|sig|token|credential|secret|passw|key|authorization|cookie|bearer|AKIA|ASIA|AIza", re.IGNORECASE
 )
 """Matches whatever another pattern could match. Most texts are not suspicious, so one search is enough for them."""
+_NAMES_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
 
 
@@ -66,6 +68,24 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _BEARER.sub(rf"\1{REDACTED}", text)
     text = _ASSIGNMENT.sub(_redact_value, text)
     return _KEY_ID.sub(REDACTED, text)
+
+
+def redact_values(value: Any) -> Any:
+    """A JSON value with all its texts redacted; a text in a field that is named as a secret goes as a whole."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            fields = cast("dict[str, Any]", value).items()
+            return {name: REDACTED if _is_secret(name, each) else redact_values(each) for name, each in fields}
+        case list() | tuple():
+            return [redact_values(each) for each in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def _is_secret(name: object, value: object) -> bool:
+    return isinstance(value, str) and isinstance(name, str) and bool(value and _NAMES_SECRET.search(name))
 
 
 def redact_address(address: str) -> str:

@@ -15,6 +15,7 @@ from mediajobs_dagster.errors import RequestError, StorageDeniedError, StorageMi
 from mediajobs_dagster.storage import s3_transfer
 from mediajobs_dagster.storage.base import ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.keys import check_key
+from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.storage.s3_client import ClientPerProcess, Response, S3Access, make_client
 from mediajobs_dagster.storage.s3_errors import SDK_ERRORS, storage_error
 
@@ -52,14 +53,14 @@ class S3Storage(Storage):
 
     @override
     def at(self, url: str) -> S3Storage:
-        bucket, slash, prefix = url.removeprefix(_SCHEME).partition("/")
+        bucket, slash, prefix = _split(url)
         if not (url.startswith(_SCHEME) and bucket and slash) or (prefix and not prefix.endswith("/")):
             raise RequestError(f"{url} is not the address of a folder in a bucket. Give it as s3://bucket/prefix/.")
         return S3Storage(bucket, prefix, self._access)
 
     @override
     def _import(self, url: str, key: str) -> ObjectStat:
-        bucket, slash, source_key = url.removeprefix(_SCHEME).partition("/")
+        bucket, slash, source_key = _split(url)
         if not (url.startswith(_SCHEME) and bucket and slash and source_key):
             raise RequestError(f"{url} is not the address of an object. Give it as s3://bucket/key.")
         return self._copy_from(bucket, source_key, key)
@@ -144,6 +145,19 @@ class S3Storage(Storage):
             yield
         except SDK_ERRORS as error:
             raise storage_error(error, doing, self._access.secrets) from error
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Bucket, slash and key. Raises RequestError for an address that holds credentials."""
+    bucket, slash, key = url.removeprefix(_SCHEME).partition("/")
+    if url.startswith(_SCHEME) and not {":", "@"}.isdisjoint(
+        bucket
+    ):  # no bucket has such a name; a secret key may have a slash in it
+        raise RequestError(
+            f"{redact(url)} holds credentials. Set MEDIAJOBS_S3_ACCESS_KEY_ID and MEDIAJOBS_S3_SECRET_ACCESS_KEY, and "
+            "give s3://bucket/key."
+        )
+    return bucket, slash, key
 
 
 def _stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:

@@ -12,6 +12,7 @@ import boto3.session  # pyright: ignore[reportMissingTypeStubs]  # the SDK has n
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]  # the SDK has none
 
 from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.storage.redaction import redact
 
 Response = dict[str, Any]
 """An answer of the SDK, decoded."""
@@ -97,6 +98,6 @@ def make_client(access: S3Access) -> S3Client:
             aws_secret_access_key=access.secret_access_key,
             config=config,
         )
-    except ValueError as error:
-        raise SettingsError(f"{error}. Correct MEDIAJOBS_S3_ENDPOINT_URL.") from error
+    except ValueError as error:  # it quotes the address, which may hold a password
+        raise SettingsError(f"{redact(str(error), access.secrets)}. Correct MEDIAJOBS_S3_ENDPOINT_URL.") from None
     return cast(S3Client, client)

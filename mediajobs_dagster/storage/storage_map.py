@@ -12,10 +12,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from mediajobs_dagster.errors import KeyRefusedError, SettingsError
+from mediajobs_dagster.errors import KeyRefusedError, RequestError, SettingsError
+from mediajobs_dagster.fault_lists import listed
 from mediajobs_dagster.models import Value
+from mediajobs_dagster.small_files import read_small
 from mediajobs_dagster.storage.keys import check_key
 
+_MAX_BYTES = 1 << 20
 _PLACEHOLDERS = {
     "{id}": r"[A-Za-z0-9_-]{1,64}",
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -90,11 +93,12 @@ class StorageMap(Value):
 def load_storage_map(path: Path) -> StorageMap:
     """Read and check a storage map. Raises SettingsError, saying where in the file the fault is."""
     try:
-        return StorageMap.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"The storage map {path} cannot be read: {error.strerror}.") from error
+        return StorageMap.model_validate_json(read_small(path, _MAX_BYTES, "a storage map"), strict=True)
+    except RequestError as error:
+        raise SettingsError(f"The storage map {error.message}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{_json_path(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = listed(f"{_json_path(fault['loc'])}: {fault['msg']}" for fault in found)
         raise SettingsError(f"The storage map {path} is not valid. {faults}. Correct the file.") from error
 
 

@@ -10,11 +10,14 @@ from typing import Any, cast
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.small_files import read_small
 from mediajobs_dagster.timelines.captions import CaptionsError, decode_captions
-from mediajobs_dagster.timelines.parsing import Fault
-from mediajobs_dagster.timelines.small_files import MAX_BYTES, decoded, read_small
+from mediajobs_dagster.timelines.file_contents import MAX_BYTES, decoded, read_whole
+from mediajobs_dagster.timelines.parsing import Fault, too_large
 
 _CAPTIONS = {".srt": "srt", ".vtt": "vtt"}
+_MAX_ALL_CAPTIONS = 16 << 20
+"""Bytes of all caption files of a timeline: a short timeline can name one large file a thousand times."""
 _STAND_IN = {"format": "vtt", "text": "00:00.000 --> 00:01.000\n-"}
 
 
@@ -43,11 +46,13 @@ def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
         imported = read_otio(path, rate=rate)
         return Document(imported.timeline.to_json(), imported.notes)
     content = _json_of(path)
+    if any(too_large(content)):  # its faults are told with all others
+        return Document(content)
     return Document(content, faults=tuple(_include_captions(content, path.absolute().parent)))
 
 
 def _json_of(path: Path) -> JsonObject:
-    content = decoded(read_small(path), path, pairs=_each_once)
+    content = decoded(read_whole(path), path, pairs=_each_once)
     if not isinstance(content, dict):
         raise RequestError(f"{path} is not a timeline: a timeline is a JSON object.")
     return cast(JsonObject, content)
@@ -64,27 +69,26 @@ def _each_once(fields: list[tuple[str, object]]) -> JsonObject:
 
 
 def _include_captions(content: JsonObject, folder: Path) -> Iterator[Fault]:
-    layers = content.get("layers")
+    layers, room = content.get("layers"), _MAX_ALL_CAPTIONS
     for index, layer in enumerate(cast("list[Any]", layers) if isinstance(layers, list) else []):
         if isinstance(layer, dict) and "file" in layer and cast(JsonObject, layer).get("kind") == "captions":
             try:
-                cast(JsonObject, layer).update(_captions(folder / str(cast(JsonObject, layer).pop("file"))))
+                captions = _captions(folder / str(cast(JsonObject, layer).pop("file")), room)
+                cast(JsonObject, layer).update(captions)
+                room -= len(captions["text"])
             except CaptionsError as error:
                 cast(JsonObject, layer).update(_STAND_IN)
                 yield Fault(f"$.layers[{index}].file", str(error))
 
 
-def _captions(file: Path) -> JsonObject:
+def _captions(file: Path, room: int) -> JsonObject:
     kind = _CAPTIONS.get(file.suffix.lower())
     if kind is None:
         raise CaptionsError(f"{file.name} is neither .srt nor .vtt")
     try:
-        size = file.stat().st_size
-        content = file.read_bytes() if size <= MAX_BYTES else b""
-    except OSError as error:
-        raise CaptionsError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a zero character, or half of a surrogate pair
-        raise CaptionsError(f"{file.name!a} is not a possible file name") from error
-    if size > MAX_BYTES:
-        raise CaptionsError(f"{file.name} has more than {MAX_BYTES >> 20} MiB")
+        content = read_small(file, MAX_BYTES, "captions")
+    except RequestError as error:
+        raise CaptionsError(error.message.removesuffix(".")) from error
+    if len(content) > room:
+        raise CaptionsError(f"the caption files of the timeline have more than {_MAX_ALL_CAPTIONS >> 20} MiB in all")
     return {"format": kind, "text": decode_captions(content)}

@@ -12,9 +12,9 @@ import sys
 from fractions import Fraction
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from mediajobs_dagster.models import JsonObject, Value
+from mediajobs_dagster.models import JsonObject, StrictValue
 from mediajobs_dagster.timelines.times import Time
 
 VERSION: Final = "create_video_v1"
@@ -23,17 +23,32 @@ MAX_CLIPS = 50
 MAX_ITEMS = 200
 MAX_TEXT = 2_000
 MAX_CAPTIONS = 1 << 20
+LONGEST: Final = {
+    "track": MAX_CLIPS + 3 * MAX_ITEMS,
+    "layers": 7 * MAX_ITEMS,
+    "narration": MAX_ITEMS,
+    "music": MAX_ITEMS,
+}
+"""The most items of each list: there are limits for each kind of item."""
 FILM = Fraction(2397, 100)
 """The lowest frame rate: 24000/1001, rounded down."""
 
 PRESETS = {"1080p": (1920, 1080), "9:16": (1080, 1920), "1:1": (1080, 1080), "4:5": (1080, 1350)}
 """Width and height, pixels, of the canvases that have a name."""
 
+
+def _whole(value: object) -> object:
+    """An integer that is written as 2.0, which JSON Schema takes for one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Reference = Annotated[str, Field(min_length=1, max_length=1024)]
 """Refers to an upload: by its file name or origin in a document, by its id in a stored timeline."""
 Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?$", description="#RRGGBB or #RRGGBBAA")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=-60, le=24, description="Decibels.")]
+Edge = Annotated[int, Field(ge=64, le=4096, multiple_of=2), BeforeValidator(_whole)]
+Weight = Annotated[int, Field(ge=100, le=900), BeforeValidator(_whole)]
 Moment = Annotated[Time, Field(ge=0)]
 Length = Annotated[Time, Field(gt=0)]
 
@@ -41,21 +56,21 @@ Length = Annotated[Time, Field(gt=0)]
 # --- canvas ----------------------------------------------------------------------------------------------------------
 
 
-class ColourBackground(Value):
+class ColourBackground(StrictValue):
     """One colour behind everything."""
 
     kind: Literal["color"] = "color"
     color: Colour = "#000000"
 
 
-class ImageBackground(Value):
+class ImageBackground(StrictValue):
     """An image that fills the canvas behind everything."""
 
     kind: Literal["image"]
     source: Reference
 
 
-class BlurBackground(Value):
+class BlurBackground(StrictValue):
     """Behind each picture that does not fill the canvas, the same picture: blurred and filling it."""
 
     kind: Literal["blur"]
@@ -64,12 +79,12 @@ class BlurBackground(Value):
 Background = Annotated[ColourBackground | ImageBackground | BlurBackground, Field(discriminator="kind")]
 
 
-class Canvas(Value):
+class Canvas(StrictValue):
     """Size, rate and background of the export. By default they follow the first clip, long edge 1920 at most."""
 
     preset: Literal["1080p", "9:16", "1:1", "4:5"] | None = None
-    width: int | None = Field(default=None, ge=64, le=4096, multiple_of=2)
-    height: int | None = Field(default=None, ge=64, le=4096, multiple_of=2)
+    width: Edge | None = None
+    height: Edge | None = None
     fps: Annotated[Time, Field(ge=FILM, le=60)] | None = Field(
         default=None,
         description="Frames a second, 23.976 to 60; 23.976, 29.97 and 59.94 stand for 24000/1001 and so on.",
@@ -80,14 +95,14 @@ class Canvas(Value):
 # --- base track ------------------------------------------------------------------------------------------------------
 
 
-class Dissolve(Value):
+class Dissolve(StrictValue):
     """The end of the item before and the beginning of this one are shown over one another."""
 
     kind: Literal["dissolve"]
     duration: Length
 
 
-class FadeThrough(Value):
+class FadeThrough(StrictValue):
     """In the first half the item before fades to a colour, in the second half this one comes out of it."""
 
     kind: Literal["fade"]
@@ -98,7 +113,7 @@ class FadeThrough(Value):
 Transition = Annotated[Dissolve | FadeThrough, Field(discriminator="kind")]
 
 
-class Crop(Value):
+class Crop(StrictValue):
     """The part of a picture to use, as shares of the upright picture."""
 
     x: Share = 0.0
@@ -107,7 +122,7 @@ class Crop(Value):
     height: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
-class _TrackItem(Value):
+class _TrackItem(StrictValue):
     start: Moment | None = Field(default=None, description="Default: where the item before ends. Later leaves a gap.")
     transition: Transition | None = Field(default=None, description="From the item before into this one; default: cut.")
 
@@ -158,14 +173,14 @@ TrackItem = Annotated[Clip | Still | Picture | Gap, Field(discriminator="kind")]
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
-class Position(Value):
+class Position(StrictValue):
     """Where the middle of a layer lies, as shares of the canvas's width and height."""
 
     x: Annotated[float, Field(ge=-1, le=2)] = 0.5
     y: Annotated[float, Field(ge=-1, le=2)] = 0.5
 
 
-class Motion(Value):
+class Motion(StrictValue):
     """How a layer comes or goes."""
 
     kind: Literal["fade", "slide"] = "fade"
@@ -173,14 +188,14 @@ class Motion(Value):
     side: Literal["left", "right", "top", "bottom"] = Field(default="left", description="Where a slide comes from.")
 
 
-class _Layer(Value):
+class _Layer(StrictValue):
     start: Moment = Fraction(0)
     opacity: Share = 1.0
     enter: Motion | None = None
     exit: Motion | None = None
 
 
-class Border(Value):
+class Border(StrictValue):
     """A line around a layer, inside its edge."""
 
     width: float = Field(default=0.004, gt=0, le=0.1, description="Share of the canvas's height.")
@@ -226,14 +241,14 @@ class Logo(_Layer):
     scale: float = Field(default=0.12, gt=0, le=1, description="Width, as share of the canvas's width.")
 
 
-class Outline(Value):
+class Outline(StrictValue):
     """A line around letters."""
 
     width: float = Field(default=0.08, gt=0, le=0.5, description="Share of the letters' size.")
     color: Colour = "#000000"
 
 
-class Box(Value):
+class Box(StrictValue):
     """A box behind letters."""
 
     color: Colour = "#000000B0"
@@ -241,11 +256,11 @@ class Box(Value):
     radius: float = Field(default=0.2, ge=0, le=4, description="Of rounded corners, share of the letters' size.")
 
 
-class TextStyle(Value):
+class TextStyle(StrictValue):
     """What letters look like."""
 
     font: str = Field(default="Noto Sans", max_length=100, description="Family; scripts it lacks come from Noto.")
-    weight: int = Field(default=500, ge=100, le=900, description="Noto Sans has 400 to 700.")
+    weight: Weight = Field(default=500, description="Noto Sans has 400 to 700.")
     italic: bool = False
     size: float = Field(default=0.07, ge=0.01, le=0.5, description="Of a line's letters, share of the canvas's height.")
     color: Colour = "#FFFFFF"
@@ -315,7 +330,7 @@ Layer = Annotated[
 _FADE = Fraction(35, 100)
 
 
-class Narration(Value):
+class Narration(StrictValue):
     """A voice over the picture."""
 
     id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
@@ -328,7 +343,7 @@ class Narration(Value):
     fade_out: Moment = Fraction(0)
 
 
-class Music(Value):
+class Music(StrictValue):
     """Music for a while, over and over if it is shorter.
 
     `replace`: nothing else is heard. `mix`: with everything else. `duck`: by `duck_db` softer while somebody speaks
@@ -346,7 +361,7 @@ class Music(Value):
     fade_out: Moment = _FADE
 
 
-class Loudness(Value):
+class Loudness(StrictValue):
     """What the whole mix is brought to, by EBU R 128: measured first, then one gain for all, and a limiter."""
 
     target: float = Field(default=-16.0, ge=-31, le=-9, description="Integrated loudness, LUFS.")
@@ -356,16 +371,16 @@ class Loudness(Value):
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-class Timeline(Value):
+class Timeline(StrictValue):
     """One edit, to be rendered into one video."""
 
     version: Literal["create_video_v1"]
     title: str = Field(default="", max_length=200, description="For people; it does not change the video.")
     canvas: Canvas = Canvas()
-    track: Annotated[tuple[TrackItem, ...], Field(min_length=1, max_length=MAX_CLIPS + 3 * MAX_ITEMS)]
-    layers: Annotated[tuple[Layer, ...], Field(max_length=7 * MAX_ITEMS)] = ()
-    narration: Annotated[tuple[Narration, ...], Field(max_length=MAX_ITEMS)] = ()
-    music: Annotated[tuple[Music, ...], Field(max_length=MAX_ITEMS)] = ()
+    track: Annotated[tuple[TrackItem, ...], Field(min_length=1, strict=False, max_length=LONGEST["track"])]
+    layers: Annotated[tuple[Layer, ...], Field(strict=False, max_length=LONGEST["layers"])] = ()
+    narration: Annotated[tuple[Narration, ...], Field(strict=False, max_length=LONGEST["narration"])] = ()
+    music: Annotated[tuple[Music, ...], Field(strict=False, max_length=LONGEST["music"])] = ()
     loudness: Loudness | None = Field(default=Loudness(), description="null: the mix stays as loud as it is.")
 
 

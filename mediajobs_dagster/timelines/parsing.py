@@ -10,8 +10,9 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mediajobs_dagster.fault_lists import overlong, shortened, too_many
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.timelines.model import VERSION, Timeline
+from mediajobs_dagster.timelines.model import LONGEST, VERSION, Timeline
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Parsed:
 
     def has_fault(self, path: str) -> bool:
         """Whether there is a fault at or below a path."""
-        return any(_steps(fault.path)[: len(_steps(path))] == _steps(path) for fault in self.faults)
+        return any(fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")) for fault in self.faults)
 
 
 _LISTS = ("layers", "narration", "music")
@@ -69,7 +70,9 @@ _WORDS = {
 
 
 def parse_timeline(document: JsonObject) -> Parsed:
-    """Read a document."""
+    """Read a document. If it is too large, nothing but that is found."""
+    if large := tuple(too_large(document)):
+        return Parsed(None, large, frozenset(), {})
     kept = {name: tuple(range(len(_list(document, name)))) for name in _LISTS}
     zeros = tuple(_zeros(document))
     try:
@@ -102,6 +105,16 @@ def parse_timeline(document: JsonObject) -> Parsed:
         return Parsed(_read(pruned), faults, holes, kept)
     except ValidationError:
         return Parsed(None, faults, holes, kept)
+
+
+def too_large(document: JsonObject) -> Iterator[Fault]:
+    """What makes a document so large that it is not checked further."""
+    told: set[str] = set()
+    for name, most in LONGEST.items():
+        if (count := len(_list(document, name))) > most:
+            told.add(f"$.{name}")
+            yield Fault(f"$.{name}", too_many(count, most))
+    yield from (Fault(path, said) for path, said in overlong(document, max(LONGEST.values())) if path not in told)
 
 
 def _read(document: JsonObject) -> Timeline:
@@ -155,9 +168,9 @@ def _follows(document: JsonObject, found: ErrorDetails) -> bool:
 def _said(found: ErrorDetails) -> str:
     if found["type"] == "union_tag_invalid":
         named, _, known = found["msg"].partition(" found using 'kind' does not match any of the expected tags: ")
-        return f"the kind {named.removeprefix('Input tag ')} is unknown; there are {known}"
+        return f"the kind {shortened(named.removeprefix('Input tag '))} is unknown; there are {known}"
     message = _SHOULD.sub(r"has to \1 ", found["msg"].removeprefix("Value error, ")).replace(" after validation", "")
-    return _WORDS.get(found["type"], message)
+    return _WORDS.get(found["type"], shortened(message))
 
 
 def _list(document: JsonObject, name: str) -> Sequence[Any]:

@@ -33,3 +33,12 @@ def test_addresses_are_read() -> None:
     """A host with a port, or a socket."""
     assert str(Address.parse("code-server:4000")) == "code-server:4000"
     assert str(Address.parse("/run/code.sock")) == "/run/code.sock"
+
+
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_a_listed_name_that_is_none_is_refused(mediajobs: Call, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Before anything starts: a web server that finds it out would be started again and again."""
+    monkeypatch.setenv("MEDIAJOBS_WEB_NAMES", "media.example.com,https://media.example.com")
+    answer = mediajobs(command)
+    assert answer.code == 2
+    assert answer.err.startswith("SETTINGS_INVALID: MEDIAJOBS_WEB_NAMES: 'https://media.example.com' is not a name.")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -185,7 +186,7 @@ def test_failures_of_ours_count_jobs_and_leave_out_bad_input(history: History) -
         assert history.attempts.record(attempt)
         return attempt
 
-    fail(1, job_id=job_id, attempt=2)
+    first = fail(1, job_id=job_id, attempt=2)
     again = fail(3, job_id=job_id, attempt=3, error_code="STALLED", blame=Blame.EXTERNAL)
     lost = fail(2, status=AttemptStatus.LOST)
     fail(4, blame=Blame.INPUT)
@@ -193,9 +194,42 @@ def test_failures_of_ours_count_jobs_and_leave_out_bad_input(history: History) -
     fail(4, job_name="other")
     fail(-1)
     assert history.attempts.operator_failures(THUMB, since=NOON) == [
-        FailedJob(job_id, again.completed_at, "STALLED"),
-        FailedJob(None, lost.completed_at, "DISK_FULL"),
+        FailedJob(job_id, again.completed_at, "STALLED", first.completed_at),
+        FailedJob(None, lost.completed_at, "DISK_FULL", lost.completed_at),
     ]
+
+
+def test_a_failure_that_turns_out_to_be_the_inputs_does_not_count(history: History) -> None:
+    """The first attempt was blamed on us; the second one found out what the cause is."""
+    claim = claimed(history)
+    failure = ended(claim, AttemptStatus.FAILURE, completed_at=NOON)
+    history.leases.finish(failure, job_status=JobStatus.FAILED)
+    assert [failed.job_id for failed in history.attempts.operator_failures(THUMB, since=NOON)] == [claim.job.id]
+    values = {"blame": Blame.INPUT, "error_code": "INPUT_UNPROCESSABLE", "status": AttemptStatus.FAILURE}
+    history.attempts.record(an_attempt(job_id=claim.job.id, job_name=THUMB, attempt=2, **values))
+    assert history.attempts.operator_failures(THUMB, since=NOON) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({}, True),
+        ({"host": "worker-2"}, False),
+        ({"job_name": "other"}, False),
+        ({"status": AttemptStatus.SKIPPED}, False),
+        ({"completed_at": NOON - timedelta(seconds=1)}, False),
+        ({"job_id": "own"}, False),
+    ],
+)
+def test_a_success_meanwhile_is_one_of_another_job_of_the_type_on_the_machine(
+    history: History, change: dict[str, Any], counts: bool
+) -> None:
+    own, other = claimed(history, now=NOON), claimed(history, now=NOON, subject_id="other")
+    assert not history.attempts.others_succeeded(own.attempt)
+    values = {"job_id": other.job.id, "job_name": THUMB, "attempt": 7, "host": "worker-1"} | change
+    values["job_id"] = own.job.id if values["job_id"] == "own" else values["job_id"]
+    history.attempts.record(an_attempt(**values))
+    assert history.attempts.others_succeeded(own.attempt) is counts
 
 
 def test_the_last_success_is_the_one_that_ended_last(history: History) -> None:

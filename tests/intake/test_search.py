@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.errors import RequestError, StorageMissingError
+from mediajobs_dagster.errors import InputUnreadableError, RequestError, StorageMissingError
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.registry import Registry
@@ -74,12 +74,65 @@ def test_the_same_file_is_found_once(local: Storage, footage: Path) -> None:
 
 
 def test_rings_of_links_are_walked_once(local: Storage, footage: Path) -> None:
-    """Links to folders are followed: to the folder itself, to its parent, to each other."""
+    """Links to folders are followed where that is asked for: to the folder itself, to its parent, to each other."""
     one = file(footage / "a/one.mp4")
     (footage / "a/self").symlink_to(footage / "a")
     (footage / "b_up").symlink_to(footage.parent)
     elsewhere = file(footage.parent / "elsewhere/two.mp4")
-    assert sorted(Path(found).resolve() for found in candidates(Search(local), footage)) == [elsewhere, one]
+    search = Search(local, follow=True)
+    assert sorted(Path(found).resolve() for found in candidates(search, footage)) == [elsewhere, one]
+
+
+def test_links_that_lead_out_of_the_folder_are_left_out_and_named(local: Storage, footage: Path) -> None:
+    """A folder of somebody else's may have links to anything; those within it are followed."""
+    inside, outside = file(footage / "a/one.mp4"), file(footage.parent / "secret/two.mp4")
+    (footage / "b.mp4").symlink_to(outside)
+    (footage / "c").symlink_to(outside.parent)
+    (footage / "d").symlink_to("../secret")
+    (footage / "e").symlink_to(footage.parent)
+    (footage / "f.mp4").symlink_to("b.mp4")
+    (footage / "g.mp4").symlink_to(inside)
+    (footage / "secret").symlink_to("a")
+    assert candidates(Search(local), footage) == [str(footage / "g.mp4")]
+    assert skips(Search(local), footage) == {f"{footage}/{name}": "LINK" for name in ("b.mp4", "c", "d", "e", "f.mp4")}
+    assert str(footage / "b.mp4") in candidates(Search(local, follow=True), footage)
+
+
+def test_a_link_that_was_asked_for_is_followed(local: Storage, footage: Path) -> None:
+    """To a folder, and to a file: who names it means it."""
+    one = file(footage / "one.mp4")
+    (footage.parent / "folder").symlink_to(footage)
+    (footage.parent / "file.mp4").symlink_to(one)
+    for asked in ("folder", "file.mp4"):
+        assert len(candidates(Search(local), footage.parent / asked)) == 1
+
+
+def test_a_link_that_leads_elsewhere_by_now_is_not_read(local: Storage, footage: Path) -> None:
+    """Even to a file of the same size and time."""
+    one, other = file(footage / "one.mp4"), file(footage.parent / "two.mp4")
+    os.utime(one, ns=(1, 1))
+    os.utime(other, ns=(1, 1))
+    found = Search(local).file(str(one))
+    found.check()
+    one.unlink()
+    one.symlink_to(other)
+    with pytest.raises(InputUnreadableError, match="changed"):
+        found.check()
+
+
+@pytest.mark.parametrize("scheme", ["https", "http", "ftp", "file"])
+def test_an_address_that_is_not_read_is_refused_without_its_secrets(local: Storage, scheme: str) -> None:
+    """It was signed for somebody, and must not stand in a log."""
+    with pytest.raises(RequestError, match=f"{scheme} addresses are not read") as caught:
+        list(Search(local).find([f"{scheme}://me:hunter2@host/talk.mp4?X-Amz-Signature=0123abcd"]))
+    assert "hunter2" not in caught.value.message
+    assert "0123abcd" not in caught.value.message
+
+
+@pytest.mark.parametrize("location", ["a\0b", "half\ud800", "~nobody-of-that-name/talk.mp4"])
+def test_what_cannot_be_a_path_is_refused(local: Storage, location: str) -> None:
+    with pytest.raises(RequestError):
+        Search(local).file(location)
 
 
 def test_what_is_no_file_is_left_out_and_named(local: Storage, footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:

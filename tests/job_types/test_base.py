@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from typing import ClassVar
 
@@ -51,13 +52,50 @@ def test_fingerprints_stay_the_same_from_release_to_release() -> None:
         {"width": 640, "format": "jpeg"},
         {"format": "jpeg", "width": 640},
         {"width": 640},
-        {"width": "640"},
         {},
     ],
 )
 def test_what_means_the_same_has_the_same_fingerprint(same: dict[str, object]) -> None:
     """Neither the order of the parameters nor spelling a default out makes another output."""
     assert Poster().fingerprint(same, "abc") == Poster().fingerprint({"format": "jpeg", "width": 640}, "abc")
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"width": "640"}, "width"),
+        ({"width": True}, "width"),
+        ({"width": 640.5}, "width"),
+        ({"width": float("nan")}, "width"),
+        ({"format": 1}, "format"),
+        ({"width": {640}}, "width"),
+        ({"width": object()}, "JSON"),
+        ({"format": "\ud800"}, "JSON"),
+    ],
+)
+def test_a_parameter_has_the_type_that_its_schema_says(params: dict[str, object], named: str) -> None:
+    """A text is no number, and true is not 1."""
+    with pytest.raises(ParametersError, match=named):
+        Poster().parse(params)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({f"p{number}": 0 for number in range(200_000)}, "200,000 fields"),
+        ({"format": [0] * 1_000_000}, "not 1000000"),
+        ({"format": [[0] * 9_000] * 50}, "100,000 values"),
+        ({"x" * 1_000_000: 0}, "1,000,000 characters"),
+    ],
+    ids=["fields", "items", "values", "name"],
+)
+def test_parameters_without_end_are_refused_at_once(params: dict[str, object], said: str) -> None:
+    """Their size is told, not each of them."""
+    started = time.process_time()
+    with pytest.raises(ParametersError, match=said) as caught:
+        Poster().parse(params)
+    assert time.process_time() - started < 1
+    assert len(caught.value.message) < 1_000
 
 
 def test_snake_case_and_camel_case_are_the_same_parameter() -> None:

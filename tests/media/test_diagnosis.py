@@ -41,6 +41,17 @@ SAVED = [
     ("[info] a line before\n[error] source: End of file", 1, "INPUT_NOT_MEDIA"),
     ("[dec:h264 @ 0x1] [error] a packet: Invalid data found when processing input", 1, "INPUT_CORRUPT"),
     ("[error] Connection refused", 1, "FFMPEG_FAILED"),  # the input is here
+    ("[error] this file requires zlib support compiled in\n[error] source: unknown", 1, "INPUT_UNSUPPORTED"),
+    ("[error] file:source: Function not implemented", 1, "INPUT_UNSUPPORTED"),
+    ("[in#0 @ 0x1] [error] Error opening input: Not yet implemented in FFmpeg, patches", 1, "INPUT_UNSUPPORTED"),
+    ("[vf#0:0 @ 0x1] [error] Error sending frames to consumers: Function not implemented", 1, "FFMPEG_FAILED"),
+    ("[pcm_s16le @ 0x1] [error] Decoder requires channel layout to be set", 1, "INPUT_CORRUPT"),
+    ("[pcm_s16be @ 0x1] [error] Invalid sample rate: -1", 1, "INPUT_CORRUPT"),
+    ("[ist#0:0 @ 0x1] [error] Error while opening decoder: Invalid argument", 1, "INPUT_CORRUPT"),
+    ("[error] Could not open codec for input stream 0", 1, "INPUT_CORRUPT"),
+    ("[error] file:source: Operation not permitted", 1, "INPUT_NOT_MEDIA"),
+    ("[in#0 @ 0x1] [error] Error opening input: Numerical result out of range", 1, "INPUT_NOT_MEDIA"),
+    ("[out#0 @ 0x1] [error] Error opening output x: Operation not permitted", 1, "FFMPEG_FAILED"),
     ("[error] Something new", 1, "FFMPEG_FAILED"),
     ("", 1, "FFMPEG_FAILED"),
     ("[out#0/mp4 @ 0x1] [fatal] Output file does not contain any stream", 1, "INPUT_NO_VIDEO"),
@@ -50,7 +61,7 @@ SAVED = [
     ),
     ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
-    ("", -signal.SIGSEGV, "FFMPEG_KILLED"),
+    *(("", -number, "FFMPEG_CRASHED") for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)),
     ("", -signal.SIGXFSZ, "INPUT_TOO_LONG"),
     *(
         ("[error] Cannot allocate memory", -number, "INPUT_TOO_LARGE")
@@ -58,6 +69,16 @@ SAVED = [
     ),
     ("[error] Cannot allocate memory", -signal.SIGKILL, "FFMPEG_KILLED"),
 ]
+
+
+@pytest.mark.parametrize(
+    "title", ["No space left on device", "Cannot allocate memory", "HTTP error 503", "received signal 15."]
+)
+@pytest.mark.parametrize("prefix", ["[info]     title           : ", "                    : "])
+def test_the_words_of_a_file_put_no_blame_on_others(title: str, prefix: str) -> None:
+    """ffmpeg prints what the tags of a file say, line by line; the second line of a tag has no level."""
+    said = f"{prefix}{title}\n{prefix}Exiting normally, received signal 15.\n[error] a: Invalid data found when"
+    assert diagnose(said, 255, input_is_remote=True).code == "INPUT_NOT_MEDIA"
 
 
 @pytest.mark.parametrize(("stderr", "exit_code", "code"), SAVED)
@@ -140,6 +161,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         "Conversion failed!",
         "Nothing was written into output file",
         "Terminating",
+        "Task finished with error code: -22 (Invalid argument)",
     )
     for line in hollow:
         assert last_words(f"[fatal] Why\n[error] {line}\n[info] b") == "Why"

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -17,7 +17,7 @@ from mediajobs_dagster.history import AttemptFilter, Dispatch, History
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher, Held
-from tests.history.factories import NOON, THUMB, an_attempt, ended, some_new_jobs
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, ended, some_new_jobs
 
 BREAKER = Breaker(failures=3, window_s=3600, cooldown_s=300)
 LATER = NOON + timedelta(seconds=301)
@@ -155,3 +155,73 @@ def test_of_many_dispatchers_in_the_same_instant_one_gets_the_probe_job(
             assert len(probe.jobs) == history.jobs.active(THUMB) == 1
             assert sum(isinstance(answer, Held) for answer in answers) == RIVALS - 1
             assert history.leases.release(probe.id) == 1
+
+
+def fail_probe(history: History, dispatch: Dispatch, at: datetime, *, pause: timedelta = timedelta()) -> None:
+    """The job of a dispatch fails by our fault, and is due again after a pause."""
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=at)
+    assert claim is not None
+    failure = ended(claim, AttemptStatus.FAILURE, completed_at=at)
+    history.leases.finish(failure, job_status=JobStatus.FAILED, not_before=at + pause)
+
+
+def open_by_own_jobs(history: History, dispatcher: Dispatcher) -> set[str]:
+    """Three jobs of the queue fail at noon, which opens the breaker; returns their ids."""
+    queued = history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    for _ in queued:
+        dispatch = dispatcher.next(THUMB, batch_size=1, now=NOON)
+        assert isinstance(dispatch, Dispatch)
+        fail_probe(history, dispatch, NOON, pause=timedelta(minutes=1))
+    return {entry.job.id for entry in queued}
+
+
+def test_the_probe_is_a_job_that_has_not_failed_yet(history: History) -> None:
+    """What made the others fail may be their input: they wait behind a job of a lower priority."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    failed = open_by_own_jobs(history, dispatcher)
+    [fresh] = history.jobs.enqueue([a_new_job(priority=-1)], now=NOON)
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    assert [job.id for job in probe.jobs] == [fresh.job.id]
+    assert fresh.job.id not in failed
+
+
+def test_a_job_that_fails_again_keeps_no_other_job_waiting(history: History) -> None:
+    """It counts once an opening. Failed jobs wait for another cool-down; a job that has not failed yet does not."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    failed = open_by_own_jobs(history, dispatcher)
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    assert probe.jobs[0].id in failed  # there was no other
+    fail_probe(history, probe, LATER)
+    held = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(held, Held)
+    assert held.retry_at == LATER + timedelta(seconds=300)
+    [fresh] = history.jobs.enqueue([a_new_job()], now=LATER)
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    assert [job.id for job in probe.jobs] == [fresh.job.id]
+
+
+def test_a_job_that_fails_for_the_first_time_opens_the_breaker_again(history: History) -> None:
+    """A fault of ours: each probe is a new witness, and each one grants the machine another cool-down."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    open_by_own_jobs(history, dispatcher)
+    history.jobs.enqueue([a_new_job(), a_new_job()], now=NOON)
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    fail_probe(history, probe, LATER)
+    assert BREAKER.read(history, THUMB, now=LATER).state is BreakerState.OPEN
+    assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Held)
+
+
+def test_a_half_open_breaker_says_nothing_of_failed_jobs_that_are_not_due(history: History) -> None:
+    """They would not be started anyway, so nothing is held back."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    queued = history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    for _ in queued:
+        dispatch = dispatcher.next(THUMB, batch_size=1, now=NOON)
+        assert isinstance(dispatch, Dispatch)
+        fail_probe(history, dispatch, NOON, pause=timedelta(hours=1))
+    assert BREAKER.read(history, THUMB, now=LATER).state is BreakerState.HALF_OPEN
+    assert dispatcher.next(THUMB, batch_size=5, now=LATER) is None

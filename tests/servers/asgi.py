@@ -25,7 +25,7 @@ Headers = Sequence[tuple[str, str]]
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Its base address, until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

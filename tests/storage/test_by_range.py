@@ -98,12 +98,21 @@ def served(faulty_s3: FaultyS3, s3_settings: Settings, make_file: MakeFile, tmp_
         ("bytes=1000000-3999999", 1_000_000, 4_000_000),
         (f"bytes={SIZE - 1}-", SIZE - 1, SIZE),
         (f"bytes={SIZE - 10}-{SIZE + 10}", SIZE - 10, SIZE),
+        (f"bytes={SIZE - 10}-{'9' * 5_000}", SIZE - 10, SIZE),
+        (f"bytes={'0' * 5_000}-{'0' * 5_000}7", 0, 8),
     ],
 )
 def test_every_range_is_the_objects(served: Served, wanted: str | None, start: int, end: int) -> None:
     """The first and the last byte too, and ranges over the borders of what is kept."""
     for _ in range(2):  # from the storage, then from what was kept
         assert served.get(wanted) == (206 if wanted else 200, served.content[start:end])
+
+
+def test_a_range_of_thousands_of_digits_is_beyond_the_end(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Python does not read such a number: it has to be refused before."""
+    assert served.refused(f"bytes={'9' * 5_000}-") == 416
+    assert served.get("bytes=0-0") == (206, served.content[:1])
+    assert caplog.records == []
 
 
 def test_what_was_read_is_not_read_again(served: Served, faulty_s3: FaultyS3) -> None:

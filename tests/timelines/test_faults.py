@@ -14,9 +14,9 @@ from mediajobs_dagster.intake.export_requests import ExportRequests
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream, new_id
 from mediajobs_dagster.timelines.documents import read_document
 from mediajobs_dagster.timelines.faults import faults_of
+from mediajobs_dagster.timelines.file_contents import MAX_BYTES
 from mediajobs_dagster.timelines.layout import Media
 from mediajobs_dagster.timelines.parsing import in_order, parse_timeline
-from mediajobs_dagster.timelines.small_files import MAX_BYTES
 from mediajobs_dagster.timelines.text.fonts import Fonts
 from tests.history.factories import an_upload
 from tests.platform import Platform

@@ -8,6 +8,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+import jsonschema
 import pytest
 
 from mediajobs_dagster.timelines.model import (
@@ -17,6 +18,7 @@ from mediajobs_dagster.timelines.model import (
     Timeline,
     Title,
     VideoLayer,
+    timeline_schema,
 )
 from mediajobs_dagster.timelines.parsing import parse_timeline
 from mediajobs_dagster.timelines.times import SAMPLE_RATE, exact, samples_at, snap, time_to_json
@@ -227,3 +229,48 @@ def test_every_limit_of_a_field(document: dict[str, Any], fault: str) -> None:
     """One fault, at its place, in plain words."""
     (found,) = faults(document)
     assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (in_track(speed=True), "$.track[0].speed"),
+        (in_track(speed="2"), "$.track[0].speed"),
+        (in_track(speed=10**400), "$.track[0].speed"),
+        (in_track(gainDb="3"), "$.track[0].gainDb"),
+        (in_track(mute=1), "$.track[0].mute"),
+        (in_track(mute="yes"), "$.track[0].mute"),
+        (in_track(hold=True), "$.track[0].hold"),
+        (in_track(crop={"x": False}), "$.track[0].crop.x"),
+        (in_track(source=5), "$.track[0].source"),
+        (whole(canvas={"width": "640", "height": 360}), "$.canvas.width"),
+        (whole(canvas={"width": True, "height": 360}), "$.canvas.width"),
+        (whole(title=3), "$.title"),
+        (whole(music=[{"source": "m", "duckDb": "12"}]), "$.music[0].duckDb"),
+        (whole(music=[{"source": "m", "duckDb": True}]), "$.music[0].duckDb"),
+        (whole(loudness={"target": "-16"}), "$.loudness.target"),
+        (in_layer(style={"weight": "500"}), "$.layers[0].style.weight"),
+        (in_layer(style={"italic": 1}), "$.layers[0].style.italic"),
+        (in_layer(opacity="1"), "$.layers[0].opacity"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(document: dict[str, Any], path: str) -> None:
+    """As the schema says: a text is no number, true is no number, and 1 is not true."""
+    assert [fault.path for fault in parse_timeline(document).faults] == [path]
+    assert not jsonschema.Draft202012Validator(timeline_schema()).is_valid(document)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_finite_number_is_refused(number: float) -> None:
+    """Python's JSON has them; the schema does not know them."""
+    for document in (in_track(speed=number), in_track(out=number), in_layer(opacity=number)):
+        assert len(parse_timeline(document).faults) == 1
+
+
+def test_whole_numbers_may_be_written_as_decimals() -> None:
+    """For JSON Schema, 640.0 is an integer."""
+    document = whole(canvas={"width": 640.0, "height": 360}, layers=[TITLE | {"style": {"weight": 600.0}}])
+    parsed = parse_timeline(document)
+    assert parsed.faults == ()
+    assert parsed.timeline is not None
+    assert (parsed.timeline.canvas.width, parsed.timeline.layers[0].style.weight) == (640, 600)  # pyright: ignore

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import random
+import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,6 +22,7 @@ from opentimelineio import schema
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream
 from mediajobs_dagster.timelines.documents import read_document
+from mediajobs_dagster.timelines.file_contents import MAX_BYTES
 from mediajobs_dagster.timelines.layout import Media, item_times
 from mediajobs_dagster.timelines.model import (
     Clip,
@@ -30,7 +36,7 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
 )
 from mediajobs_dagster.timelines.otio import Imported, read_otio, write_otio
-from mediajobs_dagster.timelines.small_files import MAX_BYTES
+from mediajobs_dagster.timelines.otio.notes import Notes
 from tests.history.factories import an_upload
 
 NTSC = Fraction(30_000, 1001)
@@ -584,6 +590,11 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         [video(clip("a", 0, 0), gap(0))],
         [video(clip("a", 0, -25))],
         [video(clip("a", 0, float("inf")))],
+        [video(clip("a", 0, 25, rate=float("nan")))],
+        [video(clip("a", 0, 25, rate=float("inf")))],
+        [video(clip("a", 0, 25, rate=-25))],
+        [video(clip("a", 0, 25, rate=0))],
+        [video(clip("a", 0, 25, rate=1e300))],
         [video(clip("a", 1e300, 25))],
         [video(nested(30))],
         [video(clip("x" * 1100, 0, 25))],
@@ -595,6 +606,83 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_what_makes_no_timeline_is_refused(tmp_path: Path, tracks: Sequence[Any]) -> None:
     with pytest.raises(RequestError):
         read(tmp_path, *(track.deepcopy() for track in tracks))
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.0, -25.0, 1e300])
+def test_a_timeline_that_starts_at_no_rate_is_refused(tmp_path: Path, rate: float) -> None:
+    """What is no number is no rate either."""
+    made = edit(video(clip("a", 0, 25)))
+    made.global_start_time = at(0, rate)
+    otio.adapters.write_to_file(made, str(tmp_path / "edit.otio"))
+    with pytest.raises(RequestError, match="are not a time"):
+        read_otio(tmp_path / "edit.otio")
+
+
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+_ODD_NUMBERS = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "0.0",
+    "-1.0",
+    "1e308",
+    "1e-308",
+    "-0.0",
+    "9" * 400,
+    "null",
+    '"x"',
+    "true",
+)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_timeline_with_odd_values_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+    """Ten damaged copies of a timeline with everything in it: no other exception comes out, and none takes long."""
+    dice = random.Random(seed)
+    made = edit(
+        video(clip("a", 0, 50, schema.LinearTimeWarp("slow", 0.5)), dissolve(5, 5), clip("b", 10, 50), gap(5)),
+        video(nested(3), clip("c", 0, 25, schema.FreezeFrame("stop"))),
+        audio(clip("a", 0, 50), clip("d", 0, 50)),
+    )
+    made.global_start_time = at(90_000)
+    text = otio.adapters.write_to_string(made, "otio_json")
+    for _ in range(10):
+        damaged = _NUMBER.sub(lambda number: dice.choice(_ODD_NUMBERS) if dice.random() < 0.1 else number[0], text)
+        if dice.random() < 0.3:
+            damaged = damaged.replace('"name": "', dice.choice(('"name": null, "x": "', '"name": 3, "x": "')), 2)
+        (tmp_path / "edit.otio").write_text(damaged)
+        with contextlib.suppress(RequestError):
+            read_otio(tmp_path / "edit.otio")
+
+
+@pytest.mark.parametrize("count", [9_000, 11_000])
+def test_a_timeline_of_very_many_clips_is_answered_soon(tmp_path: Path, count: int) -> None:
+    """Refused by their number, or because no timeline of ours has so many; not after comparing each with each."""
+    tracks = (
+        video(*(clip("a", n, 2) for n in range(count // 2))),
+        audio(*(clip("a", n + 1, 3) for n in range(count // 2))),
+    )
+    otio.adapters.write_to_file(edit(*tracks), str(tmp_path / "edit.otio"), indent=0)
+    text = (tmp_path / "edit.otio").read_text()
+    (tmp_path / "edit.otio").write_text(json.dumps(json.loads(text), separators=(",", ":")))
+    started = time.process_time()
+    with pytest.raises(RequestError):
+        read_otio(tmp_path / "edit.otio")
+    assert time.process_time() - started < 10
+
+
+def test_notes_without_end_are_cut(tmp_path: Path) -> None:
+    """A hundred, and the number of the others."""
+    imported = read(
+        tmp_path,
+        video(*(clip(f"clip{number}", 0, 25, schema.Effect("x")) for number in range(45)), *(gap(1) for _ in range(3))),
+    )
+    assert len(imported.notes) <= 101
+    notes = Notes()
+    for number in range(5_000):
+        notes.add(f"note {number}")
+    assert len(notes.all) == 101
+    assert notes.all[-1] == "There are 4,900 more notes."
 
 
 def test_one_timeline_in_a_collection_is_read(tmp_path: Path) -> None:

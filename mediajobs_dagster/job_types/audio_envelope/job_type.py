@@ -48,6 +48,10 @@ class AudioEnvelope(UploadJobType):
         return (f"envelopes/uploads/{subject_id}/{FILENAME}",)
 
     @override
+    def rehearsal(self, clip: Upload) -> Upload:
+        return clip
+
+    @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         (key,) = self.output_keys(source.upload.id)
         audio = source.info.main_audio

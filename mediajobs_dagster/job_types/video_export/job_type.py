@@ -63,6 +63,13 @@ class VideoExport(JobType):
         return renderer.plan(output_key(material.job, material.attempt_id))
 
     @override
+    def rehearsal(self, clip: models.Upload) -> models.Timeline:
+        from mediajobs_dagster.timelines.model import VERSION
+
+        document = {"version": VERSION, "track": [{"kind": "clip", "source": clip.id}]}
+        return models.Timeline(id=clip.id, document=document, etag="", created_at=clip.created_at, trace_id=clip.id)
+
+    @override
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
         from mediajobs_dagster.timelines.model import Timeline

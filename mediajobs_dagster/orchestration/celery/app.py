@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -48,6 +49,11 @@ def app_arguments(settings: Settings) -> dict[str, Any]:
     """The arguments of `CeleryRunLauncher` and `open_app`. Raises SettingsError when no broker is set."""
     if not settings.celery_url:
         raise SettingsError("Runs go to Celery workers through Redis: set MEDIAJOBS_CELERY_URL to its address.")
+    try:
+        for address in settings.celery_url.split(";"):
+            _ = urlsplit(address).port
+    except ValueError:  # it quotes a part of the address, which may hold a password
+        raise SettingsError("MEDIAJOBS_CELERY_URL has a bad host or port. Use redis://host:6379/0.") from None
     return {
         "broker": settings.celery_url,
         "backend": settings.celery_url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from mediajobs_dagster.orchestration.internals.workspace import (
     WorkspaceFileTarget,
     WorkspaceLoadTarget,
 )
+from mediajobs_dagster.settings import check_settings_file
 
 LOCATION = "mediajobs"
 """The name of our code location in Dagster, however it is started."""
@@ -37,7 +39,7 @@ class Address:
         if os.sep in text:
             return cls(socket=Path(text))
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             raise SettingsError(f"{text!r} is not an address: give HOST:PORT, or the path of a socket.")
         return cls(host=host, port=int(port))
 
@@ -61,11 +63,12 @@ def workspace_at(address: Address) -> WorkspaceLoadTarget:
 def workspace_file(path: Path | None) -> WorkspaceLoadTarget:
     """The workspace that a file describes; None: the one in the working folder, else the package's own.
 
-    Raises SettingsError when there is no file of that name.
+    Raises SettingsError when there is no such file, or when it cannot be read.
     """
     path = path or folder_with(WORKSPACE) / WORKSPACE
-    if not path.is_file():
+    if not path.exists():
         raise SettingsError(f"There is no {path}. Leave --workspace out to use the package's own workspace.yaml.")
+    check_settings_file(path)
     return WorkspaceFileTarget(paths=[str(path)])
 
 

@@ -54,11 +54,23 @@ def seconds(time: Any) -> Fraction:
 
     A rounded rate stands for the exact one (29.97 for 30000/1001), a value for the simplest fraction of that float.
     """
-    if math.isfinite(time.value) and math.isfinite(time.rate) and (rate := true_rate(time.rate)) > 0:
-        exact = Fraction(time.value).limit_denominator(10**6) / rate
+    if math.isfinite(time.value):
+        exact = Fraction(time.value).limit_denominator(10**6) / rate_of(time)
         if abs(exact) <= _CENTURIES:
             return exact
-    raise RequestError(f"The timeline is broken: {time.value} frames at a rate of {time.rate} are not a time.")
+    raise _no_time(time)
+
+
+def rate_of(time: Any) -> Fraction:
+    """The exact rate of a RationalTime, frames a second. Raises RequestError when it is not a rate."""
+    # The checks of a number come first: what is not one, such as NaN, cannot become a fraction.
+    if math.isfinite(time.rate) and 0 < time.rate <= _CENTURIES and (rate := true_rate(time.rate)) > 0:
+        return rate
+    raise _no_time(time)
+
+
+def _no_time(time: Any) -> RequestError:
+    return RequestError(f"The timeline is broken: {time.value} frames at a rate of {time.rate} are not a time.")
 
 
 def tellable(value: Fraction) -> Fraction:

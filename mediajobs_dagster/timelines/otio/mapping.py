@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.timelines.layout import true_rate
 from mediajobs_dagster.timelines.model import (
     VERSION,
     Canvas,
@@ -34,11 +33,12 @@ from mediajobs_dagster.timelines.model import (
 )
 from mediajobs_dagster.timelines.otio.carrying import made
 from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
-from mediajobs_dagster.timelines.otio.library import tellable
+from mediajobs_dagster.timelines.otio.library import rate_of, tellable
 from mediajobs_dagster.timelines.otio.notes import Notes, named, rounded
 from mediajobs_dagster.timelines.otio.pieces import Joint, Piece, TrackReader, offset_of
 from mediajobs_dagster.timelines.otio.sounding import Sound, sound_of
 
+_MOST_ITEMS = 10_000
 _MIDDLE = Position(x=0.5, y=0.5)
 _PICTURED = ("fit", "crop")
 _LAYERED = ("opacity", "enter", "exit", "position", "scale", "border", "radius")
@@ -58,6 +58,7 @@ def timeline_of(edit: Any, folder: Path, notes: Notes) -> Timeline:
 
 
 def _timeline(edit: Any, folder: Path, notes: Notes) -> Timeline:
+    _check_size(edit)
     video, audio = _tracks(edit, TrackReader(folder, notes), notes)
     rate = _rate(edit)
     tracks = [joined(track, notes) for track in video]
@@ -76,6 +77,16 @@ def _timeline(edit: Any, folder: Path, notes: Notes) -> Timeline:
         narration=tuple(sound.narration),
         music=tuple(sound.music),
     )
+
+
+def _check_size(edit: Any) -> None:
+    """Raise RequestError for more items than any timeline of ours may have, so many that they take minutes to read."""
+    count = len(edit.tracks.find_children())
+    if count > _MOST_ITEMS:
+        raise RequestError(
+            f"“{edit.name}” has {count:,} clips, gaps and transitions; {_MOST_ITEMS:,} are the most. Export a shorter "
+            "part of it."
+        )
 
 
 def fingerprint(timeline: Timeline) -> str:
@@ -110,7 +121,7 @@ def _rate(edit: Any) -> Fraction | None:
     tracks = (track for track in edit.tracks if track.schema_name() == "Track" and track.kind == "Video")
     ranges = (getattr(child, "source_range", None) for track in tracks for child in track)
     times = (edit.global_start_time, *(used.duration for used in ranges if used))
-    return next((true_rate(time.rate) for time in times if time), None)
+    return next((rate_of(time) for time in times if time), None)
 
 
 def _canvas(rate: Fraction | None, notes: Notes) -> Canvas:

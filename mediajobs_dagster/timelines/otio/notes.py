@@ -5,21 +5,29 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from mediajobs_dagster.fault_lists import MAX_FAULTS, shortened
+
 
 class Notes:
     """Notes for people, without repetition, in the order they were added."""
 
     def __init__(self) -> None:
         self._sentences: dict[str, None] = {}
+        self._left_out = 0
 
     def add(self, sentence: str) -> None:
-        """Note something."""
-        self._sentences[sentence[:1].upper() + sentence[1:]] = None
+        """Note something. The first hundred are kept; of the others, their number."""
+        said = shortened(sentence[:1].upper() + sentence[1:])
+        if len(self._sentences) < MAX_FAULTS:
+            self._sentences[said] = None
+        elif said not in self._sentences:
+            self._left_out += 1
 
     @property
     def all(self) -> tuple[str, ...]:
         """All notes."""
-        return tuple(self._sentences)
+        more = (f"There are {self._left_out:,} more notes.",) if self._left_out else ()
+        return (*self._sentences, *more)
 
 
 def named(thing: Any) -> str:

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.timelines.file_contents import decoded, depth_of, read_packed, read_whole
 from mediajobs_dagster.timelines.layout import true_rate
 from mediajobs_dagster.timelines.model import Timeline, VideoLayer
 from mediajobs_dagster.timelines.otio.edl import prepared
 from mediajobs_dagster.timelines.otio.library import EDL, adapter_of, library, our_metadata
 from mediajobs_dagster.timelines.otio.mapping import fingerprint, timeline_of
 from mediajobs_dagster.timelines.otio.notes import Notes
-from mediajobs_dagster.timelines.small_files import decoded, depth_of, read_packed, read_small
 
 _ARCHIVE, _FOLDER, _IN_BUNDLE = "otioz", "otiod", "content.otio"
 """The timeline in a bundle, which is a JSON timeline together with its media."""
@@ -85,7 +85,7 @@ def _content(path: Path, adapter: str) -> bytes:
     """The content of the file, or of the timeline file in a bundle; the media of a bundle are not read."""
     if adapter == _ARCHIVE:
         return read_packed(path, _IN_BUNDLE)
-    return read_small(path / _IN_BUNDLE if adapter == _FOLDER else path)
+    return read_whole(path / _IN_BUNDLE if adapter == _FOLDER else path)
 
 
 def _timeline_in(root: Any, path: Path) -> Any:

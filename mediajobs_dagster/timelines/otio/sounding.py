@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
+from math import floor
+from typing import Generic, TypeVar
 
 from mediajobs_dagster.timelines.model import Music, Narration
 from mediajobs_dagster.timelines.otio.carrying import made
@@ -12,6 +15,8 @@ from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
 from mediajobs_dagster.timelines.otio.library import tellable
 from mediajobs_dagster.timelines.otio.notes import Notes
 from mediajobs_dagster.timelines.otio.pieces import Piece
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,12 @@ def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], fram
     if not tracks:
         return Sound(None)
     sounding: list[Piece] = []
-    heard: list[Piece] = []  # the channels of one sound may be on several tracks
+    heard = _Nearby[Piece](frame)  # the channels of one sound may be on several tracks
+    shown = _Nearby[Joined](frame)
+    for picture in pictures:
+        shown.add(picture.original, picture)
     narration: list[Narration] = []
+    ids: set[str | None] = set()
     music: list[Music] = []
     for each in (each for track in tracks for each in joined(track, notes)):
         piece = each.original
@@ -48,17 +57,40 @@ def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], fram
         if piece.carried.get("kind") == "music":
             music.append(_music(piece))
             continue
-        if any(_is_same(piece, other, frame) for other in heard):
+        if heard.find(piece) is not None:
             continue
-        heard.append(piece)
-        picture = next((other for other in pictures if _is_same(piece, other.original, frame)), None)
+        heard.add(piece, piece)
+        picture = shown.find(piece)
         if picture is None:
-            narration.append(_narration(each, {entry.id for entry in narration}, notes))
+            narration.append(_narration(each, ids, notes))
+            ids.add(narration[-1].id)
             continue
         sounding.append(picture.original)
         if (each.joint and not picture.joint) or (each.following and not picture.following):
             notes.add(f"The sound of {piece.name} begins and ends as its picture does: its own fades are left out.")
     return Sound(sounding, narration, music)
+
+
+class _Nearby(Generic[Thing]):
+    """Things by the pieces they belong to. Looking one up takes the same time however many there are."""
+
+    def __init__(self, frame: Fraction) -> None:
+        self._frame = frame
+        self._cells: dict[tuple[object, ...], list[tuple[Piece, Thing]]] = {}
+
+    def add(self, piece: Piece, thing: Thing) -> None:
+        """Keep a thing."""
+        self._cells.setdefault((piece.source, *self._cell(piece)), []).append((piece, thing))
+
+    def find(self, piece: Piece) -> Thing | None:
+        """The first thing whose piece is the same part of the same media, at the same time."""
+        # What is less than a frame away lies in the same cell, or in one beside it.
+        around = product(*((number - 1, number, number + 1) for number in self._cell(piece)))
+        near = (each for cell in around for each in self._cells.get((piece.source, *cell), ()))
+        return next((thing for other, thing in near if _is_same(piece, other, self._frame)), None)
+
+    def _cell(self, piece: Piece) -> tuple[int, ...]:
+        return tuple(floor(time / self._frame) for time in (piece.start, piece.length, piece.source_in))
 
 
 def _is_same(one: Piece, other: Piece, frame: Fraction) -> bool:

@@ -17,10 +17,16 @@ from typing import BinaryIO, Protocol
 
 from PIL import ImageFont
 
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.small_files import open_regular
+
 SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
 """Suffixes of font files."""
 
 _OUTLINES = frozenset({b"glyf", b"CFF ", b"CFF2"})
+_READ = (b"cmap", b"OS/2", b"fvar")
+_MAX_TABLE = 64 << 20
+_MAX_FACES = 1000
 _UNICODE_MAPS = ((3, 10), (0, 6), (0, 4), (3, 1), (0, 3), (0, 2), (0, 1), (0, 0))
 """Platform and encoding of the Unicode character maps, the most complete first."""
 
@@ -66,20 +72,20 @@ class Face:
 def faces_of(path: Path) -> Iterator[Face]:
     """The scalable faces in a file; none if it is not a font, or is damaged."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for index, offset in enumerate(_offsets(file)):
                 tables = _tables(file, offset)
                 if _OUTLINES & tables.keys() and b"cmap" in tables:
                     family = ImageFont.truetype(path, 16, index=index).getname()[0]
                     if family:
                         yield _face(file, tables, path, index, family)
-    except (OSError, struct.error, ValueError):
+    except (OSError, RequestError, struct.error, ValueError):
         return
 
 
 def characters_of(face: Face) -> Characters:
-    """The characters of a face. Raises OSError."""
-    with face.path.open("rb") as file:
+    """The characters of a face. Raises RequestError when its file is gone."""
+    with open_regular(face.path) as file:
         tables = _tables(file, list(_offsets(file))[face.index])
         return _characters(_read(file, tables, b"cmap"))
 
@@ -89,6 +95,8 @@ def _offsets(file: BinaryIO) -> tuple[int, ...]:
     if not head.startswith(b"ttcf"):
         return (0,)
     (count,) = struct.unpack(">I", head[8:12])
+    if count > _MAX_FACES:
+        raise ValueError("no font")
     return struct.unpack(f">{count}I", file.read(4 * count))
 
 
@@ -98,7 +106,10 @@ def _tables(file: BinaryIO, offset: int) -> dict[bytes, tuple[int, int]]:
     if version not in (b"\0\1\0\0", b"OTTO", b"true"):
         raise ValueError("no font")
     records: Iterator[tuple[bytes, int, int]] = struct.iter_unpack(">4s4xII", file.read(16 * count))
-    return {tag: (start, length) for tag, start, length in records}
+    tables = {tag: (start, length) for tag, start, length in records}
+    if any(tables.get(tag, (0, 0))[1] > _MAX_TABLE for tag in _READ):
+        raise ValueError("no font")  # a damaged one may declare gigabytes
+    return tables
 
 
 def _read(file: BinaryIO, tables: dict[bytes, tuple[int, int]], tag: bytes) -> bytes:
