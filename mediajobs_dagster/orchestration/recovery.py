@@ -26,6 +26,9 @@ _SETTLING = timedelta(seconds=5)
 _REPORTING = timedelta(minutes=2)
 """How long a run that holds no job may be silent. After its last attempt it still writes its log to the object storage.
 While it searches for its work, it reports more often than this."""
+_HANDING_OVER = timedelta(seconds=30)
+"""How long a run may exist before it is handed to the run coordinator. A daemon that is killed in between leaves one
+that nobody will ever start."""
 _LATEST = 50
 """How many attempts of a run are read to find when the last one ended; about as many are under way at once."""
 _SAME_DISPATCH = 20
@@ -99,6 +102,8 @@ class _DagsterRunStates:
     def _is_dead(self, record: dg.RunRecord) -> bool:
         """Whether a run whose leases have run out will never renew them again."""
         run = record.dagster_run
+        if run.status is dg.DagsterRunStatus.NOT_STARTED:
+            return utc_now() - record.create_timestamp > max(self.lease, _HANDING_OVER)
         began = _moment(record.start_time) or _moment(tags.taken_at(run))
         if began is not None:
             return utc_now() - began > self.lease

@@ -25,7 +25,7 @@ TAKEN = "mediajobs/taken_at"
 SEARCHING = "mediajobs/searching_at"
 """When a manual run last reported that it still searches for its work, seconds since the epoch."""
 PRIORITY = "dagster/priority"
-"""The priority of the jobs; Dagster starts the run with the highest first."""
+"""The priority of the jobs; Dagster starts the run with the highest first. A run without it has the priority 0."""
 PARENT_RUN = "dagster/parent_run_id"
 """Set by Dagster on a re-execution: the id of the earlier run."""
 IMPLICIT_ASSET_JOB = "__ASSET_JOB"
@@ -41,13 +41,8 @@ def of_job_type(job_type: JobType) -> dict[str, str]:
 def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:
     """Tags of the run that works off `dispatch`."""
     single = {SUBJECT: dispatch.jobs[0].subject_id} if len(dispatch.jobs) == 1 else {}
-    return {
-        **of_job_type(job_type),
-        **single,
-        TRACE_ID: dispatch.trace_id,
-        DISPATCH: dispatch.id,
-        PRIORITY: str(dispatch.priority),
-    }
+    urgent = {PRIORITY: str(dispatch.priority)} if dispatch.priority else {}
+    return {**of_job_type(job_type), **single, TRACE_ID: dispatch.trace_id, DISPATCH: dispatch.id, **urgent}
 
 
 def dispatch_by_hand(run_id: str, job_type: JobType) -> str:

@@ -62,6 +62,11 @@ class Actor:
         self._turn.release()
         assert self._arrived.acquire(timeout=_TURN_S), f"{self.name} hangs"
 
+    def finish(self) -> None:
+        """Let it go on to its end."""
+        while not self.is_over:
+            self.step()
+
     def bury(self) -> None:
         """Let the thread end; no cleaning up reaches history or storage."""
         self._is_buried = True
@@ -228,8 +233,18 @@ class World:
         claim = self._claim()
         if claim is None:
             return
+        self._begin(claim)
+
+    def start_attempt(self) -> Actor:
+        """Let a further attempt at the job begin; it stops before it does anything."""
+        claim = self._claim()
+        assert claim is not None
+        return self._begin(claim)
+
+    def _begin(self, claim: Claim) -> Actor:
         self.trace.append(f"{claim.attempt.run_id} begins")
         self.attempts.append(Actor(claim.attempt.run_id or "", lambda gate: self._attempt(claim, gate)))
+        return self.attempts[-1]
 
     def _claim(self) -> Claim | None:
         leases, name = self.history.leases, f"attempt {len(self.attempts) + 1} at {self.job.id[-4:]}"

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
@@ -19,10 +20,10 @@ from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Output, Plan
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.job_types.video_export.renderer import VideoExport
-from mediajobs_dagster.models import Job, SubjectKind, UploadRole, new_trace_id
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport
+from mediajobs_dagster.models import AttemptStatus, Job, SubjectKind, UploadRole, new_trace_id
 from mediajobs_dagster.settings import Settings
-from tests.attempts.interleaving import World
+from tests.attempts.interleaving import Silent, World
 from tests.clips import Clips
 from tests.history.factories import an_upload
 from tests.platform import Platform
@@ -81,7 +82,7 @@ def where(request: pytest.FixtureRequest) -> dict[str, Any]:
     if request.param == "s3":
         settings: Settings = request.getfixturevalue("s3_settings")
         on_s3 = settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
-    return on_s3 | {"sweep_interval_s": 1e-9, "max_attempts": 100}
+    return on_s3 | {"sweep_interval_s": 1e-9, "max_attempts": 100, "retry_base_s": 0.0}
 
 
 def interleave(platform: Platform, job: Job, seed: int) -> None:
@@ -109,6 +110,35 @@ def test_no_interleaving_lets_a_stale_attempt_win(
         upload = platform.history.uploads.add(an_upload(origin=None))
         (enqueued,) = platform.history.jobs.enqueue([job_type.request(upload, trace_id=new_trace_id())])
         interleave(platform, enqueued.job, seed)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_stale_attempt_knows_that_it_is_and_removes_what_it_made(
+    open_platform: OpenPlatform, where: dict[str, Any], is_cancelled: bool
+) -> None:
+    """It freezes between its two objects. Another attempt succeeds, or the job is cancelled; then it wakes up."""
+    platform = open_platform(registry=Registry.standard().with_types(*CHEAP), **where | {"sweep_interval_s": 0})
+    upload = platform.history.uploads.add(an_upload(origin=None))
+    (enqueued,) = platform.history.jobs.enqueue([Undeclared().request(upload, trace_id=new_trace_id())])
+    world = World(platform.media, enqueued.job, random.Random(0))
+    stale = world.start_attempt()
+    while not list(platform.storage.list("undeclared/")):
+        stale.step()
+    if is_cancelled:
+        platform.history.jobs.cancel(enqueued.job.id)
+    else:
+        recover(platform.history, platform.settings, Silent({stale.name}))
+        world.start_attempt().finish()
+    stale.finish()
+    rows = platform.history.attempts.of_job(enqueued.job.id)
+    ended = world.outcomes[rows[0].id]
+    assert (ended.is_stale, ended.succeeded, ended.manifest.outputs) == (True, False, ())
+    assert rows[0].status is (AttemptStatus.CANCELLED if is_cancelled else AttemptStatus.LOST)
+    assert ended.status is ended.manifest.status is rows[0].status
+    assert ended.error
+    assert ended.error.code == ("CANCELLED" if is_cancelled else "WORKER_LOST")
+    assert rows[0].result is None
+    world.check_end()
 
 
 @pytest.mark.parametrize("name", [Thumbnail.name, EditProxy.name, AudioEnvelope.name])
