@@ -25,7 +25,7 @@ from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageMissingError
 from mediajobs_dagster.history import History, JobFilter
-from mediajobs_dagster.history.schema import job_history, jobs
+from mediajobs_dagster.history.schema import current_outputs, job_history, jobs
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -86,6 +86,11 @@ def fill(history: History, url: str, count: int) -> None:
             connection.execute(sa.insert(jobs).returning(sa.literal(1)), [_job(*each) for each in ids])
             rows = [_attempt(*each, fingerprint) for each in ids]
             connection.execute(sa.insert(job_history).returning(sa.literal(1)), rows)
+            pointers = [
+                {"subject_id": upload.id, "job_type": MADE.name, "attempt_id": row["id"]}
+                for (_, upload), row in zip(ids, rows, strict=True)
+            ]
+            connection.execute(sa.insert(current_outputs).returning(sa.literal(1)), pointers)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("VACUUM (ANALYZE)")  # as the server does by itself within a minute or so
     engine.dispose()

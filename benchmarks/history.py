@@ -191,8 +191,8 @@ def _polls(past: Past) -> list[Ask]:
             ),
         ),
         Ask(
-            "latest success on a subject",
-            lambda history, chance: history.attempts.latest_success(TYPES[0], past.subject_id(_any(past, chance))),
+            "current outputs of a subject",
+            lambda history, chance: history.current.of(TYPES[0], past.subject_id(_any(past, chance))),
         ),
         Ask("uploads.day_summary()", lambda history, _: history.uploads.day_summary(past.end.date())),
     ]

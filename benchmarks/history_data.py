@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history import History
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.folding import fold
-from mediajobs_dagster.history.schema import job_history, jobs, uploads
+from mediajobs_dagster.history.schema import current_outputs, job_history, jobs, uploads
 
 TYPES = ("upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1")
 BACKLOG_TYPE = "upload_edit_proxy_v1"
@@ -93,6 +93,7 @@ def build(url: str, past: Past) -> None:
         load(connection, uploads, _uploads(past))
         load(connection, jobs, _jobs(past))
         load(connection, job_history, _attempts(past))
+        load(connection, current_outputs, _pointers(past))
         for index in indexes:  # building them after the load takes a fraction of the time
             connection.exec_driver_sql(index)
     database = Database(url, timeout_s=600)
@@ -280,6 +281,21 @@ def _attempts(past: Past) -> Iterator[Row]:
                 "manifest": _manifest(duration_ms),
             }
         )
+
+
+def _pointers(past: Past) -> Iterator[Row]:
+    """Each subject has one job of each type, so each success made the current outputs."""
+    row_of, chance = _row_of(current_outputs), random.Random(1)
+    for number in range(past.rows):
+        ending, _ = _ending(chance)
+        if ending == "success":
+            yield row_of(
+                {
+                    "subject_id": past.subject_id(number),
+                    "job_type": TYPES[number % 3],
+                    "attempt_id": past.attempt_id(number),
+                }
+            )
 
 
 def _ending(chance: random.Random) -> tuple[str, str | None]:

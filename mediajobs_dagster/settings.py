@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         default=60.0, gt=0, description="A worker without a heartbeat for this long loses its jobs, seconds."
     )
+    sweep_interval_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Pause between two searches of the storage for what dead workers left, seconds; 0: no search.",
+    )
     max_attempts: int = Field(default=3, ge=1, description="Attempts a job gets before it is dead.")
     retry_base_s: float = Field(
         5.0, ge=0, description="First retry waits between 0 and this, seconds; doubles each time."

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.manifest import Manifest
+    from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
@@ -64,6 +65,7 @@ class MediaJobs:
         self._given_settings, self._given_registry = settings, registry
         self._history = Once(self._open_history)
         self._storage = Once(lambda: open_storage(self.settings))
+        self._sweep = Once(self._open_sweep)
         self._breaker_states: dict[str, BreakerState] = {}
 
     @classmethod
@@ -76,6 +78,7 @@ class MediaJobs:
 
     def close(self) -> None:
         """Close what this process opened."""
+        self._sweep.forget()
         self._storage.forget()
         if history := self._history.forget():
             history.close()
@@ -143,6 +146,11 @@ class MediaJobs:
 
     def _open_history(self) -> History:
         return History.open(self.settings.database_url, timeout_s=self.settings.database_timeout_s)
+
+    def _open_sweep(self) -> StorageSweep:
+        from mediajobs_dagster.attempts.storage_sweep import StorageSweep
+
+        return StorageSweep(self.history, lambda: self.storage, every_s=self.settings.sweep_interval_s)
 
     # --- adding media ------------------------------------------------------------------------------------------------
 
@@ -337,6 +345,7 @@ class MediaJobs:
 
     def _result(self, job: Job) -> JobResult:
         from mediajobs_dagster.answers import JobResult
+        from mediajobs_dagster.attempts.freshness import standing_keys
         from mediajobs_dagster.attempts.subjects import resolver_of
 
         try:
@@ -345,13 +354,20 @@ class MediaJobs:
             title = job.subject_id
         attempts = self.history.attempts.of_job(job.id)
         latest = attempts[-1] if attempts else None
-        made: Sequence[JsonObject] = (latest.result or {}).get("outputs", []) if latest else []
-        return JobResult(job, title, latest, tuple(self.place_of(each["key"]) for each in made))
+        keys = standing_keys(latest, job, self.history) if latest else []
+        return JobResult(job, title, latest, tuple(map(self.place_of, keys)))
 
     def place_of(self, key: str) -> str:
         """Where an object is: a path on this machine, or an address."""
         local = self.storage.local_path(key)
         return str(local) if local else f"{self.storage.url.rstrip('/')}/{key}"
+
+    def sweep_storage(self) -> int:
+        """Look at the next thousand objects of the storage, and remove what dead workers left; returns how many.
+
+        A process that calls it again and again goes through the whole storage, and rests after each time.
+        """
+        return self._sweep.get().step()
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

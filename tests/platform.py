@@ -15,6 +15,7 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.manifest import Manifest, TimeLedger
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.recovery import RunState
+from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.intake.intake import Intake
 from mediajobs_dagster.job_types.registry import Registry
@@ -127,6 +128,11 @@ class Platform:
         if not manifest.calls:  # whose time is taken out of the part in which they were made
             assert parts == _parts_of(manifest)
         return manifest
+
+    def current_keys(self, upload: Upload, job_type: str) -> list[str]:
+        """The keys of the current outputs of that type of the upload."""
+        current = self.history.current.of(job_type, upload.id)
+        return keys_of(current) if current else []
 
     def output(self, key: str) -> Path:
         """The published file of a local storage."""

@@ -9,7 +9,7 @@ import pytest
 from mediajobs_dagster.job_types.base import JobType, UploadJobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Job, JobStatus, StorageOp, Timeline, derived_id, new_id, utc_now
-from mediajobs_dagster.storage import upload_source_key
+from mediajobs_dagster.storage import attempt_key, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
 from mediajobs_dagster.storage.storage_map import StorageMap, load_storage_map
 
@@ -17,9 +17,10 @@ IDS = (new_id(), derived_id(utc_now(), "an export"))
 
 
 def keys_of(job_type: JobType, subject_id: str) -> tuple[str, ...]:
-    """Keys under which jobs of that type publish."""
+    """Keys under which jobs of that type publish, and did before attempts had keys of their own."""
     if isinstance(job_type, UploadJobType):
-        return job_type.output_keys(subject_id)
+        keys = job_type.output_keys(subject_id)
+        return (*keys, *(attempt_key(key, new_id()) for key in keys))
     job = Job(
         **job_type.request(a_timeline(subject_id), trace_id="0" * 32).model_dump(),
         id=new_id(),

@@ -51,7 +51,7 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
-from mediajobs_dagster.storage import ObjectStat, Storage, redact
+from mediajobs_dagster.storage import ObjectStat, Storage, attempt_key, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 
 _LIGHT_SHARE = 0.2
@@ -135,7 +135,7 @@ class _Attempt:
             plan = self._plan(material, params, inputs)
             allowance = self._allowance(plan, material)
             lengths = self._make(plan, workspace, allowance)
-            outputs = plan.outputs_in(folder)
+            outputs = self._outputs(plan.outputs_in(folder))
             with recorder.timed(Stage.VERIFY):
                 verified = self._verify(outputs, plan.checks, workspace, lengths, allowance)
             with recorder.timed(Stage.PUBLISH):
@@ -254,15 +254,19 @@ class _Attempt:
     def _make(self, plan: Plan, workspace: Workspace, allowance: Allowance) -> dict[str, float | None]:
         """Make every output in the folder; returns the seconds of media that ffmpeg says it wrote into each."""
         if not callable(plan.outputs):  # known before the steps run, so a failed attempt names them too
-            self._name_outputs(plan.outputs)
+            self._name_outputs(self._outputs(plan.outputs))
         maker = self._steps(workspace, allowance)
         maker.make(plan.steps)
-        outputs = plan.outputs_in(workspace.folder)
+        outputs = self._outputs(plan.outputs_in(workspace.folder))
         self._name_outputs(outputs)
         for output in outputs:
             if output.literal is not None:
                 (workspace.folder / output.filename).write_bytes(output.literal)
         return maker.made_seconds
+
+    def _outputs(self, outputs: Sequence[Output]) -> tuple[Output, ...]:
+        """The outputs of the plan, each under a key that no other attempt writes."""
+        return tuple(replace(each, key=attempt_key(each.key, self.claim.attempt.id)) for each in outputs)
 
     def _name_outputs(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
@@ -371,6 +375,7 @@ class _Attempt:
         for output, info in zip(outputs, verified, strict=True):
             path = folder / output.filename
             digest = sha256_of(path, self.cancellation.check)
+            self.recorder.publishing.append(output.key)
             stat = storage.put(path, output.key, content_type=output.content_type, on_bytes=count)
             self.recorder.outputs.append(OutputRecord(key=output.key, bytes=stat.bytes, sha256=digest, media_info=info))
             published.append(stat)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeVar
 from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
+from mediajobs_dagster.attempts.withdrawal import remove, remove_replaced
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import (
     Blame,
@@ -18,10 +18,10 @@ from mediajobs_dagster.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
     MediaJobsError,
+    WorkerLostError,
 )
-from mediajobs_dagster.history import Claim, History
+from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.plan import Child, Output, result_origin
-from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
@@ -37,8 +37,6 @@ from mediajobs_dagster.models import (
 from mediajobs_dagster.records import AttemptRecord
 from mediajobs_dagster.resilience.retry import Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
-
-_log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up_to_date"
 
@@ -91,88 +89,97 @@ class AttemptEnded(AttemptRecord):
     error: MediaJobsError | None = None
     """What ended it; None: nothing went wrong."""
 
+    is_stale: bool = False
+    """Whether the job had been cancelled, or given to another worker, before the attempt ended. Then nothing that the
+    attempt made counts, and `verdict` is the job's status of now."""
+
     @property
     def succeeded(self) -> bool:
-        """Whether the job's outputs exist."""
-        return self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
+        """Whether the job's outputs exist, and this attempt made or found them."""
+        return not self.is_stale and self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
 def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> AttemptEnded:
     """Close the record, and write it with the job's new status, new uploads and children, in one transaction."""
     if isinstance(ending, MediaJobsError):
+        # Before the end is recorded: if the worker dies in between, recovery still finds an attempt that is under way.
+        _withdraw(worker, recorder)
         recorder.add_error(ending)
-    status = _attempt_status(ending)
-    manifest = recorder.manifest(status)
+    manifest = recorder.manifest(_attempt_status(ending))
     verdict = _verdict(claim, worker, ending)
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
-    # As it is recorded: redacted, because listeners print it.
-    error = ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
     row = _row(claim, worker, recorder, manifest, ending, children)
-    # Before the end is recorded: if the worker dies in between, recovery still finds an attempt that is under way.
-    is_withdrawn = isinstance(ending, MediaJobsError) and _withdraw(claim, worker)
-    history, ended = worker.history, verdict
-    is_written = _patiently(
+    finished = _patiently(
         worker,
-        lambda: history.leases.finish(
+        lambda: worker.history.leases.finish(
             row,
-            job_status=ended.status,
-            not_before=ended.not_before,
+            job_status=verdict.status,
+            not_before=verdict.not_before,
             children=children,
             uploads=list(uploads.values()),
         ),
     )
-    if is_written:
-        _remove_replaced(known.values(), uploads, lambda: worker.storage)
-    else:
-        # The job was cancelled, or another worker got it, while this attempt was ending.
-        verdict = Verdict(_patiently(worker, lambda: history.jobs.get(claim.job.id)).status)
-    if not is_withdrawn and (not is_written or isinstance(ending, MediaJobsError)):
-        _withdraw(claim, worker)
+    if finished is None:
+        return _give_up(claim, worker, recorder, ending)
+    _remove_replaced(known.values(), uploads, lambda: worker.storage)
+    if finished.replaced is not None:
+        remove_replaced(finished.replaced, worker.history, lambda: worker.storage)
     return AttemptEnded(
         key=recorder.key,
         job=claim.job,
         attempt_id=claim.attempt.id,
-        status=status,
+        status=manifest.status,
         verdict=verdict,
         manifest=manifest,
-        children=tuple(children) if is_written else (),
-        error=error,
+        children=tuple(children),
+        error=_recorded_error(ending, manifest),
     )
 
 
-def withdraw(claim: Claim, registry: Registry, history: History, storage: Callable[[], Storage]) -> bool:
-    """Remove the outputs that an attempt published to become uploads, unless they are uploads.
+def _give_up(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> AttemptEnded:
+    """End an attempt whose job was cancelled, or given to another worker, while the attempt was ending."""
+    status = _patiently(worker, lambda: worker.history.jobs.get(claim.job.id)).status
+    if not isinstance(ending, MediaJobsError):
+        _withdraw(worker, recorder)
+        is_cancelled = status is JobStatus.CANCELLED
+        ending = CancelledError(_CANCELLED) if is_cancelled else WorkerLostError(_TAKEN_AWAY)
+        recorder.add_error(ending)
+    is_lost = isinstance(ending, WorkerLostError)
+    manifest = recorder.manifest(AttemptStatus.LOST if is_lost else _attempt_status(ending))
+    row = _row(claim, worker, recorder, manifest, ending, [])
+    _patiently(worker, lambda: worker.history.leases.give_up(row))
+    return AttemptEnded(
+        key=recorder.key,
+        job=claim.job,
+        attempt_id=claim.attempt.id,
+        status=manifest.status,
+        verdict=Verdict(status),
+        manifest=manifest,
+        error=_recorded_error(ending, manifest),
+        is_stale=True,
+    )
 
-    The attempt has ended, or is about to end as a failure. So no upload can point at its keys any more, and no other
-    attempt writes under them. An error of the storage is logged, and returns False: the attempt has to end anyway.
-    """
-    try:
-        keys = registry[claim.job.job_type].result_keys(claim.job, claim.attempt.id)
-        if not keys:
-            return True
-        known = history.uploads.known([result_origin(claim.job.id, key.rpartition("/")[2]) for key in keys])
-        for key in set(keys) - {upload.storage_key for upload in known.values()}:
-            storage().abandon(key)
-    except MediaJobsError as error:
-        _log.warning("The outputs of attempt %s at job %s were not removed: %s", claim.attempt.id, claim.job.id, error)
-        return False
-    return True
+
+_CANCELLED = "The job was cancelled while this attempt was ending. What it made was removed."
+_TAKEN_AWAY = "The job was taken away: its lease had run out. What this attempt made was removed."
 
 
-def _withdraw(claim: Claim, worker: Worker) -> bool:
-    return withdraw(claim, worker.registry, worker.history, lambda: worker.storage)
+def _recorded_error(ending: Ending, manifest: Manifest) -> MediaJobsError | None:
+    """The error as it is recorded: redacted, because listeners print it."""
+    return ending.with_message(manifest.errors[-1].message) if isinstance(ending, MediaJobsError) else None
+
+
+def _withdraw(worker: Worker, recorder: Recorder) -> None:
+    """Remove what the attempt has published; from then on its record names no output."""
+    remove(recorder.publishing, lambda: worker.storage)
+    recorder.outputs.clear()
 
 
 def _remove_replaced(known: Iterable[Upload], made: Mapping[str, Upload], storage: Callable[[], Storage]) -> None:
     """Remove the objects of an earlier attempt at the job that the uploads no longer point at."""
-    for upload in known:
-        if upload.storage_key not in made:
-            try:
-                storage().delete(upload.storage_key)
-            except MediaJobsError as error:
-                _log.warning("The earlier object of upload %s was not removed: %s", upload.id, error)
+    remove([upload.storage_key for upload in known if upload.storage_key not in made], storage)
 
 
 def _attempt_status(ending: Ending) -> AttemptStatus:

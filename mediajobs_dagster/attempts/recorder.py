@@ -95,6 +95,8 @@ class Recorder:
     """The primary source, once it is probed."""
     rtf_basis: RtfBasis = RtfBasis.INPUT
     input_summary: JsonObject = field(default_factory=dict[str, object])
+    publishing: list[str] = field(default_factory=list[str])
+    """The keys under which it has begun to publish."""
     outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
     notes: list[str] = field(default_factory=list[str])
     figures: JsonObject = field(default_factory=dict[str, object])

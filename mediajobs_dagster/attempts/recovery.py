@@ -40,7 +40,7 @@ class Recovered:
     """Attempts whose worker died. Their jobs are queued again or dead."""
     over: tuple[Claim, ...]
     """All attempts that were closed or had just ended: those of `lost`, and those at jobs that were cancelled
-    meanwhile. What they published has to be withdrawn unless it became an upload."""
+    meanwhile. What they published has to be withdrawn unless they succeeded."""
     released: int
     """Jobs that went back into the queue because their run never claimed them."""
     cancelled: int
@@ -129,4 +129,8 @@ class _Loss:
                 "manifest": manifest.to_json(),
             }
         )
-        return self.history.leases.finish(row, job_status=verdict.status, not_before=verdict.not_before)
+        leases = self.history.leases
+        is_lost = leases.finish(row, job_status=verdict.status, not_before=verdict.not_before) is not None
+        if not is_lost:
+            leases.give_up(row)
+        return is_lost

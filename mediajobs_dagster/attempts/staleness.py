@@ -30,7 +30,7 @@ class _Page:
     """What the history knows about one page of subjects."""
 
     results: Mapping[str, JsonObject]
-    """The latest result of each, by subject id."""
+    """The result of the attempt that made the current outputs of each, by subject id."""
     uses: Mapping[str, tuple[SourceUse, ...]]
     """The uploads that a job reads, by subject id; only of subjects with a result."""
     uploads: Mapping[str, Upload]
@@ -66,7 +66,7 @@ class Staleness:
                 yield page, several[start : start + _CHUNK]
 
     def _page(self, subjects: list[Subject]) -> _Page:
-        results = self.history.attempts.latest_results(self.job_type.name, [subject.id for subject in subjects])
+        results = self.history.current.results(self.job_type.name, [subject.id for subject in subjects])
         made = [subject for subject in subjects if subject.id in results]
         uses = {subject.id: self.job_type.source_uses(subject) for subject in made}
         uploads = {subject.id: subject for subject in made if isinstance(subject, Upload)}

@@ -7,6 +7,7 @@ from threading import Lock
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.models import JobStatus
 
 KEPT = 20
 """How many outcomes are kept in full."""
@@ -26,6 +27,8 @@ class RunTotals:
     faults: int = 0
     """Attempts that failed because of a fault of the system."""
     first_fault: MediaJobsError | None = None
+    taken_away: int = 0
+    """Attempts whose job had been given to another worker before they ended."""
     commands: int = 0
     storage_ops: int = 0
     spent_ms: int = 0
@@ -70,6 +73,7 @@ class RunTotals:
         if outcome.error and outcome.error.blame.concerns_operators:
             self.faults += 1
             self.first_fault = self.first_fault or outcome.error
+        self.taken_away += outcome.is_stale and outcome.verdict.status is not JobStatus.CANCELLED
         manifest = outcome.manifest
         metrics = manifest.metrics
         self.commands += len(manifest.ffmpeg_commands)

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from mediajobs_dagster.errors import Blame, NotFoundError
 from mediajobs_dagster.history.database import Database, insert_or_ignore
 from mediajobs_dagster.history.folding import fold_in_turn
-from mediajobs_dagster.history.paging import Conditions, newest_first, newest_of, older_than, pages, starting_after
-from mediajobs_dagster.history.schema import job_history, jobs
+from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
+from mediajobs_dagster.history.schema import job_history
 from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
 
 _PAGE = 500
 _COLUMNS = tuple(job_history.c[name] for name in Attempt.model_fields)
-_LIGHT_COLUMNS = tuple(column for column in _COLUMNS if column.name != "manifest")
+LIGHT_COLUMNS = tuple(column for column in _COLUMNS if column.name != "manifest")
+"""All columns but the manifest, which is large."""
 
 
 @dataclass(frozen=True)
@@ -111,23 +112,23 @@ class Attempts:
         Manifests are large: without `with_manifest` they are left in the database. Raises NotFoundError when the row
         `after` is gone.
         """
-        columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
+        columns = _COLUMNS if with_manifest else LIGHT_COLUMNS
         with self._database.read() as connection:
             behind = starting_after(connection, job_history, after)
             alternatives = [conditions + behind for conditions in filter.alternatives()]
             rows = newest_of(connection, job_history, columns, alternatives, limit=limit)
-            return [_attempt_of(row) for row in rows]
+            return [attempt_of(row) for row in rows]
 
     def iterate(self, filter: AttemptFilter, *, with_manifest: bool = False) -> Iterator[Attempt]:
         """All of them, the newest first, a page at a time; rows added meanwhile do not show up."""
-        columns = _COLUMNS if with_manifest else _LIGHT_COLUMNS
+        columns = _COLUMNS if with_manifest else LIGHT_COLUMNS
 
         def fetch(last: Attempt | None) -> AttemptList:
             behind = [] if last is None else [older_than(job_history, last.created_at, last.id)]
             alternatives = [conditions + behind for conditions in filter.alternatives()]
             with self._database.read() as connection:
                 rows = newest_of(connection, job_history, columns, alternatives, limit=_PAGE)
-            return [_attempt_of(row) for row in rows]
+            return [attempt_of(row) for row in rows]
 
         return pages(fetch)
 
@@ -140,23 +141,6 @@ class Attempts:
             is_new = insert_attempt(connection, attempt)
         fold_in_turn(self._database, attempt.id)
         return is_new
-
-    def latest_success(self, job_type: str, subject_id: str) -> Attempt | None:
-        """The newest successful attempt of a job type on a subject, without its manifest."""
-        with self._database.read() as connection:
-            of = {"of_subject": subject_id, "of_type": job_type}
-            row = connection.execute(_LATEST_SUCCESS, of).mappings().one_or_none()
-        return None if row is None else _attempt_of(row)
-
-    def latest_results(self, job_type: str, subject_ids: Sequence[str]) -> dict[str, JsonObject]:
-        """The result of the newest successful attempt of a job type on each of these subjects, by subject id.
-
-        Subjects without one are left out. Ask for some hundreds at a time.
-        """
-        of = {"of_subjects": list(subject_ids), "of_type": job_type}
-        with self._database.read() as connection:
-            rows = connection.execute(_LATEST_RESULTS, of)
-            return {row.subject_id: row.result for row in rows if row.result is not None}
 
     def operator_failures(self, job_name: str, *, since: datetime) -> FailedJobs:
         """The jobs that failed by system or external faults since a moment, once each, the latest failure first.
@@ -224,7 +208,7 @@ class Attempts:
 
     def _select(self, statement: sa.Select[Any]) -> AttemptList:
         with self._database.read() as connection:
-            return [_attempt_of(row) for row in connection.execute(statement).mappings()]
+            return [attempt_of(row) for row in connection.execute(statement).mappings()]
 
 
 def insert_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
@@ -242,19 +226,14 @@ def complete_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
     return connection.execute(_COMPLETING, {"of_attempt": attempt.id, **_row_of(attempt)}).rowcount == 1
 
 
-def _latest_success() -> sa.Select[Any]:
-    of_subject = sa.select(jobs.c.id).where(
-        jobs.c.subject_id == sa.bindparam("of_subject"), jobs.c.job_type == sa.bindparam("of_type")
-    )
-    successes = sa.select(*_LIGHT_COLUMNS).where(
-        job_history.c.job_id.in_(of_subject), job_history.c.status == AttemptStatus.SUCCESS
-    )
-    return newest_first(job_history, successes, limit=1)
+def is_final_as(connection: sa.Connection, attempt: Attempt) -> bool:
+    """Whether the row of an attempt has the status of `attempt`."""
+    return connection.scalar(_STATUS, {"of_attempt": attempt.id}) == attempt.status
 
 
 # Built once, see `leases.py`. The parameters of an execution name the columns to set.
-_LATEST_SUCCESS = _latest_success()
 _INSERTING = sa.insert(job_history)
+_STATUS = sa.select(job_history.c.status).where(job_history.c.id == sa.bindparam("of_attempt"))
 _COMPLETING = sa.update(job_history).where(
     job_history.c.id == sa.bindparam("of_attempt"), job_history.c.status == AttemptStatus.RUNNING
 )
@@ -265,11 +244,12 @@ def running_attempts(connection: sa.Connection, job_ids: Sequence[str]) -> dict[
     statement = sa.select(*_COLUMNS).where(
         job_history.c.job_id.in_(job_ids), job_history.c.status == AttemptStatus.RUNNING
     )
-    found = [_attempt_of(row) for row in connection.execute(statement).mappings()]
+    found = [attempt_of(row) for row in connection.execute(statement).mappings()]
     return {(attempt.job_id or "", attempt.attempt): attempt for attempt in found}
 
 
-def _attempt_of(row: sa.RowMapping) -> Attempt:
+def attempt_of(row: sa.RowMapping) -> Attempt:
+    """The attempt in a row that holds at least LIGHT_COLUMNS."""
     return Attempt.model_validate(dict(row))
 
 
@@ -285,26 +265,3 @@ def _row_of(attempt: Attempt) -> dict[str, Any]:
 def outputs_of(result: JsonObject | None) -> list[JsonObject]:
     """The outputs that the result of an attempt lists."""
     return [output for output in (result or {}).get("outputs") or () if isinstance(output, dict)]
-
-
-def _latest_results() -> sa.Select[Any]:
-    newest = (job_history.c.created_at.desc(), job_history.c.id.desc())
-    rank = sa.func.row_number().over(partition_by=jobs.c.subject_id, order_by=newest)
-    successes = (
-        sa.select(job_history.c.id, jobs.c.subject_id, rank.label("rank"))
-        .join(jobs, jobs.c.id == job_history.c.job_id)
-        .where(
-            jobs.c.subject_id.in_(sa.bindparam("of_subjects", expanding=True)),
-            jobs.c.job_type == sa.bindparam("of_type"),
-            job_history.c.status == AttemptStatus.SUCCESS,
-        )
-        .subquery()
-    )
-    # Only the newest attempts' results are read: results are large.
-    of_newest = sa.select(successes.c.subject_id, job_history.c.result).join(
-        job_history, job_history.c.id == successes.c.id
-    )
-    return of_newest.where(successes.c.rank == 1)
-
-
-_LATEST_RESULTS = _latest_results()

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.attempts import Attempts
+from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
@@ -29,6 +30,7 @@ class History:
         self.jobs = Jobs(database)
         self.leases = Leases(database)
         self.attempts = Attempts(database)
+        self.current = Current(database)
         self.statistics = Statistics(database)
 
     @classmethod

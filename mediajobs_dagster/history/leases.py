@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from mediajobs_dagster.errors import IllegalTransitionError
-from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, running_attempts
+from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, is_final_as, running_attempts
+from mediajobs_dagster.history.current import point_at, replaced_by
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
@@ -46,6 +47,14 @@ class Claim:
 
     job: Job
     attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the recorded end of an attempt changed beside the job."""
+
+    replaced: str | None = None
+    """The attempt whose outputs were the subject's current ones before, None if there was none."""
 
 
 DispatchIds = list[str]
@@ -147,18 +156,20 @@ class Leases:
         not_before: datetime | None = None,
         children: Sequence[NewJob] = (),
         uploads: Sequence[Upload] = (),
-    ) -> bool:
+    ) -> Finished | None:
         """End an attempt and its job, and add its children and uploads, all in one transaction.
 
-        False when the job no longer belongs to this attempt (cancelled, or recorded as lost): then only the attempt's
-        own row is completed, unless it is final already. `not_before` says when a failed job may be tried again.
-        Raises NotFoundError, IllegalTransitionError.
+        A success becomes the one whose outputs are the subject's current ones. None, and nothing is written, when the
+        job does not belong to this attempt any more (cancelled, or recorded as lost): then the attempt ends with
+        `give_up`. May be called again when its answer did not arrive. `not_before` says when a failed job may be tried
+        again. Raises NotFoundError, IllegalTransitionError.
         """
         if not attempt.status.is_final:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
-        is_current = self._finish(attempt, job_status, not_before, children, uploads)
-        fold_in_turn(self._database, attempt.id)
-        return is_current
+        finished = self._finish(attempt, job_status, not_before, children, uploads)
+        if finished is not None:
+            fold_in_turn(self._database, attempt.id)
+        return finished
 
     def _finish(
         self,
@@ -167,16 +178,19 @@ class Leases:
         not_before: datetime | None,
         children: Sequence[NewJob],
         uploads: Sequence[Upload],
-    ) -> bool:
+    ) -> Finished | None:
         now = utc_now()
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
-            complete_attempt(connection, attempt)
-            is_current = job.status is JobStatus.PROCESSING and job.attempts == attempt.attempt
-            if not is_current:
-                _forget_lease(connection, job, attempt)
-                return False
+            of_subject = {"subject_id": job.subject_id, "job_type": job.job_type}
+            if job.status is not JobStatus.PROCESSING or job.attempts != attempt.attempt:
+                # Only the attempt itself writes that it has succeeded: an earlier call of this did.
+                is_success = attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED)
+                if is_success and is_final_as(connection, attempt):
+                    return Finished(replaced_by(connection, attempt, **of_subject))
+                return None
             check_transition(job, job_status)
+            complete_attempt(connection, attempt)
             change = {
                 "status": job_status,
                 "error_code": attempt.error_code,
@@ -187,7 +201,21 @@ class Leases:
             for upload in uploads:
                 put_upload(connection, upload)
             insert_jobs(connection, children, now=now)
-        return True
+            is_made = attempt.status is AttemptStatus.SUCCESS
+            return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """End an attempt whose job does not belong to it any more. Its row is completed, unless it is final already.
+
+        Raises NotFoundError, and IllegalTransitionError for an attempt that is running or has made something.
+        """
+        if not attempt.status.is_final or attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED):
+            raise IllegalTransitionError(f"Attempt {attempt.id} cannot be given up as {attempt.status}.")
+        with self._database.write() as connection:
+            job = lock_job(connection, attempt.job_id)
+            complete_attempt(connection, attempt)
+            _forget_lease(connection, job, attempt)
+        fold_in_turn(self._database, attempt.id)
 
     def release(self, dispatch_id: str) -> int:
         """Return the jobs of a dispatch that were never started to the queue; returns how many."""
@@ -226,8 +254,8 @@ class Leases:
     def lost(self, now: datetime | None = None, limit: int = 100) -> list[Claim]:
         """Jobs whose lease has run out while their attempt was running, the earliest first.
 
-        Cancelled jobs are among them if their worker died before it recorded the cancellation. End each attempt with
-        `finish`, as `lost`.
+        Cancelled jobs are among them if their worker died before it recorded the cancellation. End each attempt as
+        `lost`: with `finish`, or with `give_up` if its job was cancelled.
         """
         statement = (
             sa.select(*JOB_COLUMNS)

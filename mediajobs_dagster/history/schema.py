@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration: the schema that this code works with."""
 
 
@@ -282,6 +282,19 @@ sa.Index(
     unique=True,
     sqlite_where=_has_job,
     postgresql_where=_has_job,
+)
+
+current_outputs = sa.Table(
+    "current_outputs",
+    metadata,
+    # The attempt whose outputs are the current ones of a subject. No foreign keys: they would be looked up for every
+    # attempt, and a pointer to a row that is gone finds nothing, which is what it means.
+    sa.Column("subject_id", sa.String, primary_key=True),
+    sa.Column("job_type", sa.String, primary_key=True),
+    sa.Column("attempt_id", sa.String, nullable=False),
+    # The attempt that it replaced, whose outputs are removed.
+    sa.Column("replaced_id", sa.String),
+    sqlite_with_rowid=False,
 )
 
 # --- counts, kept by triggers ----------------------------------------------------------------------------------------

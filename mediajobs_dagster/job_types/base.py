@@ -26,6 +26,7 @@ from mediajobs_dagster.job_types.material import Access, Machine, Material, Sour
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.models import Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
 from mediajobs_dagster.resilience.retry import RetryPolicy
+from mediajobs_dagster.storage.keys import without_attempt
 
 MAX_ITEMS = 10_000
 """The longest list in the parameters of a job."""
@@ -122,6 +123,15 @@ class JobType(ABC):
         del key
         return False
 
+    def output_keys(self, subject_id: str) -> tuple[str, ...]:
+        """The keys of a job's outputs on that subject, without the id of the attempt, which comes before the file name.
+
+        What a killed worker published under them is removed at once. Outputs that are not listed are found later, by
+        the sweep of the storage.
+        """
+        del subject_id
+        return ()
+
     def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
         """The keys of one attempt's outputs that become uploads.
 
@@ -216,8 +226,9 @@ class UploadJobType(JobType):
     access: ClassVar[Access] = Access.WHOLE
 
     @abstractmethod
+    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
-        """The keys under which a job on that upload publishes."""
+        """The keys of a job's outputs on that upload, without the id of the attempt."""
 
     @abstractmethod
     def plan_upload(self, source: Source, params: Params) -> Plan:
@@ -238,7 +249,9 @@ class UploadJobType(JobType):
 
     @override
     def has_made(self, key: str) -> bool:
-        return any(key in self.output_keys(part) for part in key.split("/"))
+        without_id = without_attempt(key)
+        made = (self.output_keys(part) for part in key.split("/"))
+        return any(key in keys or without_id in keys for keys in made)
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:

@@ -180,9 +180,14 @@ def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:
 
 
 def _fault_of_run(totals: RunTotals) -> str | None:
-    """Why the run has to fail, if so: the system was at fault, or no job succeeded."""
+    """Why the run has to fail, if so: the system was at fault, jobs were taken away, or no job succeeded."""
     if totals.faults:
         return f"{totals.faults} of {totals.attempts} jobs failed by a fault of the system. First: {totals.first_fault}"
+    if totals.taken_away:
+        return (
+            f"{totals.taken_away} of {totals.attempts} jobs were given to other workers, because this one was silent "
+            "for longer than its lease. What it made of them was removed."
+        )
     if totals.attempts and not totals.succeeded:
         return f"None of the {totals.attempts} jobs succeeded. First: {totals.failures[0].error}"
     return None

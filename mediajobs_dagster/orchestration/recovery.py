@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.recovery import Recovered, RunState, recover
 from mediajobs_dagster.attempts.scratch import sweep
+from mediajobs_dagster.attempts.withdrawal import withdraw
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration import tags
@@ -40,8 +40,7 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance) -> Recovered:
     run_states = _DagsterRunStates(instance, timedelta(seconds=media.settings.lease_s))
     recovered = recover(media.history, media.settings, run_states, media.registry)
     sweep(media.settings.scratch)  # what killed workers left on this machine, running ffmpeg processes included
-    for claim in recovered.over:
-        withdraw(claim, media.registry, media.history, lambda: media.storage)
+    withdraw(recovered.over, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
         media.listeners.tell(LeaseLost(job=claim.job, attempt_id=claim.attempt.id, host=claim.attempt.host))
         run = instance.get_run_by_id(claim.attempt.run_id) if claim.attempt.run_id else None

@@ -47,17 +47,19 @@ def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefiniti
 
 
 def recovery_sensor(media: MediaJobs) -> dg.SensorDefinition:
-    """Puts the jobs of dead workers back into the queue."""
+    """Puts the jobs of dead workers back into the queue, and looks through the storage, slowly, for what they left."""
 
     @dg.sensor(
         name="lease_recovery",
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Records the attempts of workers that died as lost, and puts their jobs back into the queue.",
+        description="Records the attempts of workers that died as lost, puts their jobs back into the queue, and "
+        "removes what they left in the storage.",
     )
     def lease_recovery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         with redacted_errors():
-            return dg.SkipReason(recover_runs(media, context.instance).summary)
+            recovered, swept = recover_runs(media, context.instance), media.sweep_storage()
+            return dg.SkipReason(f"{recovered.summary} {swept} leftover objects were removed.")
 
     return lease_recovery
 

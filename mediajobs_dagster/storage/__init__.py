@@ -1,7 +1,7 @@
 """Objects: the only folder that touches them. `open_storage` gives the storage that the settings name."""
 
-from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Storage
-from mediajobs_dagster.storage.keys import check_key, upload_source_key
+from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Storage, Unfinished
+from mediajobs_dagster.storage.keys import attempt_key, check_key, upload_source_key
 from mediajobs_dagster.storage.opening import open_storage
 from mediajobs_dagster.storage.redaction import redact, redact_values
 
@@ -10,6 +10,8 @@ __all__ = [
     "OnBytes",
     "OnOperation",
     "Storage",
+    "Unfinished",
+    "attempt_key",
     "check_key",
     "open_storage",
     "redact",

@@ -46,6 +46,18 @@ class ObjectStat:
     """UTC."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Parts of an object whose writer has not finished, or died."""
+
+    key: str
+    """On S3 the key of the object; in a local folder that of the file that holds the parts, which lies beside it."""
+    since: datetime
+    """When the last part was written, or, on S3, when its writer began. UTC."""
+    handle: str = ""
+    """What else the storage needs to find the parts again."""
+
+
 class Storage(ABC):
     """Objects under keys, below one root.
 
@@ -135,6 +147,24 @@ class Storage(ABC):
                 stats, page = self._list_page(prefix, page)
             yield from stats
 
+    @abstractmethod
+    def walk(self) -> Iterator[ObjectStat | Unfinished]:
+        """Everything in the storage, unfinished parts included, in any order, read little by little.
+
+        It may take hours to go through a large storage. What is written or removed meanwhile may be missed. Only
+        pages of a listing are reported as operations.
+        """
+
+    def discard(self, found: ObjectStat | Unfinished) -> None:
+        """Remove what `walk` has found. Its writer must be dead; do nothing when it is gone."""
+        key = check_key(found.key)
+        with self._operation("delete", key):
+            if isinstance(found, Unfinished):
+                self._remove_unfinished(found)
+            else:
+                self._remove(key)
+            self._remove_folder(key)
+
     def delete(self, key: str) -> None:
         """Remove the object; do nothing when there is none."""
         with self._operation("delete", check_key(key)):
@@ -145,6 +175,7 @@ class Storage(ABC):
         with self._operation("delete", check_key(key)):
             self._remove(key)
             self._remove_parts(key)
+            self._remove_folder(key)
 
     def copy(self, source_key: str, key: str) -> ObjectStat:
         """Store the content of `source_key` under `key` too. On S3 the server copies it."""
@@ -233,6 +264,13 @@ class Storage(ABC):
 
     @abstractmethod
     def _remove_parts(self, key: str) -> None: ...
+
+    @abstractmethod
+    def _remove_unfinished(self, found: Unfinished) -> None: ...
+
+    @abstractmethod
+    def _remove_folder(self, key: str) -> None:
+        """Remove the folder of an object, where there are folders, if it is empty. No other object will come there."""
 
     @abstractmethod
     def _copy(self, source_key: str, key: str) -> ObjectStat: ...

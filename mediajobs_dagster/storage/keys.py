@@ -11,6 +11,7 @@ _MAX_KEY_BYTES = 1024
 """Amazon S3's own limit."""
 _SHOWN_CHARS = 80
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_key(key: str) -> str:
@@ -40,6 +41,28 @@ def upload_source_key(upload_id: str) -> str:
     if not _ID.fullmatch(upload_id):
         raise KeyRefusedError(f"{upload_id[:_SHOWN_CHARS]!a} is not an id, so no key is built from it.")
     return f"uploads/{upload_id}/source"
+
+
+def attempt_key(key: str, attempt_id: str) -> str:
+    """The key under which one attempt publishes what belongs under `key`: its id comes before the file name.
+
+    No other attempt writes there. A key that has the id in that place already stays as it is.
+    """
+    folder, slash, name = key.rpartition("/")
+    return key if attempt_of(key) == attempt_id else f"{folder}{slash}{attempt_id}/{name}"
+
+
+def attempt_of(key: str) -> str | None:
+    """The id before the file name in `key`: that of the attempt that wrote it, if there is such an attempt."""
+    owner = key.rpartition("/")[0].rpartition("/")[2]
+    return owner if _UUID.fullmatch(owner) else None
+
+
+def without_attempt(key: str) -> str:
+    """`key` without the id before the file name: `attempt_key` backwards. A key without one stays as it is."""
+    folder, _, name = key.rpartition("/")
+    owner = attempt_of(key)
+    return key if owner is None else f"{folder.removesuffix(owner)}{name}"
 
 
 def _fault_of(key: str) -> str | None:

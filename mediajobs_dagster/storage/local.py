@@ -22,7 +22,7 @@ from mediajobs_dagster.errors import (
     StorageMissingError,
     StorageUnavailableError,
 )
-from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes, Storage
+from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes, Storage, Unfinished
 from mediajobs_dagster.storage.whole_file import DISK_FULL_ERRNOS, is_partial, whole_file
 
 _CHUNK_BYTES = 1 * MiB
@@ -60,7 +60,7 @@ class LocalStorage(Storage):
 
     A file is synced before it gets its name; its folder is not. So after a power cut an object may be missing, but is
     never empty or cut. Files take their modes from the umask. Content types are not kept. A folder stays when its last
-    object is removed, because another writer may be about to use it.
+    object is deleted, because another writer may be about to use it; it goes with what a dead writer left.
     """
 
     def __init__(self, root: Path) -> None:
@@ -163,27 +163,50 @@ class LocalStorage(Storage):
                     os.unlink(entry.path)
 
     @override
+    def _remove_unfinished(self, found: Unfinished) -> None:
+        path = self.root / found.key
+        if not is_partial(path.name):
+            raise KeyRefusedError(f"The key {found.key} is refused: its name is not that of a file being written.")
+        with self._faults("remove", found.key):
+            path.unlink(missing_ok=True)
+
+    @override
+    def _remove_folder(self, key: str) -> None:
+        folder = self._path(key.rpartition("/")[0]) if "/" in key else self.root
+        if folder != self.root:
+            with suppress(OSError):  # it is not empty, or gone
+                folder.rmdir()
+
+    @override
+    def walk(self) -> Iterator[ObjectStat | Unfinished]:
+        with self._faults("list", ""):
+            yield from self._walk(self.root)
+
+    @override
     def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], None]:
         folder = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
         with self._faults("list", prefix):
-            stats = [stat for stat in self._walk(folder) if stat.key.startswith(prefix)]
+            found = (each for each in self._walk(folder) if isinstance(each, ObjectStat))
+            stats = [stat for stat in found if stat.key.startswith(prefix)]
         return sorted(stats, key=lambda stat: stat.key.encode()), None
 
-    def _walk(self, folder: Path) -> Iterator[ObjectStat]:
-        """The objects below `folder`; skips links and files that are not whole."""
+    def _walk(self, folder: Path) -> Iterator[ObjectStat | Unfinished]:
+        """The objects below `folder`, and the files that are not whole; skips links. Folders are read bit by bit."""
         try:
-            entries = list(os.scandir(folder))
+            entries = os.scandir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(entry.path))
-            elif entry.is_file(follow_symlinks=False) and not is_partial(entry.name):
-                key = Path(entry.path).relative_to(self.root).as_posix()
-                try:
-                    yield _stat_of(key, entry.stat(follow_symlinks=False))
-                except FileNotFoundError:  # removed since the folder was read
-                    continue
+        with entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # removed since the folder was read
+                        stat = _stat_of(self._key_of_file(entry.path), entry.stat(follow_symlinks=False))
+                        yield Unfinished(stat.key, stat.modified) if is_partial(entry.name) else stat
+
+    def _key_of_file(self, path: str) -> str:
+        return Path(path).relative_to(self.root).as_posix()
 
     def _path(self, key: str) -> Path:
         """The object's file. `key` is checked already; links are resolved to see that they stay below the root."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.errors import RequestError, StorageDeniedError, StorageMissingError
 from mediajobs_dagster.storage import s3_transfer
-from mediajobs_dagster.storage.base import ObjectStat, OnBytes, Storage
+from mediajobs_dagster.storage.base import ObjectStat, OnBytes, Storage, Unfinished
 from mediajobs_dagster.storage.keys import check_key
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.storage.s3_client import ClientPerProcess, Response, S3Access, make_client
@@ -130,14 +130,42 @@ class S3Storage(Storage):
 
     @override
     def _remove_parts(self, key: str) -> None:
-        where = {"Bucket": self.bucket, "Key": self._prefix + key}
-        # A server without multipart uploads, or one that forbids listing them, has its own rule for when parts go.
-        no_parts = suppress(StorageMissingError, StorageDeniedError)
-        with no_parts, self._faults(f"delete the parts of {self.url}{key}"):
-            answer = self._client().list_multipart_uploads(Bucket=self.bucket, Prefix=where["Key"])
+        for found in self._unfinished(key):
+            if found.key == key:
+                self._remove_unfinished(found)
+
+    @override
+    def _remove_unfinished(self, found: Unfinished) -> None:
+        where = {"Bucket": self.bucket, "Key": self._prefix + found.key}
+        with suppress(StorageMissingError), self._faults(f"delete the parts of {self.url}{found.key}"):
+            self._client().abort_multipart_upload(**where, UploadId=found.handle)
+
+    def _unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        page: dict[str, str] | None = {}
+        while page is not None:
+            # A server without multipart uploads, or one that forbids listing them, has its own rule for when parts go.
+            try:
+                with self._faults(f"list the unfinished parts of {self.url}{prefix}"):
+                    answer = self._client().list_multipart_uploads(
+                        Bucket=self.bucket, Prefix=self._prefix + prefix, **page
+                    )
+            except (StorageMissingError, StorageDeniedError):
+                return
             for upload in cast(list[Response], answer.get("Uploads", [])):
-                if upload["Key"] == where["Key"]:
-                    self._client().abort_multipart_upload(**where, UploadId=upload["UploadId"])
+                since = cast(datetime, upload["Initiated"]).astimezone(UTC)
+                yield Unfinished(upload["Key"].removeprefix(self._prefix), since, upload["UploadId"])
+            page = None
+            if answer.get("IsTruncated"):
+                page = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    @override
+    def _remove_folder(self, key: str) -> None:
+        """There are no folders."""
+
+    @override
+    def walk(self) -> Iterator[ObjectStat | Unfinished]:
+        yield from self.list("")
+        yield from self._unfinished("")
 
     @contextmanager
     def _faults(self, doing: str) -> Generator[None]:

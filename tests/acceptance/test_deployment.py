@@ -80,7 +80,7 @@ def test_jobs_run_on_postgres_and_s3(
 
         for job_type in platform.registry.of_uploads():
             assert platform.job(upload, job_type.name).status is JobStatus.COMPLETED
-            (key,) = job_type.output_keys(upload.id)
+            (key,) = platform.current_keys(upload, job_type.name)
             assert platform.storage.stat(key).bytes > 0
             manifest = platform.manifest(upload, job_type.name)
             assert {op.bucket for op in manifest.s3_ops} == {platform.storage.bucket}

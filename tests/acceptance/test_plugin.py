@@ -59,7 +59,8 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
         up.wait_for(lambda: platform.job(proxied, EditProxy.name).status is JobStatus.COMPLETED, timeout_s=120)
         up.wait_for(lambda: platform.job(proxied, Digest.name).status is JobStatus.COMPLETED, timeout_s=120)
         digest = hashlib.sha256(clips.detailed().read_bytes()).hexdigest()
-        assert platform.output(f"digests/{proxied.id}/digest.txt").read_text() == f"{digest}\n"
+        (key,) = platform.current_keys(proxied, Digest.name)
+        assert platform.output(key).read_text() == f"{digest}\n"
         assert history.jobs.get(download.job.id).status is JobStatus.PROCESSING
         service.go_on.set()
         up.wait_for(lambda: history.jobs.get(download.job.id).status is JobStatus.COMPLETED, timeout_s=120)

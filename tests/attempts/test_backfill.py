@@ -23,7 +23,7 @@ from mediajobs_dagster.models import Job, JobStatus, Upload, new_id
 from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
 from tests.clips import Clips
-from tests.history.factories import DAY, TRACE, an_attempt, an_upload
+from tests.history.factories import DAY, TRACE, an_upload, ended
 from tests.platform import Platform
 
 THUMB = Thumbnail()
@@ -34,11 +34,13 @@ def made(platform: Platform, count: int) -> list[Upload]:
     """Uploads of one day whose thumbnails were made, as far as the history knows; the storage has none of them."""
     ids = [new_id() for _ in range(count)]
     uploads = [an_upload(id=each, storage_key=upload_source_key(each)) for each in ids]
-    registered = platform.history.uploads.register(uploads, lambda upload: [THUMB.request(upload, trace_id=TRACE)])
+    platform.history.uploads.register(uploads, lambda upload: [THUMB.request(upload, trace_id=TRACE)])
     result = {"fingerprint": THUMB.fingerprint({}, "abc"), "outputs": []}
-    for each in registered:
-        (enqueued,) = each.jobs
-        platform.history.attempts.record(an_attempt(job_id=enqueued.job.id, job_name=THUMB.name, result=result))
+    leases = platform.history.leases
+    dispatch = leases.assign(THUMB.name, limit=count, lease_s=600)
+    assert dispatch is not None
+    while claim := leases.claim(dispatch.id, run_id=None, host="h", lease_s=600):
+        leases.finish(ended(claim, result=result), job_status=JobStatus.COMPLETED)
     return uploads
 
 
@@ -87,7 +89,7 @@ def test_what_is_missing_or_stale_is_found(platform: Platform, clips: Clips) -> 
     platform.history.jobs.enqueue([THUMB.request(each, trace_id=TRACE) for each in (changed, gone, fresh)])
     platform.work()
     platform.storage.put(clips.landscape(), changed.storage_key, content_type="video/mp4")
-    platform.storage.delete(THUMB.output_keys(gone.id)[0])
+    platform.storage.delete(platform.current_keys(gone, THUMB.name)[0])
     with platform.media.worker() as worker:
         assert enqueue(worker) == 3
         assert {job.subject_id for job in enqueued(platform)} == {never.id, changed.id, gone.id}

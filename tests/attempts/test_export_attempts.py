@@ -17,8 +17,8 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.forecast import forecast
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.attempts.outcome import withdraw
 from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.attempts.withdrawal import withdraw
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.history import Claim, JobFilter
@@ -472,7 +472,7 @@ def test_what_a_dead_worker_published_is_withdrawn(platform: Platform, clips: Cl
     assert [each.attempt.id for each in recovered.over] == [claim.attempt.id]
     assert len(recovered.lost) == (0 if is_cancelled else 1)
     assert renders(platform) == [output_key(claim.job, claim.attempt.id)]
-    assert withdraw(recovered.over[0], platform.registry, platform.history, lambda: platform.storage)
+    withdraw(recovered.over, platform.registry, platform.history, lambda: platform.storage)
     assert renders(platform) == []
     assert recover(platform.history, platform.settings, AllGone()).over == ()
 
@@ -495,7 +495,8 @@ def test_a_retry_that_publishes_while_the_failed_attempt_is_withdrawn_keeps_its_
         assert outcome.error is None
 
     storage = held_up(platform.storage, retry)
-    assert withdraw(claim, platform.registry, platform.history, lambda: storage)
+    recover(platform.history, platform.settings, AllGone())
+    withdraw([claim], platform.registry, platform.history, lambda: storage)
     (export,) = exported(platform)
     assert renders(platform) == [export.storage_key]
     assert platform.storage.stat(export.storage_key).etag == export.etag

@@ -89,7 +89,7 @@ def test_thumbnail_is_taken_where_it_was_asked_for(platform: Platform, tmp_path:
     asked = platform.registry[Thumbnail.name].request(upload, trace_id="0" * 32, params={"atSeconds": 2})
     platform.history.jobs.enqueue([asked])
     platform.work()
-    with Image.open(platform.output(f"thumbs/uploads/{upload.id}/thumb.jpg")) as image:
+    with Image.open(platform.output(*platform.current_keys(upload, Thumbnail.name))) as image:
         assert image.convert("L").resize((1, 1)).getpixel((0, 0)) > 245
 
 

@@ -16,8 +16,8 @@ from dagster._core.events import DagsterEventType
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
+from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
-from mediajobs_dagster.job_types.base import UploadJobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
@@ -80,9 +80,11 @@ def assert_done_exactly_once(cluster: Cluster, jobs: list[Job]) -> None:
     assert Counter(job.status for job in jobs) == {JobStatus.COMPLETED: len(jobs)}
     for job in jobs:
         assert statuses(cluster, job).count(AttemptStatus.SUCCESS) == 1
-        job_type = cluster.platform.registry[job.job_type]
-        assert isinstance(job_type, UploadJobType)
-        for key in job_type.output_keys(job.subject_id):
+        current = cluster.platform.history.current.of(job.job_type, job.subject_id)
+        assert current is not None
+        assert current.job_id == job.id
+        assert keys_of(current)
+        for key in keys_of(current):
             assert cluster.platform.storage.stat(key).bytes > 0
 
 

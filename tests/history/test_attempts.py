@@ -136,46 +136,6 @@ def test_each_filter_selects_its_attempts(history: History) -> None:
     assert found(AttemptFilter(job_name="other", run_id="run-1")) == []
 
 
-def test_the_latest_success_comes_with_its_result_and_without_its_manifest(history: History) -> None:
-    """Whether outputs are fresh stands in the result; a manifest is large."""
-    claim = claimed(history, subject_id="s")
-    done = ended(claim, result={"fingerprint": "f"}, manifest={"stages": []})
-    history.leases.finish(done, job_status=JobStatus.COMPLETED)
-    assert history.attempts.latest_success(THUMB, "s") == done.model_copy(update={"manifest": None})
-
-
-def test_the_latest_success_is_of_that_subject_and_type(history: History) -> None:
-    assert history.attempts.latest_success(THUMB, "s") is None
-    old, new = (claimed(history, subject_id="s", now=NOON + timedelta(hours=hour)) for hour in (0, 1))
-    failed = claimed(history, subject_id="s", now=NOON + timedelta(hours=2))
-    elsewhere = claimed(history, subject_id="t", now=NOON + timedelta(hours=3))
-    history.leases.finish(ended(new), job_status=JobStatus.COMPLETED)
-    history.leases.finish(ended(old), job_status=JobStatus.COMPLETED)
-    history.leases.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
-    history.leases.finish(ended(elsewhere), job_status=JobStatus.COMPLETED)
-    latest = history.attempts.latest_success(THUMB, "s")
-    assert latest is not None
-    assert latest.id == new.attempt.id
-    assert history.attempts.latest_success("other", "s") is None
-
-
-def test_the_latest_results_of_many_subjects_come_at_once(history: History) -> None:
-    """Of each the newest success; of some hundreds those that have one, whatever else was tried since."""
-    for number in range(3):
-        for hour in (1, 0):
-            claim = claimed(history, subject_id=f"s{number}", now=NOON + timedelta(hours=hour))
-            result = {"fingerprint": f"{number} at {hour}"}
-            history.leases.finish(ended(claim, result=result), job_status=JobStatus.COMPLETED)
-        failed = claimed(history, subject_id=f"s{number}", now=NOON + timedelta(hours=2))
-        history.leases.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
-    other = claimed(history, subject_id="s0", job_type="other", now=NOON + timedelta(hours=3))
-    history.leases.finish(ended(other, result={"fingerprint": "other"}), job_status=JobStatus.COMPLETED)
-    asked = ["s0", "s2", *(f"nobody{number}" for number in range(500))]
-    found = history.attempts.latest_results(THUMB, asked)
-    assert found == {"s0": {"fingerprint": "0 at 1"}, "s2": {"fingerprint": "2 at 1"}}
-    assert history.attempts.latest_results(THUMB, []) == {}
-
-
 def test_failures_of_ours_count_jobs_and_leave_out_bad_input(history: History) -> None:
     job_id = claimed(history).job.id
 

@@ -239,7 +239,7 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
         history.leases.expired_dispatches()
         history.jobs.active(THUMB)
         history.jobs.next_due([THUMB])
-        history.attempts.latest_success(THUMB, "upload-1")
+        history.current.of(THUMB, "upload-1")
         history.attempts.last_success_at(THUMB)
         history.attempts.operator_failures(THUMB, since=NOON)
         history.attempts.list(AttemptFilter(job_name=THUMB, error_code="STALLED"))

@@ -152,6 +152,7 @@ def test_finishing_after_a_cancel_completes_only_the_record(history: History) ->
     history.jobs.cancel(claim.job.id)
     done = ended(claim, AttemptStatus.CANCELLED)
     assert not history.leases.finish(done, job_status=JobStatus.COMPLETED, children=[a_new_job(job_type="child")])
+    history.leases.give_up(done)
     job = history.jobs.get(claim.job.id)
     assert job.status is JobStatus.CANCELLED
     assert job.lease_expires_at is None
@@ -168,6 +169,7 @@ def test_the_worker_of_a_lost_attempt_cannot_finish_the_next_one(history: Histor
     second = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
     assert second is not None
     assert not history.leases.finish(ended(slow), job_status=JobStatus.COMPLETED)
+    history.leases.give_up(ended(slow, AttemptStatus.CANCELLED))
     assert history.jobs.get(slow.job.id) == second.job
     assert [a.status for a in history.attempts.of_job(slow.job.id)] == [AttemptStatus.LOST, AttemptStatus.RUNNING]
 
@@ -275,6 +277,7 @@ def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(hist
     [found] = history.leases.lost(later)
     assert found.attempt == claim.attempt
     assert not history.leases.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    history.leases.give_up(ended(claim, AttemptStatus.LOST))
     assert history.jobs.get(claim.job.id).status is JobStatus.CANCELLED
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
     assert history.leases.lost(later) == []

@@ -26,15 +26,21 @@ ROWS = 1_300
 ENDINGS = ("success", "success", "failure", "skipped", "cancelled", "lost", "running")
 
 
-@pytest.fixture
-def old(empty_url: str) -> Iterator[Database]:
-    """A database of schema 0001 without rows."""
-    database = Database(empty_url, timeout_s=60)
+def database_of(url: str, schema: str) -> Database:
+    """A database of an older schema, without rows."""
+    database = Database(url, timeout_s=60)
     with database.write() as connection:
         config = Config()
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, schema)
+    return database
+
+
+@pytest.fixture
+def old(empty_url: str) -> Iterator[Database]:
+    """A database of schema 0001 without rows."""
+    database = database_of(empty_url, "0001")
     yield database
     database.close()
 
@@ -236,3 +242,45 @@ def rows_of(database: Database) -> dict[str, list[Any]]:
     with database.read() as connection:
         result = connection.execute(sa.text("SELECT * FROM job_history ORDER BY id"))
         return dict(zip(result.keys(), map(list, zip(*result.all(), strict=True)), strict=True))
+
+
+def test_the_newest_success_of_each_subject_becomes_the_current_one(empty_url: str) -> None:
+    """Outputs that were made under schema 0002 are found where they are; failures and older successes are not."""
+    old = database_of(empty_url, "0002")
+    rows = [
+        ("s1", "thumb", 1, "success"),
+        ("s1", "thumb", 3, "success"),
+        ("s1", "thumb", 2, "success"),
+        ("s1", "thumb", 4, "failure"),
+        ("s1", "proxy", 1, "success"),
+        ("s2", "thumb", 1, "lost"),
+        ("s3", "thumb", 1, "success"),
+    ]
+    result = json.dumps({"fingerprint": "f", "outputs": [{"key": "thumbs/uploads/s1/thumb.jpg", "bytes": 7}]})
+    cast = ":result" if old.is_sqlite else "CAST(:result AS json)"
+    at = sa.bindparam("at", type_=sa.DateTime(timezone=True))
+    job = sa.text(
+        "INSERT INTO jobs (id, job_type, subject_id, subject_day, priority, trace_id, force, status, attempts, "
+        "max_attempts, allowance, not_before, idempotency_key, created_at, updated_at) VALUES (:job, :type, :subject, "
+        "'2026-03-04', 0, 't', false, 'completed', 1, 3, 3, :at, :job, :at, :at)"
+    ).bindparams(at)
+    attempt = sa.text(
+        "INSERT INTO job_history (id, job_id, job_name, attempt, status, started_at, created_at, output_files, "
+        f"output_bytes, result) VALUES (:id, :job, :type, 1, :status, :at, :at, 1, 7, {cast})"
+    ).bindparams(at)
+    with old.write() as connection:
+        for number, (subject, name, hour, status) in enumerate(rows):
+            moment = NOON + timedelta(hours=hour)
+            connection.execute(job, {"job": f"job-{number}", "type": name, "subject": subject, "at": moment})
+            of = {"id": f"attempt-{number}", "job": f"job-{number}", "type": name, "status": status, "at": moment}
+            connection.execute(attempt, of | {"result": result})
+    old.close()
+    with History.open(empty_url) as history:
+        found = {(subject, name): history.current.of(name, subject) for subject, name, _, _ in rows}
+        assert {of: current and current.id for of, current in found.items()} == {
+            ("s1", "thumb"): "attempt-1",
+            ("s1", "proxy"): "attempt-4",
+            ("s2", "thumb"): None,
+            ("s3", "thumb"): "attempt-6",
+        }
+        assert history.current.results("thumb", ["s1"]) == {"s1": json.loads(result)}

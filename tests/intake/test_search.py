@@ -13,8 +13,9 @@ from mediajobs_dagster.errors import InputUnreadableError, RequestError, Storage
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.models import new_id
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.storage import Storage, attempt_key, open_storage
 from tests.servers.s3 import S3Server
 
 JOB_TYPES = Registry.standard().of_uploads()
@@ -237,6 +238,7 @@ def test_what_we_made_is_not_taken_in_again(s3: Storage, tmp_path: Path) -> None
     """Sources and outputs in our own storage; all else there is found, with its key."""
     source = file(tmp_path / "x")
     made = ["uploads/a/source", *(key for job_type in JOB_TYPES for key in job_type.output_keys("a"))]
+    made += [attempt_key(key, new_id()) for key in made[1:]]
     for key in (*made, "incoming/talk.mp4", "uploads/talk.mp4"):
         s3.put(source, key, content_type="video/mp4")
     search = Search(s3, JOB_TYPES)

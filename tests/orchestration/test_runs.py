@@ -165,7 +165,7 @@ def test_outputs_that_are_there_are_not_made_again(dagster_platform: DagsterPlat
     assert (skipped.status, (skipped.result or {})["skipped"]) == (AttemptStatus.SKIPPED, "up_to_date")
     assert platform.manifest(upload, THUMB).ffmpeg_commands == ()
 
-    platform.storage.delete(f"thumbs/uploads/{upload.id}/thumb.jpg")
+    platform.storage.delete(*platform.current_keys(upload, THUMB))
     platform.history.jobs.retry(job.id)
     platform.run_queue()
     assert platform.job(upload, THUMB).status is JobStatus.COMPLETED

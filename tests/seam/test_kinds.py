@@ -24,7 +24,8 @@ def test_a_literal_needs_no_ffmpeg(open_platform: OpenPlatform, clips: Clips) ->
     upload = platform.add(clips.text_named_mp4(), Greeting.name)
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
-    assert platform.output(f"greetings/uploads/{upload.id}/greeting.txt").read_text() == f"Hello, {upload.title}!\n"
+    key = f"greetings/uploads/{upload.id}/{outcome.attempt_id}/greeting.txt"
+    assert platform.output(key).read_text() == f"Hello, {upload.title}!\n"
     manifest = platform.manifest(upload, Greeting.name)
     assert (manifest.versions.ffmpeg, manifest.ffmpeg_commands, manifest.time_ledger.ffmpeg_ms) == (None, (), 0)
 

@@ -1,0 +1,123 @@
+"""Looks through the whole storage, slowly, for what no success names, and removes it.
+
+An attempt removes what came to nothing, and recovery what a lost attempt published. This finds the rest: what a worker
+published that woke up after recovery and was killed then, parts of objects whose writers were killed, and outputs that
+were replaced while the storage was out of reach.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from threading import Lock
+
+from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.history import History
+from mediajobs_dagster.history.current import Standing
+from mediajobs_dagster.job_types.plan import result_origin
+from mediajobs_dagster.models import AttemptStatus, utc_now
+from mediajobs_dagster.storage import ObjectStat, Storage, Unfinished, upload_source_key
+from mediajobs_dagster.storage.keys import attempt_of
+from mediajobs_dagster.storage.whole_file import is_partial
+
+Find = ObjectStat | Unfinished
+
+SAFE_AGE = timedelta(days=7)
+"""How old parts have to be that belong to no attempt, such as those of a file that was being added."""
+_AT_ONCE = 1000
+"""How many objects one step looks at: a page of S3."""
+_REMOVING_S = 5.0
+"""How long one step may remove objects, seconds. What is left is found by the next sweep."""
+
+_log = logging.getLogger(__name__)
+
+
+class StorageSweep:
+    """One sweep after the other, a step at a time. Threads may share it."""
+
+    def __init__(self, history: History, storage: Callable[[], Storage], *, every_s: float) -> None:
+        """Wait `every_s` seconds after each sweep; 0: never sweep."""
+        self._history, self._storage, self._every_s = history, storage, every_s
+        self._lock = Lock()
+        self._finds: Iterator[Find] | None = None
+        self._due = time.monotonic()
+
+    def step(self) -> int:
+        """Look at the next thousand objects, and remove those that are left over; returns how many.
+
+        An error of the storage or the history is logged and ends this sweep.
+        """
+        if not self._every_s or not self._lock.acquire(blocking=False):
+            return 0
+        try:
+            return self._step()
+        except MediaJobsError as error:
+            _log.warning("The sweep of the storage was broken off: %s", error)
+            self._end()
+            return 0
+        finally:
+            self._lock.release()
+
+    def _step(self) -> int:
+        if self._finds is None:
+            if time.monotonic() < self._due:
+                return 0
+            self._finds = self._storage().walk()
+        page = list(islice(self._finds, _AT_ONCE))
+        if len(page) < _AT_ONCE:
+            self._end()
+        storage, removed, until = self._storage(), 0, time.monotonic() + _REMOVING_S
+        for find in left_over(page, self._history, now=utc_now()):
+            if time.monotonic() > until:
+                break
+            storage.discard(find)
+            _log.info("%s was removed: no success names it.", find.key)
+            removed += 1
+        return removed
+
+    def _end(self) -> None:
+        self._finds, self._due = None, time.monotonic() + self._every_s
+
+
+def left_over(finds: Sequence[Find], history: History, *, now: datetime) -> list[Find]:
+    """Those of `finds` that nobody is writing any more, and that no success names.
+
+    An object of an attempt that is not in this history stays, whatever it is: another installation may have made it.
+    """
+    owners = {find.key: attempt_of(find.key) for find in finds}
+    # After the finds: an attempt that has written one has a row by now, and one that is over stays over.
+    standings = history.current.standings(sorted({owner for owner in owners.values() if owner}))
+    doubtful: list[Find] = []
+    found: list[Find] = []
+    for find in finds:
+        standing = standings.get(owners[find.key] or "")
+        if standing is None:
+            if isinstance(find, Unfinished) and _is_forgotten(find, now):
+                found.append(find)
+        elif standing.status is AttemptStatus.RUNNING:
+            pass
+        elif standing.status is not AttemptStatus.SUCCESS or isinstance(find, Unfinished):
+            found.append(find)
+        elif standing.current_id not in (None, owners[find.key]):
+            doubtful.append(find)
+    return found + _no_uploads(doubtful, owners, standings, history)
+
+
+def _is_forgotten(find: Unfinished, now: datetime) -> bool:
+    """Whether parts without an attempt are ours, and so old that their writer must be dead."""
+    is_ours = is_partial(find.key.rpartition("/")[2]) or find.key == upload_source_key(attempt_of(find.key) or "none")
+    return is_ours and now - find.since > SAFE_AGE
+
+
+def _no_uploads(
+    replaced: Sequence[Find], owners: Mapping[str, str | None], standings: Mapping[str, Standing], history: History
+) -> list[Find]:
+    """Those of the outputs of replaced successes that are no uploads: an upload is found by its job, and stays."""
+    origins = [
+        result_origin(standings[owners[find.key] or ""].job_id or "", find.key.rpartition("/")[2]) for find in replaced
+    ]
+    uploads = {upload.storage_key for upload in history.uploads.known(origins).values()}
+    return [find for find in replaced if find.key not in uploads]

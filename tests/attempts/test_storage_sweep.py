@@ -1,0 +1,121 @@
+"""What the sweep of the storage removes, and above all what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediajobs_dagster.attempts.storage_sweep import SAFE_AGE, left_over
+from mediajobs_dagster.job_types.plan import result_origin
+from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, utc_now
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import ObjectStat, Storage, Unfinished, upload_source_key
+from mediajobs_dagster.storage.s3 import S3Storage
+from tests.history.factories import an_upload, claimed, ended
+from tests.platform import Platform
+
+OpenPlatform = Callable[..., Platform]
+TEXT = "text/plain"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def sweeping(request: pytest.FixtureRequest, open_platform: OpenPlatform) -> Platform:
+    """A platform on a folder, then on S3, that sweeps whenever it is asked."""
+    on_s3: dict[str, Any] = {}
+    if request.param == "s3":
+        settings: Settings = request.getfixturevalue("s3_settings")
+        on_s3 = settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+    return open_platform(**on_s3 | {"sweep_interval_s": 1e-9})
+
+
+def begin_writing(storage: Storage, key: str) -> None:
+    """Write a part of an object, as a writer that is killed then."""
+    if isinstance(storage, S3Storage):
+        client: Any = storage._client()  # a writer of parts, which the storage does not offer
+        where = {"Bucket": storage.bucket, "Key": f"media/{key}"}
+        upload = client.create_multipart_upload(**where)["UploadId"]
+        client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"half")
+    else:
+        path = Path(storage.url.removeprefix("file://")) / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".mediajobs-{new_id()}.part").write_bytes(b"half")
+
+
+def test_only_what_no_success_names_and_nobody_writes_is_removed(sweeping: Platform, tmp_path: Path) -> None:
+    """Kept: outputs that are pointed at, of running attempts, of unknown ones, of before, and uploads."""
+    history, storage = sweeping.history, sweeping.storage
+    source = tmp_path / "text"
+    source.write_text("x")
+
+    def publish(attempt_id: str, name: str = "a.txt") -> str:
+        key = f"outputs/s/{attempt_id}/{name}"
+        storage.put(source, key, content_type=TEXT)
+        begin_writing(storage, key)
+        return key
+
+    running, lost, replaced, current, exported = (claimed(history, subject_id="s") for _ in range(5))
+    history.leases.finish(ended(lost, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    export = an_upload(
+        storage_key=f"outputs/s/{exported.attempt.id}/v.mp4", origin=result_origin(exported.job.id, "v.mp4")
+    )
+    for claim, uploads in ((exported, [export]), (replaced, []), (current, [])):
+        history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED, uploads=uploads)
+    kept = [publish(running.attempt.id), publish(current.attempt.id), publish(exported.attempt.id, "v.mp4")]
+    kept += [publish(new_id()), publish("s"), "outputs/s/thumb.jpg", upload_source_key(new_id())]
+    for key in kept[-2:]:
+        storage.put(source, key, content_type=TEXT)
+    publish(lost.attempt.id)
+    publish(replaced.attempt.id)
+    begin_writing(storage, upload_source_key(new_id()))
+
+    assert sweeping.media.sweep_storage() == 6  # two objects, the parts of four attempts that are over
+    found = list(storage.walk())
+    assert {each.key for each in found if isinstance(each, ObjectStat)} == set(kept)
+    # Of the running one, of two that are not known, and of an upload that is being added.
+    assert sum(isinstance(each, Unfinished) for each in found) == 4
+    assert sweeping.media.sweep_storage() == 0
+    if not isinstance(storage, S3Storage):
+        assert not (Path(storage.url.removeprefix("file://")) / f"outputs/s/{lost.attempt.id}").exists()
+
+
+def test_forgotten_parts_of_no_attempt_go_when_they_are_old(platform: Platform) -> None:
+    """Ours by their name, or by the key of a source; of anything else nothing is known."""
+    now = utc_now()
+    old, young = now - SAFE_AGE - timedelta(seconds=1), now - SAFE_AGE + timedelta(seconds=1)
+    ours = [f"uploads/{new_id()}/.mediajobs-0.part", upload_source_key(new_id())]
+    foreign = ["backups/large.bin", f"backups/{new_id()}/large.bin", f"uploads/{new_id()}/other"]
+    finds = [Unfinished(key, since) for key in (*ours, *foreign) for since in (old, young)]
+    assert left_over(finds, platform.history, now=now) == [Unfinished(key, old) for key in ours]
+    assert left_over([ObjectStat(key, 1, "e", old) for key in ours], platform.history, now=now) == []
+
+
+def test_a_large_storage_is_swept_step_by_step(open_platform: OpenPlatform) -> None:
+    """A thousand objects a step; after the last one the sweep rests, and then begins anew."""
+    platform = open_platform(sweep_interval_s=1e-9)
+    lost = claimed(platform.history)
+    platform.history.leases.finish(ended(lost, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    folder = platform.settings.home / "objects" / "outputs" / lost.attempt.id
+    folder.mkdir(parents=True)
+    for number in range(1500):
+        (folder / f"{number}.txt").touch()
+    assert [platform.media.sweep_storage() for _ in range(3)] == [1000, 500, 0]
+    resting = open_platform(sweep_interval_s=3600)
+    assert resting.media.sweep_storage() == 0
+    begin_writing(resting.storage, f"outputs/{lost.attempt.id}/a.txt")
+    assert resting.media.sweep_storage() == 0
+    never = open_platform(sweep_interval_s=0)
+    assert never.media.sweep_storage() == 0
+    assert list(folder.iterdir())
+    assert platform.media.sweep_storage() == 1
+
+
+def test_a_storage_out_of_reach_ends_the_sweep_and_no_more(open_platform: OpenPlatform, tmp_path: Path) -> None:
+    """It is logged, and the next sweep tries again."""
+    folder = tmp_path / "objects"
+    folder.write_text("no folder")
+    platform = open_platform(storage_url=(folder / "below").as_uri(), sweep_interval_s=1e-9)
+    assert platform.media.sweep_storage() == 0
