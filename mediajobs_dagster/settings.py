@@ -175,3 +175,8 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+    @property
+    def unrecorded(self) -> Path:
+        """Folder for ends of attempts that the database could not take."""
+        return self.home / "unrecorded"

@@ -17,7 +17,7 @@ NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
     *("errors", "cancellation", "models", "settings", "records", "plugins", "listeners", "side_by_side"),
-    *("history", "storage", "services", "media", "resilience", "timelines", "job_types"),
+    *("temporary", "history", "storage", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )

@@ -11,12 +11,14 @@ from typing import TypeVar
 from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
+from mediajobs_dagster.attempts.spool import End
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import (
     Blame,
     CancelledError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    DiskFullError,
     MediaJobsError,
 )
 from mediajobs_dagster.history import Claim, History
@@ -41,6 +43,9 @@ from mediajobs_dagster.storage import ObjectStat, Storage
 _log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up_to_date"
+
+_PASSING = (DatabaseBusyError, DatabaseUnavailableError, DiskFullError)
+"""What may be over soon, and keeps the database from taking a record."""
 
 Answer = TypeVar("Answer")
 
@@ -112,17 +117,14 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     row = _row(claim, worker, recorder, manifest, ending, children)
     # Before the end is recorded: if the worker dies in between, recovery still finds an attempt that is under way.
     is_withdrawn = isinstance(ending, MediaJobsError) and _withdraw(claim, worker)
-    history, ended = worker.history, verdict
-    is_written = _patiently(
-        worker,
-        lambda: history.leases.finish(
-            row,
-            job_status=ended.status,
-            not_before=ended.not_before,
-            children=children,
-            uploads=list(uploads.values()),
-        ),
+    end = End(
+        attempt=row,
+        job_status=verdict.status,
+        pause_s=verdict.pause_s,
+        children=tuple(children),
+        uploads=tuple(uploads.values()),
     )
+    history, is_written = worker.history, _record(worker, end)
     if is_written:
         _remove_replaced(known.values(), uploads, lambda: worker.storage)
     else:
@@ -194,10 +196,10 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
         case UpToDate():
             return Verdict(JobStatus.SKIPPED)
         case Interrupted():
-            return Verdict(worker.after_interrupt(), utc_now())
+            return Verdict(worker.after_interrupt())
         case MediaJobsError():
             policy = worker.registry.retry_policy(claim.job.job_type, worker.retry)
-            return policy.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
+            return policy.judge(claim.job, ending, chance=worker.chance)
 
 
 def _row(
@@ -295,8 +297,24 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
     ]
 
 
+def _record(worker: Worker, end: End) -> bool:
+    """Record the end of an attempt; False when the job does not belong to the attempt any more.
+
+    While the database cannot take it, it is kept in a file too, in case this process does not live to see it taken.
+    Raises the database's error when that lasts for longer than the lease.
+    """
+    try:
+        return end.record(worker.history)
+    except _PASSING:
+        pass  # what follows tries again
+    with worker.spool.kept(end) as kept:
+        is_written = _patiently(worker, lambda: end.record(worker.history))
+        kept.forget()
+    return is_written
+
+
 def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
-    """Call `ask`, and try again while the database is locked or restarting: the work is done and must not be lost.
+    """Call `ask`, and try again while the database is locked, restarting or full: the work must not be lost.
 
     It gives up when the lease has run out, because another worker may have the job then.
     """
@@ -305,7 +323,7 @@ def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return ask()
-        except (DatabaseBusyError, DatabaseUnavailableError):
+        except _PASSING:
             if time.monotonic() + pause > give_up:
                 raise
         time.sleep(pause)

@@ -67,7 +67,7 @@ class FailedJob:
     """A job that failed by a system or external fault."""
 
     job_id: str | None
-    """None for a system job."""
+    """None for a run that failed before it claimed a job."""
     last_at: datetime
     error_code: str | None
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from mediajobs_dagster.history import Dispatch, History
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
 
@@ -35,17 +34,17 @@ class Dispatcher:
         """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
 
         An open breaker holds everything back and leaves one history row that says so; a half-open one lets a single
-        job through, and no second one while that is under way.
+        job through, and no second one while that is under way. `now` is for the breaker; default: the database's time.
         """
-        now = now or utc_now()
+        now = now or self.history.now()
         reading = self.breaker.read(self.history, job_type, now=now)
         self._tell_change(reading)
         if reading.state is BreakerState.OPEN:
             return self._hold(reading, now)
         if reading.state is BreakerState.HALF_OPEN:
-            found = self._probe(job_type, now)
+            found = self._probe(job_type)
         else:
-            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s)
         if isinstance(found, Dispatch):
             self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
         return found
@@ -61,16 +60,16 @@ class Dispatcher:
                 BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
             )
 
-    def _probe(self, job_type: str, now: datetime) -> Dispatch | Held | None:
+    def _probe(self, job_type: str) -> Dispatch | Held | None:
         # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
-        probe = self.history.leases.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, now=now)
+        probe = self.history.leases.assign(job_type, limit=1, lease_s=self.lease_s, only_if_idle=True)
         if probe is None and self.history.jobs.active(job_type):
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
         return probe
 
     def _hold(self, reading: BreakerReading, now: datetime) -> Held | None:
         waiting = self.history.jobs.next_due([reading.job_type])
-        if waiting is None or waiting > now:
+        if waiting is None or not waiting.is_now:
             return None
         # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
         # if the row exists.
