@@ -66,8 +66,8 @@ def test_nobody_who_reads_is_no_reason_to_stop(platform: Platform, clips: Clips)
 
 
 def test_what_is_held_back_is_named_with_its_reason(mediajobs: Call, clips: Clips) -> None:
-    """A machine that offers nothing, and jobs of a package that is not installed: something is queued, after all."""
-    assert mediajobs("add", str(clips.landscape()), "--jobs", "upload_thumb_v1").code == 0
+    """On a machine that offers nothing."""
+    assert mediajobs("add", str(clips.landscape()), "--type", "upload_thumb_v1").code == 0
     answer = mediajobs("work", offers="none")
     assert answer.code == 1
     assert "Nothing is queued" not in answer.out

@@ -72,18 +72,17 @@ class Executions:
         elif run.status in _MAY_START:
             # If this process dies before the run has started, only this tag says that a worker took it.
             self._instance.add_run_tags(run_id, {tags.TAKEN: f"{time.time():.3f}"})
-            is_interrupted = False
             try:
-                is_interrupted = self._execute(run)
+                self._execute(run)
             finally:
-                self._settle_jobs(run, is_fault=not is_interrupted)
+                self._settle_jobs(run)
             return f"Run {run_id} is over."
         elif run.status is not dg.DagsterRunStatus.CANCELED:
             return f"Run {run_id} is {run.status.value} already."
         self._settle_jobs(run)
         return f"Run {run_id} was terminated before it started."
 
-    def _settle_jobs(self, run: dg.DagsterRun, *, is_fault: bool = False) -> None:
+    def _settle_jobs(self, run: dg.DagsterRun) -> None:
         # Usually there are none. If the run ended before it claimed its jobs, they need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
         dispatch_id = run.tags.get(tags.DISPATCH)
@@ -95,12 +94,11 @@ class Executions:
             return
         # Before its jobs are free: the daemon would dispatch them at once, again and again.
         has_failed = ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
-        if is_fault and has_failed and leases.any_of([dispatch_id]):
+        if has_failed and not self.stop.is_set() and leases.any_of([dispatch_id]):
             record_failed_run(self.media.history, run)
         leases.release(dispatch_id)
 
-    def _execute(self, run: dg.DagsterRun) -> bool:
-        """Execute a run to its end; returns whether it was interrupted before it could claim jobs."""
+    def _execute(self, run: dg.DagsterRun) -> None:
         with _interruptible(), self._while_wanted(run.run_id):
             if self.stop.is_set():
                 _interrupt()  # the signal came before its handler was set
@@ -110,11 +108,9 @@ class Executions:
                     pass
             except DagsterExecutionInterruptedError:
                 self._close(run, "The worker stopped before the run claimed its jobs.")
-                return True
             except Exception as error:
                 self._close(run, f"The worker could not go on: {type(error).__name__}: {error}")
                 raise
-        return False
 
     def _close(self, run: dg.DagsterRun, why: str) -> None:
         found = self._instance.get_run_by_id(run.run_id)
