@@ -37,7 +37,7 @@ from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.intake.export_requests import Prepared
 from mediajobs_dagster.job_types.material import Material, Source
-from mediajobs_dagster.job_types.video_export.renderer import VideoExport
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject

@@ -8,6 +8,7 @@ from importlib import import_module
 import PIL.Image
 
 from mediajobs_dagster.definitions import defs
+from mediajobs_dagster.job_types.registry import load_planners
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, slow_start
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ def _load_run_modules() -> None:
 
 import_module("mediajobs_dagster.orchestration.embedded")  # `dagster.yaml` names it, so only a run would import it
 _load_run_modules()
+load_planners()
 PIL.Image.preinit()
 
 # Built once here, so that no run has to build the repository's jobs again.

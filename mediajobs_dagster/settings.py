@@ -120,6 +120,12 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="How long a stopping worker may take to return its jobs to the queue, seconds."
     )
 
+    web_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names by which browsers reach the web server, beside localhost and its --host, separated by "
+        "commas, such as media.example.com; with the port where it is neither 80 nor 443.",
+    )
+
     hostname: str | None = Field(default=None, description="Name of this machine in records; default: its hostname.")
     instance_type: str | None = Field(
         default=None, description="Machine type in records; default: what the machine reports."
@@ -137,7 +143,7 @@ class Settings(BaseSettings):
         default=None, description="Address of the console, for links from Dagster to an attempt."
     )
 
-    @field_validator("listeners", "offers", mode="before")
+    @field_validator("listeners", "offers", "web_names", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mediajobs_dagster.attempts.batch import work_off
-from mediajobs_dagster.attempts.manifest import Manifest
+from mediajobs_dagster.attempts.manifest import Manifest, TimeLedger
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.recovery import RunState
 from mediajobs_dagster.history import Dispatch, History, JobFilter
@@ -34,6 +34,19 @@ class AllGone:
 
     def of_run(self, run_id: str) -> RunState:
         return RunState.GONE
+
+
+_PART_OF = {
+    "check": "download_ms",
+    "fetch": "download_ms",
+    "probe": "probe_ms",
+    "prepare": "prepare_ms",
+    "plan": "plan_ms",
+    "ffmpeg": "ffmpeg_ms",
+    "verify": "verify_ms",
+    "publish": "upload_ms",
+}
+"""The part of the ledger for each stage; stages of other names count as preparation."""
 
 
 @dataclass
@@ -104,11 +117,15 @@ class Platform:
 
     def manifest(self, upload: Upload, job_type: str) -> Manifest:
         """The manifest of the latest attempt, checked against everything that holds of every manifest."""
-        manifest = Manifest.model_validate(self.attempts(upload, job_type)[-1].manifest)
+        attempt = self.attempts(upload, job_type)[-1]
+        manifest = Manifest.model_validate(attempt.manifest)
         ledger = manifest.time_ledger
-        parts = ledger.model_dump(exclude={"queue_ms", "other_ms"}).values()
-        assert sum(parts) + ledger.other_ms == manifest.duration_ms
+        assert ledger.queue_ms == attempt.queue_ms
+        parts = ledger.model_dump(exclude={"queue_ms", "other_ms"})
+        assert sum(parts.values()) + ledger.other_ms == manifest.duration_ms
         assert ledger.other_ms >= 0
+        if not manifest.calls:  # whose time is taken out of the part in which they were made
+            assert parts == _parts_of(manifest)
         return manifest
 
     def output(self, key: str) -> Path:
@@ -145,3 +162,11 @@ def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 def platform(open_platform: Callable[..., Platform]) -> Platform:
     """A platform on SQLite and a local folder."""
     return open_platform()
+
+
+def _parts_of(manifest: Manifest) -> dict[str, int]:
+    """What the parts of the ledger have to be, by the stages of an attempt that called no service."""
+    parts = dict.fromkeys(TimeLedger.model_fields.keys() - {"queue_ms", "other_ms"}, 0)
+    for stage in manifest.stages:
+        parts[_PART_OF.get(stage.name, "prepare_ms")] += stage.duration_ms
+    return parts

@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 FLOORS: tuple[str, ...] = (
     *("errors", "cancellation", "models", "settings", "records", "plugins", "listeners", "side_by_side"),
     *("temporary", "history", "storage", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "answers", "system", "orchestration", "supervisor"),
+    *("attempts", "intake", "answers", "system", "gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""
@@ -43,6 +43,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
         if path.stem not in ("command", "images", "__init__")
     ),
     "intake": ("attempts",),
+    "gate": FLOORS[: FLOORS.index("gate")][1:],
     "supervisor": FLOORS[: FLOORS.index("supervisor")][1:],
 }
 """What a part must not import, although it stands on a floor below its own."""
@@ -58,6 +59,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "botocore": ("storage",),
     "s3transfer": ("storage",),
     "urllib3": ("services",),
+    "starlette": ("gate", "orchestration"),
+    "uvicorn": ("orchestration",),
+    "graphql": ("orchestration",),
     "click": ("cli",),
     "opentimelineio": ("timelines",),
 }

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-from mediajobs_dagster.job_types.video_export.renderer import VideoExport
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport
 from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
 from mediajobs_dagster.timelines.layout import Layout
 

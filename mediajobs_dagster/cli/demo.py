@@ -16,7 +16,6 @@ from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JsonObject, Upload
 from mediajobs_dagster.system import MediaJobs
-from mediajobs_dagster.timelines.layout import picture_length
 
 if TYPE_CHECKING:
     from mediajobs_dagster.answers import TraceResult
@@ -72,6 +71,8 @@ def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> 
 
 
 def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool) -> None:
+    from mediajobs_dagster.timelines.layout import picture_length
+
     info = video.media_info
     if info is None or info.main_video is None or picture_length(info) < 1:
         return  # nothing to edit

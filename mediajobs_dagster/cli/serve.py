@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 from mediajobs_dagster.system import MediaJobs
 
@@ -124,12 +125,13 @@ def web(
 ) -> None:
     """Serve the Dagster UI. It has no login: keep it on loopback, or behind a proxy that has one."""
     check_host(host, unprotected=unprotected)
+    names = Names.of(host, media.settings.web_names)
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
     with open_instance(media.settings) as instance:
-        serve_web(instance, _workspace(code, workspace), host=host, port=port)
+        serve_web(instance, _workspace(code, workspace), host=host, port=port, names=names)
 
 
 def _workspace(code: str | None, workspace: Path | None) -> Any:

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
+from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
@@ -52,6 +53,7 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     """
     check_host(host, unprotected=unprotected)
     settings = media.settings
+    Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
     with sole_user_of(settings.home, note), temporary_folder("up") as folder:

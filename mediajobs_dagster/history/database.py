@@ -25,6 +25,7 @@ from mediajobs_dagster.errors import (
     MediaJobsError,
     SettingsError,
 )
+from mediajobs_dagster.history.packing import compact_json
 
 _WRITES = "mediajobs_writes"
 
@@ -209,7 +210,9 @@ def _parse(url: str) -> sa.URL:
 
 
 def _sqlite_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, pool_timeout=timeout_s)
+    engine = sa.create_engine(
+        url, connect_args={"timeout": timeout_s}, pool_timeout=timeout_s, json_serializer=compact_json
+    )
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # The driver would begin transactions late, and deferred; `on_begin` begins them instead.
@@ -245,4 +248,6 @@ def _postgres_engine(url: sa.URL, timeout_s: float) -> sa.Engine:
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         "application_name": "mediajobs",
     }
-    return sa.create_engine(url, connect_args=settings, pool_pre_ping=True, pool_timeout=timeout_s)
+    return sa.create_engine(
+        url, connect_args=settings, pool_pre_ping=True, pool_timeout=timeout_s, json_serializer=compact_json
+    )

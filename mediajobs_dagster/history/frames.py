@@ -15,14 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from mediajobs_dagster.history.attempts import AttemptFilter, outputs_of
+from mediajobs_dagster.history.history import History
 from mediajobs_dagster.history.jobs import JobFilter
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JsonObject
-
-if TYPE_CHECKING:
-    from mediajobs_dagster.history.history import History  # whose statistics use frames
+from mediajobs_dagster.models import Attempt, Job, JsonObject
 
 Frame = Any
 """A pandas.DataFrame; pandas ships no types."""
@@ -124,28 +122,6 @@ STAGE_COLUMNS: Columns = {
 """The columns of stages. `position` counts from 0; `status` is `ok` or the code of an error."""
 
 
-class Staged(Protocol):
-    """A row that the stages of an attempt can be read from."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def job_id(self) -> str | None: ...
-
-    @property
-    def job_name(self) -> str: ...
-
-    @property
-    def status(self) -> AttemptStatus | str: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-    @property
-    def manifest(self) -> JsonObject | None: ...
-
-
 # --- attempts --------------------------------------------------------------------------------------------------------
 
 
@@ -213,12 +189,7 @@ def stage_frames(history: History, filter: AttemptFilter | None = None) -> Itera
     return _chunks(STAGE_COLUMNS, _stage_rows(attempts))
 
 
-def stages_of(attempts: Iterable[Staged]) -> Frame:
-    """The stages of these attempts, with STAGE_COLUMNS."""
-    return _frame(STAGE_COLUMNS, list(_stage_rows(attempts)))
-
-
-def _stage_rows(attempts: Iterable[Staged]) -> Iterator[dict[str, Any]]:
+def _stage_rows(attempts: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
     for attempt in attempts:
         common = {
             "attempt_id": attempt.id,

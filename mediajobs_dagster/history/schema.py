@@ -7,10 +7,14 @@ Triggers, which only the migrations know, keep the counts: see `migrations/count
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+
+from mediajobs_dagster.history.manifest_words import MANIFESTS
+from mediajobs_dagster.history.packing import compact_json
 
 SCHEMA_VERSION = "0002"
 """The newest migration: the schema that this code works with."""
@@ -71,6 +75,38 @@ class ForeignText(sa.TypeDecorator[str]):
         if value is None:
             return None
         return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+class PackedJson(sa.TypeDecorator[Any]):
+    """JSON that is large and that no query looks into: packed on SQLite; PostgreSQL compresses it by itself.
+
+    Rows of earlier versions have it as text, and are read as well.
+    """
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def __init__(self) -> None:
+        """None is stored as NULL."""
+        super().__init__(none_as_null=True)
+
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        """What is sent to the database for a value."""
+        return _packed if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        """The value for what the database holds."""
+        return _unpacked if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _packed(value: Any) -> bytes | None:
+    return None if value is None else MANIFESTS.pack(compact_json(value))
+
+
+def _unpacked(value: Any) -> Any:
+    if value is None:
+        return None
+    return json.loads(MANIFESTS.unpack(value) if isinstance(value, bytes) else value)
 
 
 metadata = sa.MetaData(
@@ -244,8 +280,8 @@ job_history = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("error", ForeignText),
     # Large columns last: SQLite then reads the small ones without following a row into its overflow pages.
-    _json("result"),
-    _json("manifest"),
+    sa.Column("result", PackedJson()),
+    sa.Column("manifest", PackedJson()),
     sa.Index("job_history_by_time", "created_at", "id"),
     sa.Index("job_history_of_name", "job_name", "created_at", "id"),
     sa.Index("job_history_of_status", "status", "created_at", "id"),

@@ -7,11 +7,12 @@ job are few, so their figures are read from the rows.
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -19,11 +20,10 @@ from pydantic import Field
 from mediajobs_dagster.history.attempts import AttemptFilter
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
-from mediajobs_dagster.history.frames import Staged, stages_of
 from mediajobs_dagster.history.paging import Conditions, newest_of
 from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
 from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
-from mediajobs_dagster.models import AttemptStatus, Value
+from mediajobs_dagster.models import AttemptStatus, JsonObject, Value
 
 _STAGE_SAMPLE = 100
 """Most manifests that are opened: each has tens of kilobytes."""
@@ -152,8 +152,8 @@ class Statistics:
                 _add_rows(connection, sums, [_rows(job_history, filter.conditions())], exact=True)
             else:
                 _add_totals(connection, sums, filter)
-            staged = _staged(connection, filter)
-        return sums.report(_stage_figures(staged))
+            manifests = _manifests(connection, filter)
+        return sums.report(_stage_figures(manifests))
 
 
 def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:
@@ -219,26 +219,29 @@ def _between(column: sa.Column[datetime], since: datetime | None, until: datetim
     return after if until is None else [*after, column < until]
 
 
-def _staged(connection: sa.Connection, filter: AttemptFilter) -> Sequence[Staged]:
+def _manifests(connection: sa.Connection, filter: AttemptFilter) -> Sequence[JsonObject]:
     columns = (job_history.c.id, job_history.c.created_at)
     alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
     newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
     ids = [row["id"] for row in newest]
     # Whole manifests: PostgreSQL cannot take apart JSON that holds a NUL anywhere, and media can bring one.
-    needed = [job_history.c[name] for name in ("id", "job_id", "job_name", "status", "created_at", "manifest")]
-    statement = sa.select(*needed).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
-    return cast(Sequence[Staged], connection.execute(statement).all())
+    statement = sa.select(job_history.c.manifest).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
+    return connection.scalars(statement).all()
 
 
-def _stage_figures(attempts: Sequence[Staged]) -> tuple[StageFigures, ...]:
-    if not attempts:
-        return ()
-    durations = stages_of(attempts).groupby("stage", sort=False)["duration_ms"]
-    figures = zip(durations.count().items(), durations.mean(), durations.quantile(0.95), strict=True)
+def _stage_figures(manifests: Iterable[JsonObject]) -> tuple[StageFigures, ...]:
+    durations: dict[str, list[int]] = {}
+    for manifest in manifests:
+        for stage in manifest.get("stages") or ():
+            durations.setdefault(stage["name"], []).append(stage["durationMs"])
     return tuple(
-        StageFigures(name=str(name), count=int(count), average_ms=float(average), p95_ms=float(p95))
-        for (name, count), average, p95 in figures
+        StageFigures(name=name, count=len(taken), average_ms=statistics.fmean(taken), p95_ms=_p95(taken))
+        for name, taken in durations.items()
     )
+
+
+def _p95(taken: Sequence[int]) -> float:
+    return statistics.quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else float(taken[0])
 
 
 def _nearest(counted: Counter[float], share: float) -> float:

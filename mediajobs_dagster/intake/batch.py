@@ -33,7 +33,6 @@ from mediajobs_dagster.intake.candidates import Candidate, Skipped, unreadable
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import Journal, sweep
 from mediajobs_dagster.media.budget import granted_budget
-from mediajobs_dagster.media.images import IMAGE_SUFFIXES, image_info
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo, Upload, new_id
@@ -47,6 +46,8 @@ _THREADS = 8
 """Files in work at once. Storing waits for the disk or the network, so there may be more of them than cores."""
 _CHUNK = 200
 """Uploads registered in one transaction; on SQLite it keeps every other writer waiting."""
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+"""The endings of image files' names."""
 _IMAGE_BYTES = 256 << 20
 """The most bytes of an image, which is read whole."""
 _BEAT_S = 1.0
@@ -98,7 +99,7 @@ class Prober:
 
     def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
         """The media info of a candidate. Raises the faults of the input, and what `media.probe` raises."""
-        is_image = self.images and Path(candidate.filename).suffix.lower() in IMAGE_SUFFIXES
+        is_image = self.images and Path(candidate.filename).suffix.lower() in _IMAGE_SUFFIXES
         if is_image and candidate.bytes > _IMAGE_BYTES:
             size = f"{candidate.bytes >> 20} MiB"
             raise InputTooLargeError(
@@ -108,6 +109,9 @@ class Prober:
             try:
                 with candidate.opened(self.ranges, whole=is_image) as address:
                     if is_image:
+                        # Pillow takes a while to load; most files are no images.
+                        from mediajobs_dagster.media.images import image_info
+
                         return image_info(Path(address), self.runner.guards.max_pixels)
                     return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
             except OSError as error:

@@ -11,9 +11,10 @@ from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.material import Machine, Source, SourceUse
 from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+from mediajobs_dagster.job_types.video_export.job_type import FILENAME, VideoExport
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes, render_faults
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities
-from mediajobs_dagster.job_types.video_export.renderer import FILENAME, Renderer, VideoExport
+from mediajobs_dagster.job_types.video_export.renderer import Renderer
 from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command

@@ -70,6 +70,12 @@ class Registry:
         return len(self._types)
 
 
+def load_planners() -> None:
+    """Import every module of this folder. Job types import what they plan with when it is needed; forks should not."""
+    for found in pkgutil.walk_packages(job_types.__path__, f"{job_types.__name__}."):
+        importlib.import_module(found.name)
+
+
 def _loaded(point: EntryPoint) -> JobType:
     try:
         job_type = point.load()

@@ -63,6 +63,8 @@ _RULES = (
 _REMOTE_RULES = (
     _Rule.of(r"HTTP error 40[13]|Server returned 40[13]", errors.StorageDeniedError),
     _Rule.of(r"HTTP error (404|410)|Server returned 404", errors.StorageMissingError),
+    # A file that points past its own end: one that was cut off, or that lies about its offsets.
+    _Rule.of(r"HTTP error 416", errors.InputCorruptError),
     _Rule.of(r"HTTP error 4\d\d|Server returned 4XX", errors.StorageError),
     _Rule.of(
         r"HTTP error 5\d\d|Server returned 5XX|Connection (refused|reset|timed out)|Operation timed out"

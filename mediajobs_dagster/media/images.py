@@ -12,8 +12,6 @@ from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
 
 ACCEPTED_IMAGES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats of images, by Pillow's names."""
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""The endings of image files' names."""
 
 
 def open_image(path: Path, max_pixels: int) -> Image.Image:

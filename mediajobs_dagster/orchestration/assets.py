@@ -84,7 +84,9 @@ def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
         )
         yield check
         if totals.attempts or tags.DISPATCH not in context.run.tags:
-            yield dg.MaterializeResult(metadata=metadata.of_run(totals, worker))
+            # Handed over in the result, Dagster would store the metadata twice: once more with the output.
+            context.add_asset_metadata(metadata.of_run(totals, worker))
+            yield dg.MaterializeResult()
         else:
             context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
 

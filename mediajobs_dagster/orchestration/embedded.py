@@ -21,6 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration.folders import remove_if_empty
 from mediajobs_dagster.orchestration.internals.core import ConfigurableClass, ConfigurableClassData
 from mediajobs_dagster.orchestration.internals.storage import (
     IO_TYPE_EXTENSION,
@@ -35,6 +36,8 @@ from mediajobs_dagster.orchestration.internals.storage import (
     create_db_conn_string,
     redirect_to_file,  # pyright: ignore[reportUnknownVariableType]  # it is typed in part
 )
+from mediajobs_dagster.orchestration.kept_events import KeptEvents
+from mediajobs_dagster.orchestration.packed_text import pack_texts
 from mediajobs_dagster.settings import Settings
 
 _RUNS, _EVENTS, _SCHEDULES = "history", "events", "schedules"
@@ -74,7 +77,7 @@ class _Embedded(ConfigurableClass):
 
 
 class _OneEngine:
-    """A SQLite storage that keeps its engine and its connections.
+    """A SQLite storage that keeps its engine and its connections, and packs what it stores.
 
     Dagster's own storages make an engine for every statement: each statement is compiled again, and closing the last
     connection to a file checkpoints its whole write-ahead log.
@@ -87,6 +90,7 @@ class _OneEngine:
         """The engine. The first statement opens it, in the process that needs it: it must not be shared by a fork."""
         engine = sa.create_engine(self._conn_string, connect_args={"timeout": _BUSY_TIMEOUT_S})
         event.listen(engine, "connect", _without_waiting_for_the_disk)
+        pack_texts(engine)
         return engine
 
     @contextmanager
@@ -113,7 +117,7 @@ class _Schedules(_OneEngine, SqliteScheduleStorage):
     pass
 
 
-class _Events(_OneEngine, ConsolidatedSqliteEventLogStorage):
+class _Events(KeptEvents, _OneEngine, ConsolidatedSqliteEventLogStorage):
     @contextmanager
     @override
     def _connect(self) -> Generator[sa.Connection]:
@@ -182,7 +186,7 @@ def _make_databases(folder: Path) -> None:
 
 
 class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):
-    """What runs print, in files.
+    """What runs print, in files. A run that prints nothing leaves none.
 
     Dagster's own class repeats it on the terminal, with four helper processes per step: more CPU than a small job.
     """
@@ -194,15 +198,38 @@ class EmbeddedComputeLogs(_Embedded, LocalComputeLogManager):
     @override
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
         """Send what is printed inside the block to the files of `log_key`."""
-        streams = {ComputeIOType.STDOUT: sys.stdout, ComputeIOType.STDERR: sys.stderr}
-        with ExitStack() as redirected:
-            for kind, stream in streams.items():
-                path = self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-                redirected.enter_context(redirect_to_file(stream, path))
-            yield CapturedLogContext(log_key)
-        # It tells Dagster's UI that no more will come.
-        Path(self.complete_artifact_path(log_key)).touch()  # pyright: ignore[reportUnknownMemberType]  # not typed
+        paths = self._paths(log_key)
+        try:
+            with ExitStack() as redirected:
+                for path, stream in zip(paths, (sys.stdout, sys.stderr), strict=True):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    redirected.enter_context(redirect_to_file(stream, str(path)))
+                yield CapturedLogContext(log_key)
+        finally:
+            if _without_empty(paths):
+                # It tells Dagster's UI that no more will come.
+                Path(self.complete_artifact_path(log_key)).touch()  # pyright: ignore[reportUnknownMemberType]  # not typed
+
+    @override
+    def is_capture_complete(self, log_key: Sequence[str]) -> bool:
+        """Whether no more will come. Without a file nothing was printed: they are there while a run goes on."""
+        return super().is_capture_complete(log_key) or not any(path.exists() for path in self._paths(log_key))
+
+    def _paths(self, log_key: Sequence[str]) -> list[Path]:
+        """The files of standard output and standard error."""
+        kinds = (ComputeIOType.STDOUT, ComputeIOType.STDERR)
+        return [Path(self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])) for kind in kinds]
+
+
+def _without_empty(paths: Sequence[Path]) -> bool:
+    """Remove the empty ones of a run's files, and the run's folders if none is left. Returns whether one is left."""
+    written = [path for path in paths if path.exists() and path.stat().st_size > 0]
+    for path in paths:
+        if path not in written:
+            path.unlink(missing_ok=True)
+    if not written:
+        remove_if_empty(paths[0].parent, paths[0].parent.parent)
+    return bool(written)
 
 
 class EmbeddedArtifacts(_Embedded, LocalArtifactStorage):

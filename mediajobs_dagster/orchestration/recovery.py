@@ -24,6 +24,9 @@ _SILENT = "The worker of this run died or hung. Its jobs are back in the queue; 
 _REPORTING_S = 120.0
 """How long a run that holds no job may be silent, seconds. After its last attempt it still writes its log to the object
 storage. While it searches for its work, it reports more often than this."""
+_HANDING_OVER_S = 30.0
+"""How long a run may exist before it is handed to the run coordinator, seconds. A daemon that is killed in between
+leaves one that nobody will ever start."""
 _LATEST = 50
 """How many attempts of a run are read to find when the last one ended; about as many are under way at once."""
 _SAME_DISPATCH = 20
@@ -121,7 +124,8 @@ class _DagsterRunStates:
             if not self._is_dead(record):
                 return RunState.ALIVE
             self.instance.report_run_failed(run, _SILENT)
-        record_failed_run(self.silence.history, run)
+        if record.start_time or tags.taken_at(run):  # else the daemon died, which tells nothing of the job type
+            record_failed_run(self.silence.history, run)
         return RunState.GONE
 
     def of_run(self, run_id: str) -> RunState:
@@ -133,6 +137,9 @@ class _DagsterRunStates:
     def _is_dead(self, record: dg.RunRecord) -> bool:
         """Whether a run whose leases have run out will never renew them again."""
         run = record.dagster_run
+        if run.status is dg.DagsterRunStatus.NOT_STARTED:
+            made = record.create_timestamp.timestamp()
+            return self.silence.exceeds(max(self.lease_s, _HANDING_OVER_S), run, made)
         began = record.start_time or tags.taken_at(run)
         if began is not None:
             return self.silence.exceeds(self.lease_s, run, began)

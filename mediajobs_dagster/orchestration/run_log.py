@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -35,25 +36,23 @@ class RunLog:
     def _ended(self, outcome: AttemptEnded) -> None:
         self._done += 1
         self._failed += not outcome.succeeded
-        if self._done <= _IN_FULL:
-            self._tell_commands(outcome)
         if self._done <= _IN_FULL or outcome.error is not None:
-            self._tell_end(outcome)
+            self._tell(outcome, _commands_of(outcome) if self._done <= _IN_FULL else ())
         elif time.monotonic() - self._told_at > _SUMMARY_S:
             self._told_at = time.monotonic()
             rate = self._done / (self._told_at - self._started)
             self._log.info(f"{self._done} attempts have ended, {rate:.1f} a second; {self._failed} failed.")
 
-    def _tell_commands(self, outcome: AttemptEnded) -> None:
-        for command in outcome.manifest.ffmpeg_commands:
-            self._log.info(
-                f"{command.status} after {command.duration_ms} ms: {shlex.join(without_guards(command.argv))}"
-            )
-
-    def _tell_end(self, outcome: AttemptEnded) -> None:
+    def _tell(self, outcome: AttemptEnded, commands: Iterable[str]) -> None:
         job, manifest = outcome.job, outcome.manifest
         line = f"Job {job.id}, attempt {manifest.attempt}: {outcome.status} in {manifest.duration_ms} ms"
         if outcome.error is None:
-            self._log.info(f"{line}.")
+            self._log.info("\n".join((f"{line}.", *commands)))
         else:
-            self._log.warning(f"{line}; the job is {outcome.verdict.status}. {outcome.error.code}: {outcome.error}")
+            why = f"{line}; the job is {outcome.verdict.status}. {outcome.error.code}: {outcome.error}"
+            self._log.warning("\n".join((why, *commands)))
+
+
+def _commands_of(outcome: AttemptEnded) -> Iterator[str]:
+    for command in outcome.manifest.ffmpeg_commands:
+        yield f"{command.status} after {command.duration_ms} ms: {shlex.join(without_guards(command.argv))}"

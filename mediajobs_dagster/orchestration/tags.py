@@ -27,7 +27,7 @@ SEARCHING = "mediajobs/searching_at"
 SILENCE = "mediajobs/silent_since"
 """Set by recovery: a run's last sign of life by its worker's clock, and since when it is known by the database's."""
 PRIORITY = "dagster/priority"
-"""The priority of the jobs; Dagster starts the run with the highest first."""
+"""The priority of the jobs; Dagster starts the run with the highest first. A run without it has the priority 0."""
 PARENT_RUN = "dagster/parent_run_id"
 """Set by Dagster on a re-execution: the id of the earlier run."""
 IMPLICIT_ASSET_JOB = "__ASSET_JOB"
@@ -43,13 +43,8 @@ def of_job_type(job_type: JobType) -> dict[str, str]:
 def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:
     """Tags of the run that works off `dispatch`."""
     single = {SUBJECT: dispatch.jobs[0].subject_id} if len(dispatch.jobs) == 1 else {}
-    return {
-        **of_job_type(job_type),
-        **single,
-        TRACE_ID: dispatch.trace_id,
-        DISPATCH: dispatch.id,
-        PRIORITY: str(dispatch.priority),
-    }
+    urgent = {PRIORITY: str(dispatch.priority)} if dispatch.priority else {}
+    return {**of_job_type(job_type), **single, TRACE_ID: dispatch.trace_id, DISPATCH: dispatch.id, **urgent}
 
 
 def dispatch_by_hand(run_id: str, job_type: JobType) -> str:

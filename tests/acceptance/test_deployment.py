@@ -5,6 +5,8 @@ The runs are carried out in this process; tests/cluster has the workers.
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +14,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
-from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import PostgresRunStorage
 
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -20,6 +21,7 @@ from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.orchestration.build import build_definitions
 from mediajobs_dagster.orchestration.celery.launcher import LaneRunLauncher
 from mediajobs_dagster.orchestration.local_runs import LocalRuns
+from mediajobs_dagster.orchestration.s3_logs import ClusterComputeLogs
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
@@ -30,6 +32,13 @@ from tests.servers.s3 import S3Server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
+T = dg.DagsterEventType
+KEPT = {
+    *(T.ASSET_MATERIALIZATION_PLANNED, T.ASSET_CHECK_EVALUATION_PLANNED, T.RUN_START, T.LOGS_CAPTURED, T.STEP_START),
+    *(None, T.ASSET_CHECK_EVALUATION, T.ASSET_MATERIALIZATION, T.STEP_SUCCESS, T.RUN_SUCCESS),
+}
+"""What a run of this process leaves in the event log, once each; None is a line of the log."""
+
 
 def test_jobs_run_on_postgres_and_s3(
     postgres_server: str,
@@ -39,8 +48,11 @@ def test_jobs_run_on_postgres_and_s3(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An upload's three jobs: outputs in the bucket, runs in PostgreSQL, their logs readable from any host in S3."""
+    """An upload's three jobs: outputs in the bucket, runs in PostgreSQL, and nothing for ever that nobody reads."""
     logs = s3_server.make_bucket()
+    staging = tmp_path / "staging"  # where Dagster keeps what a run prints until it is on S3
+    staging.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(staging))
     with ExitStack() as stack:
         dagster_url, history_url = (stack.enter_context(fresh_database(postgres_server)) for _ in range(2))
         environment = {
@@ -58,7 +70,7 @@ def test_jobs_run_on_postgres_and_s3(
         reference = InstanceRef.from_dir(str(tmp_path), config_dir=str(DEPLOY), config_filename="dagster.celery.yaml")
         instance = stack.enter_context(dg.DagsterInstance.from_ref(reference))
         assert isinstance(instance.run_storage, PostgresRunStorage)
-        assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
+        assert isinstance(instance.compute_log_manager, ClusterComputeLogs)
         assert isinstance(instance.run_launcher, LaneRunLauncher)
 
         media = stack.enter_context(MediaJobs(settings))
@@ -74,8 +86,37 @@ def test_jobs_run_on_postgres_and_s3(
             assert {op.bucket for op in manifest.s3_ops} == {platform.storage.bucket}
         runs = instance.get_runs(dg.RunsFilter(tags={"traceId": upload.trace_id}))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 3
-        stored = s3_server.root / logs / "dagster-logs" / "storage"
-        assert {path.name for path in stored.iterdir()} == {run.run_id for run in runs}
+        for run in runs:
+            kept = instance.all_logs(run.run_id)
+            assert {entry.dagster_event_type for entry in kept} == KEPT
+            assert len(kept) == len(KEPT)
+            (captured,) = [each.dagster_event for each in kept if each.dagster_event_type is T.LOGS_CAPTURED]
+            assert captured
+            log_key = [run.run_id, "compute_logs", captured.logs_captured_data.file_key]
+            assert instance.compute_log_manager.is_capture_complete(log_key)
+            assert instance.compute_log_manager.get_log_metadata(log_key).stdout_download_url is None
+        assert list((s3_server.root / logs).rglob("*")) == []
+        assert list(staging.glob("*/compute_logs")) == []
+
+
+def test_what_a_run_prints_is_readable_from_any_host(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file on S3, under the run; nothing stays on the machine that carried the run out."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    access = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
+    for name, value in {**access, "aws_default_region": "us-east-1"}.items():
+        monkeypatch.setenv(name.upper(), value)
+    bucket = s3_server.make_bucket()
+    logs = ClusterComputeLogs(bucket, endpoint_url=s3_server.endpoint, skip_empty_files=True)
+    with logs.capture_logs(["run", "compute_logs", "step"]):
+        assert not logs.is_capture_complete(["run", "compute_logs", "step"])
+        sys.stderr.write("said")
+        sys.stderr.flush()
+    assert list(tmp_path.glob("run*")) == []
+    assert [path.name for path in (s3_server.root / bucket).rglob("step*")] == ["step.err"]
+    assert logs.is_capture_complete(["run", "compute_logs", "step"])
+    assert logs.get_log_data(["run", "compute_logs", "step"]).stderr == b"said"
 
 
 def test_thumbnail_reads_a_part_of_the_object(

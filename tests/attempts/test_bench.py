@@ -9,11 +9,14 @@ from typing import Any, ClassVar
 import pytest
 
 from mediajobs_dagster.job_types.base import JobType, Params
+from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import AttemptStatus, JobStatus, SubjectKind
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, SubjectKind
+from mediajobs_dagster.records import AttemptKey
 from tests.clips import Clips
+from tests.listeners import Watcher
 from tests.platform import Platform
 
 
@@ -57,3 +60,39 @@ def test_a_figure_holds_no_secret(open_platform: Callable[..., Platform], clips:
     assert kept.startswith("https://")
     assert "password" not in kept
     assert "0123abcd" not in kept
+
+
+class Halves(JobType):
+    """Two steps of the same weight, each of which reports that it is half done."""
+
+    name: ClassVar[str] = "halves_v1"
+    asset: ClassVar[str] = "halves"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        def half(bench: Bench) -> None:
+            bench.progress(0.5)
+            bench.note("Asked https://host/key?X-Amz-Signature=0123abcd for it.")
+
+        return Plan(steps=(Call("one", half), Call("two", half)))
+
+
+def test_progress_is_that_of_all_steps_together(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """Half of the first of two steps is a quarter of them; the steps lie between fetching and verifying."""
+    told: list[float | None] = []
+
+    class Tells(Watcher):
+        def progress(self, key: AttemptKey, progress: Progress) -> None:
+            told.append(progress.fraction)
+
+    platform = open_platform(registry=Registry([Halves()]))
+    upload = platform.add(clips.landscape(), Halves.name)
+    (outcome,) = platform.work(Tells())
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    first, second = (0.05 + 0.83 * done for done in (0.25, 0.75))
+    assert [each for each in told if each in (pytest.approx(first), pytest.approx(second))] == pytest.approx(
+        [first, second]
+    )
+    notes = platform.manifest(upload, Halves.name).notes
+    assert len(notes) == 2
+    assert all("0123abcd" not in note and note.startswith("Asked https://host/key") for note in notes)

@@ -28,8 +28,8 @@ from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.video_export import picture
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport, output_key
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
-from mediajobs_dagster.job_types.video_export.renderer import VideoExport, output_key
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Job, JobStatus, JsonObject, Progress, Upload, UploadRole, new_id, new_trace_id
 from mediajobs_dagster.records import AttemptKey

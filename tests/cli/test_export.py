@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.job_types.video_export.renderer import VideoExport
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport
 from mediajobs_dagster.models import JobStatus
 from tests.cli.conftest import Call
 from tests.clips import Clips

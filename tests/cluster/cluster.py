@@ -26,7 +26,7 @@ from mediajobs_dagster.models import Attempt, Job, JobStatus, new_trace_id, utc_
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.system import MediaJobs
 from tests.platform import Platform
-from tests.processes import is_gone
+from tests.processes import ffmpegs_below, is_gone
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 
@@ -118,6 +118,14 @@ class Cluster:
         self._started.append(Process(name, popen, log))
         return self._started[-1]
 
+    def part(self, name: str) -> Process:
+        """The latest process of a part, such as `daemon`."""
+        return next(process for process in reversed(self._started) if process.name == name)
+
+    def restart(self, name: str) -> Process:
+        """Start a part again that has ended."""
+        return self.start(name, *self.part(name).popen.args)
+
     def clear(self) -> None:
         """Have no worker, and nothing to do for the next one."""
         for worker in self.workers.values():
@@ -130,9 +138,13 @@ class Cluster:
 
     def end(self) -> None:
         """Have no process."""
+        self.stop()
+        self.end_ffmpegs()
+
+    def stop(self) -> None:
+        """Tell every program to stop, and wait until it has."""
         for process in reversed(self._started):
             process.end()
-        self.end_ffmpegs()
 
     def end_ffmpegs(self) -> None:
         """Have no ffmpeg: one whose worker was killed goes on by itself, until another worker finds it."""
@@ -154,9 +166,7 @@ class Cluster:
 
     def ffmpegs(self) -> list[psutil.Process]:
         """The ffmpeg processes at work in this cluster, whoever started them."""
-        every = psutil.process_iter(["exe", "cwd"])
-        ours = [process for process in every if str(process.info["cwd"]).startswith(str(self.folder))]
-        return [process for process in ours if "ffmpeg" in str(process.info["exe"])]
+        return ffmpegs_below(self.folder)
 
     def ask(self, path: Path, *job_types: str, trace_id: str | None = None) -> str:
         """Have a new upload with that content, and enqueue those jobs on it; the trace id."""
@@ -189,8 +199,10 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server) -> Iterator[Cluster]:
-    """The cluster without workers, on servers that run."""
+def running_cluster(
+    folder: Path, postgres: PostgresServer, redis: RedisServer, s3: S3Server, **settings: str
+) -> Iterator[Cluster]:
+    """The cluster without workers, on servers that run. `settings` are variables of its environment."""
     with ExitStack() as stack:
         dagster_url, history_url = _databases(postgres)
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -216,6 +228,7 @@ def running_cluster(folder: Path, postgres: PostgresServer, redis: RedisServer, 
             "MEDIAJOBS_LEASE_S": str(LEASE_S),
             "MEDIAJOBS_RETRY_BASE_S": "0",
             "MEDIAJOBS_SCRATCH_RESERVE_MB": "1",
+            **settings,
         }
         # Dagster reads the places of its storage from the environment, in the tests' process too.
         patch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -11,7 +11,18 @@ import pytest
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history import AttemptFilter, Claim, History, JobFilter
 from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id
-from tests.history.factories import DAY, THUMB, TRACE, a_new_job, an_upload, claimed, ended, let_pass, some_new_jobs
+from tests.history.factories import (
+    DAY,
+    NOON,
+    THUMB,
+    TRACE,
+    a_new_job,
+    an_upload,
+    claimed,
+    ended,
+    let_pass,
+    some_new_jobs,
+)
 
 
 def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: History) -> None:
@@ -231,6 +242,18 @@ def test_release_gives_back_what_was_not_started(history: History) -> None:
     dispatch = history.leases.assign(THUMB, limit=5, lease_s=60)
     assert dispatch is not None
     assert len(dispatch.jobs) == 2
+
+
+def test_a_terminated_run_cancels_what_it_had_not_started(history: History) -> None:
+    """Its other jobs keep their state; the cancelled ones tell when that happened."""
+    history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
+    claim = history.leases.claim("d", run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert history.leases.cancel_assigned("d") == 1
+    (cancelled,) = history.jobs.list(JobFilter(statuses=(JobStatus.CANCELLED,)))
+    assert (cancelled.dispatch_id, cancelled.lease_expires_at) == (None, None)
+    assert cancelled.updated_at > cancelled.created_at
+    assert history.jobs.get(claim.job.id).status is JobStatus.PROCESSING
 
 
 def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:

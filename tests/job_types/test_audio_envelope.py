@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope, EnvelopeWriter
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
+from mediajobs_dagster.job_types.audio_envelope.points import EnvelopeWriter
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.media.command import STDOUT, Input

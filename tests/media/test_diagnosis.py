@@ -80,6 +80,7 @@ def test_saved_last_words(stderr: str, exit_code: int, code: str) -> None:
         ("[https @ 0x1] [warning] HTTP error 410 Gone", "STORAGE_MISSING"),
         ("[error] Server returned 404 Not Found", "STORAGE_MISSING"),
         ("[https @ 0x1] [warning] HTTP error 400 Bad Request", "STORAGE_FAILED"),
+        ("[http @ 0x1] [warning] HTTP error 416 Range Not Satisfiable", "INPUT_CORRUPT"),
         ("[error] Server returned 4XX Client Error, but not one of 40{0,1,3,4}", "STORAGE_FAILED"),
         ("[tcp @ 0x1] [error] Connection to tcp://host:443 failed: Connection refused", "STORAGE_UNAVAILABLE"),
         ("[tls @ 0x1] [error] Connection reset by peer", "STORAGE_UNAVAILABLE"),

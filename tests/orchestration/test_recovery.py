@@ -175,6 +175,22 @@ def test_a_run_that_a_worker_took_and_did_not_start_is_given_up(
     assert (status_of(platform, run) is dg.DagsterRunStatus.FAILURE) is bool(released)
 
 
+@pytest.mark.parametrize(("passed_s", "released"), [(20, 0), (90, 1)], ids=["just now", "long ago"])
+def test_a_run_that_was_never_handed_over_is_given_up(
+    open_dagster: OpenDagster, clips: Clips, monkeypatch: pytest.MonkeyPatch, passed_s: float, released: int
+) -> None:
+    """The daemon was killed after it had made the run, and before it could queue it."""
+    platform = open_dagster(lease_s=1)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    run = make_run(platform, dg.DagsterRunStatus.NOT_STARTED, **request.tags)
+    platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0)
+    later(monkeypatch, timedelta(seconds=passed_s))
+    assert recover_runs(platform.media, platform.instance).released == released
+    assert (status_of(platform, run) is dg.DagsterRunStatus.FAILURE) is bool(released)
+    assert platform.job(upload, THUMB).status is JobStatus.QUEUED
+
+
 @pytest.mark.parametrize(
     ("health", "released"), [(WorkerStatus.RUNNING, 0), (WorkerStatus.UNKNOWN, 0), (WorkerStatus.FAILED, 1)]
 )

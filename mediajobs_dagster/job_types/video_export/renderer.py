@@ -1,4 +1,4 @@
-"""`create_video_export_v1`: a timeline rendered into a video, in one ffmpeg pass.
+"""The plan of an export: a timeline rendered into a video, in one ffmpeg pass.
 
 One pass means one generation of loss and no intermediate videos. Only the sound is decoded before, if its loudness or
 the beginning of speech has to be known; that takes a fraction of the time of a render.
@@ -6,20 +6,13 @@ the beginning of speech has to be known; that takes a fraction of the time of a 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
-from typing_extensions import override
-
-from mediajobs_dagster import models
-from mediajobs_dagster.job_types.base import FFMPEG, JobType, Params
-from mediajobs_dagster.job_types.material import Machine, Material, Source, SourceUse, ToneMapping
+from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Child, Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.video_export.checking import Edit, checks_of
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
@@ -31,6 +24,7 @@ from mediajobs_dagster.job_types.video_export.encoding import (
     hardware_encoder,
 )
 from mediajobs_dagster.job_types.video_export.graph import Graph
+from mediajobs_dagster.job_types.video_export.job_type import FILENAME
 from mediajobs_dagster.job_types.video_export.layers import Covered, Layers, open_layers
 from mediajobs_dagster.job_types.video_export.loudness import (
     LISTENING,
@@ -41,24 +35,15 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_speech_starts,
 )
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
-from mediajobs_dagster.job_types.video_export.preparing import (
-    Capabilities,
-    PreparedExport,
-    hdr_references,
-    prepare_export,
-)
+from mediajobs_dagster.job_types.video_export.preparing import Capabilities, hdr_references
 from mediajobs_dagster.job_types.video_export.reading import SegmentInputs
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
-from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import Job, JsonObject, RtfBasis, Subject, SubjectKind, UploadRole
+from mediajobs_dagster.models import UploadRole
 from mediajobs_dagster.timelines.layout import Layout, lay_out
 from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
-from mediajobs_dagster.timelines.text.fonts import Fonts
 
-FILENAME = "video.mp4"
-_KEY = re.compile(rf"renders/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{re.escape(FILENAME)}")
 _LOUDNESS_FILE = "loudness.txt"
 _SPEECH_FILE = "speech.txt"
 _FLAGS: dict[Profile, Literal["fast_bilinear", "bicubic", "lanczos"]] = {
@@ -70,71 +55,6 @@ _BITS_PER_PIXEL = 0.2
 """Bits per pixel of H.264 at the standard profile; a safe upper estimate."""
 _SOUND_WEIGHT = 0.05
 """Time of a pass over the sound, relative to the render."""
-
-
-class VideoExport(JobType):
-    """A timeline rendered into one video, which becomes an upload of its own, with thumbnail, proxy and envelope."""
-
-    name: ClassVar[str] = "create_video_export_v1"
-    asset: ClassVar[str] = "video_export"
-    version: ClassVar[int] = 2
-    params: ClassVar[type[Params]] = ExportParams
-    subject: ClassVar[SubjectKind] = SubjectKind.TIMELINE
-    needs: ClassVar[frozenset[str]] = frozenset({FFMPEG})
-    rtf_basis: ClassVar[RtfBasis] = RtfBasis.OUTPUT
-
-    @cached_property
-    def fonts(self) -> Fonts:
-        """The fonts of this machine, searched once."""
-        return Fonts()
-
-    @override
-    def prepare(self, material: Material, params: Params, machine: Machine) -> PreparedExport:
-        assert isinstance(params, ExportParams)  # what `parse` made
-        return prepare_export(_document(material.subject), material.sources, params, self.fonts, machine)
-
-    @override
-    def plan(self, material: Material, params: Params) -> Plan:
-        assert isinstance(params, ExportParams)  # what `parse` made
-        prepared = material.prepared
-        assert isinstance(prepared, PreparedExport)
-        renderer = Renderer(prepared.timeline, material.sources, prepared.capabilities, params, prepared.texts)
-        return renderer.plan(output_key(material.job, material.attempt_id))
-
-    @override
-    def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
-        return source_uses_of(Timeline.model_validate(_document(subject)))
-
-    @override
-    def etag_of(self, subject: Subject, etags: Mapping[str, str]) -> str:
-        return timeline_etag(_document(subject), etags)
-
-    @override
-    def result_keys(self, job: Job, attempt_id: str) -> tuple[str, ...]:
-        return (output_key(job, attempt_id),)
-
-    @override
-    def has_made(self, key: str) -> bool:
-        return _KEY.fullmatch(key) is not None
-
-
-def _document(subject: Subject) -> JsonObject:
-    assert isinstance(subject, models.Timeline)
-    return subject.document
-
-
-def output_key(job: Job, attempt_id: str) -> str:
-    """The key of an attempt's export: the day of the request and the attempt id.
-
-    Each attempt has its own key. So removing the object of a failed attempt never hits the export of the next one.
-    """
-    return f"renders/{job.created_at:%Y-%m}/{job.created_at:%d}/{attempt_id}/{FILENAME}"
-
-
-def timeline_etag(document: JsonObject, etags: Mapping[str, str]) -> str:
-    """A digest of a timeline and of the content of the uploads it refers to, by their ids."""
-    basis = json.dumps([{**document, "title": ""}, sorted(etags.items())], sort_keys=True)
-    return hashlib.sha256(basis.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

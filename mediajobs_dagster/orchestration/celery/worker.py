@@ -19,6 +19,7 @@ import dagster as dg
 from celery import signals
 
 from mediajobs_dagster.job_types.base import Lane
+from mediajobs_dagster.job_types.registry import load_planners
 from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, open_app, queues_for
 from mediajobs_dagster.orchestration.celery.execution import Executions
 from mediajobs_dagster.system import MediaJobs
@@ -47,6 +48,7 @@ class ClusterWorker:
         app = open_app(settings, queues)
         repository = self.definitions.get_repository_def()
         repository.get_all_jobs()  # built here, for all processes
+        load_planners()
         executions = Executions(self.media, repository)
 
         app.task(executions.execute, name=EXECUTE_RUN, track_started=True)

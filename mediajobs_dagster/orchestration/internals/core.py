@@ -10,7 +10,7 @@ from dagster._core.events import DagsterEventType
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG, RUN_KEY_TAG
+from dagster._core.storage.tags import PARTITION_NAME_TAG, PARTITION_SET_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import FuturesAwareThreadPoolExecutor, make_new_run_id
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
@@ -20,7 +20,6 @@ from dagster_shared.utils.warnings import PreviewWarning
 __all__ = [
     "PARTITION_NAME_TAG",  # on a run that we make: its partition
     "PARTITION_SET_TAG",  # on a run that we make: what its partition is one of
-    "RUN_KEY_TAG",  # on a run that we make: the dispatch it is for
     "CheckRunHealthResult",  # what our launcher answers when it is asked about a run
     "ConfigurableClass",  # the base of what `dagster.yaml` names
     "ConfigurableClassData",  # what `dagster.yaml` says of it

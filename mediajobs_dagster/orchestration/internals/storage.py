@@ -7,7 +7,7 @@ from dagster._core.execution.compute_logs import (
 )
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
-from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage, SqlEventLogStorage
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import SqliteRunStorage
@@ -22,6 +22,7 @@ __all__ = [
     "DagsterStorage",  # the base of the three storages together
     "LocalArtifactStorage",  # files that Dagster keeps
     "LocalComputeLogManager",  # what runs print, in files
+    "SqlEventLogStorage",  # events in any SQL database; ours leaves out those that nobody reads
     "SqliteRunStorage",  # runs; ours keeps its connections
     "SqliteScheduleStorage",  # the state of sensors and schedules; ours keeps its connections
     "create_db_conn_string",  # the address of a SQLite database in a folder

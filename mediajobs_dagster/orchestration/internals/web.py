@@ -4,8 +4,8 @@
 # pyright: reportUnknownVariableType=false
 from __future__ import annotations
 
-from dagster_webserver.cli import host_dagster_ui_with_workspace_process_context
+from dagster_webserver.app import create_app_from_workspace_process_context
 
 __all__ = [
-    "host_dagster_ui_with_workspace_process_context",  # serves the Dagster UI until the process is told to end
+    "create_app_from_workspace_process_context",  # the Dagster UI as an ASGI app, which we put behind our gate
 ]

@@ -12,7 +12,6 @@ import dagster as dg
 from mediajobs_dagster.orchestration.internals.core import (
     PARTITION_NAME_TAG,
     PARTITION_SET_TAG,
-    RUN_KEY_TAG,
     JobSubsetSelector,
     make_new_run_id,
 )
@@ -55,7 +54,6 @@ class RunStarter:
             job, request.run_config, step_keys_to_execute=None, known_state=None, instance=self.instance
         )
         own = {
-            RUN_KEY_TAG: request.run_key,
             PARTITION_NAME_TAG: request.partition_key,
             PARTITION_SET_TAG: partition_set_snap_name_for_job_name(name),
         }

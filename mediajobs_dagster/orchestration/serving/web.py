@@ -1,16 +1,19 @@
-"""The web server: Dagster's own UI."""
+"""The web server: Dagster's own UI, behind the gate."""
 
-# The web server is typed in part:
-# pyright: reportUnknownVariableType=false
 from __future__ import annotations
 
 import dagster as dg
+import uvicorn
 
-from mediajobs_dagster.orchestration.internals.web import host_dagster_ui_with_workspace_process_context
+from mediajobs_dagster.gate.gate import Gate
+from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget, WorkspaceProcessContext
+from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
 
 
-def serve_web(instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget, *, host: str, port: int) -> None:
-    """Serve the Dagster UI on http://host:port until SIGINT or SIGTERM."""
+def serve_web(
+    instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget, *, host: str, port: int, names: Names
+) -> None:
+    """Serve the Dagster UI on http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`."""
     with WorkspaceProcessContext(instance, workspace) as context:
-        host_dagster_ui_with_workspace_process_context(context, host, port, path_prefix="", log_level="warning")
+        uvicorn.run(Gate(dagster_ui(context), names), host=host, port=port, log_level="warning")

@@ -18,8 +18,9 @@ from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.job_types.video_export.graph import Graph
+from mediajobs_dagster.job_types.video_export.job_type import VideoExport
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities
-from mediajobs_dagster.job_types.video_export.renderer import Renderer, VideoExport
+from mediajobs_dagster.job_types.video_export.renderer import Renderer
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream

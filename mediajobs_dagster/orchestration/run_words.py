@@ -1,0 +1,61 @@
+"""The words of Dagster's runs and events, which the embedded storage packs. They must stay as they are."""
+
+from __future__ import annotations
+
+from mediajobs_dagster.history.packing import Packing
+
+# The record and the events of a real run, less what differs from one to the next and what stands there twice.
+RUNS = Packing(
+    b'{"__class__": "PipelineRun", "asset_check_selection": null, "assetexecution_plan_snapshot_id": "", "external_pi'
+    b'peline_origin": {"__class__": "ExternalPipelineOrigin", "external_repositoryRepositoryOrigin", "repository_loca'
+    b'tionGrpcServerRepositoryLocationOrigin", "host": "localhost", "ort": null, "socket": "/tmp/mediajobs-", "use_ss'
+    b'l": false}, "pipeline}, "has_repository_load_data": true, "mode": null, "parent_run_id": null", "end651267225ti'
+    b'mezone": "UTC"}}, "pipeline_codPipelinePythonOrigin", "RepositoryPythonOrigin", "code_pointer": {"__class__": "'
+    b'ModuleCodePointer", "fn_name": "defs", "module": "mediajobs_dagster.definitions", "working_directory": "/"}, "c'
+    b'ontainer_context": {}, "container_image": null, "entry_point": ["dagster"], "executable_path": "/bin/python"}, '
+    b'"pipelineroot_run_id": null, "run_config": {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}, "ru'
+    b'n_id": "", "run_op_concurrency": null, "solidsolids_to_execute": null, "status": {"__enum__": "PipelineRunStatu'
+    b's.SUCCESS"}, "step_keytags": {".dagster/grpc_info": "{\\"host\\": \\"localhost\\", \\"socket\\": \\"/tmp/mediaj'
+    b'obs-\\"}", "dagster/code_location": "mediajobs", "dagster/dagster/partition_set": "upload_thumb_v1_partition_se'
+    b't", "dagster/priority": "0", "dagster/run_key": "", "mediajobs/dispatch": "", "mediajobs/job_typmediajobs/lane"'
+    b': "light", "mediajobs/subject": "", "traceId": ""}}CheckEvaluationPlanned", "asset_key{"__class__": "TimeWindow'
+    b'PartitionsSubset", "included_time_windows": [", "endstampWithTimezone", "timestamp": 1795737600.0, "timezone": '
+    b'"UTC"}, "star6512}], "num_partitions": 1, "partitions_defDefinition", "cron_schedule": "0 0 * * *", "end": null'
+    b', "end_offset": 1, "exclusions": null, "fmt": "%Y-%m-%d"67225timezone": "UTC"}}}_PLANNED}, "messag intends to e'
+    b'xecute asset check  on"thumbnail"nullmessage": ""}{"__class__": "StepMaterializationData", "asset_lineage": [],'
+    b' "materialization": ", "asset_key_entries": [MetadataEntryentry1}, "label": "jobs"}, succeeded0}, "label": "fai'
+    b'lFloa.118}, "label": "duration_second10.0}, "label": "media84.746}, "label": "rtf089}, "label": "ffmpeg39.3}, "'
+    b'label": "cpu_pct_avg25.6}, "label": "mem_rss_mb_maxbytes_in0985}, "label": "bytes_outTextext": ""}, "label": "t'
+    b'race_ihosJsondata": {"downloadMs": 4, "ffmpegMs": 99, "otherMs": 11, "planMs": 0, "prepareMs": 0, "probeMs": 0,'
+    b' "queueMs": 454, "serviceMs": 0, "uploadMs": 2, "verifyMs": 2}}, "label": "time_ledgermediajobs attempt "}, "la'
+    b'bel": "attempfile:///thumbs/uploads//thumb.jpg"}, "label": "outpMarkdowmd_str": "![preview](data:image/jpeg;bas'
+    b'e64,"}, "label": "previewablerecordTableRecord", "data": {"attempt": 1, "error": "", "job": "", "rtf": 84.746, '
+    b'"seconds": 0.118, "status": "success", "subject": ""}}], "schemSchema", "columnColumn", "constraintsColumnConst'
+    b'raints", "nullable": true, "other": [], "unique": falsename": "job", "type": "strinattempt", "type": "instatuss'
+    b'ubjecteconds", "type": "floartferror]nstraints", "other": []}}command": ", "cpu_seconds": 0.04, "max_rss_mb": 2'
+    b'5.6, "seconds": 0.089, "speed": 0.37, "status": "okcommandcpu_max_rss_mbspeed", "type": "floatffmpeg_commabytes'
+    b'": 0, "key": "uploads//source", "ms": 0, "op": "head", "status": "ok"}10985, "key": ", "ms": 3, "op": "put"opke'
+    b'ybytesmstorage_operations"}]tags": {"dagster/code_version": "1", "dagster/data_version": "", "dagster/input_dat'
+    b'a_version/uploadsevent_pointer/uploads": "28"}}}Materialized value thumbnail}}CheckEvaluation", "asset_keyblock'
+    b'ing": false, "check_name": "every_subject_has_its_output", "description": null, "metadata": {"failed": {"__clas'
+    b's__": "IntMetadataEntryData", "value": 0}, "jobs1}severity": {"__enum__": "AssetCheckSeverity.WARN"}, "success"'
+    b': true, "target_materializationTargetMaterializationDataorage_id": 87, "timestamp": 179}}ASSET_CHECK_EVALUATION'
+    b'Asset check \'\' on \'thumbnail\' passed}}{"__class__": "ComputeLogsCaptureData", "external_stderr_url": null, '
+    b'"external_stdouturl": null, "log_key": "tadbqmfr", "shell_cmd": null, "step_keysLOGS_CAPTURED}, "message": "Cap'
+    b'turing logs for process (pid: 4703)nullnull}{"__class__": "RunEnqueuedData", "code_location_name": "mediajobs",'
+    b' "partition_key": "2026-11-26", "repository_name": "__repository__"}PIPELINE_ENQUEUEDnullnullmessage": ""}{"__c'
+    b'lass__": "AssetMaterializationPlannedData", "asset_keyKey", "path": ["thumbnail"]}, "partition": "2026-11-26", '
+    b'"partitions_subset": null}ASSET_MATERIALIZATION_PLANNED}, "messag intends to materialize asset [\\"thumbnail\\"'
+    b']""thumbnail"nullmessage": ""}null20, "message": "", "pipelinemessage": "ok after 89 ms: ffmpeg -threads 1 -ss '
+    b"0.2 -i file:source -threads 1 -map 0:0 -frames:v 1 -vf scale=640:360:flags=lanczos:out_range=full,setsar=1,form"
+    b'at=yuv420p -c:v mjpeg -q:v 3 -map_metadata -1 -f image2 -update 1 file:thumb.jpg"}PIPELINE_STARTING}, "message"'
+    b': null, "pid": null, "pipelinenull20, "message": ""nullmessage": ""}PIPELINErun for \\"upload_thumb_v1solid_han'
+    b'dle": null, "step_key": nullnullnull}{"__class__": "StepSuccessData", "duration_ms": 225.94073199979903}UCCESSF'
+    b'inish in 225ms}}{"__class__": "EventLogEntry", "dagster_event": {"__class__": "DagsterEvent", "event_specific_d'
+    b'ata": null, "event_type_value": "STEP_START", "logging_tags": {"job_name": "upload_thumb_v1", "op_name": "thumb'
+    b'nail", "resource_fn_name": "None", "resource_name": "None", "run_id": "", "step_key": "thumbnail"}, "message": '
+    b'"Started execution of step \\"thumbnail\\".", "pid": , "pipelinesolid_handle": {"__class__": "SolidHandle", "pa'
+    b'rent": null}, "steptepHandle", "key": "thumbnail}, "step_kind_value": "COMPUTE"}, "error_info": null, "level": '
+    b'10, "message": "", "timestamp": 179, "user_}'
+)
+"""Packs what Dagster serializes."""

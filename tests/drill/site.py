@@ -1,0 +1,194 @@
+"""The installations that a drill strikes at, and their processes of the moment."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from mediajobs_dagster.storage.whole_file import is_partial
+from mediajobs_dagster.system import MediaJobs
+from tests.cluster.cluster import Cluster, Process, running_cluster
+from tests.platform import Platform
+from tests.processes import ffmpegs_below, is_gone
+from tests.servers.mediajobs_up import MediajobsUp, running_up
+from tests.servers.postgres import running_postgres
+from tests.servers.redis import running_redis
+from tests.servers.s3 import running_s3
+
+Victims = dict[str, list[psutil.Process]]
+
+WORKERS = ("machine-1", "machine-2")
+SETTINGS = {"lease_s": "5", "retry_base_s": "0", "breaker_failures": "1000", "max_attempts": "50"}
+"""A lease short enough to run out while a process is frozen. Strikes neither use up a job nor hold up the others."""
+_ENVIRONMENT = {f"MEDIAJOBS_{name.upper()}": value for name, value in SETTINGS.items()}
+
+
+class Site(Protocol):
+    """An installation at work."""
+
+    platform: Platform
+
+    def victims(self) -> Victims:
+        """Its processes of the moment, by what they are."""
+        ...
+
+    def mend(self) -> None:
+        """Start again what an init system would: a part that is gone and that no other part watches."""
+        ...
+
+    def stop(self) -> None:
+        """Stop it as its owner would, and wait until it is gone."""
+        ...
+
+    def survivors(self) -> list[psutil.Process]:
+        """Its processes that are still there."""
+        ...
+
+    def unfinished_writes(self) -> list[Path]:
+        """Files that were being written when their writer was killed."""
+        ...
+
+
+class Embedded:
+    """`mediajobs up` on a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS))
+        self._stack = ExitStack()
+        self._up = self._start()
+
+    def victims(self) -> Victims:
+        """The supervisor, its parts, the processes of runs, and ffmpeg."""
+        up = self._up
+        found = {
+            "supervisor": lambda: [psutil.Process(up.pid)],
+            "daemon": lambda: [up.part("daemon")],
+            "code-server": lambda: [up.part("code-server")],
+            "run": up.run_processes,
+            "ffmpeg": lambda: ffmpegs_below(self.home),
+        }
+        return {kind: _there(look) for kind, look in found.items()}
+
+    def mend(self) -> None:
+        """Start it again after its supervisor was killed."""
+        if self._up.process.poll() is not None:
+            self._stack.close()
+            self._up = self._start()
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        self._up.stop(signal.SIGINT)
+        self._stack.close()
+
+    def survivors(self) -> list[psutil.Process]:
+        """Whatever works on its folder."""
+        return [each for each in psutil.process_iter() if _works_on(each, self.home)]
+
+    def unfinished_writes(self) -> list[Path]:
+        """Anywhere in its folder."""
+        return _partial_below(self.home)
+
+    def _start(self) -> MediajobsUp:
+        return self._stack.enter_context(running_up(self.home, **_ENVIRONMENT))
+
+
+class Clustered:
+    """Two machines of Celery workers, a daemon and a code server, on PostgreSQL, Redis and S3."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.platform = cluster.platform
+        self._cluster = cluster
+        for name in WORKERS:
+            cluster.start_worker(name)
+
+    def victims(self) -> Victims:
+        """The machines, their processes of runs, the other parts, and ffmpeg."""
+        cluster = self._cluster
+        workers = [worker.popen.pid for worker in cluster.workers.values()]
+        return {
+            "worker": _there(lambda: [psutil.Process(pid) for pid in workers]),
+            "run": _there(lambda: [each for pid in workers for each in psutil.Process(pid).children()]),
+            "daemon": _there(lambda: [psutil.Process(cluster.part("daemon").popen.pid)]),
+            "code-server": _there(lambda: [psutil.Process(cluster.part("code-server").popen.pid)]),
+            "ffmpeg": _there(cluster.ffmpegs),
+        }
+
+    def mend(self) -> None:
+        """Start each part again that is gone."""
+        for name, worker in list(self._cluster.workers.items()):
+            if worker.popen.poll() is not None:
+                _end_group(worker)
+                self._cluster.start_worker(name)
+        for name in ("code-server", "daemon"):
+            part = self._cluster.part(name)
+            if part.popen.poll() is not None:
+                _end_group(part)
+                self._cluster.restart(name)
+
+    def stop(self) -> None:
+        """Tell every part to stop."""
+        self._cluster.stop()
+
+    def survivors(self) -> list[psutil.Process]:
+        """Whatever works below its folder; the servers do not."""
+        return self._cluster.ffmpegs()
+
+    def unfinished_writes(self) -> list[Path]:
+        """On the disks of its machines and of the S3 server."""
+        return _partial_below(self._cluster.folder.parent)
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[Site]:
+    """An embedded installation, until the block ends."""
+    site = Embedded(folder / "home")
+    try:
+        yield site
+    finally:
+        site.stop()
+        site.platform.media.close()
+
+
+@contextmanager
+def clustered(folder: Path) -> Iterator[Site]:
+    """A cluster with servers of its own, until the block ends."""
+    (folder / "cluster").mkdir()
+    (folder / "s3").mkdir()
+    with (
+        running_postgres() as postgres,
+        running_redis(folder / "redis") as redis,
+        running_s3(folder / "s3") as s3,
+        running_cluster(folder / "cluster", postgres, redis, s3, **_ENVIRONMENT) as cluster,
+    ):
+        yield Clustered(cluster)
+
+
+def _there(look: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """What a look finds that is alive; nothing while a part is between two lives."""
+    try:
+        return [process for process in look() if not is_gone(process)]
+    except (psutil.Error, AssertionError):
+        return []
+
+
+def _works_on(process: psutil.Process, home: Path) -> bool:
+    try:
+        return not is_gone(process) and process.environ().get("MEDIAJOBS_HOME") == str(home)
+    except psutil.Error:
+        return False
+
+
+def _partial_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if is_partial(path.name)]
+
+
+def _end_group(process: Process) -> None:
+    """What an init system does with the rest of a service whose first process died."""
+    with suppress(ProcessLookupError):
+        process.kill()

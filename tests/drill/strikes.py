@@ -1,0 +1,65 @@
+"""Kills and freezes processes of an installation at random."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from tests.drill.site import Site
+
+PAUSE_S = (0.3, 2.5)
+"""Between two strikes."""
+FREEZE_S = (0.5, 12.0)
+"""From shorter than a heartbeat to longer than two leases."""
+WEIGHTS = {"run": 6, "ffmpeg": 6, "worker": 2, "daemon": 1, "code-server": 1, "supervisor": 1}
+"""How often each part is struck at, beside the others. One that is not there is missed, so that the parts that start
+the others have the time to do so."""
+KILLED = 0.6
+"""The share of strikes that kill; the others freeze."""
+
+
+@dataclass
+class Striker:
+    """Strikes at a site."""
+
+    site: Site
+    chance: random.Random
+    struck: Counter[str] = field(default_factory=Counter[str])
+    """How often, by kind of strike and part."""
+    _frozen: list[tuple[float, psutil.Process]] = field(default_factory=list[tuple[float, psutil.Process]])
+
+    def strike(self) -> None:
+        """Pick a process and hit it; then see to those that have been frozen long enough."""
+        victims = self.site.victims()
+        (kind,) = self.chance.choices(list(victims), [WEIGHTS[each] for each in victims])
+        if victims[kind]:
+            self._hit(kind, self.chance.choice(victims[kind]))
+        self.thaw(until=time.monotonic())
+
+    def _hit(self, kind: str, victim: psutil.Process) -> None:
+        with suppress(psutil.NoSuchProcess):
+            if self.chance.random() < KILLED:
+                victim.send_signal(signal.SIGKILL)
+                self.struck[f"killed {kind}"] += 1
+            else:
+                victim.send_signal(signal.SIGSTOP)
+                self._frozen.append((time.monotonic() + self.chance.uniform(*FREEZE_S), victim))
+                self.struck[f"froze {kind}"] += 1
+
+    def thaw(self, *, until: float = float("inf")) -> None:
+        """Let those go on whose time has come."""
+        due = [entry for entry in self._frozen if entry[0] <= until]
+        for entry in due:
+            self._frozen.remove(entry)
+            with suppress(psutil.NoSuchProcess):
+                entry[1].send_signal(signal.SIGCONT)
+
+    def pause(self) -> float:
+        """Seconds until the next strike."""
+        return self.chance.uniform(*PAUSE_S)

@@ -1,0 +1,70 @@
+"""The jobs of a drill: uploads, some of them hostile, and exports of the good ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mediajobs_dagster.cancellation import Cancellation
+from mediajobs_dagster.intake.batch import Prober
+from mediajobs_dagster.intake.intake import Intake, Order
+from mediajobs_dagster.intake.search import Search
+from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
+from mediajobs_dagster.models import Upload, new_id, new_trace_id
+from tests.clips import Clips
+from tests.platform import Platform
+
+HOSTILE = 0.05
+"""The share of uploads that are hostile."""
+EXPORTS = 0.12
+"""Exports for each upload."""
+JOBS_OF_AN_UPLOAD, JOBS_OF_AN_EXPORT = 3, 4
+
+
+@dataclass
+class Work:
+    """What was asked for."""
+
+    platform: Platform
+    good: list[Upload] = field(default_factory=list[Upload])
+    hostile: list[Upload] = field(default_factory=list[Upload])
+    exports: list[str] = field(default_factory=list[str])
+    """Ids of the jobs."""
+
+    def ask(self, jobs: int, clips: Clips, hostile: list[Path], chance: random.Random) -> Iterator[int]:
+        """Ask for about so many jobs, an upload or an export at a time; gives how many each time."""
+        kinds = (clips.landscape, clips.no_audio, clips.rotated_portrait, clips.transport_stream, clips.detailed)
+        asked = number = 0
+        while asked < jobs:
+            number += 1
+            if number % round(1 / HOSTILE) == 3:
+                self.hostile.append(self._upload(chance.choice(hostile), probed=False))
+                count = JOBS_OF_AN_UPLOAD
+            elif self.good and chance.random() < EXPORTS:
+                self.exports.append(self._export(chance.choice(self.good)))
+                count = JOBS_OF_AN_EXPORT
+            else:
+                self.good.append(self._upload(chance.choice(kinds)(), probed=True))
+                count = JOBS_OF_AN_UPLOAD
+            asked += count
+            yield count
+
+    def _upload(self, path: Path, *, probed: bool) -> Upload:
+        """A new upload with that content, and the jobs that are made of it."""
+        platform, trace_id = self.platform, new_trace_id()
+        intake = Intake(platform.history, platform.storage)
+        candidate = Search(platform.storage).file(str(path))
+        info = Prober.from_settings(platform.settings).probe(candidate, Cancellation()) if probed else None
+        candidate = intake.store(candidate, new_id(), trace_id, info=info)
+        (registered,) = intake.commit(
+            [candidate], Order(job_types=platform.registry.of_uploads(), max_attempts=platform.settings.max_attempts)
+        )
+        return registered.upload
+
+    def _export(self, upload: Upload) -> str:
+        """The job that renders the first second of an upload."""
+        cut = {"kind": "clip", "source": upload.id, "in": 0, "out": 1}
+        timeline = {"version": "create_video_v1", "canvas": {"width": 320, "height": 180}, "track": [cut]}
+        return self.platform.media.export(timeline, params=ExportParams(profile=Profile.DRAFT), force=True).job.id
