@@ -37,7 +37,7 @@ def spool(tmp_path: Path) -> Spool:
 
 def an_end(claim: Claim) -> End:
     """A success with everything that goes with one, too large for what is free in a database."""
-    manifest = {"schemaVersion": 2, "text": "ä" * 50_000}
+    manifest = {"schemaVersion": 2, "text": os.urandom(50_000).hex()}
     done = ended(claim, result={"outputs": [{"key": "a", "bytes": 5}]}, manifest=manifest)
     child = a_new_job(job_type="child", parent_job_id=claim.job.id)
     return End(attempt=done, job_status=JobStatus.COMPLETED, children=(child,), uploads=(an_upload(),))
