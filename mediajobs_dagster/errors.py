@@ -293,6 +293,12 @@ class WorkerLostError(MediaJobsError):
     code = "WORKER_LOST"
 
 
+class RunFailedError(MediaJobsError):
+    """A run failed before it claimed a job. Its log in Dagster says why."""
+
+    code = "RUN_FAILED"
+
+
 class DatabaseBusyError(MediaJobsError):
     """The history database did not answer within its time limit."""
 

@@ -458,7 +458,10 @@ class Job(NewJob):
     id: str = Field(description="Its id, a UUIDv7.")
     status: JobStatus = Field(description="Where it stands.")
     attempts: int = Field(description="How many attempts it has had.")
-    not_before: datetime = Field(description="The next attempt starts no earlier than this.")
+    not_before: datetime | None = Field(
+        default=None,
+        description="The next attempt starts no earlier than this; null: at once. Once a run has it: when it was due.",
+    )
     dispatch_id: str | None = Field(
         None, description="The run, or the dispatch for a run, that the job is assigned to."
     )
@@ -471,10 +474,10 @@ class Job(NewJob):
 
 
 class Attempt(Value):
-    """One row of the job history: one try at a job, or one skipped dispatch of a job type."""
+    """One row of the job history: a try at a job, or a dispatch of a job type that was skipped or whose run failed."""
 
     id: str = Field(description="Its id, a UUIDv7.")
-    job_id: str | None = Field(description="The job; null: a dispatch that was skipped.")
+    job_id: str | None = Field(description="The job; null: a dispatch that was skipped, or whose run failed early.")
     job_name: str = Field(description="The job type.")
     attempt: int = Field(description="Number of the attempt at the job, from 1.")
     run_id: str | None = Field(description="The Dagster run.")

@@ -229,6 +229,11 @@ class Settings(BaseSettings):
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
 
+    @property
+    def unrecorded(self) -> Path:
+        """Folder for ends of attempts that the database could not take."""
+        return self.home / "unrecorded"
+
 
 def check_settings_file(path: Path) -> None:
     """Raise SettingsError unless `path` is a file that can be read at once, and is no larger than settings are."""

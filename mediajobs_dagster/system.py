@@ -426,7 +426,7 @@ class MediaJobs:
     # --- the machine -------------------------------------------------------------------------------------------------
 
     def doctor(self, also: Checks | None = None) -> tuple[Finding, ...]:
-        """Check ffmpeg, database, storage, disk and versions; a finding that is not fine says how to fix it.
+        """Check ffmpeg, database, clock, storage, disk and versions; a finding that is not fine says how to fix it.
 
         `also` are further checks, such as those of Dagster, which this module does not import.
         """

@@ -17,7 +17,7 @@ NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
     *("errors", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
-    *("listeners", "side_by_side"),
+    *("listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),

@@ -27,8 +27,6 @@ _ENQUEUED_AT_ONCE = 500
 
 _log = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
-
 
 def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, listeners: Listeners) -> RunTotals:
     """Claim and attempt every job of a dispatch, several at once if the machine has the cores.
@@ -41,6 +39,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
         _log.warning("This worker does not offer %s. It gives its %s jobs back.", lacking, job_type.name)
         leases.release(dispatch_id)
         return totals
+    worker.spool.make_room()
     with _given_back(worker, dispatch_id):
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
             # Some of the lease was used up by the start of the run. The answer also bounds the number of jobs, which

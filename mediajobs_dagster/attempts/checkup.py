@@ -14,15 +14,22 @@ from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJob
 from mediajobs_dagster.history import History
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
-from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.models import JsonObject, utc_now
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, redact
 
 Checks = Mapping[str, Callable[[], str]]
-"""Checks by name. Each returns what it found, or raises a MediaJobsError that says what is wrong."""
+"""Checks by name. Each returns what it found (a Caution, if it should be mended all the same), or raises a
+MediaJobsError that says what is wrong."""
 
+_SKEW_S = 2.0
+"""How far the clocks of a machine and the database may be apart without a word, seconds."""
 _NEEDED_ENCODERS = ("libx264", "aac", "mjpeg")
 _GIB = 1024**3
+
+
+class Caution(str):
+    """What a check found that keeps nothing from working, but should be mended."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Finding:
     fine: bool
     detail: str
     """What was found; if it is not fine, the error code and what to do."""
+    warning: bool = False
+    """Whether something should be mended although it keeps nothing from working."""
 
     def to_json(self) -> JsonObject:
         """The JSON form."""
@@ -43,7 +52,7 @@ class Finding:
 def check_up(
     settings: Settings, history: Callable[[], History], storage: Callable[[], Storage], also: Checks
 ) -> tuple[Finding, ...]:
-    """Run the checks of versions, machine, ffmpeg, database, storage and scratch disk, and those of `also`.
+    """Run the checks of versions, machine, ffmpeg, database, clock, storage and scratch disk, and those of `also`.
 
     A failed check is a finding; it is not raised.
     """
@@ -53,6 +62,7 @@ def check_up(
         "machine": lambda: _machine(settings),
         "ffmpeg": lambda: _ffmpeg(settings),
         "database": lambda: history().check(),
+        "clock": lambda: _clock(history),
         "storage": lambda: storage().check(),
         "scratch disk": lambda: _disk(settings),
     }
@@ -61,9 +71,10 @@ def check_up(
 
 def _examine(what: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(what, True, redact(check()))
+        found = check()
     except MediaJobsError as error:
         return Finding(what, False, redact(f"{error.code}: {error.message}"))
+    return Finding(what, True, redact(str(found)), warning=isinstance(found, Caution))
 
 
 def _versions() -> str:
@@ -74,6 +85,31 @@ def _machine(settings: Settings) -> str:
     facts = host_facts(settings.instance_type, settings.imds_enabled, hostname=settings.hostname)
     kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to record it"
     return f"{facts.hostname}: {facts.cpu_cores:g} cores, {facts.mem_gb:.1f} GiB ({kind})"
+
+
+def _clock(open_history: Callable[[], History]) -> str:
+    try:
+        return _compared(open_history())
+    except MediaJobsError:
+        return Caution("not compared with the database's, which cannot be asked")
+
+
+def _compared(history: History) -> str:
+    if history.is_on_this_machine:
+        return "the database is on this machine, so there is one clock"
+    history.now()  # connects, which takes longer than the question
+    before = utc_now()
+    theirs = history.now()
+    after = utc_now()
+    ahead_s = ((before - theirs) + (after - theirs)).total_seconds() / 2
+    known_to_s = (after - before).total_seconds() / 2
+    if abs(ahead_s) <= _SKEW_S + known_to_s:
+        return f"within {abs(ahead_s) + known_to_s:.1f} s of the database's"
+    where = "ahead of" if ahead_s > 0 else "behind"
+    return Caution(
+        f"This machine's clock is {abs(ahead_s):.1f} s {where} the database's. No job is lost by that, but records and "
+        "logs of this machine show wrong times. Synchronise the clocks of all machines, by chrony for example."
+    )
 
 
 def _ffmpeg(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.recorder import Recorder
+from mediajobs_dagster.attempts.spool import End
 from mediajobs_dagster.attempts.withdrawal import remove, remove_replaced
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import (
@@ -17,10 +18,11 @@ from mediajobs_dagster.errors import (
     CancelledError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    DiskFullError,
     MediaJobsError,
     WorkerLostError,
 )
-from mediajobs_dagster.history import Claim
+from mediajobs_dagster.history import Claim, Finished
 from mediajobs_dagster.job_types.plan import Child, Output, result_origin
 from mediajobs_dagster.models import (
     Attempt,
@@ -39,6 +41,9 @@ from mediajobs_dagster.resilience.retry import Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
 
 UP_TO_DATE = "up_to_date"
+
+_PASSING = (DatabaseBusyError, DatabaseUnavailableError, DiskFullError)
+"""What may be over soon, and keeps the database from taking a record."""
 
 Answer = TypeVar("Answer")
 
@@ -111,16 +116,14 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
     row = _row(claim, worker, recorder, manifest, ending, children)
-    finished = _patiently(
-        worker,
-        lambda: worker.history.leases.finish(
-            row,
-            job_status=verdict.status,
-            not_before=verdict.not_before,
-            children=children,
-            uploads=list(uploads.values()),
-        ),
+    end = End(
+        attempt=row,
+        job_status=verdict.status,
+        pause_s=verdict.pause_s,
+        children=tuple(children),
+        uploads=tuple(uploads.values()),
     )
+    finished = _record(worker, end)
     if finished is None:
         return _give_up(claim, worker, recorder, ending)
     _remove_replaced(known.values(), uploads, lambda: worker.storage)
@@ -201,10 +204,10 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
         case UpToDate():
             return Verdict(JobStatus.SKIPPED)
         case Interrupted():
-            return Verdict(worker.after_interrupt(), utc_now())
+            return Verdict(worker.after_interrupt())
         case MediaJobsError():
             policy = worker.registry.retry_policy(claim.job.job_type, worker.retry)
-            return policy.judge(claim.job, ending, now=utc_now(), chance=worker.chance)
+            return policy.judge(claim.job, ending, chance=worker.chance)
 
 
 def _row(
@@ -302,8 +305,24 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
     ]
 
 
+def _record(worker: Worker, end: End) -> Finished | None:
+    """Record the end of an attempt; None when the job does not belong to the attempt any more.
+
+    While the database cannot take it, it is kept in a file too, in case this process does not live to see it taken.
+    Raises the database's error when that lasts for longer than the lease.
+    """
+    try:
+        return end.record(worker.history)
+    except _PASSING:
+        pass  # what follows tries again
+    with worker.spool.kept(end) as kept:
+        finished = _patiently(worker, lambda: end.record(worker.history))
+        kept.forget()
+    return finished
+
+
 def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
-    """Call `ask`, and try again while the database is locked or restarting: the work is done and must not be lost.
+    """Call `ask`, and try again while the database is locked, restarting or full: the work must not be lost.
 
     It gives up when the lease has run out, because another worker may have the job then.
     """
@@ -312,7 +331,7 @@ def _patiently(worker: Worker, ask: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return ask()
-        except (DatabaseBusyError, DatabaseUnavailableError):
+        except _PASSING:
             if time.monotonic() + pause > give_up:
                 raise
         time.sleep(pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +14,13 @@ from mediajobs_dagster.attempts.recorder import manifest_of_lost
 from mediajobs_dagster.errors import WorkerLostError
 from mediajobs_dagster.history import AttemptFilter, Claim, History
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 
+SETTLING_S = 5.0
+"""How long a worker may still write its records after its run ended, seconds, such as when a person forces the
+termination."""
 _RUNNING = 1000
 """How many attempts one recovery reads; there are about as many under way as the machines have cores."""
 
@@ -67,21 +71,32 @@ class RunStates(Protocol):
         ...
 
 
-def recover(history: History, settings: Settings, run_states: RunStates, registry: Registry | None = None) -> Recovered:
+def recover(
+    history: History,
+    settings: Settings,
+    run_states: RunStates,
+    registry: Registry | None = None,
+    *,
+    settling_s: float = SETTLING_S,
+) -> Recovered:
     """Recover the jobs of every dead worker: its leases ran out, or its run is over.
 
-    Each job is tried again as its job type in `registry` says, else as the settings say.
+    Each job is tried again as its job type in `registry` says, else as the settings say. The worker of a run that is
+    over gets `settling_s` to write its last records.
     """
-    now = utc_now()
-    loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), now)
-    silent = [(claim, RunState.GONE) for claim in history.leases.lost(now)]
-    over = [(claim, loss.record(claim, run_state)) for claim, run_state in silent]
-    over += [(claim, loss.record(claim, run_state)) for claim, run_state in _left_behind(history, run_states)]
+    history.leases.heed_clock(lease_s=settings.lease_s)
+    dead = [(claim, RunState.GONE) for claim in history.leases.lost()]
+    if left_behind := list(_left_behind(history, run_states)):
+        # Waited for, not compared with the time at which the run ended: that is another machine's.
+        time.sleep(settling_s)
+        dead += left_behind
+    loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), history.now())
+    over = [(claim, loss.record(claim, run_state)) for claim, run_state in dead]
     released = cancelled = 0
-    for dispatch_id in history.leases.expired_dispatches(now):
+    for dispatch_id in history.leases.expired_dispatches():
         match run_states.of_dispatch(dispatch_id):
             case RunState.ALIVE:
-                history.leases.renew(dispatch_id, lease_s=settings.lease_s, now=now)
+                history.leases.renew(dispatch_id, lease_s=settings.lease_s)
             case RunState.GONE:
                 released += history.leases.release(dispatch_id)
             case RunState.CANCELLED:
@@ -114,14 +129,15 @@ class _Loss:
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
         policy = self.registry.retry_policy(claim.job.job_type, self.policy)
-        verdict = policy.judge(claim.job, error, now=self.now, chance=self.chance)
+        verdict = policy.judge(claim.job, error, chance=self.chance)
         if run_state is RunState.CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
-        manifest = manifest_of_lost(claim, error, self.now)
+        now = max(self.now, claim.attempt.started_at)  # which is the worker's time
+        manifest = manifest_of_lost(claim, error, now)
         row = claim.attempt.model_copy(
             update={
                 "status": AttemptStatus.LOST,
-                "completed_at": self.now,
+                "completed_at": now,
                 "duration_ms": manifest.duration_ms,
                 "error_code": error.code,
                 "blame": error.blame,
@@ -130,7 +146,7 @@ class _Loss:
             }
         )
         leases = self.history.leases
-        is_lost = leases.finish(row, job_status=verdict.status, not_before=verdict.not_before) is not None
+        is_lost = leases.finish(row, job_status=verdict.status, pause_s=verdict.pause_s) is not None
         if not is_lost:
             leases.give_up(row)
         return is_lost

@@ -11,6 +11,7 @@ from threading import Lock
 from mediajobs_dagster.attempts.fetch import SourceShelf
 from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.attempts.spool import Spool
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
@@ -103,6 +104,11 @@ class Worker:
                 after_interrupt=after_interrupt,
                 _lazy=LazyParts.of(settings, storage, stack),
             )
+
+    @property
+    def spool(self) -> Spool:
+        """Where ends of attempts are kept while the database cannot take them."""
+        return Spool(self.settings.unrecorded)
 
     def side_by_side(self, job_type: JobType) -> int:
         """How many attempts at jobs of that type this worker makes at once."""

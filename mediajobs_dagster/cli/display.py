@@ -29,7 +29,7 @@ _COLOURS = {
     **dict.fromkeys(("completed", "success", "ok"), "green"),
     **dict.fromkeys(("failed", "failure", "dead", "lost"), "red"),
     **dict.fromkeys(("processing", "running"), "cyan"),
-    **dict.fromkeys(("skipped", "cancelled"), "yellow"),
+    **dict.fromkeys(("skipped", "cancelled", "warning"), "yellow"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mediajobs_dagster.attempts.checkup import Finding
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.errors import DagsterVersionError
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
@@ -14,15 +15,21 @@ from mediajobs_dagster.system import MediaJobs
 @display.json_option
 @click.pass_obj
 def doctor(media: MediaJobs, as_json: bool) -> None:
-    """Check ffmpeg, database, storage, disk and versions, and say how to fix what is wrong."""
+    """Check ffmpeg, database, clock, storage, disk and versions, and say how to fix what is wrong."""
     findings = media.doctor({"start of runs": _start_of_runs})
     if as_json:
         display.print_json(findings)
     else:
-        rows = [(each.check, "ok" if each.fine else "failed", each.detail) for each in findings]
+        rows = [(each.check, _word(each), each.detail) for each in findings]
         display.console().print(display.table(("Check", "", "Finding"), rows))
     if not all(each.fine for each in findings):
         raise click.exceptions.Exit(1)
+
+
+def _word(finding: Finding) -> str:
+    if not finding.fine:
+        return "failed"
+    return "warning" if finding.warning else "ok"
 
 
 def _start_of_runs() -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -29,6 +28,7 @@ from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.temporary import temporary_folder
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -57,10 +57,10 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
-    with sole_user_of(settings.home, note), tempfile.TemporaryDirectory(prefix="mediajobs-") as folder:
+    with sole_user_of(settings.home, note), temporary_folder("up") as folder:
         check_port(host, port)
         media.check()  # creates the database, which the processes must not do at the same time
-        specs = _parts(Path(folder) / "code.sock", host, port, settings.shutdown_grace_s)
+        specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])
         supervisor = Supervisor(specs, lines.say, is_ready=probe.ask, patience_s=_PATIENCE_S)

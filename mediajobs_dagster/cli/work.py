@@ -39,19 +39,31 @@ def work(media: MediaJobs, as_json: bool) -> None:
     if as_json:
         _print_json(media, done, bars.attempts)
     else:
-        console = display.console()
-        console.print(
-            f"{len(bars.attempts)} attempts in {done.runs} runs; {bars.dead} jobs are dead." if done.runs else _IDLE
-        )
-        elsewhere = sum(each[JobStatus.PROCESSING] for each in media.history.jobs.counts().values())
-        if elsewhere:
-            console.print(f"{elsewhere} jobs are running elsewhere, or wait for the lease of a dead worker to end.")
-        for held in done.held.values():
-            console.print(held.reason, style="yellow")
+        _print(media, done, bars)
     if bars.dead or done.held:
         raise click.exceptions.Exit(1)
 
 
+def _print(media: MediaJobs, done: WorkedOff, bars: Bars) -> None:
+    """What was done, and what is left: each with the reason why."""
+    console, counts = display.console(), media.history.jobs.counts()
+    if done.runs:
+        console.print(f"{len(bars.attempts)} attempts in {done.runs} runs; {bars.dead} jobs are dead.")
+    elif not any(each[status] for each in counts.values() for status in _LEFT):
+        console.print(_IDLE)
+    if elsewhere := sum(each[JobStatus.PROCESSING] for each in counts.values()):
+        console.print(f"{elsewhere} jobs are running elsewhere, or wait for the lease of a dead worker to end.")
+    installed = {job_type.name for job_type in media.registry}
+    for name, each in counts.items():
+        waiting = each[JobStatus.QUEUED] + each[JobStatus.FAILED]
+        reason = done.held[name].reason if name in done.held else None
+        if waiting and name not in installed:
+            reason = f"No job type {name} is installed here. Install the package that brings it."
+        if waiting and reason:
+            console.print(f"{waiting} {name} jobs are held back. {reason}", style="yellow", highlight=False)
+
+
+_LEFT = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.PROCESSING)
 _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/]."
 
 

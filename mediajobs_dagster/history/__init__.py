@@ -5,8 +5,8 @@ from mediajobs_dagster.history.enqueueing import Enqueued
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
-from mediajobs_dagster.history.jobs import JobFilter
-from mediajobs_dagster.history.leases import Claim, Dispatch
+from mediajobs_dagster.history.jobs import Due, JobFilter
+from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
 from mediajobs_dagster.history.uploads import DaySummary, Registered
 
@@ -15,9 +15,11 @@ __all__ = [
     "Claim",
     "DaySummary",
     "Dispatch",
+    "Due",
     "Enqueued",
     "ExportFormat",
     "FailedJob",
+    "Finished",
     "Frame",
     "History",
     "JobFilter",

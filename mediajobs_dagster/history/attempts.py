@@ -68,7 +68,7 @@ class FailedJob:
     """A job that failed by a system or external fault."""
 
     job_id: str | None
-    """None for a system job."""
+    """None for a run that failed before it claimed a job."""
     last_at: datetime
     """When it last failed."""
     error_code: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,16 @@ def insert_or_ignore(connection: sa.Connection, table: sa.Table) -> postgresql.I
     return dialect.insert(table).on_conflict_do_nothing()
 
 
-def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; skip those that would violate a unique constraint."""
-    _insert_all(connection, insert_or_ignore(connection, table), rows)
+def insert_new(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    also: Mapping[str, Any] | None = None,
+) -> None:
+    """Insert rows; skip those that would violate a unique constraint. `also`: values of columns that all rows share."""
+    statement = insert_or_ignore(connection, table)
+    _insert_all(connection, statement.values(**also) if also else statement, rows)
 
 
 def insert_or_add(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:

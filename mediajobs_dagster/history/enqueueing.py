@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mediajobs_dagster.history.clock import db_time_in
 from mediajobs_dagster.history.database import insert_new
-from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, job_of
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
 
@@ -32,7 +33,7 @@ class Assignment:
     """A dispatch to which new jobs belong from the start."""
 
     dispatch_id: str
-    lease_expires_at: datetime
+    lease_s: float
 
 
 def insert_jobs(
@@ -41,28 +42,30 @@ def insert_jobs(
     """Insert those requests whose idempotency key is new; the answers come in the order of the requests."""
     if not new_jobs:
         return []
-    rows = [_row_of(new_job, now, assignment) for new_job in new_jobs]
+    rows = [_row_of(new_job, now) for new_job in new_jobs]
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
-    insert_new(connection, jobs, by_key)
+    insert_new(connection, jobs, by_key, also=_lease_of(assignment) if assignment else NO_LEASE)
     known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])
     answers = [(known[row["idempotency_key"]], row["id"]) for row in rows]
     return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
 
 
-def _row_of(new_job: NewJob, now: datetime, assignment: Assignment | None) -> dict[str, Any]:
+def _row_of(new_job: NewJob, now: datetime) -> dict[str, Any]:
     return new_job.model_dump() | {
         "id": new_id(),
         "status": JobStatus.QUEUED,
         "attempts": 0,
         "allowance": new_job.max_attempts,
-        "not_before": now,
-        "dispatch_id": assignment and assignment.dispatch_id,
-        "lease_expires_at": assignment and assignment.lease_expires_at,
+        "not_before": None,
         "created_at": now,
         "updated_at": now,
         "error_code": None,
     }
+
+
+def _lease_of(assignment: Assignment) -> dict[str, Any]:
+    return {"dispatch_id": assignment.dispatch_id, "lease_expires_at": db_time_in(assignment.lease_s)}
 
 
 def _by_idempotency_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Job]:

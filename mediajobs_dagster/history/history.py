@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import TracebackType
 
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.attempts import Attempts
+from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.jobs import Jobs
@@ -62,6 +64,18 @@ class History:
     ) -> None:
         """Close the connections."""
         self.close()
+
+    def now(self) -> datetime:
+        """The present moment by the database's clock, which leases and pauses go by."""
+        with self._database.read() as connection:
+            found = connection.scalar(sa.select(db_now()))
+        assert found is not None  # it is one row
+        return found
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the database is a file, so that all who use it share one clock."""
+        return self._database.is_sqlite
 
     def check(self) -> str:
         """Which database this is, such as `SQLite 3.45.1, schema 0001`. Raises DatabaseUnavailableError."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import Job, JobStatus
 
@@ -31,9 +31,9 @@ def lock_job(connection: sa.Connection, job_id: str | None) -> Job:
     return job_of(row)
 
 
-def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any], *, now: datetime) -> Job:
+def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any]) -> Job:
     """Change some columns of a job."""
-    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=now).returning(*JOB_COLUMNS)
+    statement = sa.update(jobs).where(jobs.c.id == job_id).values(**change, updated_at=db_now()).returning(*JOB_COLUMNS)
     return job_of(connection.execute(statement).mappings().one())
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
+from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
 from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
-from mediajobs_dagster.history.schema import IS_FREE, job_counts, jobs
+from mediajobs_dagster.history.schema import IS_FREE, UtcDateTime, job_counts, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
 _PAGE = 500
@@ -65,6 +66,21 @@ class JobFilter:
         return found
 
 
+@dataclass(frozen=True)
+class Due:
+    """When a job may start, by the database's clock."""
+
+    at: datetime
+    """The moment; now, if the job may start at once."""
+    in_s: float
+    """How long until then, seconds."""
+
+    @property
+    def is_now(self) -> bool:
+        """Whether it may start at once."""
+        return self.in_s <= 0
+
+
 JobList = list[Job]
 EnqueuedList = list[Enqueued]
 
@@ -87,16 +103,15 @@ class Jobs:
         """Ask for jobs, all or none. For an idempotency key that a job has, the answer is that job.
 
         With `dispatch_id` and `lease_s`, new jobs belong to that dispatch at once: a run that was started by hand works
-        on the jobs that it asked for. Known jobs are not changed.
+        on the jobs that it asked for. Known jobs are not changed. `now` is when they were asked for.
         """
-        now = now or utc_now()
         assignment = None
         if dispatch_id is not None:
             if lease_s is None:
                 raise ValueError("Jobs of a dispatch need a lease: give lease_s too.")
-            assignment = Assignment(dispatch_id, now + timedelta(seconds=lease_s))
+            assignment = Assignment(dispatch_id, lease_s)
         with self._database.write() as connection:
-            answers = insert_jobs(connection, new_jobs, now=now, assignment=assignment)
+            answers = insert_jobs(connection, new_jobs, now=now or utc_now(), assignment=assignment)
         if answers:
             fold_in_turn(self._database, answers[0].job.id)
         return answers
@@ -141,31 +156,28 @@ class Jobs:
             check_transition(job, JobStatus.CANCELLED)
             lease = job.lease_expires_at if job.status is JobStatus.PROCESSING else None
             change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
-            return set_job(connection, job_id, change, now=utc_now())
+            return set_job(connection, job_id, change)
 
     def retry(self, job_id: str, *, force: bool = False, dispatch_id: str | None = None, lease_s: float = 0.0) -> Job:
         """Put a failed or final job back into the queue, due now, with as many further attempts as it had at first.
 
-        `force` makes its output again even if it is up to date. With `dispatch_id` and `lease_s` it belongs to that
-        dispatch at once, and no other run takes it. Raises NotFoundError, and IllegalTransitionError for a
-        job that is queued or processing.
+        A job that waits in the queue becomes due now. `force` makes its output again even if it is up to date. With
+        `dispatch_id` and `lease_s` it belongs to that dispatch at once, and no other run takes it. Raises
+        NotFoundError, and IllegalTransitionError for a job that is processing or that a run is about to start.
         """
-        now = utc_now()
         with self._database.write() as connection:
             job = lock_job(connection, job_id)
-            if job.status is JobStatus.PROCESSING:
-                raise IllegalTransitionError(f"Job {job_id} is processing. Cancel it before you retry it.")
-            check_transition(job, JobStatus.QUEUED)
+            _check_retry(job, dispatch_id)
             change: dict[str, Any] = {
                 "status": JobStatus.QUEUED,
                 "max_attempts": jobs.c.attempts + jobs.c.allowance,
-                "not_before": now,
+                "not_before": db_now() if dispatch_id else None,
                 "error_code": None,
                 "force": job.force or force,
+                "dispatch_id": dispatch_id,
+                "lease_expires_at": db_time_in(lease_s) if dispatch_id else None,
             }
-            lease = now + timedelta(seconds=lease_s) if dispatch_id else None
-            assignment = {"dispatch_id": dispatch_id, "lease_expires_at": lease}
-            return set_job(connection, job_id, change | assignment, now=now)
+            return set_job(connection, job_id, change)
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status. Every status is listed; a type without jobs is not."""
@@ -180,14 +192,15 @@ class Jobs:
                 found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
 
-    def next_due(self, job_types: Sequence[str] | None = None) -> datetime | None:
-        """When the next unassigned job may start, which can be in the past; None when none waits.
+    def next_due(self, job_types: Sequence[str] | None = None) -> Due | None:
+        """When the next unassigned job may start; None when none waits.
 
         Cheap enough for many calls a second: one index look-up for each job type.
         """
         statement, of = (_NEXT_DUE, {}) if job_types is None else (_NEXT_DUE_OF, {"job_types": list(job_types)})
         with self._database.read() as connection:
-            return connection.scalar(statement, of)
+            due, now = connection.execute(statement, of).one()
+        return None if due is None else Due(max(due, now), max(0.0, (due - now).total_seconds()))
 
     def active(self, job_type: str) -> int:
         """How many jobs of a type are assigned to a run or processing."""
@@ -196,11 +209,23 @@ class Jobs:
             return connection.scalar(statement) or 0
 
 
+def _check_retry(job: Job, dispatch_id: str | None) -> None:
+    """Raise IllegalTransitionError if the job is under way, or about to be."""
+    if job.status is JobStatus.PROCESSING:
+        raise IllegalTransitionError(f"Job {job.id} is processing. Cancel it before you retry it.")
+    # A queued job that is due later was put there by an older version, and the clock was set back since.
+    is_postponed = job.status is JobStatus.QUEUED and job.not_before is not None and job.dispatch_id is None
+    if not is_postponed or dispatch_id:
+        check_transition(job, JobStatus.QUEUED)
+
+
 def _next_due(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     kind = sa.select(job_counts.c.job_type).where(*conditions).distinct().subquery("kind")
-    first = sa.select(jobs.c.not_before).where(jobs.c.job_type == kind.c.job_type, IS_FREE).correlate(kind)
+    # With the type of any other moment, because what is due at once would look as if nothing waited.
+    due_at = sa.type_coerce(jobs.c.not_before, UtcDateTime)
+    first = sa.select(due_at).where(jobs.c.job_type == kind.c.job_type, IS_FREE).correlate(kind)
     due = first.order_by(jobs.c.not_before).limit(1).scalar_subquery()
-    return sa.select(sa.func.min(due)).select_from(kind)
+    return sa.select(sa.func.min(due), db_now()).select_from(kind)
 
 
 # Built once: building the statement takes longer than executing it.

@@ -3,13 +3,16 @@
 A dispatch is a batch of jobs for one run. `assign` takes jobs out of the queue for it, `claim` starts them one at a
 time, `renew` keeps them, `finish` ends them. A worker that stops renewing loses its jobs when the lease runs out.
 A job has a dispatch id exactly while it is assigned (and waiting) or processing.
+
+Every moment of a lease is the database's: written by its clock and compared with its clock. A worker or a daemon whose
+own clock is wrong neither loses jobs nor takes any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,12 +20,13 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history.attempts import complete_attempt, insert_first_entry, is_final_as, running_attempts
+from mediajobs_dagster.history.clock import DatabaseTime, db_now, db_time_in
 from mediajobs_dagster.history.current import point_at, replaced_by
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
-from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_history, jobs
+from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_counts, job_history, jobs
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
 
@@ -62,6 +66,12 @@ DispatchIds = list[str]
 RENEWED_AT_ONCE = 1000
 """Most waiting jobs of a dispatch that one heartbeat renews; far more than a run that dispatch starts has."""
 
+_LEASES_AHEAD = 3
+"""A lease that ends later than so many leases from now was made before the clock was set back."""
+_SHORTENED_AT_ONCE = 500
+_TOLERANCE_S = 1.0
+"""How far a clock may be corrected back without notice, seconds."""
+
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
 
@@ -73,14 +83,7 @@ class Leases:
         self._database = database
 
     def assign(
-        self,
-        job_type: str,
-        *,
-        limit: int,
-        lease_s: float,
-        only_if_idle: bool = False,
-        only_fresh: bool = False,
-        now: datetime | None = None,
+        self, job_type: str, *, limit: int, lease_s: float, only_if_idle: bool = False, only_fresh: bool = False
     ) -> Dispatch | None:
         """Take the first due job of a type, and others of its trace and day, for a new run: up to `limit` in all.
 
@@ -88,10 +91,13 @@ class Leases:
         `only_if_idle`, also None when one is assigned or processing; of several callers at once, one gets a dispatch.
         With `only_fresh`, jobs that wait for their next try after a failure are left in the queue.
         """
-        now = now or utc_now()
         dispatch_id = new_id()
-        statement = _assignment(job_type, limit, now, only_fresh=only_fresh).values(
-            dispatch_id=dispatch_id, lease_expires_at=now + timedelta(seconds=lease_s), updated_at=now
+        statement = _assignment(job_type, limit, only_fresh=only_fresh).values(
+            dispatch_id=dispatch_id,
+            lease_expires_at=db_time_in(lease_s),
+            # Since when it has been due, for the record: from here on nobody asks any more whether it is.
+            not_before=sa.case((jobs.c.not_before < jobs.c.updated_at, jobs.c.updated_at), else_=jobs.c.not_before),
+            updated_at=db_now(),
         )
         with self._database.write() as connection:
             if only_if_idle and not self._is_idle(connection, job_type):
@@ -111,38 +117,34 @@ class Leases:
         active = sa.select(jobs.c.id).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
         return connection.scalar(active.limit(1)) is None
 
-    def claim(
-        self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float, now: datetime | None = None
-    ) -> Claim | None:
+    def claim(self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float) -> Claim | None:
         """Start the next waiting job of a dispatch; None when there is none. Two workers never get the same job.
 
         The attempt's `running` row is written in the same transaction, so every start is on record.
         """
-        now = now or utc_now()
         with self._database.write() as connection:
-            of = {"of_dispatch": dispatch_id, "until": now + timedelta(seconds=lease_s), "now": now}
+            of = {"of_dispatch": dispatch_id, "lease_s": lease_s}
             row = connection.execute(_CLAIMING, of).mappings().one_or_none()
             if row is None:
                 return None
             job = job_of(row)
-            attempt = _first_entry(job, run_id=run_id, host=host, now=now)
+            attempt = _first_entry(job, run_id=run_id, host=host)
             insert_first_entry(connection, attempt)
         return Claim(job, attempt)
 
-    def renew(self, dispatch_id: str, *, lease_s: float, now: datetime | None = None) -> dict[str, JobStatus]:
+    def renew(self, dispatch_id: str, *, lease_s: float) -> dict[str, JobStatus]:
         """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each job that it still has.
 
         A claimed job that is missing, or not `processing`, was cancelled or recorded as lost: stop working on it. At
         most RENEWED_AT_ONCE waiting jobs are renewed and returned, which keeps the others too: see
         `expired_dispatches`.
         """
-        now = now or utc_now()
         of_dispatch = jobs.c.dispatch_id == dispatch_id
         waiting = sa.select(jobs.c.id).where(of_dispatch, IS_WAITING).limit(RENEWED_AT_ONCE)
         statement = (
             sa.update(jobs)
             .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
-            .values(lease_expires_at=now + timedelta(seconds=lease_s))
+            .values(lease_expires_at=db_time_in(lease_s))
             .returning(jobs.c.id, jobs.c.status)
         )
         with self._database.write() as connection:
@@ -153,7 +155,7 @@ class Leases:
         attempt: Attempt,
         *,
         job_status: JobStatus,
-        not_before: datetime | None = None,
+        pause_s: float | None = None,
         children: Sequence[NewJob] = (),
         uploads: Sequence[Upload] = (),
     ) -> Finished | None:
@@ -161,12 +163,12 @@ class Leases:
 
         A success becomes the one whose outputs are the subject's current ones. None, and nothing is written, when the
         job does not belong to this attempt any more (cancelled, or recorded as lost): then the attempt ends with
-        `give_up`. May be called again when its answer did not arrive. `not_before` says when a failed job may be tried
-        again. Raises NotFoundError, IllegalTransitionError.
+        `give_up`. May be called again when its answer did not arrive. A failed job may be tried again after `pause_s`,
+        by the database's clock; None: at once. Raises NotFoundError, IllegalTransitionError.
         """
         if not attempt.status.is_final:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
-        finished = self._finish(attempt, job_status, not_before, children, uploads)
+        finished = self._finish(attempt, job_status, pause_s, children, uploads)
         if finished is not None:
             fold_in_turn(self._database, attempt.id)
         return finished
@@ -175,11 +177,10 @@ class Leases:
         self,
         attempt: Attempt,
         job_status: JobStatus,
-        not_before: datetime | None,
+        pause_s: float | None,
         children: Sequence[NewJob],
         uploads: Sequence[Upload],
     ) -> Finished | None:
-        now = utc_now()
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
             of_subject = {"subject_id": job.subject_id, "job_type": job.job_type}
@@ -191,16 +192,14 @@ class Leases:
                 return None
             check_transition(job, job_status)
             complete_attempt(connection, attempt)
-            change = {
-                "status": job_status,
-                "error_code": attempt.error_code,
-                "not_before": not_before or job.not_before,
-                "updated_at": now,
-            }
-            connection.execute(_ENDING, {"of_job": job.id, **change, **NO_LEASE})
+            of = {"of_job": job.id, "job_status": job_status, "job_error": attempt.error_code}
+            if pause_s is None:
+                connection.execute(_ENDING, of)
+            else:
+                connection.execute(_PAUSING, {**of, "pause_s": pause_s})
             for upload in uploads:
                 put_upload(connection, upload)
-            insert_jobs(connection, children, now=now)
+            insert_jobs(connection, children, now=utc_now())
             is_made = attempt.status is AttemptStatus.SUCCESS
             return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
 
@@ -219,11 +218,16 @@ class Leases:
 
     def release(self, dispatch_id: str) -> int:
         """Return the jobs of a dispatch that were never started to the queue; returns how many."""
-        return self._give_back(jobs.c.dispatch_id == dispatch_id, utc_now())
+        given_back = {"not_before": None, "updated_at": db_now()}
+        statement = (
+            sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**given_back, **NO_LEASE)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
 
     def cancel_assigned(self, dispatch_id: str) -> int:
         """Cancel the jobs of a dispatch that were never started; returns how many."""
-        cancelled = {"status": JobStatus.CANCELLED, "updated_at": utc_now()}
+        cancelled = {"status": JobStatus.CANCELLED, "updated_at": db_now()}
         statement = sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**cancelled, **NO_LEASE)
         with self._database.write() as connection:
             return connection.execute(statement).rowcount
@@ -234,24 +238,39 @@ class Leases:
         with self._database.read() as connection:
             return connection.scalar(statement) is not None
 
-    def expired_dispatches(self, now: datetime | None = None) -> DispatchIds:
+    def expired_dispatches(self) -> DispatchIds:
         """Dispatches whose lease ran out before their run started all of their jobs.
 
         The lease of a dispatch is the latest of its jobs, so that a run need not renew a hundred thousand jobs.
         """
         waiting = sa.func.sum(sa.case((IS_WAITING, 1), else_=0))
-        expired = (sa.func.max(jobs.c.lease_expires_at) < (now or utc_now()), waiting > 0)
+        expired = (sa.func.max(jobs.c.lease_expires_at) < db_now(), waiting > 0)
         of_dispatch = sa.select(jobs.c.dispatch_id).where(jobs.c.dispatch_id.is_not(None)).group_by(jobs.c.dispatch_id)
         with self._database.read() as connection:
             found = connection.scalars(of_dispatch.having(sa.and_(*expired)))
             return [dispatch_id for dispatch_id in found if dispatch_id is not None]
 
-    def _give_back(self, condition: sa.ColumnElement[bool], now: datetime) -> int:
-        statement = sa.update(jobs).where(condition, IS_WAITING).values(**NO_LEASE, updated_at=now)
-        with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+    def heed_clock(self, *, lease_s: float) -> int:
+        """Shorten leases and pauses that were made before the clock was set back; returns how many jobs had one.
 
-    def lost(self, now: datetime | None = None, limit: int = 100) -> list[Claim]:
+        Otherwise a dead worker would keep its jobs, and a failed job would wait, for as much longer as the clock was
+        set back. A worker that lives renews its lease before the shortened one ends.
+        """
+        longest = _LEASES_AHEAD * lease_s
+        leases = sa.select(jobs.c.id).where(jobs.c.lease_expires_at > db_time_in(longest))
+        with self._database.read() as connection:
+            # Reads first: nearly always there is nothing to write, and on SQLite a write waits for all others.
+            leased = connection.scalars(leases.limit(_SHORTENED_AT_ONCE)).all()
+            paused = connection.scalars(_OVERTAKEN).all()
+        if leased or paused:
+            shorten = sa.update(jobs).where(jobs.c.id.in_(leased)).values(lease_expires_at=db_time_in(longest))
+            resume = sa.update(jobs).where(jobs.c.id.in_(paused), IS_FREE).values(not_before=None, updated_at=db_now())
+            with self._database.write() as connection:
+                connection.execute(shorten)
+                connection.execute(resume)
+        return len(leased) + len(paused)
+
+    def lost(self, *, limit: int = 100) -> list[Claim]:
         """Jobs whose lease has run out while their attempt was running, the earliest first.
 
         Cancelled jobs are among them if their worker died before it recorded the cancellation. End each attempt as
@@ -260,7 +279,7 @@ class Leases:
         statement = (
             sa.select(*JOB_COLUMNS)
             .join(job_history, sa.and_(job_history.c.job_id == jobs.c.id, job_history.c.attempt == jobs.c.attempts))
-            .where(jobs.c.lease_expires_at < (now or utc_now()), job_history.c.status == AttemptStatus.RUNNING)
+            .where(jobs.c.lease_expires_at < db_now(), job_history.c.status == AttemptStatus.RUNNING)
             .where(jobs.c.status.in_((JobStatus.PROCESSING, JobStatus.CANCELLED)))
             .order_by(jobs.c.lease_expires_at)
             .limit(limit)
@@ -272,10 +291,10 @@ class Leases:
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
 
 
-def _assignment(job_type: str, limit: int, now: datetime, *, only_fresh: bool) -> sa.Update:
+def _assignment(job_type: str, limit: int, *, only_fresh: bool) -> sa.Update:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
     # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
-    is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= now, IS_FREE)
+    is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= db_now(), IS_FREE)
     if only_fresh:
         is_due = sa.and_(is_due, jobs.c.status == JobStatus.QUEUED)
     order = (jobs.c.priority.desc(), jobs.c.id)
@@ -320,20 +339,53 @@ def _claiming() -> ReturningUpdate[Any]:
         .values(
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,
-            lease_expires_at=sa.bindparam("until"),
-            updated_at=sa.bindparam("now"),
+            lease_expires_at=db_time_in(sa.bindparam("lease_s", type_=sa.Float())),
+            updated_at=db_now(),
         )
         .returning(*JOB_COLUMNS)
     )
 
 
+def _ending(*, not_before: DatabaseTime | None) -> sa.Update:
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == sa.bindparam("of_job"))
+        .values(
+            status=sa.bindparam("job_status"),
+            error_code=sa.bindparam("job_error"),
+            not_before=not_before,
+            updated_at=db_now(),
+            **NO_LEASE,
+        )
+    )
+
+
 # The statements of every attempt are built once: building one takes longer than executing it.
 _CLAIMING = _claiming()
-_ENDING = sa.update(jobs).where(jobs.c.id == sa.bindparam("of_job"))
+_ENDING = _ending(not_before=None)
+_PAUSING = _ending(not_before=db_time_in(sa.bindparam("pause_s", type_=sa.Float())))
 
 
-def _first_entry(job: Job, *, run_id: str | None, host: str, now: datetime) -> Attempt:
-    waited = now - max(job.created_at, job.not_before)
+def _overtaken() -> sa.Select[Any]:
+    """Pauses that began in the future. By type, because the index of what is due begins with it."""
+    kind = sa.select(job_counts.c.job_type).distinct().subquery("kind")
+    is_paused = sa.and_(jobs.c.job_type == kind.c.job_type, jobs.c.not_before > db_now(), IS_FREE)
+    return (
+        sa.select(jobs.c.id)
+        .join_from(kind, jobs, is_paused)
+        .where(jobs.c.updated_at > db_time_in(_TOLERANCE_S))
+        .limit(_SHORTENED_AT_ONCE)
+    )
+
+
+_OVERTAKEN = _overtaken()
+
+
+def _first_entry(job: Job, *, run_id: str | None, host: str) -> Attempt:
+    # A job that is tried for the first time has waited since it was asked for, even if a run gave it back meanwhile.
+    since = job.not_before if job.attempts > 1 and job.not_before else job.created_at
+    waited = job.updated_at - since
+    now = utc_now()  # the worker's clock, as for all that it records of the attempt
     return Attempt(
         id=new_id(),
         job_id=job.id,

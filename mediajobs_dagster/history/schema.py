@@ -20,6 +20,10 @@ SCHEMA_VERSION = "0003"
 """The newest migration: the schema that this code works with."""
 
 
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""What the database holds where something is due at once."""
+
+
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """A moment: timezone-aware UTC in Python on every dialect. A naive datetime is refused."""
 
@@ -37,6 +41,24 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class DueMoment(UtcDateTime):
+    """When something is due; None: at once. What is due at once does not wait if the clock is set back.
+
+    In the database, `at once` is a moment that has long passed, so one comparison finds all that is due.
+    """
+
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime:
+        """Write None as the moment that has long passed."""
+        return super().process_bind_param(value, dialect) or AT_ONCE
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Read that moment as None."""
+        moment = super().process_result_value(value, dialect)
+        return None if moment == AT_ONCE else moment
 
 
 class ForeignText(sa.TypeDecorator[str]):
@@ -159,7 +181,7 @@ jobs = sa.Table(
     sa.Column("max_attempts", sa.Integer, nullable=False),
     # What max_attempts was at first: each retry by hand grants that many again.
     sa.Column("allowance", sa.Integer, nullable=False),
-    sa.Column("not_before", UtcDateTime, nullable=False),
+    sa.Column("not_before", DueMoment, nullable=False),
     sa.Column("idempotency_key", sa.String, nullable=False, unique=True),
     sa.Column("dispatch_id", sa.String),
     sa.Column("lease_expires_at", UtcDateTime),

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from typing_extensions import override
 
@@ -24,6 +23,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.by_range import RangeReader, RangeServer
+from mediajobs_dagster.temporary import temporary_folder
 
 _PROBED = "probed"
 _CONTENT_TYPE = "application/octet-stream"  # only a probe can tell the real type
@@ -186,8 +186,7 @@ class ObjectCandidate(Candidate):
     @override
     @contextmanager
     def opened(self, ranges: RangeServer, *, whole: bool) -> Generator[str]:
-        with TemporaryDirectory(prefix="mediajobs-") as name:
-            folder = Path(name)
+        with temporary_folder("probe") as folder:
             if whole:
                 self.place.get(self.stat.key, folder / _PROBED)
                 yield str(folder / _PROBED)

@@ -9,9 +9,9 @@ from datetime import datetime
 
 import dagster as dg
 
-from mediajobs_dagster.history import Dispatch
+from mediajobs_dagster.history import Dispatch, Due
 from mediajobs_dagster.job_types.base import JobType, Lane
-from mediajobs_dagster.models import JsonObject, utc_now
+from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.orchestration.dispatching import not_offered, run_request_of
 from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
 from mediajobs_dagster.resilience.dispatch import Held
@@ -58,8 +58,8 @@ class LocalRuns:
             due = self._next_due([job_type for job_type in types if job_type.name not in done.held])
             if due is None:
                 return done
-            on_wait(due)
-            time.sleep(max(0.05, min(1.0, (due - utc_now()).total_seconds())))
+            on_wait(due.at)
+            time.sleep(max(0.05, min(1.0, due.in_s)))
 
     def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
         if reason := not_offered(self.media.settings, job_type, self.instance):
@@ -92,5 +92,5 @@ class LocalRuns:
             raise KeyboardInterrupt from None
         return True
 
-    def _next_due(self, types: Sequence[JobType]) -> datetime | None:
+    def _next_due(self, types: Sequence[JobType]) -> Due | None:
         return self.media.history.jobs.next_due([job_type.name for job_type in types]) if types else None

@@ -21,9 +21,11 @@ NEEDS = "mediajobs/needs"
 DISPATCH = "mediajobs/dispatch"
 """The batch of jobs that a run was started for; without it, a run was started manually or by a backfill."""
 TAKEN = "mediajobs/taken_at"
-"""When a worker of a cluster took the run, seconds since the epoch."""
+"""When a worker of a cluster took the run, seconds since the epoch by its clock."""
 SEARCHING = "mediajobs/searching_at"
 """When a manual run last reported that it still searches for its work, seconds since the epoch."""
+SILENCE = "mediajobs/silent_since"
+"""Set by recovery: a run's last sign of life by its worker's clock, and since when it is known by the database's."""
 PRIORITY = "dagster/priority"
 """The priority of the jobs; Dagster starts the run with the highest first. A run without it has the priority 0."""
 PARENT_RUN = "dagster/parent_run_id"
@@ -62,6 +64,17 @@ def dispatches_of(run: dg.DagsterRun, registry: Registry) -> list[str]:
 def taken_at(run: dg.DagsterRun) -> float | None:
     """When a worker of a cluster took the run, seconds since the epoch; None: none has, or there is no cluster."""
     return float(run.tags[TAKEN]) if TAKEN in run.tags else None
+
+
+def silence(last_sign: float, since: float) -> dict[str, str]:
+    """The tag of a run whose last sign of life is known since `since`; both are seconds since the epoch."""
+    return {SILENCE: f"{last_sign:.3f} {since:.3f}"}
+
+
+def silent_since(run: dg.DagsterRun, last_sign: float) -> float | None:
+    """Since when that is known to be the last sign of life, by the database's clock; None: it is news."""
+    sign, _, since = run.tags.get(SILENCE, "").partition(" ")
+    return float(since) if sign == f"{last_sign:.3f}" else None
 
 
 def searching_at(run: dg.DagsterRun) -> float | None:

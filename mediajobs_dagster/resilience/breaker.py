@@ -51,7 +51,7 @@ class BreakerReading:
     @property
     def reason(self) -> str:
         """Why it is open, in a sentence: the jobs, their faults, and when it tries again."""
-        named = ", ".join(f"{failed.job_id} ({failed.error_code})" for failed in self.failures[:_NAMED_JOBS])
+        named = ", ".join(f"{failed.job_id or 'a run'} ({failed.error_code})" for failed in self.failures[:_NAMED_JOBS])
         more = f" and {len(self.failures) - _NAMED_JOBS} more" if len(self.failures) > _NAMED_JOBS else ""
         again = f"{self.retry_at:%H:%M:%S} UTC" if self.retry_at else "the cool-down"
         return (

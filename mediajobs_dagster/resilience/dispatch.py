@@ -7,7 +7,6 @@ from datetime import datetime
 
 from mediajobs_dagster.history import Dispatch, History
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
 
@@ -35,9 +34,9 @@ class Dispatcher:
         """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
 
         An open breaker holds everything back and leaves one history row that says so; a half-open one lets a single
-        job through, and no second one while that is under way.
+        job through, and no second one while that is under way. `now` is for the breaker; default: the database's time.
         """
-        now = now or utc_now()
+        now = now or self.history.now()
         reading = self.breaker.read(self.history, job_type, now=now)
         self._tell_change(reading)
         if reading.state is BreakerState.OPEN:
@@ -45,7 +44,7 @@ class Dispatcher:
         if reading.state is BreakerState.HALF_OPEN:
             found = self._probe(reading, now)
         else:
-            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, now=now)
+            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s)
         if isinstance(found, Dispatch):
             self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
         return found
@@ -63,23 +62,23 @@ class Dispatcher:
 
     def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
         job_type, again_at = reading.job_type, reading.again_at or now
-        probe = self._assign_probe(job_type, now, only_fresh=True)
+        probe = self._assign_probe(job_type, only_fresh=True)
         if probe is None and now >= again_at:
-            probe = self._assign_probe(job_type, now, only_fresh=False)
+            probe = self._assign_probe(job_type, only_fresh=False)
         if probe is not None:
             return probe
         if self.history.jobs.active(job_type):
             return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
-        return self._hold_failed(job_type, again_at, now) if now < again_at else None
+        return self._hold_failed(job_type, again_at) if now < again_at else None
 
-    def _assign_probe(self, job_type: str, now: datetime, *, only_fresh: bool) -> Dispatch | None:
+    def _assign_probe(self, job_type: str, *, only_fresh: bool) -> Dispatch | None:
         # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
         return self.history.leases.assign(
-            job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, only_fresh=only_fresh, now=now
+            job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, only_fresh=only_fresh
         )
 
-    def _hold_failed(self, job_type: str, until: datetime, now: datetime) -> Held | None:
-        if not self._is_due(job_type, now):
+    def _hold_failed(self, job_type: str, until: datetime) -> Held | None:
+        if not self._is_due(job_type):
             return None
         return Held(
             f"The breaker of {job_type} is half open, and every job that waits has failed before. One of them "
@@ -88,7 +87,7 @@ class Dispatcher:
         )
 
     def _hold(self, reading: BreakerReading, now: datetime) -> Held | None:
-        if not self._is_due(reading.job_type, now):
+        if not self._is_due(reading.job_type):
             return None
         # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
         # if the row exists.
@@ -98,6 +97,6 @@ class Dispatcher:
             self.listeners.tell(JobsHeld(job_type=reading.job_type, reason=reading.reason, retry_at=reading.retry_at))
         return Held(reading.reason, reading.retry_at)
 
-    def _is_due(self, job_type: str, now: datetime) -> bool:
+    def _is_due(self, job_type: str) -> bool:
         waiting = self.history.jobs.next_due([job_type])
-        return waiting is not None and waiting <= now
+        return waiting is not None and waiting.is_now

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from mediajobs_dagster.errors import Blame, MediaJobsError
 from mediajobs_dagster.models import Job, JobStatus
@@ -24,7 +23,8 @@ class Verdict:
     """What becomes of a job after an attempt that failed."""
 
     status: JobStatus
-    not_before: datetime | None = None
+    pause_s: float | None = None
+    """How long a failed job waits for its next attempt, seconds; None: it does not wait."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RetryPolicy:
         doublings = min(attempt - 1, 64)  # past any cap, and short of what a float can hold
         return min(self.cap_s, self.base_s * 2.0**doublings)
 
-    def judge(self, job: Job, error: MediaJobsError, *, now: datetime, chance: random.Random) -> Verdict:
+    def judge(self, job: Job, error: MediaJobsError, *, chance: random.Random) -> Verdict:
         """What becomes of `job` after `error`; `job.attempts` includes the attempt that failed."""
         if error.blame is Blame.CANCELLED:
             return Verdict(JobStatus.CANCELLED)
@@ -52,4 +52,4 @@ class RetryPolicy:
             return Verdict(JobStatus.DEAD)
         delay = chance.uniform(0.0, self.longest_delay_s(job.attempts))
         floor = min(max(0.0, error.retry_after_s or 0.0), LONGEST_FLOOR_S)
-        return Verdict(JobStatus.FAILED, now + timedelta(seconds=floor + delay))
+        return Verdict(JobStatus.FAILED, floor + delay)

@@ -79,7 +79,7 @@ def test_a_job_that_was_taken_away_ends_its_attempt(history: History, tmp_path: 
     """Recovery took its worker for dead: somebody else works on it by now."""
     claim = claimed(history)
     with beating(history, claim, lease_s=1.5) as heartbeat, heartbeat.watching(claim.job.id) as token:
-        assert len(recover(history, Settings.load(_env_file=None, home=tmp_path), AllGone()).lost) == 1
+        assert len(recover(history, Settings.load(_env_file=None, home=tmp_path), AllGone(), settling_s=0).lost) == 1
         until(lambda: token.error)
         assert isinstance(token.error, WorkerLostError)
         assert "taken away" in token.error.message

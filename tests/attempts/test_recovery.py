@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from mediajobs_dagster.attempts.recovery import RunState, recover
+from mediajobs_dagster.attempts.recovery import Recovered, RunState, recover
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.registry import Registry
@@ -18,7 +18,7 @@ from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
-from tests.history.factories import an_attempt, claimed, some_new_jobs
+from tests.history.factories import THUMB, an_attempt, claimed, ended, let_pass, some_new_jobs
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class All:
 
     def of_run(self, run_id: str) -> RunState:
         return self.state
+
+
+def recovered(history: History, settings: Settings, state: RunState) -> Recovered:
+    """What recovery finds if every run is in that state; it waits for no worker."""
+    return recover(history, settings, All(state), settling_s=0)
 
 
 @pytest.fixture
@@ -61,9 +66,9 @@ def test_jobs_that_were_not_started(
     """A run that waits its turn keeps them, a dead one gives them back, and a cancelled one cancels them."""
     entries = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=-1)
     began = utc_now()
-    recovered = recover(history, settings, All(state))
-    assert (len(recovered.lost), recovered.released, recovered.cancelled) == (0, released, cancelled)
-    assert f"{released} jobs were given back" in recovered.summary
+    found = recovered(history, settings, state)
+    assert (len(found.lost), found.released, found.cancelled) == (0, released, cancelled)
+    assert f"{released} jobs were given back" in found.summary
     for job in (history.jobs.get(entry.job.id) for entry in entries):
         assert job.status is status
         assert job.dispatch_id == ("d" if state is RunState.ALIVE else None)
@@ -79,7 +84,7 @@ def test_an_attempt_whose_run_is_over(history: History, settings: Settings, stat
     """Nobody waits for its lease: it is on record as lost, and its job is tried again, unless it was cancelled."""
     began = utc_now() - timedelta(seconds=10)
     claim = claimed(history, now=began)
-    (lost,) = recover(history, settings, All(state)).lost
+    (lost,) = recovered(history, settings, state).lost
     assert lost.attempt.id == claim.attempt.id
     attempt, job = history.attempts.get(claim.attempt.id), history.jobs.get(claim.job.id)
     assert (attempt.status, attempt.error_code, attempt.blame) == (AttemptStatus.LOST, "WORKER_LOST", Blame.SYSTEM)
@@ -91,8 +96,9 @@ def test_an_attempt_whose_run_is_over(history: History, settings: Settings, stat
     assert attempt.manifest["status"] == "lost"
     assert job.status is status
     if status is JobStatus.FAILED:
+        assert job.not_before is not None
         assert utc_now() < job.not_before < utc_now() + timedelta(seconds=1000)
-    assert recover(history, settings, All(state)).lost == ()
+    assert recovered(history, settings, state).lost == ()
 
 
 def test_what_is_under_way_or_over_is_left_alone(history: History, settings: Settings) -> None:
@@ -102,9 +108,9 @@ def test_what_is_under_way_or_over_is_left_alone(history: History, settings: Set
     jobless = an_attempt(status=AttemptStatus.RUNNING, completed_at=None, duration_ms=None)
     assert history.attempts.record(over)
     assert history.attempts.record(jobless)
-    assert recover(history, settings, All(RunState.ALIVE)).lost == ()
+    assert recovered(history, settings, RunState.ALIVE).lost == ()
     assert history.jobs.get(claim.job.id).status is JobStatus.PROCESSING
-    (lost,) = recover(history, settings, All(RunState.GONE)).lost
+    (lost,) = recovered(history, settings, RunState.GONE).lost
     assert lost.job.id == claim.job.id
     assert [history.attempts.get(each.id).status for each in (over, jobless)] == [over.status, jobless.status]
 
@@ -113,7 +119,47 @@ def test_all_attempts_of_a_dead_run_are_found_at_once(history: History, settings
     """A machine may have had more of them under way than a page of the history has."""
     for _ in range(101):
         claimed(history)
-    assert len(recover(history, settings, All(RunState.GONE)).lost) == 101
+    assert len(recovered(history, settings, RunState.GONE).lost) == 101
+
+
+def test_a_worker_may_still_record_its_attempt_after_its_run_was_closed(history: History, settings: Settings) -> None:
+    """As when somebody forces a termination: what the worker writes while recovery waits is what counts."""
+    claim = claimed(history)
+
+    class EndsMeanwhile(All):
+        def of_run(self, run_id: str) -> RunState:
+            assert history.leases.finish(ended(claim, AttemptStatus.CANCELLED), job_status=JobStatus.CANCELLED)
+            return RunState.CANCELLED
+
+    assert recover(history, settings, EndsMeanwhile(RunState.CANCELLED), settling_s=0).lost == ()
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.CANCELLED
+
+
+def test_a_clock_that_was_set_back_keeps_no_job_from_recovery(history: History, settings: Settings) -> None:
+    """Leases and pauses that were made by the clock of before would last for as much longer: they are shortened.
+
+    A worker that lives keeps its jobs.
+    """
+    dead, alive, failed, waiting = (claimed(history) for _ in range(4))
+    for claim in (failed, waiting):
+        history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=100)
+    let_pass(history, -3600)
+    history.leases.finish(ended(claimed(history), AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=100)
+    assert recovered(history, settings, RunState.ALIVE).lost == ()
+    due = history.jobs.next_due()
+    assert due is not None
+    assert due.is_now
+    dispatch = history.leases.assign(THUMB, limit=10, lease_s=60)
+    assert dispatch is not None
+    assert {job.id for job in dispatch.jobs} == {failed.job.id, waiting.job.id}  # not the one that failed since
+    let_pass(history, 100)
+    assert alive.job.dispatch_id is not None
+    assert history.leases.renew(alive.job.dispatch_id, lease_s=60) == {alive.job.id: JobStatus.PROCESSING}
+    let_pass(history, 59)
+    assert history.leases.lost() == []
+    assert history.leases.renew(alive.job.dispatch_id, lease_s=60)
+    let_pass(history, 22)
+    assert [claim.job.id for claim in recovered(history, settings, RunState.ALIVE).lost] == [dead.job.id]
 
 
 def test_a_lost_attempt_is_tried_again_as_its_job_type_says(history: History, settings: Settings) -> None:
@@ -126,5 +172,7 @@ def test_a_lost_attempt_is_tried_again_as_its_job_type_says(history: History, se
     registry = Registry([Patient()])
     assert registry.retry_policy("not_installed_v1", RetryPolicy()) == RetryPolicy()
     assert claim.job.job_type == Patient.name
-    recover(history, settings, All(RunState.GONE), registry)
-    assert history.jobs.get(claim.job.id).not_before <= utc_now()
+    recover(history, settings, All(RunState.GONE), registry, settling_s=0)
+    due = history.jobs.get(claim.job.id).not_before
+    assert due is not None
+    assert due <= utc_now()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.attempts import checkup
+from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.internals import warm_runs
 from tests.cli.conftest import Answer, Call
 from tests.servers.s3 import S3Server
 
-CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "storage", "scratch disk"]
+CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "clock", "storage", "scratch disk"]
 
 
 def findings(answer: Answer) -> dict[str, tuple[bool, str]]:
@@ -79,6 +82,22 @@ def test_another_dagster(mediajobs: Call, monkeypatch: pytest.MonkeyPatch) -> No
     assert (answer.code, failed.keys()) == (1, {"start of runs"})
     assert failed["start of runs"].startswith(f"DAGSTER_VERSION: Dagster {version('dagster')} ")
     assert ": dagster._core.gone cannot be loaded before a run, so runs start slowly." in failed["start of runs"]
+
+
+@pytest.mark.parametrize(("ahead_s", "where"), [(61.0, "ahead of"), (-61.0, "behind")])
+def test_a_wrong_clock_is_a_warning(
+    mediajobs: Call, postgres_url: str, monkeypatch: pytest.MonkeyPatch, ahead_s: float, where: str
+) -> None:
+    """Leases go by the database's clock, so nothing fails; records are wrong, so the clock should be set."""
+    settings = {"database_url": postgres_url}
+    answer = mediajobs("doctor", "--json", **settings)
+    assert findings(answer)["clock"][1].startswith("within ")
+    monkeypatch.setattr(checkup, "utc_now", lambda: utc_now() + timedelta(seconds=ahead_s))
+    answer = mediajobs("doctor", "--json", **settings)
+    (clock,) = (each for each in answer.json if each["check"] == "clock")
+    assert (answer.code, clock["fine"], clock["warning"]) == (0, True, True)
+    assert f"s {where} the database's" in clock["detail"]
+    assert "warning" in mediajobs("doctor", **settings).out
 
 
 def test_a_home_that_cannot_be_fails_all_that_lie_in_it(mediajobs: Call, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.cli.conftest import Call
 from tests.clips import Clips
 from tests.platform import Platform
 
@@ -62,3 +63,12 @@ def test_nobody_who_reads_is_no_reason_to_stop(platform: Platform, clips: Clips)
     )
     os.close(writer)
     assert {platform.job(upload, "upload_thumb_v1").status for upload in uploads} == {JobStatus.COMPLETED}
+
+
+def test_what_is_held_back_is_named_with_its_reason(mediajobs: Call, clips: Clips) -> None:
+    """On a machine that offers nothing."""
+    assert mediajobs("add", str(clips.landscape()), "--type", "upload_thumb_v1").code == 0
+    answer = mediajobs("work", offers="none")
+    assert answer.code == 1
+    assert "Nothing is queued" not in answer.out
+    assert "1 upload_thumb_v1 jobs are held back. upload_thumb_v1 needs ffmpeg" in " ".join(answer.out.split())

@@ -41,8 +41,8 @@ class Verdict:
         """The attempts at each job, the first one first."""
         found: dict[str, list[Attempt]] = {job.id: [] for job in self.jobs}
         for attempt in self.work.platform.history.attempts.iterate(AttemptFilter()):
-            assert attempt.job_id
-            found[attempt.job_id].insert(0, attempt)
+            if attempt.job_id:  # the record of a run that failed before it claimed a job has none
+                found[attempt.job_id].insert(0, attempt)
         return found
 
     @cached_property

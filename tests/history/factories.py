@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+import sqlalchemy as sa
 
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import Claim, History
+from mediajobs_dagster.history.schema import job_history, jobs
 from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
@@ -79,12 +83,36 @@ def an_attempt(**overrides: Any) -> Attempt:
 
 
 def claimed(history: History, *, now: datetime | None = None, **overrides: Any) -> Claim:
-    """A fresh job that a worker has just started on."""
+    """A fresh job that a worker has just started on; with `now`, its record says that it did so then."""
     [enqueued] = history.jobs.enqueue([a_new_job(**overrides)], dispatch_id=new_id(), lease_s=60, now=now)
     assert enqueued.job.dispatch_id is not None
-    claim = history.leases.claim(enqueued.job.dispatch_id, run_id="run-1", host="worker-1", lease_s=60, now=now)
+    claim = history.leases.claim(enqueued.job.dispatch_id, run_id="run-1", host="worker-1", lease_s=60)
     assert claim is not None
-    return claim
+    return claim if now is None else begun_at(history, claim, now)
+
+
+def begun_at(history: History, claim: Claim, moment: datetime) -> Claim:
+    """The same claim, whose record says that the attempt began at that moment."""
+    begun = {"started_at": moment, "created_at": moment}
+    with history._database.write() as connection:
+        connection.execute(sa.update(job_history).where(job_history.c.id == claim.attempt.id).values(**begun))
+    return replace(claim, attempt=claim.attempt.model_copy(update=begun))
+
+
+def let_pass(history: History, seconds: float) -> None:
+    """Let so many seconds pass by the database's clock: every moment of the queue is so much longer ago.
+
+    Negative: the clock is set back.
+    """
+    columns = [jobs.c[name] for name in ("lease_expires_at", "not_before", "created_at", "updated_at")]
+    with history._database.write() as connection:
+        for row in connection.execute(sa.select(jobs.c.id, *columns)).mappings().all():
+            moved = {
+                column.name: row[column.name] - timedelta(seconds=seconds)
+                for column in columns
+                if row[column.name] is not None  # as what is due at once
+            }
+            connection.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**moved))
 
 
 def ended(claim: Claim, status: AttemptStatus = AttemptStatus.SUCCESS, **overrides: Any) -> Attempt:

@@ -114,7 +114,8 @@ def test_jobs_are_rows(history: History, small_chunks: None) -> None:
         '{"seconds": 0.2}',
     )
     assert row["subject_day"].to_pydatetime() == datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
-    assert row["not_before"].to_pydatetime() == enqueued.job.not_before
+    assert row["created_at"].to_pydatetime() == enqueued.job.created_at
+    assert pandas.isna(row["not_before"])  # due at once
     assert pandas.isna(row["lease_expires_at"])
     assert sorted(job_frame(history)["id"]) == sorted(job.id for job in history.jobs.list(JobFilter()))
 

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history import History, JobFilter
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id, utc_now
-from tests.history.factories import NOON, THUMB, TRACE, a_new_job, claimed, ended, some_new_jobs
+from mediajobs_dagster.history.schema import jobs
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id
+from tests.history.factories import NOON, THUMB, TRACE, a_new_job, claimed, ended, let_pass, some_new_jobs
 
 
 def test_a_job_comes_back_as_it_was_asked_for(history: History) -> None:
@@ -24,7 +26,7 @@ def test_a_job_comes_back_as_it_was_asked_for(history: History) -> None:
         id=job.id,
         status=JobStatus.QUEUED,
         attempts=0,
-        not_before=NOON,
+        not_before=None,
         created_at=NOON,
         updated_at=NOON,
     )
@@ -158,11 +160,21 @@ def test_counts_are_by_type_and_status(history: History) -> None:
 
 def test_next_due_is_the_earliest_of_the_unassigned(history: History) -> None:
     assert history.jobs.next_due() is None
-    history.jobs.enqueue([a_new_job()], now=NOON - timedelta(hours=1), dispatch_id=new_id(), lease_s=60)
-    history.jobs.enqueue([a_new_job()], now=NOON)
-    history.jobs.enqueue([a_new_job(job_type="other")], now=NOON + timedelta(hours=1))
-    assert history.jobs.next_due() == NOON
-    assert history.jobs.next_due(["other"]) == NOON + timedelta(hours=1)
+    history.jobs.enqueue([a_new_job()], dispatch_id=new_id(), lease_s=60)
+    assert history.jobs.next_due() is None
+    for pause_s in (1000.0, 500.0):
+        failed = ended(claimed(history, job_type="other"), AttemptStatus.FAILURE)
+        history.leases.finish(failed, job_status=JobStatus.FAILED, pause_s=pause_s)
+    history.jobs.enqueue([a_new_job()])
+    for types in (None, [THUMB], [THUMB, "other"]):
+        due = history.jobs.next_due(types)
+        assert due is not None
+        assert due.is_now
+    other = history.jobs.next_due(["other"])
+    assert other is not None
+    assert not other.is_now
+    assert 400 < other.in_s <= 500
+    assert other.at - history.now() <= timedelta(seconds=500)
     assert history.jobs.next_due(["unknown"]) is None
     assert history.jobs.next_due([]) is None
 
@@ -184,11 +196,10 @@ def test_a_final_job_can_be_retried_but_not_cancelled(history: History, status: 
     history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=status)
     with pytest.raises(IllegalTransitionError, match=status.value):
         history.jobs.cancel(claim.job.id)
-    before = utc_now()
     job = history.jobs.retry(claim.job.id)
     assert job.status is JobStatus.QUEUED
     assert job.error_code is None
-    assert before <= job.not_before <= utc_now()
+    assert job.not_before is None
     assert job == history.jobs.get(job.id)
 
 
@@ -207,9 +218,10 @@ def test_each_retry_grants_the_first_allowance_again(history: History) -> None:
 
 def test_a_failed_job_that_waits_can_be_retried_at_once(history: History) -> None:
     claim = claimed(history)
-    later = utc_now() + timedelta(hours=1)
-    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=later)
-    assert history.jobs.get(claim.job.id).not_before == later
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=3600)
+    later = history.jobs.get(claim.job.id).not_before
+    assert later is not None
+    assert timedelta(minutes=59) < later - history.now() <= timedelta(hours=1)
     assert history.leases.assign(THUMB, limit=1, lease_s=60) is None
     job = history.jobs.retry(claim.job.id, force=True)
     assert job.force
@@ -222,6 +234,38 @@ def test_queued_and_processing_jobs_cannot_be_retried(history: History) -> None:
         history.jobs.retry(queued.job.id)
     with pytest.raises(IllegalTransitionError, match="Cancel it"):
         history.jobs.retry(claimed(history).job.id)
+
+
+def test_a_queued_job_that_an_older_version_put_ahead_is_made_due_by_a_retry(history: History) -> None:
+    """Such versions noted the time of the request, and the clock was set back since."""
+    [queued] = history.jobs.enqueue([a_new_job()])
+    ahead = history.now() + timedelta(hours=1)
+    with history._database.write() as connection:
+        connection.execute(sa.update(jobs).values(not_before=ahead))
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is None
+    assert history.jobs.retry(queued.job.id).not_before is None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is not None
+    with pytest.raises(IllegalTransitionError):  # a run is about to start it
+        history.jobs.retry(queued.job.id)
+
+
+def test_a_clock_that_was_set_back_delays_no_job_that_is_due_at_once(history: History) -> None:
+    """Neither one that was just asked for, nor one that was retried or given back by a run."""
+    history.jobs.enqueue([a_new_job()])
+    failed = claimed(history)
+    history.leases.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    history.jobs.retry(failed.job.id)
+    history.jobs.enqueue([a_new_job()], dispatch_id="d", lease_s=60)
+    history.leases.release("d")
+    interrupted = claimed(history)
+    history.leases.finish(ended(interrupted, AttemptStatus.CANCELLED), job_status=JobStatus.QUEUED)
+    let_pass(history, -3600)
+    due = history.jobs.next_due()
+    assert due is not None
+    assert due.is_now
+    dispatch = history.leases.assign(THUMB, limit=10, lease_s=60)
+    assert dispatch is not None
+    assert len(dispatch.jobs) == 4
 
 
 def test_a_cancelled_job_is_not_assigned(history: History) -> None:

@@ -9,14 +9,25 @@ from datetime import date, timedelta
 import pytest
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
-from mediajobs_dagster.history import AttemptFilter, History, JobFilter
-from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, utc_now
-from tests.history.factories import DAY, NOON, THUMB, TRACE, a_new_job, an_upload, claimed, ended, some_new_jobs
+from mediajobs_dagster.history import AttemptFilter, Claim, History, JobFilter
+from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id
+from tests.history.factories import (
+    DAY,
+    NOON,
+    THUMB,
+    TRACE,
+    a_new_job,
+    an_upload,
+    claimed,
+    ended,
+    let_pass,
+    some_new_jobs,
+)
 
 
 def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: History) -> None:
     """Priority goes before age; jobs of another trace, day or type stay in the queue."""
-    history.jobs.enqueue([a_new_job(trace_id="b" * 32)], now=NOON)
+    history.jobs.enqueue([a_new_job(trace_id="b" * 32)])
     history.jobs.enqueue(
         [
             a_new_job(priority=1, subject_id="second"),
@@ -26,15 +37,17 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
             a_new_job(priority=1, subject_day=DAY + timedelta(days=1)),
             a_new_job(priority=0, subject_id="too many"),
         ],
-        now=NOON,
     )
-    dispatch = history.leases.assign(THUMB, limit=3, lease_s=60, now=NOON)
+    before = history.now()
+    dispatch = history.leases.assign(THUMB, limit=3, lease_s=60)
+    after = history.now()
     assert dispatch is not None
     assert (dispatch.job_type, dispatch.trace_id, dispatch.subject_day, dispatch.priority) == (THUMB, TRACE, DAY, 5)
     assert [job.subject_id for job in dispatch.jobs] == ["first", "second", "third"]
     for job in dispatch.jobs:
         assert job.dispatch_id == dispatch.id
-        assert job.lease_expires_at == NOON + timedelta(seconds=60)
+        assert job.lease_expires_at is not None
+        assert before <= job.lease_expires_at - timedelta(seconds=60) <= after
         assert job.status is JobStatus.QUEUED
         assert job == history.jobs.get(job.id)
 
@@ -42,63 +55,92 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
 def test_a_dispatch_never_mixes_days(history: History) -> None:
     """There is room for all of them, but the run has one partition, and that is one day."""
     days = [DAY, DAY + timedelta(days=1), DAY]
-    history.jobs.enqueue([a_new_job(subject_day=day) for day in days], now=NOON)
+    history.jobs.enqueue([a_new_job(subject_day=day) for day in days])
     sizes: dict[date, int] = {}
-    while dispatch := history.leases.assign(THUMB, limit=10, lease_s=60, now=NOON):
+    while dispatch := history.leases.assign(THUMB, limit=10, lease_s=60):
         assert {job.subject_day for job in dispatch.jobs} == {dispatch.subject_day}
         sizes[dispatch.subject_day] = len(dispatch.jobs)
     assert sizes == {days[0]: 2, days[1]: 1}
 
 
 def test_jobs_that_are_not_due_are_left_alone(history: History) -> None:
-    history.jobs.enqueue([a_new_job()], now=NOON + timedelta(seconds=1))
-    assert history.leases.assign(THUMB, limit=5, lease_s=60, now=NOON) is None
-    assert history.leases.assign(THUMB, limit=5, lease_s=60, now=NOON + timedelta(seconds=1)) is not None
+    claim = claimed(history)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=100)
+    assert history.leases.assign(THUMB, limit=5, lease_s=60) is None
+    let_pass(history, 90)
+    assert history.leases.assign(THUMB, limit=5, lease_s=60) is None
+    let_pass(history, 10)
+    assert history.leases.assign(THUMB, limit=5, lease_s=60) is not None
 
 
 def test_a_claim_starts_the_job_and_opens_its_record(history: History) -> None:
-    history.jobs.enqueue([a_new_job()], now=NOON)
-    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60, now=NOON)
+    history.jobs.enqueue([a_new_job()])
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch is not None
-    claim = history.leases.claim(
-        dispatch.id, run_id="run-7", host="worker-3", lease_s=30, now=NOON + timedelta(milliseconds=1500)
-    )
+    let_pass(history, 1000)
+    before = history.now()
+    claim = history.leases.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30)
+    after = history.now()
     assert claim is not None
     assert claim.job == history.jobs.get(claim.job.id)
     assert claim.job.status is JobStatus.PROCESSING
     assert claim.job.attempts == 1
-    assert claim.job.lease_expires_at == NOON + timedelta(seconds=31.5)
+    assert claim.job.lease_expires_at is not None
+    assert before <= claim.job.lease_expires_at - timedelta(seconds=30) <= after
     assert claim.attempt == history.attempts.get(claim.attempt.id)
     assert claim.attempt.status is AttemptStatus.RUNNING
     assert (claim.attempt.job_id, claim.attempt.attempt, claim.attempt.job_name) == (claim.job.id, 1, THUMB)
-    assert (claim.attempt.run_id, claim.attempt.host, claim.attempt.queue_ms) == ("run-7", "worker-3", 1500)
+    assert (claim.attempt.run_id, claim.attempt.host) == ("run-7", "worker-3")
+    assert claim.attempt.queue_ms is not None
+    assert 1_000_000 <= claim.attempt.queue_ms < 1_060_000
     assert history.leases.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30) is None
 
 
 def test_a_retried_jobs_time_in_the_queue_starts_when_it_was_due(history: History) -> None:
     """Backing off is not queueing."""
     claim = claimed(history)
-    due = utc_now() + timedelta(minutes=5)
-    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, not_before=due)
-    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60, now=due)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=300)
+    let_pass(history, 300 + 200)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
     assert dispatch is not None
-    again = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=due + timedelta(seconds=2))
+    let_pass(history, 100)
+    again = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
     assert again is not None
     assert again.job.attempts == again.attempt.attempt == 2
-    assert again.attempt.queue_ms == 2000
+    assert again.attempt.queue_ms is not None
+    assert 300_000 <= again.attempt.queue_ms < 360_000
+
+
+def test_a_job_retried_by_hand_has_waited_since_then(history: History) -> None:
+    """It may have been dead for a week."""
+    claim = claimed(history)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.DEAD)
+    let_pass(history, 7 * 24 * 3600)
+    history.jobs.retry(claim.job.id)
+    let_pass(history, 50)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    again = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert again is not None
+    assert again.attempt.queue_ms is not None
+    assert 50_000 <= again.attempt.queue_ms < 110_000
 
 
 def test_a_heartbeat_extends_the_lease_and_tells_of_cancellation(history: History) -> None:
-    enqueued = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=10, now=NOON)
+    enqueued = history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=1000)
     first, second, third = (answer.job for answer in enqueued)
-    history.leases.claim("d", run_id=None, host="h", lease_s=10, now=NOON)
-    later = NOON + timedelta(seconds=5)
-    assert history.leases.renew("d", lease_s=10, now=later) == {
+    history.leases.claim("d", run_id=None, host="h", lease_s=1000)
+    let_pass(history, 500)
+    before = history.now()
+    assert history.leases.renew("d", lease_s=1000) == {
         first.id: JobStatus.PROCESSING,
         second.id: JobStatus.QUEUED,
         third.id: JobStatus.QUEUED,
     }
-    assert history.jobs.get(third.id).lease_expires_at == later + timedelta(seconds=10)
+    for job in (first, second, third):
+        expires = history.jobs.get(job.id).lease_expires_at
+        assert expires is not None
+        assert before <= expires - timedelta(seconds=1000) <= history.now()
     history.jobs.cancel(first.id)
     assert first.id not in history.leases.renew("d", lease_s=10)
     assert history.leases.renew("unknown", lease_s=10) == {}
@@ -217,70 +259,82 @@ def test_a_terminated_run_cancels_what_it_had_not_started(history: History) -> N
 
 
 def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
-    history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
-    history.jobs.enqueue(some_new_jobs(1), dispatch_id="later", lease_s=600, now=NOON)
-    history.jobs.enqueue(some_new_jobs(1), now=NOON)
-    assert history.leases.expired_dispatches(NOON + timedelta(seconds=60)) == []
-    assert history.leases.expired_dispatches(NOON + timedelta(seconds=61)) == ["d"]
+    history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=600)
+    history.jobs.enqueue(some_new_jobs(1), dispatch_id="later", lease_s=6000)
+    history.jobs.enqueue(some_new_jobs(1))
+    let_pass(history, 500)
+    assert history.leases.expired_dispatches() == []
+    let_pass(history, 101)
+    assert history.leases.expired_dispatches() == ["d"]
     assert history.leases.release("d") == 2
-    assert history.leases.expired_dispatches(NOON + timedelta(seconds=61)) == []
+    assert history.leases.expired_dispatches() == []
     assert history.leases.claim("d", run_id=None, host="h", lease_s=60) is None
 
 
 def test_the_lease_of_very_many_waiting_jobs_is_kept_by_a_thousand(history: History) -> None:
     """The heartbeat of a run with a hundred thousand jobs must not write a hundred thousand rows each time."""
     for _ in range(3):
-        history.jobs.enqueue(some_new_jobs(500), dispatch_id="d", lease_s=60, now=NOON)
-    claim = history.leases.claim("d", run_id="run", host="here", lease_s=60, now=NOON)
+        history.jobs.enqueue(some_new_jobs(500), dispatch_id="d", lease_s=600)
+    claim = history.leases.claim("d", run_id="run", host="here", lease_s=600)
     assert claim is not None
-    renewed = history.leases.renew("d", lease_s=60, now=NOON + timedelta(seconds=50))
+    let_pass(history, 500)
+    renewed = history.leases.renew("d", lease_s=600)
     assert len(renewed) == 1001
     assert renewed[claim.job.id] is JobStatus.PROCESSING
-    assert history.leases.expired_dispatches(NOON + timedelta(seconds=109)) == []
-    assert history.leases.expired_dispatches(NOON + timedelta(seconds=111)) == ["d"]
+    let_pass(history, 500)
+    assert history.leases.expired_dispatches() == []
+    let_pass(history, 101)
+    assert history.leases.expired_dispatches() == ["d"]
     assert history.leases.release("d") == 1499
 
 
 def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> None:
-    silent = claimed(history, now=NOON)
-    living = claimed(history, now=NOON)
+    silent = claimed(history)
+    living = claimed(history)
     assert living.job.dispatch_id is not None
-    history.leases.renew(living.job.dispatch_id, lease_s=3600, now=NOON)
-    later = NOON + timedelta(seconds=61)
-    assert history.leases.lost(later) == [silent]
-    assert history.leases.expired_dispatches(later) == []  # its job is processing, not waiting
+    assert history.leases.lost() == []
+    let_pass(history, 59)
+    history.leases.renew(living.job.dispatch_id, lease_s=3600)
+    let_pass(history, 2)
+    assert [claim.attempt for claim in history.leases.lost()] == [silent.attempt]
+    assert history.leases.expired_dispatches() == []  # its job is processing, not waiting
     assert history.leases.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
-    assert history.leases.lost(later) == []
+    assert history.leases.lost() == []
 
 
 def test_lost_has_a_limit_and_the_longest_lost_first(history: History) -> None:
-    claims = [claimed(history, now=NOON + timedelta(seconds=number)) for number in range(3)]
-    found = history.leases.lost(NOON + timedelta(hours=1), limit=2)
+    claims: list[Claim] = []
+    for _ in range(3):
+        claims.append(claimed(history))
+        let_pass(history, 1)
+    let_pass(history, 3600)
+    found = history.leases.lost(limit=2)
     assert [claim.job.id for claim in found] == [claim.job.id for claim in claims[:2]]
 
 
 def test_who_is_lost_longest_is_told_by_the_lease_and_not_by_the_age_of_the_job(history: History) -> None:
     """The oldest job may have been kept by its worker for longer than the others."""
-    claims = [claimed(history, now=NOON) for _ in range(4)]
+    claims = [claimed(history) for _ in range(4)]
     for claim, minutes in zip(claims, (4, 2, 3, 1), strict=True):
         assert claim.job.dispatch_id is not None
-        history.leases.renew(claim.job.dispatch_id, lease_s=60 * minutes, now=NOON)
-    found = history.leases.lost(NOON + timedelta(hours=1), limit=3)
+        history.leases.renew(claim.job.dispatch_id, lease_s=60 * minutes)
+    let_pass(history, 3600)
+    found = history.leases.lost(limit=3)
     assert [claim.job.id for claim in found] == [claims[place].job.id for place in (3, 1, 2)]
 
 
 def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:
     """No attempt stays `running` for ever."""
-    claim = claimed(history, now=NOON)
+    claim = claimed(history)
     history.jobs.cancel(claim.job.id)
-    later = NOON + timedelta(seconds=61)
-    [found] = history.leases.lost(later)
+    let_pass(history, 61)
+    [found] = history.leases.lost()
     assert found.attempt == claim.attempt
     assert not history.leases.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
     history.leases.give_up(ended(claim, AttemptStatus.LOST))
     assert history.jobs.get(claim.job.id).status is JobStatus.CANCELLED
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
-    assert history.leases.lost(later) == []
+    assert history.leases.lost() == []
 
 
 def work_off(history: History, host: str) -> list[str]:

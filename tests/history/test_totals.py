@@ -21,7 +21,17 @@ from mediajobs_dagster.history.folding import fold
 from mediajobs_dagster.history.schema import job_history, jobs, metric_entries, uploads
 from mediajobs_dagster.history.spans import CLASS_ERROR
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, new_id
-from tests.history.factories import NOON, THUMB, a_media_info, a_new_job, an_attempt, an_upload, ended, some_new_jobs
+from tests.history.factories import (
+    NOON,
+    THUMB,
+    a_media_info,
+    a_new_job,
+    an_attempt,
+    an_upload,
+    begun_at,
+    ended,
+    some_new_jobs,
+)
 
 TYPES = ("thumb", "proxy")
 CODES = (None, "DISK_FULL", "STALLED")
@@ -150,9 +160,9 @@ class Story:
         dispatch_id, now = new_id(), self.moment()
         self.history.jobs.enqueue([job], dispatch_id=dispatch_id, lease_s=60, now=now)
         run_id = self.chance.choice(("run-1", "run-2"))
-        claim = self.history.leases.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60, now=now)
+        claim = self.history.leases.claim(dispatch_id, run_id=run_id, host="worker-3", lease_s=60)
         assert claim is not None
-        return claim
+        return begun_at(self.history, claim, now)
 
     def work(self) -> None:
         claim = self.claim()

@@ -13,13 +13,13 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from typing_extensions import override
 
+from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, utc_now
-from mediajobs_dagster.orchestration import recovery
 from mediajobs_dagster.orchestration.recovery import recover_runs
 from mediajobs_dagster.orchestration.termination import was_terminated
 from tests.clips import Clips
-from tests.history.factories import an_attempt
+from tests.history.factories import an_attempt, let_pass
 from tests.orchestration.conftest import DagsterPlatform
 
 THUMB = Thumbnail.name
@@ -56,8 +56,8 @@ def an_ended_attempt(platform: DagsterPlatform, run: dg.DagsterRun, ended: datet
 
 
 def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """Let recovery see a later time."""
-    monkeypatch.setattr(recovery, "utc_now", lambda: utc_now() + by)
+    """Let recovery see a later time by the database's clock."""
+    monkeypatch.setattr(History, "now", lambda _: utc_now() + by)
 
 
 def test_a_run_killed_after_its_last_attempt_is_closed(
@@ -230,3 +230,82 @@ def test_a_run_that_nobody_terminated_is_not_taken_for_one(dagster_platform: Dag
         assert found is not None
         assert not was_terminated(platform.instance, found)
         platform.instance.report_run_failed(run)
+
+
+def on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let recovery take the database for another machine's."""
+    monkeypatch.setattr(History, "is_on_this_machine", property(lambda _: False))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
+def test_no_run_is_closed_because_a_clock_is_wrong(
+    dagster_platform: DagsterPlatform, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """The clock of a worker and that of the database are never compared: the run is looked at again after a while."""
+    platform = dagster_platform
+    on_a_cluster(monkeypatch)
+    run = make_run(platform, dg.DagsterRunStatus.STARTED, **{"mediajobs/dispatch": "gone"})
+    an_ended_attempt(platform, run, utc_now())
+    for passed_s, status in (
+        (0, dg.DagsterRunStatus.STARTED),
+        (100, dg.DagsterRunStatus.STARTED),
+        (121, dg.DagsterRunStatus.FAILURE),
+    ):
+        later(monkeypatch, ahead + timedelta(seconds=passed_s))
+        recover_runs(platform.media, platform.instance)
+        assert status_of(platform, run) is status
+
+
+def test_a_sign_of_life_counts_whatever_the_clock_says(
+    dagster_platform: DagsterPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that searches reports again and again; its clock may stand far behind."""
+    platform = dagster_platform
+    on_a_cluster(monkeypatch)
+    run = make_run(platform, dg.DagsterRunStatus.STARTED)
+    for minute in range(4):
+        platform.instance.add_run_tags(run.run_id, {"mediajobs/searching_at": f"{time.time() + 10 + minute:.3f}"})
+        later(monkeypatch, timedelta(hours=1, minutes=2 * minute))
+        recover_runs(platform.media, platform.instance)
+        assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
+    later(monkeypatch, timedelta(hours=1, minutes=9))
+    recover_runs(platform.media, platform.instance)
+    assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_waited_long_and_has_just_begun_is_not_given_up(
+    open_dagster: OpenDagster, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its leases ran out in Dagster's queue, and the clock of its machine is behind: it gets a whole lease to renew."""
+    platform = open_dagster(lease_s=30)
+    on_a_cluster(monkeypatch)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    run = make_run(platform, dg.DagsterRunStatus.STARTED, **request.tags)
+    later(monkeypatch, timedelta(hours=1))
+    let_pass(platform.history, 31)
+    assert recover_runs(platform.media, platform.instance).released == 0
+    assert status_of(platform, run) is dg.DagsterRunStatus.STARTED
+    assert platform.history.leases.expired_dispatches() == []  # they were renewed for it
+
+    later(monkeypatch, timedelta(hours=1, seconds=31))
+    let_pass(platform.history, 31)
+    assert recover_runs(platform.media, platform.instance).released == 1
+    assert status_of(platform, run) is dg.DagsterRunStatus.FAILURE
+    assert platform.job(upload, THUMB).status is JobStatus.QUEUED
+
+
+def test_runs_that_fail_before_they_claim_a_job_open_the_breaker(open_dagster: OpenDagster, clips: Clips) -> None:
+    """Otherwise their jobs would be dispatched again and again, for ever."""
+    platform = open_dagster(lease_s=30)
+    platform.add(clips.landscape(), THUMB)
+    for _ in range(3):
+        (request,) = platform.requests(f"dispatch_{THUMB}")
+        run = make_run(platform, dg.DagsterRunStatus.STARTED, **request.tags)
+        platform.instance.report_run_failed(run)
+        let_pass(platform.history, 31)
+        assert recover_runs(platform.media, platform.instance).released == 1
+    assert isinstance(platform.tick(f"dispatch_{THUMB}"), dg.SkipReason)
+    rows = platform.history.attempts.list(AttemptFilter(error_code="RUN_FAILED"))
+    assert [(row.job_id, row.job_name, row.status) for row in rows] == [(None, THUMB, AttemptStatus.FAILURE)] * 3
+    assert len({row.run_id for row in rows}) == 3

@@ -45,14 +45,14 @@ def a_job(attempts: int, max_attempts: int = 3) -> Job:
 
 
 def judge(error: MediaJobsError, attempts: int = 1, *, max_attempts: int = 3, seed: int = 0) -> Verdict:
-    """What the default policy makes of a failure at noon."""
-    return RetryPolicy().judge(a_job(attempts, max_attempts), error, now=NOON, chance=random.Random(seed))
+    """What the default policy makes of a failure."""
+    return RetryPolicy().judge(a_job(attempts, max_attempts), error, chance=random.Random(seed))
 
 
 def delay_s(verdict: Verdict) -> float:
-    """Seconds from noon to the next attempt."""
-    assert verdict.not_before is not None
-    return (verdict.not_before - NOON).total_seconds()
+    """Seconds until the next attempt."""
+    assert verdict.pause_s is not None
+    return verdict.pause_s
 
 
 @pytest.mark.parametrize("error", [DiskFullError(), StorageUnavailableError(), WorkerLostError(), MediaJobsError("?")])
@@ -124,4 +124,4 @@ def test_the_settings_say_how_long() -> None:
     """And a base of nothing means at once."""
     policy = RetryPolicy.of(Settings.load(_env_file=None, retry_base_s=0, retry_cap_s=7))
     assert policy == RetryPolicy(base_s=0, cap_s=7)
-    assert delay_s(policy.judge(a_job(1), DiskFullError(), now=NOON, chance=random.Random(1))) == 0
+    assert delay_s(policy.judge(a_job(1), DiskFullError(), chance=random.Random(1))) == 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.failed_runs import record_failed_run
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.orchestration.internals.core import (
     DagsterExecutionInterruptedError,
@@ -84,10 +85,18 @@ class Executions:
     def _settle_jobs(self, run: dg.DagsterRun) -> None:
         # Usually there are none. If the run ended before it claimed its jobs, they need not wait for their lease.
         ended = self._instance.get_run_by_id(run.run_id)
-        if dispatch_id := run.tags.get(tags.DISPATCH):
-            leases = self.media.history.leases
-            is_cancelled = ended is not None and ended.status in CANCELLED_STATUSES
-            leases.cancel_assigned(dispatch_id) if is_cancelled else leases.release(dispatch_id)
+        dispatch_id = run.tags.get(tags.DISPATCH)
+        if dispatch_id is None:
+            return
+        leases = self.media.history.leases
+        if ended is not None and ended.status in CANCELLED_STATUSES:
+            leases.cancel_assigned(dispatch_id)
+            return
+        # Before its jobs are free: the daemon would dispatch them at once, again and again.
+        has_failed = ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
+        if has_failed and not self.stop.is_set() and leases.any_of([dispatch_id]):
+            record_failed_run(self.media.history, run)
+        leases.release(dispatch_id)
 
     def _execute(self, run: dg.DagsterRun) -> None:
         with _interruptible(), self._while_wanted(run.run_id):

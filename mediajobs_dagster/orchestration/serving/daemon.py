@@ -21,7 +21,6 @@ from typing_extensions import override
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.internals.daemon import (
     DaemonErrorCapture,
@@ -115,7 +114,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
 
     def _any_due(self, types: Sequence[JobType]) -> bool:
         due = self._media.history.jobs.next_due([job_type.name for job_type in types]) if types else None
-        return due is not None and due <= utc_now()
+        return due is not None and due.is_now
 
     def _types_to_ask(self) -> list[JobType]:
         now = time.monotonic()

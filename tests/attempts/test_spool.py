@@ -1,0 +1,155 @@
+"""Ends of attempts that the database could not take are not lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from mediajobs_dagster.attempts import outcome
+from mediajobs_dagster.attempts.spool import End, Spool
+from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.history import Claim, History, JobFilter
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.history.factories import a_new_job, an_upload, claimed, ended
+from tests.platform import Platform
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """An empty one."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}", timeout_s=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """An empty one."""
+    return Spool(tmp_path / "unrecorded")
+
+
+def an_end(claim: Claim) -> End:
+    """A success with everything that goes with one, too large for what is free in a database."""
+    manifest = {"schemaVersion": 2, "text": os.urandom(50_000).hex()}
+    done = ended(claim, result={"outputs": [{"key": "a", "bytes": 5}]}, manifest=manifest)
+    child = a_new_job(job_type="child", parent_job_id=claim.job.id)
+    return End(attempt=done, job_status=JobStatus.COMPLETED, children=(child,), uploads=(an_upload(),))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def nothing(_: Claim) -> None:
+    """Withdraw nothing."""
+
+
+def assert_recorded(history: History, end: End) -> None:
+    """The attempt, its job, its child and its upload are as the worker meant them."""
+    assert end.attempt.job_id is not None
+    assert history.attempts.get(end.attempt.id) == end.attempt
+    assert history.jobs.get(end.attempt.job_id).status is JobStatus.COMPLETED
+    assert len(history.jobs.list(JobFilter(parent_job_id=end.attempt.job_id))) == 1
+    assert history.uploads.get(end.uploads[0].id) == end.uploads[0]
+
+
+def test_a_worker_waits_for_a_database_whose_disk_is_full(platform: Platform) -> None:
+    """It keeps the end in a file meanwhile, and records it as soon as there is room again."""
+    history, is_full = platform.history, threading.Event()
+
+    def limit(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {1 if is_full.is_set() else 2**30}")
+
+    end = an_end(claimed(history))
+    kept = platform.settings.unrecorded / f"{end.attempt.id}.json"
+    event.listen(history._database.engine, "begin", limit)
+    is_full.set()
+    with pytest.raises(DiskFullError):
+        end.record(history)
+    answers: list[object] = []
+    with platform.media.worker() as worker:
+        thread = threading.Thread(target=lambda: answers.append(outcome._record(worker, end)))
+        thread.start()
+        until(kept.exists)
+        assert Spool(platform.settings.unrecorded).deliver(history, nothing) == 0  # its worker lives
+        is_full.clear()
+        thread.join(60)
+    assert answers == [True]
+    assert not kept.exists()
+    assert_recorded(history, end)
+
+
+def test_what_a_dead_worker_kept_is_recorded_before_anything_is_taken_for_lost(platform: Platform) -> None:
+    """Its lease has long run out: the attempt is a success all the same, with its children."""
+    from mediajobs_dagster.orchestration.recovery import deliver
+
+    history = platform.history
+    end = an_end(claimed(history))
+    spool = Spool(platform.settings.unrecorded)
+    with spool.kept(end):
+        assert deliver(platform.media) == 0
+    assert deliver(platform.media) == 1
+    assert_recorded(history, end)
+    assert deliver(platform.media) == 0
+    assert list(spool.folder.glob("*.json")) == []
+
+
+def test_what_came_too_late_is_withdrawn(history: History, spool: Spool) -> None:
+    """The job was given to another worker meanwhile."""
+    claim = claimed(history)
+    with spool.kept(an_end(claim)):
+        pass
+    history.leases.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    withdrawn: list[str] = []
+    assert spool.deliver(history, lambda found: withdrawn.append(found.attempt.id)) == 1
+    assert withdrawn == [claim.attempt.id]
+    assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
+
+
+def test_what_cannot_be_read_holds_up_nothing(history: History, spool: Spool) -> None:
+    """A file that a crash of the machine cut off, and one whose job was deleted."""
+    end = an_end(claimed(history))
+    gone = end.model_copy(update={"attempt": end.attempt.model_copy(update={"job_id": "gone", "id": "0"})})
+    for each in (gone, end):
+        with spool.kept(each):
+            pass
+    (spool.folder / "00.json").write_text('{"attempt": {"id"')
+    assert spool.deliver(history, nothing) == 3
+    assert_recorded(history, end)
+    assert list(spool.folder.glob("*.json")) == []
+
+
+def test_there_is_room_for_an_end_on_a_full_disk(
+    history: History, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of the disk was occupied for that before it was full."""
+    spool.make_room()
+    room = spool.folder / ".room"
+    assert room.stat().st_blocks * 512 >= 1024 * 1024
+    write = os.write
+
+    def refuse(descriptor: int, content: bytes) -> int:
+        if room.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", refuse)
+    end = an_end(claimed(history))
+    with spool.kept(end) as kept:
+        assert kept.path is not None
+    monkeypatch.undo()
+    assert spool.deliver(history, nothing) == 1
+    assert_recorded(history, end)
+    spool.make_room()
+    assert room.exists()
