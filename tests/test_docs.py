@@ -51,7 +51,9 @@ def test_the_job_type_of_the_tutorial(
     assert job_type.name in {entry.job.job_type for entry in added.jobs}
     outcome = next(each for each in platform.work() if each.job.job_type == job_type.name)
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
-    assert platform.output(f"posters/uploads/{added.upload.id}/poster.jpg").stat().st_size > 0
+    (poster,) = outcome.manifest.outputs
+    assert poster.key == f"posters/uploads/{added.upload.id}/{outcome.attempt_id}/poster.jpg"
+    assert platform.output(poster.key).stat().st_size > 0
 
 
 def test_the_job_types_of_the_how_to_are_those_that_are_tested() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.spool import End, Spool
 from mediajobs_dagster.errors import DiskFullError
-from mediajobs_dagster.history import Claim, History, JobFilter
+from mediajobs_dagster.history import Claim, Finished, History, JobFilter
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.history.factories import a_new_job, an_upload, claimed, ended
 from tests.platform import Platform
@@ -85,7 +85,7 @@ def test_a_worker_waits_for_a_database_whose_disk_is_full(platform: Platform) ->
         assert Spool(platform.settings.unrecorded).deliver(history, nothing) == 0  # its worker lives
         is_full.clear()
         thread.join(60)
-    assert answers == [True]
+    assert answers == [Finished(replaced=None)]
     assert not kept.exists()
     assert_recorded(history, end)
 

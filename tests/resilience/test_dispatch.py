@@ -159,21 +159,22 @@ def test_of_many_dispatchers_in_the_same_instant_one_gets_the_probe_job(
             assert history.leases.release(probe.id) == 1
 
 
-def fail_probe(history: History, dispatch: Dispatch, at: datetime, *, pause: timedelta = timedelta()) -> None:
+def fail_probe(history: History, dispatch: Dispatch, at: datetime, *, pause_s: float = 0) -> None:
     """The job of a dispatch fails by our fault, and is due again after a pause."""
-    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60, now=at)
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
     assert claim is not None
     failure = ended(claim, AttemptStatus.FAILURE, completed_at=at)
-    history.leases.finish(failure, job_status=JobStatus.FAILED, not_before=at + pause)
+    history.leases.finish(failure, job_status=JobStatus.FAILED, pause_s=pause_s)
 
 
 def open_by_own_jobs(history: History, dispatcher: Dispatcher) -> set[str]:
-    """Three jobs of the queue fail at noon, which opens the breaker; returns their ids."""
+    """Three jobs of the queue fail at noon, which opens the breaker, and are due again; returns their ids."""
     queued = history.jobs.enqueue(some_new_jobs(3), now=NOON)
     for _ in queued:
         dispatch = dispatcher.next(THUMB, batch_size=1, now=NOON)
         assert isinstance(dispatch, Dispatch)
-        fail_probe(history, dispatch, NOON, pause=timedelta(minutes=1))
+        fail_probe(history, dispatch, NOON, pause_s=60)
+    let_pass(history, 60)
     return {entry.job.id for entry in queued}
 
 
@@ -224,6 +225,6 @@ def test_a_half_open_breaker_says_nothing_of_failed_jobs_that_are_not_due(histor
     for _ in queued:
         dispatch = dispatcher.next(THUMB, batch_size=1, now=NOON)
         assert isinstance(dispatch, Dispatch)
-        fail_probe(history, dispatch, NOON, pause=timedelta(hours=1))
+        fail_probe(history, dispatch, NOON, pause_s=3600)
     assert BREAKER.read(history, THUMB, now=LATER).state is BreakerState.HALF_OPEN
     assert dispatcher.next(THUMB, batch_size=5, now=LATER) is None
