@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile mutation bench bench-full docs check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile drill mutation bench bench-full docs check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ test-compose: $(STAMP) ## Build the image and run it, alone and as the cluster o
 
 test-hostile: $(STAMP) ## Try every hostile file on every job type; about half an hour (HOSTILE="--seed 2 --fuzzed 500")
 	@$(BIN)/python -m tests.hostile $(HOSTILE)
+
+drill: $(STAMP) ## Kill and freeze processes at random while jobs are worked off; ten minutes (DRILL="--engine cluster --seed 2")
+	@$(BIN)/python -m tests.drill $(DRILL)
 
 mutation: $(STAMP) ## Put 150 small faults into the code and see that tests find them; up to an hour (MUTATION="--quick attempts")
 	@$(BIN)/python -m tests.mutation $(MUTATION)

@@ -171,6 +171,12 @@ def diagnose_success(
     return None
 
 
+def failed_allocation_mb(stderr: str) -> float | None:
+    """The size of the allocation that ffmpeg says has failed, MiB; None if it does not say."""
+    found = re.search(r"malloc of size (\d{1,18}) failed", stderr)
+    return int(found[1]) / 2**20 if found else None
+
+
 def _memory_fault(said: str, limit: MemoryLimit | None) -> MediaJobsError:
     """The error for an ffmpeg that got no memory. The machine is at fault only if there is evidence of it.
 

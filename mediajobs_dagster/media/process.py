@@ -119,12 +119,17 @@ class Child:
         """Peak resident memory, MiB; None: it ended before it could be measured."""
         return self._usage.max_rss_mb if self._usage else None
 
-    @property
-    def memory_limit_reached(self) -> MemoryLimit | None:
-        """The limit on memory, if it used so much that a failed allocation is due to it; None: it did not."""
+    def memory_limit_reached(self, wanted_mb: float | None) -> MemoryLimit | None:
+        """The limit on memory that a failed allocation is due to; None: it is due to none.
+
+        `wanted_mb` is the size of that allocation, if known. Memory that was granted just before may not have been
+        seen, so one that would have fitted into the limit of our own is taken to have met it.
+        """
         used_mb = max(self._usage.data_mb, self._usage.max_rss_mb or 0.0) if self._usage else 0.0
-        limits = [*_inherited(), MemoryLimit(self._limits.memory_mb, self._limits.memory_is_configured)]
-        reached = [limit for limit in limits if limit.mb and used_mb >= _NEAR * limit.mb]
+        own = MemoryLimit(self._limits.memory_mb, self._limits.memory_is_configured)
+        reached = [limit for limit in (*_inherited(), own) if limit.mb and used_mb >= _NEAR * limit.mb]
+        if not reached and wanted_mb and wanted_mb < own.mb and not own.is_configured:
+            return own
         return min(reached, key=lambda limit: limit.mb, default=None)
 
     @property

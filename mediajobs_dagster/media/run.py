@@ -22,7 +22,7 @@ from mediajobs_dagster.errors import (
 from mediajobs_dagster.media.allowance import Allowance, memory_of_probe
 from mediajobs_dagster.media.budget import MemoryRoom, OomWatch, granted_budget
 from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
-from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success
+from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success, failed_allocation_mb
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
 from mediajobs_dagster.media.progress import ProgressReader
@@ -274,7 +274,7 @@ class _Recorded:
                 exit_code,
                 input_is_remote=input_is_remote,
                 oom_evidence=self._oom_watch.kills() > self._oom_kills,
-                limit=child.memory_limit_reached,
+                limit=child.memory_limit_reached(failed_allocation_mb(self._stderr.text)),
             )
 
     def _record(self, child: Child, started_at: datetime, seconds: float, status: str) -> FfmpegCommand:

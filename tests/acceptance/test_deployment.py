@@ -5,6 +5,7 @@ The runs are carried out in this process; tests/cluster has the workers.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -99,22 +100,31 @@ def test_jobs_run_on_postgres_and_s3(
         assert list(staging.glob("*/compute_logs")) == []
 
 
+_PRINTING = """
+import sys
+from mediajobs_dagster.orchestration.s3_logs import ClusterComputeLogs
+
+logs = ClusterComputeLogs(sys.argv[1], local_dir=sys.argv[3], endpoint_url=sys.argv[2], skip_empty_files=True)
+with logs.capture_logs(["run", "compute_logs", "step"]):
+    assert not logs.is_capture_complete(["run", "compute_logs", "step"])
+    sys.stderr.write("said")
+"""
+
+
 def test_what_a_run_prints_is_readable_from_any_host(
     s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file on S3, under the run; nothing stays on the machine that carried the run out."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     access = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
     for name, value in {**access, "aws_default_region": "us-east-1"}.items():
         monkeypatch.setenv(name.upper(), value)
-    bucket = s3_server.make_bucket()
-    logs = ClusterComputeLogs(bucket, endpoint_url=s3_server.endpoint, skip_empty_files=True)
-    with logs.capture_logs(["run", "compute_logs", "step"]):
-        assert not logs.is_capture_complete(["run", "compute_logs", "step"])
-        sys.stderr.write("said")
-        sys.stderr.flush()
-    assert list(tmp_path.glob("run*")) == []
+    bucket, worker = s3_server.make_bucket(), tmp_path / "worker"
+    # In a process of its own: pytest has a way with standard error that no run knows.
+    subprocess.run([sys.executable, "-c", _PRINTING, bucket, s3_server.endpoint, worker], check=True, timeout=120)
+    assert list(worker.rglob("*")) == []
     assert [path.name for path in (s3_server.root / bucket).rglob("step*")] == ["step.err"]
+    reader = str(tmp_path / "reader")
+    logs = ClusterComputeLogs(bucket, local_dir=reader, endpoint_url=s3_server.endpoint, skip_empty_files=True)
     assert logs.is_capture_complete(["run", "compute_logs", "step"])
     assert logs.get_log_data(["run", "compute_logs", "step"]).stderr == b"said"
 

@@ -26,10 +26,14 @@ from tests.drill.site import Site, clustered, embedded
 from tests.drill.strikes import Striker
 from tests.drill.verdict import Verdict
 from tests.drill.work import Work
+from tests.hostile.clips import real_clips
+from tests.hostile.fuzzed import fuzzed_files
+from tests.hostile.made import made_files
 
 SITES = {"embedded": embedded, "cluster": clustered}
 SETTLE_S = 300.0
 """Longest time that the jobs may take after the last strike."""
+_FUZZED = 30
 _OPEN = tuple(status for status in JobStatus if not status.is_final)
 
 
@@ -37,7 +41,7 @@ def drill(engine: str, *, seconds: float, jobs: int, seed: int, folder: Path) ->
     """Strike at an installation for that long; its figures and its faults."""
     chance = random.Random(seed)
     clips = Clips(folder / "clips", find_tools())
-    hostile = [clips.text_named_mp4(), clips.cut_before_index(), clips.shredded(), clips.huge_declared_size()]
+    hostile = _hostile_files(clips, seed)
     with SITES[engine](folder) as site:
         work, striker = Work(site.platform), Striker(site, chance)
         _strike(site, work, striker, work.ask(jobs, clips, hostile, chance), seconds=seconds, jobs=jobs)
@@ -55,6 +59,16 @@ def drill(engine: str, *, seconds: float, jobs: int, seed: int, folder: Path) ->
             "settledS": round(settled_s, 1),
         }
     return figures, faults
+
+
+def _hostile_files(clips: Clips, seed: int) -> list[Path]:
+    real = real_clips(clips.tools, clips.folder)
+    made = [(name, data) for name, data in made_files(real).items() if name.startswith("cmov")]
+    paths = [clips.text_named_mp4(), clips.cut_before_index()]
+    for name, data in (*made, *fuzzed_files(real, _FUZZED, seed)):
+        paths.append(clips.folder / name)
+        paths[-1].write_bytes(data)
+    return paths
 
 
 def _strike(site: Site, work: Work, striker: Striker, asking: Iterator[int], *, seconds: float, jobs: int) -> None:
