@@ -264,7 +264,7 @@ class World:
 
     def _recover(self, gate: Gate) -> None:
         with self._process(gate) as media:
-            recovered = recover(media.history, media.settings, Silent(self.silent), media.registry)
+            recovered = recover(media.history, media.settings, Silent(self.silent), media.registry, settling_s=0)
             withdraw(recovered.over, media.registry, media.history, lambda: media.storage)
             media.sweep_storage()
 
@@ -302,7 +302,7 @@ class World:
             self.check_current()
         media, history = self.media, self.history
         gone = Silent({each.name for each in self.attempts})
-        while recovered := recover(history, media.settings, gone, media.registry).over:
+        while recovered := recover(history, media.settings, gone, media.registry, settling_s=0).over:
             withdraw(recovered, media.registry, history, lambda: media.storage)
         while media.sweep_storage():
             pass

@@ -468,13 +468,13 @@ def test_what_a_dead_worker_published_is_withdrawn(platform: Platform, clips: Cl
     claim = a_dead_workers_export(platform, clips)
     if is_cancelled:
         platform.history.jobs.cancel(claim.job.id)
-    recovered = recover(platform.history, platform.settings, AllGone())
+    recovered = recover(platform.history, platform.settings, AllGone(), settling_s=0)
     assert [each.attempt.id for each in recovered.over] == [claim.attempt.id]
     assert len(recovered.lost) == (0 if is_cancelled else 1)
     assert renders(platform) == [output_key(claim.job, claim.attempt.id)]
     withdraw(recovered.over, platform.registry, platform.history, lambda: platform.storage)
     assert renders(platform) == []
-    assert recover(platform.history, platform.settings, AllGone()).over == ()
+    assert recover(platform.history, platform.settings, AllGone(), settling_s=0).over == ()
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
@@ -495,7 +495,7 @@ def test_a_retry_that_publishes_while_the_failed_attempt_is_withdrawn_keeps_its_
         assert outcome.error is None
 
     storage = held_up(platform.storage, retry)
-    recover(platform.history, platform.settings, AllGone())
+    recover(platform.history, platform.settings, AllGone(), settling_s=0)
     withdraw([claim], platform.registry, platform.history, lambda: storage)
     (export,) = exported(platform)
     assert renders(platform) == [export.storage_key]

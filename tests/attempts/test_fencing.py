@@ -127,7 +127,7 @@ def test_a_stale_attempt_knows_that_it_is_and_removes_what_it_made(
     if is_cancelled:
         platform.history.jobs.cancel(enqueued.job.id)
     else:
-        recover(platform.history, platform.settings, Silent({stale.name}))
+        recover(platform.history, platform.settings, Silent({stale.name}), settling_s=0)
         world.start_attempt().finish()
     stale.finish()
     rows = platform.history.attempts.of_job(enqueued.job.id)

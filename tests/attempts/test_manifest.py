@@ -109,7 +109,7 @@ def lose(platform: Platform, clips: Clips) -> Upload:
     dispatch = platform.history.leases.assign(THUMB, limit=1, lease_s=1e-3)
     assert dispatch
     assert platform.history.leases.claim(dispatch.id, run_id="run", host="gone", lease_s=0.0)
-    assert len(recover(platform.history, platform.settings, AllGone()).lost) == 1
+    assert len(recover(platform.history, platform.settings, AllGone(), settling_s=0).lost) == 1
     return upload
 
 
