@@ -15,6 +15,7 @@ from mediajobs_dagster.attempts.staleness import Staleness
 from mediajobs_dagster.attempts.subjects import resolver_of
 from mediajobs_dagster.attempts.threads import AttemptThreads
 from mediajobs_dagster.attempts.totals import RunTotals
+from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import AttemptFilter
@@ -39,6 +40,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
         _log.warning("This worker does not offer %s. It gives its %s jobs back.", lacking, job_type.name)
         leases.release(dispatch_id)
         return totals
+    deliver(worker.spool, worker.registry, worker.history, lambda: worker.storage)
     worker.spool.make_room()
     with _given_back(worker, dispatch_id):
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:

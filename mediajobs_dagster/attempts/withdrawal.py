@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from mediajobs_dagster.attempts.spool import Spool
 from mediajobs_dagster.errors import MediaJobsError, RequestError
 from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.history.attempts import outputs_of
@@ -53,6 +54,14 @@ def _declared_keys(job: Job, attempt_id: str, registry: Registry) -> list[str]:
         return []
     keys = (*job_type.output_keys(job.subject_id), *job_type.result_keys(job, attempt_id))
     return [attempt_key(key, attempt_id) for key in keys]
+
+
+def deliver(spool: Spool, registry: Registry, history: History, storage: Callable[[], Storage]) -> int:
+    """Record the ends of attempts that dead workers of this machine left in the spool; returns how many.
+
+    What an attempt published in vain, because its job went to another worker meanwhile, is removed.
+    """
+    return spool.deliver(history, lambda claim: withdraw([claim], registry, history, storage))
 
 
 def remove_replaced(attempt_id: str, history: History, storage: Callable[[], Storage]) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 from mediajobs_dagster.attempts.recovery import SETTLING_S, Recovered, RunState, recover
 from mediajobs_dagster.attempts.scratch import sweep
 from mediajobs_dagster.attempts.spool import Spool
-from mediajobs_dagster.attempts.withdrawal import withdraw
+from mediajobs_dagster.attempts.withdrawal import deliver, withdraw
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.failed_runs import record_failed_run
@@ -38,7 +38,8 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance, *, settling_s: 
 
     The worker of a run that has just ended gets `settling_s` to write its last records.
     """
-    deliver(media)  # before anything is taken for lost
+    # Before anything is taken for lost.
+    deliver(Spool(media.settings.unrecorded), media.registry, media.history, lambda: media.storage)
     silence = _Silence(instance, media.history)
     run_states = _DagsterRunStates(instance, media.settings.lease_s, silence)
     recovered = recover(media.history, media.settings, run_states, media.registry, settling_s=settling_s)
@@ -75,14 +76,6 @@ class _Silence:
             self.instance.add_run_tags(run.run_id, tags.silence(last_sign, now))
             return False
         return now - since > limit_s
-
-
-def deliver(media: MediaJobs) -> int:
-    """Record the ends of attempts that dead workers of this machine left; returns how many."""
-    spool = Spool(media.settings.unrecorded)
-    return spool.deliver(
-        media.history, lambda claim: withdraw([claim], media.registry, media.history, lambda: media.storage)
-    )
 
 
 def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance, silence: _Silence) -> Iterator[dg.DagsterRun]:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from sqlalchemy import event
 
 from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.spool import End, Spool
+from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.history import Claim, Finished, History, JobFilter
 from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.clips import Clips
 from tests.history.factories import a_new_job, an_upload, claimed, ended
 from tests.platform import Platform
 
@@ -92,16 +95,27 @@ def test_a_worker_waits_for_a_database_whose_disk_is_full(platform: Platform) ->
 
 def test_what_a_dead_worker_kept_is_recorded_before_anything_is_taken_for_lost(platform: Platform) -> None:
     """Its lease has long run out: the attempt is a success all the same, with its children."""
-    from mediajobs_dagster.orchestration.recovery import deliver
-
     history = platform.history
     end = an_end(claimed(history))
     spool = Spool(platform.settings.unrecorded)
+    deliver_all = partial(deliver, spool, platform.registry, history, lambda: platform.storage)
     with spool.kept(end):
-        assert deliver(platform.media) == 0
-    assert deliver(platform.media) == 1
+        assert deliver_all() == 0
+    assert deliver_all() == 1
     assert_recorded(history, end)
-    assert deliver(platform.media) == 0
+    assert deliver_all() == 0
+    assert list(spool.folder.glob("*.json")) == []
+
+
+def test_the_next_run_on_the_machine_records_what_was_kept(platform: Platform, clips: Clips) -> None:
+    """A worker of a cluster has no daemon beside it that would do so."""
+    end = an_end(claimed(platform.history))
+    spool = Spool(platform.settings.unrecorded)
+    with spool.kept(end):
+        pass
+    platform.add(clips.landscape(), "upload_thumb_v1")
+    platform.work()
+    assert_recorded(platform.history, end)
     assert list(spool.folder.glob("*.json")) == []
 
 

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import psutil
 
-from mediajobs_dagster.storage.whole_file import is_partial
 from mediajobs_dagster.system import MediaJobs
 from tests.cluster.cluster import Cluster, Process, running_cluster
 from tests.platform import Platform
@@ -49,8 +48,8 @@ class Site(Protocol):
         """Its processes that are still there."""
         ...
 
-    def unfinished_writes(self) -> list[Path]:
-        """Files that were being written when their writer was killed."""
+    def unrecorded(self) -> list[Path]:
+        """Ends of attempts that the database never got."""
         ...
 
 
@@ -90,9 +89,9 @@ class Embedded:
         """Whatever works on its folder."""
         return [each for each in psutil.process_iter() if _works_on(each, self.home)]
 
-    def unfinished_writes(self) -> list[Path]:
-        """Anywhere in its folder."""
-        return _partial_below(self.home)
+    def unrecorded(self) -> list[Path]:
+        """In its home."""
+        return _unrecorded_below(self.home)
 
     def _start(self) -> MediajobsUp:
         return self._stack.enter_context(running_up(self.home, **_ENVIRONMENT))
@@ -139,9 +138,9 @@ class Clustered:
         """Whatever works below its folder; the servers do not."""
         return self._cluster.ffmpegs()
 
-    def unfinished_writes(self) -> list[Path]:
-        """On the disks of its machines and of the S3 server."""
-        return _partial_below(self._cluster.folder.parent)
+    def unrecorded(self) -> list[Path]:
+        """In the homes of all machines."""
+        return _unrecorded_below(self._cluster.folder)
 
 
 @contextmanager
@@ -184,8 +183,8 @@ def _works_on(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def _partial_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if is_partial(path.name)]
+def _unrecorded_below(folder: Path) -> list[Path]:
+    return list(folder.rglob("unrecorded/*.json"))
 
 
 def _end_group(process: Process) -> None:

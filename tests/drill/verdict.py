@@ -13,6 +13,7 @@ from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, JobFilter
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, Upload, UploadRole
 from mediajobs_dagster.orchestration.instance import open_instance
+from mediajobs_dagster.storage import Unfinished
 from tests.drill.site import Site
 from tests.drill.work import Work
 
@@ -99,10 +100,14 @@ class Verdict:
             yield f"left behind: attempt {attempt.id} is running for ever"
         known = {key for job in self.jobs for key in self._keys_of_success(job)}
         known |= {upload.storage_key for upload in self._uploads()}
-        for stat in self.work.platform.storage.list(""):
-            if stat.key not in known:
-                yield f"left behind: the object {stat.key}, which no record names"
-        yield from (f"left behind: {path}" for path in self.site.unfinished_writes())
+        while self.work.platform.media.sweep_storage():
+            pass  # as the next daemon would, when it starts
+        for found in self.work.platform.storage.walk():
+            if isinstance(found, Unfinished):
+                yield f"left behind: parts of the object {found.key}"
+            elif found.key not in known:
+                yield f"left behind: the object {found.key}, which no record names"
+        yield from (f"left behind: {path}" for path in self.site.unrecorded())
 
     def _runs(self) -> Iterator[str]:
         """Every run is over, and none calls itself a success in which an attempt was lost."""
