@@ -86,7 +86,8 @@ def recover(
     """
     history.leases.heed_clock(lease_s=settings.lease_s)
     dead = [(claim, RunState.GONE) for claim in history.leases.lost()]
-    if left_behind := list(_left_behind(history, run_states)):
+    silent = {claim.attempt.id for claim, _ in dead}
+    if left_behind := [each for each in _left_behind(history, run_states) if each[0].attempt.id not in silent]:
         # Waited for, not compared with the time at which the run ended: that is another machine's.
         time.sleep(settling_s)
         dead += left_behind
