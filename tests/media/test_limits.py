@@ -23,6 +23,7 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo, Progress, VideoStream
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.processes import ffmpegs_below
 from tests.media.conftest import Records, decode_all, endless
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -120,7 +121,7 @@ def test_a_hang_is_not_the_inputs(runner: Runner, records: Records, tmp_path: Pa
 
     def stop(_: Progress) -> None:
         if not stopped:
-            stopped.extend(psutil.Process().children())
+            stopped.extend(ffmpegs_below(tmp_path))
             stopped[0].suspend()
 
     allowance = Allowance(300, (video(GIB, HOUR),))
