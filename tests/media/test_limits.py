@@ -23,8 +23,8 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import MediaInfo, Progress, VideoStream
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
-from tests.processes import ffmpegs_below
 from tests.media.conftest import Records, decode_all, endless
+from tests.processes import ffmpegs_below
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 HOUR = 3600.0
