@@ -22,7 +22,7 @@ from mediajobs_dagster.errors import StorageError
 from mediajobs_dagster.media.command import without_guards
 
 MAX_BYTES = 16 * 1024
-_DAGSTERS_OWN = 1536
+_DAGSTERS_OWN = 2048
 """What Dagster itself adds to a materialization: tags, versions, its asset key."""
 _MAX_ROWS = 20
 _MAX_CELL = 600
