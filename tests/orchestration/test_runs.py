@@ -278,7 +278,8 @@ def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> No
     parent = platform.job(upload, Title.name)
     thumb, proxy = sorted(platform.history.jobs.list(JobFilter(parent_job_id=parent.id)), key=lambda job: job.id)
     result = platform.history.uploads.get(proxy.subject_id)
-    assert (result.role, result.storage_key) == (UploadRole.EXPORT, f"titles/{upload.id}/title.txt")
+    (attempt,) = platform.attempts(upload, Title.name)
+    assert (result.role, result.storage_key) == (UploadRole.EXPORT, f"titles/{upload.id}/{attempt.id}/title.txt")
     assert (thumb.job_type, thumb.subject_id, thumb.status) == (THUMB, upload.id, JobStatus.COMPLETED)
     assert (proxy.job_type, proxy.status, proxy.error_code) == (PROXY, JobStatus.DEAD, "INPUT_NOT_MEDIA")
     assert {job.trace_id for job in (parent, thumb, proxy)} == {upload.trace_id}
@@ -289,7 +290,8 @@ def test_children_share_the_trace(open_dagster: OpenDagster, clips: Clips) -> No
     children = platform.history.jobs.list(JobFilter(parent_job_id=parent.id))
     again = platform.history.uploads.get(result.id)
     # The result is the same upload with another content: its children are made again, the subject's are not.
-    assert (again.storage_key, again.etag != result.etag) == (result.storage_key, True)
+    latest = platform.attempts(upload, Title.name)[-1]
+    assert (again.storage_key, again.etag != result.etag) == (f"titles/{upload.id}/{latest.id}/title.txt", True)
     assert [child.id for child in children if child.job_type == THUMB] == [thumb.id]
     assert [child.subject_id for child in children if child.job_type == PROXY] == [result.id] * 2
 
