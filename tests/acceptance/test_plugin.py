@@ -64,5 +64,6 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
         assert history.jobs.get(download.job.id).status is JobStatus.PROCESSING
         service.go_on.set()
         up.wait_for(lambda: history.jobs.get(download.job.id).status is JobStatus.COMPLETED, timeout_s=120)
-        assert platform.output(f"downloads/{upload.id}/large.bin").read_bytes() == b"01"
+        (key,) = platform.current_keys(upload, LongDownload.name)
+        assert platform.output(key).read_bytes() == b"01"
     assert (home / "diary.txt").read_text().split().count("AttemptEnded") == 3
