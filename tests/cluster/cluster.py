@@ -135,6 +135,10 @@ class Cluster:
         is_open = [status for status in JobStatus if not status.is_final]
         for job in self.platform.history.jobs.list(JobFilter(statuses=tuple(is_open)), limit=1000):
             self.platform.history.jobs.cancel(job.id)
+        # A run whose worker is gone would hold a slot of its lane, for which a run of the next test would wait.
+        for run in self.instance.get_runs():
+            if not run.is_finished:
+                self.instance.report_run_canceled(run, "The test that left it is over.")
 
     def end(self) -> None:
         """Have no process."""
