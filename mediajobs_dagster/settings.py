@@ -15,6 +15,8 @@ from mediajobs_dagster.small_files import read_small
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
 _MAX_FILE = 1 << 20
+_MOST_MIB = 1 << 40
+"""In bytes it is a number that the kernel takes for a limit."""
 
 
 class Settings(BaseSettings):
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     ffmpeg_memory_mb: int = Field(
         default=0,
         ge=0,
+        le=_MOST_MIB,
         description="Memory one ffmpeg may use, MiB; 0: what its input takes by reckoning, within this machine's.",
     )
     stall_timeout_s: float = Field(
@@ -80,7 +83,7 @@ class Settings(BaseSettings):
         default=300.0,
         gt=0,
         description="Stop an ffmpeg that runs longer than this plus what its input's size and length allow, seconds. "
-        "In the light lane it is a fifth.",
+        "In the light lane both are a fifth.",
     )
     job_timeout_s: float = Field(
         default=6 * 3600.0, gt=0, description="Stop an ffmpeg that runs longer than this in any case, seconds."
@@ -89,7 +92,9 @@ class Settings(BaseSettings):
         default=8192 * 8192, gt=0, description="Largest declared picture (width × height) to decode."
     )
     max_media_s: float = Field(default=24 * 3600.0, gt=0, description="Longest media to work on, seconds.")
-    max_output_mb: int = Field(default=100 * 1024, gt=0, description="Largest file that an ffmpeg may write, MiB.")
+    max_output_mb: int = Field(
+        default=100 * 1024, gt=0, le=_MOST_MIB, description="Largest file that an ffmpeg may write, MiB."
+    )
 
     scratch_dir: Path | None = Field(default=None, description="Folder for working files; default: in MEDIAJOBS_HOME.")
     scratch_reserve_mb: int = Field(
@@ -214,7 +219,9 @@ class Settings(BaseSettings):
         """
         try:
             file = overrides.get("_env_file", cls.model_config.get("env_file"))
-            if isinstance(file, str | Path) and Path(file).exists():
+            # A folder of that name that nobody pointed at, such as a virtual environment, is no file of settings.
+            is_folder = "_env_file" not in overrides and isinstance(file, str | Path) and Path(file).is_dir()
+            if isinstance(file, str | Path) and Path(file).exists() and not is_folder:
                 check_settings_file(Path(file))
             return cls(**overrides)  # pyright: ignore[reportArgumentType]  # values are checked by pydantic
         except ValidationError as error:

@@ -133,3 +133,21 @@ def test_a_number_that_is_none_is_refused(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"MEDIAJOBS_{name.upper()}: ") as caught:
         Settings.load(_env_file=None, **{name: value})
     assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("name", ["max_output_mb", "ffmpeg_memory_mb"])
+def test_a_limit_that_the_kernel_cannot_hold_is_refused(name: str) -> None:
+    """In bytes it would be no number for a limit, and every ffmpeg would fail."""
+    with pytest.raises(SettingsError, match=f"MEDIAJOBS_{name.upper()}: "):
+        Settings.load(_env_file=None, **{name: 10**13})
+
+
+def test_a_folder_that_is_named_as_the_settings_file_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a virtual environment. One that is named on purpose is refused."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+    assert Settings.load() == Settings.load(_env_file=None)
+    with pytest.raises(SettingsError, match="folder"):
+        Settings.load(_env_file=tmp_path / ".env")

@@ -14,8 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from mediajobs_dagster.errors import InputUnprocessableError, MediaJobsError
+from mediajobs_dagster.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    InputUnprocessableError,
+    MediaJobsError,
+)
 from mediajobs_dagster.history import Claim, History
+from mediajobs_dagster.storage import redact
 
 CONTENT = "content"
 """In the input summary of a manifest: identifies the content of all sources together."""
@@ -39,22 +45,29 @@ def judged(
 def _evidence(
     error: MediaJobsError, claim: Claim, history: History, content: str, rehearse: Callable[[], bool | None]
 ) -> str | None:
-    attempt = claim.attempt
-    if history.attempts.others_succeeded(attempt):
+    if _found(lambda: history.attempts.others_succeeded(claim.attempt)):
         return "other jobs of its type succeeded on this machine meanwhile"
     works = rehearse()
     if works:
         return "it succeeds on a test clip on this machine"
-    if works is None and _has_failed_so_before(error, claim, history, content):
+    if works is None and _found(lambda: _has_failed_so_before(error, claim, history, content)):
         return "this is not the machine's fault: it failed in the same way before"
     return None
+
+
+def _found(look: Callable[[], bool]) -> bool:
+    """What a look into the history finds. A database that is away must not hide what failed: then there is nothing."""
+    try:
+        return look()
+    except (DatabaseBusyError, DatabaseUnavailableError):
+        return False
 
 
 def _has_failed_so_before(error: MediaJobsError, claim: Claim, history: History, content: str) -> bool:
     earlier = (each for each in history.attempts.of_job(claim.job.id) if each.attempt < claim.attempt.attempt)
     return any(
         each.error_code == error.code
-        and _gist(each.error or "") == _gist(error.message)
+        and _gist(each.error or "") == _gist(redact(error.message))  # as it is recorded
         and (each.manifest or {}).get("inputSummary", {}).get(CONTENT) == content
         for each in earlier
     )

@@ -85,12 +85,13 @@ def recover(
     over gets `settling_s` to write its last records.
     """
     history.leases.heed_clock(lease_s=settings.lease_s)
-    dead = [(claim, RunState.GONE) for claim in history.leases.lost()]
-    silent = {claim.attempt.id for claim, _ in dead}
-    if left_behind := [each for each in _left_behind(history, run_states) if each[0].attempt.id not in silent]:
+    if left_behind := list(_left_behind(history, run_states)):
         # Waited for, not compared with the time at which the run ended: that is another machine's.
         time.sleep(settling_s)
-        dead += left_behind
+    # After the wait: a worker may have renewed its lease meanwhile.
+    dead = [(claim, RunState.GONE) for claim in history.leases.lost()]
+    silent = {claim.attempt.id for claim, _ in dead}
+    dead += [each for each in left_behind if each[0].attempt.id not in silent]
     loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), history.now())
     over = [(claim, loss.record(claim, run_state)) for claim, run_state in dead]
     released = cancelled = 0

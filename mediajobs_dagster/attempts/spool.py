@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError, WorkerLostError
+from mediajobs_dagster.errors import CancelledError, IllegalTransitionError, NotFoundError, WorkerLostError
 from mediajobs_dagster.history import Claim, Finished, History
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, NewJob, Upload, Value
 
@@ -64,8 +64,7 @@ class Spool:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(room, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             try:
-                os.truncate(descriptor, 0)
-                os.posix_fallocate(descriptor, 0, _ROOM_BYTES)
+                _write_all(descriptor, bytes(_ROOM_BYTES))
             except OSError:
                 room.unlink(missing_ok=True)
                 raise
@@ -131,21 +130,25 @@ def _deliver(content: bytes, path: Path, history: History, withdraw: Callable[[C
     try:
         end = End.model_validate_json(content)
         if end.record(history) is None and end.attempt.job_id:
-            attempt = _lost(end.attempt)
+            job = history.jobs.get(end.attempt.job_id)
+            attempt = _too_late(end.attempt, is_cancelled=job.status is JobStatus.CANCELLED)
             history.leases.give_up(attempt)
-            withdraw(Claim(history.jobs.get(end.attempt.job_id), attempt))
+            withdraw(Claim(job, attempt))
     except (ValidationError, NotFoundError, IllegalTransitionError) as error:
         _log.warning("What was kept in %s cannot be recorded any more: %s", path, error)
 
 
-def _lost(attempt: Attempt) -> Attempt:
-    """The attempt as it ends when its job went to another worker meanwhile: what it made does not count."""
+def _too_late(attempt: Attempt, *, is_cancelled: bool) -> Attempt:
+    """The attempt as it ends when its job was cancelled, or went to another worker: what it made does not count."""
     if attempt.status not in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED):
         return attempt
-    error = WorkerLostError("The job was taken away before the end of this attempt could be recorded.")
-    lost = {"status": AttemptStatus.LOST, "error_code": error.code, "blame": error.blame, "error": error.message}
-    manifest = attempt.manifest and {**attempt.manifest, "status": AttemptStatus.LOST}
-    return attempt.model_copy(update={**lost, "result": None, "manifest": manifest})
+    if is_cancelled:
+        status, error = AttemptStatus.CANCELLED, CancelledError("The job was cancelled before this end was recorded.")
+    else:
+        status, error = AttemptStatus.LOST, WorkerLostError("The job was taken away before this end was recorded.")
+    changed = {"status": status, "error_code": error.code, "blame": error.blame, "error": error.message}
+    manifest = attempt.manifest and {**attempt.manifest, "status": status, "outputs": []}
+    return attempt.model_copy(update={**changed, "result": None, "manifest": manifest})
 
 
 def _write_locked(path: Path, content: bytes) -> int:

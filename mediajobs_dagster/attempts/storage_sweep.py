@@ -48,7 +48,7 @@ class StorageSweep:
     def step(self) -> int:
         """Look at the next thousand objects, and remove those that are left over; returns how many.
 
-        An error of the storage or the history is logged and ends this sweep.
+        An error of a listing or of the history is logged and ends this sweep.
         """
         if not self._every_s or not self._lock.acquire(blocking=False):
             return 0
@@ -73,13 +73,22 @@ class StorageSweep:
         for find in left_over(page, self._history, now=utc_now()):
             if time.monotonic() > until:
                 break
-            storage.discard(find)
-            _log.info("%s was removed: no success names it.", find.key)
-            removed += 1
+            removed += _removed(storage, find)
         return removed
 
     def _end(self) -> None:
         self._finds, self._due = None, time.monotonic() + self._every_s
+
+
+def _removed(storage: Storage, find: Find) -> bool:
+    """Remove an object; False if the storage does not let it go, which must not keep the others."""
+    try:
+        storage.discard(find)
+    except MediaJobsError as error:
+        _log.warning("%s was not removed, though no success names it: %s", find.key, error)
+        return False
+    _log.info("%s was removed: no success names it.", find.key)
+    return True
 
 
 def left_over(finds: Sequence[Find], history: History, *, now: datetime) -> list[Find]:

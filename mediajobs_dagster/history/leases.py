@@ -185,11 +185,11 @@ class Leases:
             job = lock_job(connection, attempt.job_id)
             of_subject = {"subject_id": job.subject_id, "job_type": job.job_type}
             if job.status is not JobStatus.PROCESSING or job.attempts != attempt.attempt:
-                # Only the attempt itself writes that it has succeeded: an earlier call of this did.
-                is_success = attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED)
-                if is_success and is_final_as(connection, attempt):
-                    return Finished(replaced_by(connection, attempt, **of_subject))
-                return None
+                # Only the attempt itself writes how it ended, unless it was lost: an earlier call of this did.
+                if attempt.status is AttemptStatus.LOST or not is_final_as(connection, attempt):
+                    return None
+                is_made = attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED)
+                return Finished(replaced_by(connection, attempt, **of_subject) if is_made else None)
             check_transition(job, job_status)
             complete_attempt(connection, attempt)
             of = {"of_job": job.id, "job_status": job_status, "job_error": attempt.error_code}

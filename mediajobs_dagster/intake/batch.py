@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -41,6 +40,7 @@ from mediajobs_dagster.models import MediaInfo, Upload, new_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.side_by_side import side_by_side
 from mediajobs_dagster.storage.by_range import RangeServer
+from mediajobs_dagster.temporary import temporary_folder
 
 Result = TypeVar("Result")
 
@@ -121,12 +121,19 @@ class Prober:
 
     def judged(self, error: MediaJobsError) -> MediaJobsError:
         """The error that explains `error`, which no message does: the input, if a small clip can be probed here."""
-        with TemporaryDirectory(prefix="mediajobs-") as name:
-            try:
-                make_trial_clip(self.runner, Path(name))
-            except MediaJobsError:
-                return error
+        if not self._can_probe:
+            return error
         return InputUnprocessableError.of(error, "a test clip can be probed on this machine")
+
+    @cached_property
+    def _can_probe(self) -> bool:
+        """Whether this machine can make a small clip and probe it; tried once."""
+        with temporary_folder("trial") as folder:
+            try:
+                make_trial_clip(self.runner, folder)
+            except MediaJobsError:
+                return False
+        return True
 
 
 class BatchIntake:

@@ -60,7 +60,7 @@ class Allowance:
     memory_bytes: int | None = None
     """The most memory on one thread, bytes; None: what decoding the sources takes."""
     share: float = 1.0
-    """Share of the times above that a command gets."""
+    """Share that a command gets of the base, and of what its sources allow."""
 
     @property
     def least_s(self) -> float:
@@ -72,8 +72,9 @@ class Allowance:
         """How long a command may take; None without sources: as long as any command may."""
         if self.work_s is None and not self.sources:
             return None
-        work_s = sum(map(_work_of, self.sources)) if self.work_s is None else self.work_s
-        return self.share * (self.base_s + work_s)
+        if self.work_s is not None:
+            return self.least_s + self.work_s
+        return self.share * (self.base_s + sum(map(_work_of, self.sources)))
 
     def memory(self, threads: int) -> int | None:
         """The most memory that a command may take with so many threads, bytes; None: as much as any command may."""

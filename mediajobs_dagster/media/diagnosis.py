@@ -24,7 +24,7 @@ MAX_MISSING_S = 0.5
 _SOUND_PACKETS_PER_SECOND = 43.0  # AAC at 44.1 kHz; other codecs are within a factor of two
 _CAUGHT_BY_FFMPEG = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
 """ffmpeg ends itself after one of these, with exit code 255. Any other signal ends the process."""
-_OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
+OWN_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 """ffmpeg may cause these itself, for lack of memory for example; its messages then say more than the signal."""
 
 
@@ -126,16 +126,16 @@ def diagnose(
             "outputs are intended."
         )
     complaints = "\n".join(_COMPLAINT.findall(stderr))
-    for rule in rules if killed_by in (None, *_OWN_CRASHES) else ():
+    for rule in rules if killed_by in (None, *OWN_CRASHES) else ():
         # The words of a file, such as its title, are printed too. They must not put the blame on others.
         match = rule.pattern.search(stderr if rule.error.blame is Blame.INPUT else complaints)
         if match and rule.error is errors.OutOfMemoryError and not oom_evidence:
             return _memory_fault(match.group(), limit)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
-    if limit and killed_by is not None and killed_by in _OWN_CRASHES:
+    if limit and killed_by is not None and killed_by in OWN_CRASHES:
         return _memory_fault(f"ended by {killed_by.name}", limit)
-    if killed_by and killed_by in _OWN_CRASHES:
+    if killed_by and killed_by in OWN_CRASHES:
         return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
         return errors.FfmpegKilledError(

@@ -16,6 +16,8 @@ from PIL import Image
 
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
+    FfmpegFailedError,
+    FfmpegKilledError,
     InputCorruptError,
     InputTooLargeError,
     InputUnsupportedError,
@@ -23,6 +25,7 @@ from mediajobs_dagster.errors import (
     OutOfMemoryError,
 )
 from mediajobs_dagster.media.budget import OomWatch, granted_budget
+from mediajobs_dagster.media.diagnosis import OWN_CRASHES
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
 from mediajobs_dagster.media.stderr import StderrReader
@@ -44,8 +47,8 @@ Box = tuple[float, float, float, float]
 def image_info(path: Path, max_pixels: int, cancel: Cancellation | None = None) -> MediaInfo:
     """What an image file holds, decoded to its end.
 
-    Raises InputTooLargeError, InputCorruptError, InputUnsupportedError, InputTooLongError, and OutOfMemoryError when
-    the kernel ended the process.
+    Raises InputTooLargeError, InputCorruptError, InputUnsupportedError, InputTooLongError, OutOfMemoryError when the
+    kernel ended the process, FfmpegKilledError when somebody else did, and FfmpegFailedError when it could not begin.
     """
     found = _asked(path, max_pixels, cancel)
     picture = VideoStream(index=0, codec="rgba", width=found["width"], height=found["height"], frames=1)
@@ -54,7 +57,8 @@ def image_info(path: Path, max_pixels: int, cancel: Cancellation | None = None) 
 
 def fitted_image(path: Path, max_pixels: int, size: tuple[int, int], crop: Box | None = None) -> Image.Image:
     """The image in a file, upright, in RGBA, cropped, then scaled and cut to cover `size`. Raises as `image_info`."""
-    with TemporaryDirectory(prefix="mediajobs-") as folder:
+    # Beside the image, in the folder of the attempt, which goes even if this process is killed.
+    with TemporaryDirectory(prefix="pixels-", dir=path.parent) as folder:
         target = Path(folder) / "pixels"
         _asked(path, max_pixels, None, target=str(target), size=size, crop=crop)
         return Image.frombytes("RGBA", size, target.read_bytes())
@@ -65,7 +69,12 @@ def _asked(path: Path, max_pixels: int, cancel: Cancellation | None, **wanted: A
     request = {"formats": ACCEPTED_IMAGES, "max_pixels": max_pixels, "target": None, **wanted}
     most = min(_PROGRAM_BYTES + _BYTES_PER_PIXEL * max_pixels, granted_budget().largest_command_bytes)
     limits = Limits(
-        stall_s=_LIMIT_S, total_s=_LIMIT_S, memory_mb=most >> 20, memory_is_configured=False, follow_input=True
+        stall_s=_LIMIT_S,
+        total_s=_LIMIT_S,
+        memory_mb=most >> 20,
+        memory_is_configured=False,
+        follow_input=True,
+        raised_by=(),
     )
     watch = OomWatch.of_process()
     kills = watch.kills()
@@ -93,6 +102,11 @@ def _crash(exit_code: int, said: str, *, killed_for_memory: bool) -> MediaJobsEr
     if killed_for_memory:
         return OutOfMemoryError("The reader of an image was killed because the worker's cgroup ran out of memory.")
     last = (said.strip().splitlines() or ["nothing"])[-1]
-    return InputCorruptError(
-        f"An image made its decoder end with exit code {exit_code}. It said: {last}. Use another image."
-    )
+    if exit_code > 0:  # what is wrong with an image is an answer: this is what could not even begin
+        return FfmpegFailedError(f"The reader of images ended with exit code {exit_code}. It said: {last}.")
+    if -exit_code not in OWN_CRASHES:
+        return FfmpegKilledError(
+            f"The reader of images was ended by signal {-exit_code}, which mediajobs did not send. Look for who did: "
+            "an operator, or the container's limits."
+        )
+    return InputCorruptError(f"An image made its decoder crash (signal {-exit_code}). Use another image.")

@@ -77,6 +77,8 @@ class Limits:
     """The size of any file that it writes, MiB; 0: no limit."""
     follow_input: bool = False
     """Whether `total_s` is what the input allows. Then a process that uses it up at work is the input's fault."""
+    raised_by: tuple[str, ...] = ("MEDIAJOBS_BASE_TIMEOUT_S", "MEDIAJOBS_JOB_TIMEOUT_S")
+    """The settings that raise `total_s` where it follows the input; none: it is fixed."""
     makes_something_soon: bool = False
     """Whether a process that is at work for `stall_s` and makes nothing was given that work by its input.
 
@@ -250,9 +252,14 @@ class Child:
     def _late(self, now: float) -> MediaJobsError:
         limit = self._limits.total_s
         if self._limits.follow_input and self._cpu_so_far() > _AT_WORK * (now - self._started):
+            settings = " or ".join(self._limits.raised_by)
             return InputTooLongError(
-                f"{self._name} worked on the input for {limit:.0f} s, and was stopped: that is all its size and length "
-                "allow. Raise MEDIAJOBS_BASE_TIMEOUT_S or MEDIAJOBS_JOB_TIMEOUT_S if such inputs are intended."
+                f"{self._name} worked on the input for {limit:.0f} s, and was stopped: "
+                + (
+                    f"that is all its size and length allow. Raise {settings} if such inputs are intended."
+                    if settings
+                    else "no input may take longer."
+                )
             )
         return DeadlineError(
             f"{self._name} took longer than its limit of {limit:g} s and was stopped. "

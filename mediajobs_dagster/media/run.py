@@ -194,6 +194,7 @@ class Runner:
             stall_s=patience,
             total_s=patience,
             follow_input=True,
+            raised_by=(),
         )
         with run.child(self.tools.ffprobe, limits, cancel) as child:
 
@@ -210,11 +211,12 @@ class Runner:
         """The limits of one command that takes at most `memory` bytes."""
         limits, seconds = self.limits, allowance and allowance.seconds
         if allowance and seconds is not None and limits.total_s >= allowance.least_s:
-            limits = replace(limits, total_s=min(seconds, limits.total_s), follow_input=True)
-            limits = replace(limits, makes_something_soon=allowance.work_s is None)
-        most = [each for each in (memory, self.largest_bytes) if each is not None]
+            is_decoding = allowance.work_s is None
+            total_s = min(seconds, limits.total_s)
+            limits = replace(limits, total_s=total_s, follow_input=True, makes_something_soon=is_decoding)
         if limits.memory_mb or self.largest_bytes is None:
             return limits
+        most = [each for each in (memory, self.largest_bytes) if each is not None]
         return replace(limits, memory_mb=min(most) >> 20, memory_is_configured=False)
 
     def _refuse_endless(self, out_seconds: float) -> None:

@@ -38,12 +38,12 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance, *, settling_s: 
 
     The worker of a run that has just ended gets `settling_s` to write its last records.
     """
-    # Before anything is taken for lost.
+    sweep(media.settings.scratch)  # what killed workers left on this machine, running ffmpeg processes included
+    # Before anything is taken for lost. After the sweep: where the disk is full, that makes room for it.
     deliver(Spool(media.settings.unrecorded), media.registry, media.history, lambda: media.storage)
     silence = _Silence(instance, media.history)
     run_states = _DagsterRunStates(instance, media.settings.lease_s, silence)
     recovered = recover(media.history, media.settings, run_states, media.registry, settling_s=settling_s)
-    sweep(media.settings.scratch)  # what killed workers left on this machine, running ffmpeg processes included
     withdraw(recovered.over, media.registry, media.history, lambda: media.storage)
     for claim in recovered.lost:
         media.listeners.tell(LeaseLost(job=claim.job, attempt_id=claim.attempt.id, host=claim.attempt.host))

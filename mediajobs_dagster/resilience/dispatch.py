@@ -62,13 +62,17 @@ class Dispatcher:
 
     def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
         job_type, again_at = reading.job_type, reading.again_at or now
+        under_way = Held(f"The breaker of {job_type} is half open: its probe job is under way.")
+        # Reads first: this is asked every second, and an assignment takes SQLite's write lock even if it finds nothing.
+        if self.history.jobs.active(job_type):
+            return under_way
         probe = self._assign_probe(job_type, only_fresh=True)
         if probe is None and now >= again_at:
             probe = self._assign_probe(job_type, only_fresh=False)
         if probe is not None:
             return probe
-        if self.history.jobs.active(job_type):
-            return Held(f"The breaker of {job_type} is half open: its probe job is under way.")
+        if self.history.jobs.active(job_type):  # another dispatcher was faster
+            return under_way
         return self._hold_failed(job_type, again_at) if now < again_at else None
 
     def _assign_probe(self, job_type: str, *, only_fresh: bool) -> Dispatch | None:

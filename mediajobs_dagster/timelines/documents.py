@@ -73,15 +73,16 @@ def _include_captions(content: JsonObject, folder: Path) -> Iterator[Fault]:
     for index, layer in enumerate(cast("list[Any]", layers) if isinstance(layers, list) else []):
         if isinstance(layer, dict) and "file" in layer and cast(JsonObject, layer).get("kind") == "captions":
             try:
-                captions = _captions(folder / str(cast(JsonObject, layer).pop("file")), room)
+                captions, size = _captions(folder / str(cast(JsonObject, layer).pop("file")), room)
                 cast(JsonObject, layer).update(captions)
-                room -= len(captions["text"])
+                room -= size
             except CaptionsError as error:
                 cast(JsonObject, layer).update(_STAND_IN)
                 yield Fault(f"$.layers[{index}].file", str(error))
 
 
-def _captions(file: Path, room: int) -> JsonObject:
+def _captions(file: Path, room: int) -> tuple[JsonObject, int]:
+    """What a layer says of its captions, and the bytes of their file."""
     kind = _CAPTIONS.get(file.suffix.lower())
     if kind is None:
         raise CaptionsError(f"{file.name} is neither .srt nor .vtt")
@@ -91,4 +92,4 @@ def _captions(file: Path, room: int) -> JsonObject:
         raise CaptionsError(error.message.removesuffix(".")) from error
     if len(content) > room:
         raise CaptionsError(f"the caption files of the timeline have more than {_MAX_ALL_CAPTIONS >> 20} MiB in all")
-    return {"format": kind, "text": decode_captions(content)}
+    return {"format": kind, "text": decode_captions(content)}, len(content)

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.spool import End, Spool
 from mediajobs_dagster.attempts.withdrawal import deliver
-from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.errors import Blame, DiskFullError
 from mediajobs_dagster.history import Claim, Finished, History, JobFilter
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.clips import Clips
@@ -129,6 +129,17 @@ def test_what_came_too_late_is_withdrawn(history: History, spool: Spool) -> None
     assert spool.deliver(history, lambda found: withdrawn.append(found.attempt.id)) == 1
     assert withdrawn == [claim.attempt.id]
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.LOST
+
+
+def test_what_came_after_a_cancellation_is_cancelled(history: History, spool: Spool) -> None:
+    """Nobody is to blame for that, and the breaker does not count it."""
+    claim = claimed(history)
+    with spool.kept(an_end(claim)):
+        pass
+    history.jobs.cancel(claim.job.id)
+    assert spool.deliver(history, nothing) == 1
+    row = history.attempts.get(claim.attempt.id)
+    assert (row.status, row.blame, row.result) == (AttemptStatus.CANCELLED, Blame.CANCELLED, None)
 
 
 def test_what_cannot_be_read_holds_up_nothing(history: History, spool: Spool) -> None:

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from mediajobs_dagster.attempts.storage_sweep import SAFE_AGE, left_over
+from mediajobs_dagster.attempts.storage_sweep import SAFE_AGE, StorageSweep, left_over
+from mediajobs_dagster.errors import StorageDeniedError
+from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, utc_now
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import ObjectStat, Storage, Unfinished, upload_source_key
+from mediajobs_dagster.storage.local import LocalStorage
 from mediajobs_dagster.storage.s3 import S3Storage
 from tests.history.factories import an_upload, claimed, ended
 from tests.platform import Platform
@@ -119,3 +123,32 @@ def test_a_storage_out_of_reach_ends_the_sweep_and_no_more(open_platform: OpenPl
     folder.write_text("no folder")
     platform = open_platform(storage_url=(folder / "below").as_uri(), sweep_interval_s=1e-9)
     assert platform.media.sweep_storage() == 0
+
+
+def test_an_object_that_stays_hides_no_other(platform: Platform, tmp_path: Path) -> None:
+    """One that the storage does not let go, such as by a lock of its owner: the others go all the same."""
+    history = platform.history
+    source = tmp_path / "text"
+    source.write_text("x")
+    keys = [
+        f"outputs/s/{claim.attempt.id}/a.txt" for claim in (claimed(history), claimed(history)) if lose(history, claim)
+    ]
+    for key in keys:
+        platform.storage.put(source, key, content_type=TEXT)
+
+    class Locked(LocalStorage):
+        @override
+        def _remove(self, key: str) -> None:
+            if key == keys[0]:
+                raise StorageDeniedError
+            super()._remove(key)
+
+    assert isinstance(platform.storage, LocalStorage)
+    storage = Locked(platform.storage.root)
+    assert StorageSweep(history, lambda: storage, every_s=1e-9).step() == 1
+    assert [stat.key for stat in storage.list("outputs/")] == keys[:1]
+
+
+def lose(history: History, claim: Claim) -> bool:
+    """Record an attempt as lost."""
+    return history.leases.finish(ended(claim, AttemptStatus.LOST), job_status=JobStatus.FAILED) is not None

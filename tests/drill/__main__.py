@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=SITES, action="append", help="can be repeated; default: both")
     parser.add_argument("--seconds", type=float, default=180, help="how long to strike, for each engine (180)")
     parser.add_argument("--jobs", type=int, default=150, help="how many jobs to ask for (150)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed plans the same strikes (1)")
+    parser.add_argument("--seed", type=int, default=1, help="what is picked at random starts from it (1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     failed = False

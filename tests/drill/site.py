@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -87,7 +88,7 @@ class Embedded:
 
     def survivors(self) -> list[psutil.Process]:
         """Whatever works on its folder."""
-        return [each for each in psutil.process_iter() if _works_on(each, self.home)]
+        return _working_below(self.home)
 
     def unrecorded(self) -> list[Path]:
         """In its home."""
@@ -136,7 +137,7 @@ class Clustered:
 
     def survivors(self) -> list[psutil.Process]:
         """Whatever works below its folder; the servers do not."""
-        return self._cluster.ffmpegs()
+        return _working_below(self._cluster.folder)
 
     def unrecorded(self) -> list[Path]:
         """In the homes of all machines."""
@@ -176,11 +177,17 @@ def _there(look: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
         return []
 
 
-def _works_on(process: psutil.Process, home: Path) -> bool:
-    try:
-        return not is_gone(process) and process.environ().get("MEDIAJOBS_HOME") == str(home)
-    except psutil.Error:
-        return False
+def _working_below(folder: Path) -> list[psutil.Process]:
+    """The processes of installations whose home is that folder, or in it, and the ffmpeg processes at work there."""
+
+    def works(process: psutil.Process) -> bool:
+        try:
+            home = process.environ().get("MEDIAJOBS_HOME", "")
+            return process.pid != os.getpid() and not is_gone(process) and Path(home).is_relative_to(folder)
+        except psutil.Error:
+            return False
+
+    return [*filter(works, psutil.process_iter()), *ffmpegs_below(folder)]
 
 
 def _unrecorded_below(folder: Path) -> list[Path]:

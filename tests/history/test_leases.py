@@ -224,6 +224,15 @@ def test_finishing_twice_counts_once(history: History) -> None:
     assert history.attempts.get(claim.attempt.id).status is AttemptStatus.SUCCESS
 
 
+def test_the_end_of_a_failure_may_be_told_twice(history: History) -> None:
+    """The first answer did not arrive. The attempt is no stale one for that."""
+    claim = claimed(history)
+    failure = ended(claim, AttemptStatus.FAILURE)
+    assert history.leases.finish(failure, job_status=JobStatus.FAILED)
+    assert history.leases.finish(failure, job_status=JobStatus.FAILED)
+    assert history.jobs.get(claim.job.id).status is JobStatus.FAILED
+
+
 def test_illegal_ends_are_refused(history: History) -> None:
     claim = claimed(history)
     with pytest.raises(IllegalTransitionError, match="processing"):

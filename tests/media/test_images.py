@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     CancelledError,
+    FfmpegKilledError,
     InputCorruptError,
     InputTooLargeError,
     InputUnsupportedError,
 )
 from mediajobs_dagster.media.images import fitted_image, image_info
 from tests.clips import Clips
+from tests.servers.mediajobs_up import command_line
 
 MAX_PIXELS = 8192 * 8192
 FORMATS = {"a.png": "PNG", "a.jpg": "JPEG", "a.webp": "WEBP", "a.gif": "GIF", "a.bmp": "BMP", "a.tif": "TIFF"}
@@ -98,3 +103,20 @@ def test_too_many_pixels_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     with pytest.raises(InputTooLargeError, match="40x30 pixels; the limit is 1000"):
         image_info(tmp_path / "a.png", 1000)
+
+
+def test_who_kills_the_reader_is_not_the_image(tmp_path: Path) -> None:
+    """An operator, or the stop of a container: the image is as good as it was, and is tried again."""
+    path = tmp_path / "large.png"
+    Image.new("RGB", (8000, 8000)).save(path)
+
+    def readers() -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if "picture_reader" in " ".join(command_line(each))]
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(image_info, path, MAX_PIXELS)
+        while not readers():
+            time.sleep(0.005)
+        readers()[0].kill()
+        with pytest.raises(FfmpegKilledError, match="signal 9"):
+            found.result(60)

@@ -81,6 +81,7 @@ def test_a_plan_and_a_lane_change_the_time() -> None:
     assert Allowance(300, (source,), work_s=1000).seconds == 1300
     assert (light := Allowance(300, (source,), share=0.2)).least_s == 60
     assert light.seconds == pytest.approx(62.4)
+    assert Allowance(300, work_s=600, share=0.2).seconds == 660  # what a plan asks for is not shared
     assert Allowance(300).seconds is None
 
 

@@ -68,7 +68,7 @@ def _refusal(scope: Scope) -> Response | None:
 
 def _is_json(headers: Headers) -> bool:
     # The whole type: browsers send `text/plain; application/json` without asking first.
-    return [each.partition(";")[0].strip() for each in headers.getlist("content-type")] == ["application/json"]
+    return [each.partition(";")[0].strip().lower() for each in headers.getlist("content-type")] == ["application/json"]
 
 
 def _only_asks(query: str) -> bool:
