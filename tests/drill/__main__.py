@@ -43,7 +43,7 @@ def drill(engine: str, *, seconds: float, jobs: int, seed: int, folder: Path) ->
     clips = Clips(folder / "clips", find_tools())
     hostile = _hostile_files(clips, seed)
     with SITES[engine](folder) as site:
-        work, striker = Work(site.platform), Striker(site, chance)
+        work, striker = Work(site.platform, clips.folder), Striker(site, chance)
         _strike(site, work, striker, work.ask(jobs, clips, hostile, chance), seconds=seconds, jobs=jobs)
         settled_s = _settle(site)
         site.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ class Work:
     """What was asked for."""
 
     platform: Platform
+    folder: Path
+    """For the files."""
     good: list[Upload] = field(default_factory=list[Upload])
     hostile: list[Upload] = field(default_factory=list[Upload])
     exports: list[str] = field(default_factory=list[str])
@@ -54,6 +57,8 @@ class Work:
     def _upload(self, path: Path, *, probed: bool) -> Upload:
         """A new upload with that content, and the jobs that are made of it."""
         platform, trace_id = self.platform, new_trace_id()
+        # The same file again would be the same upload, whose jobs there are already.
+        path = Path(shutil.copy(path, self.folder / f"{len(self.good) + len(self.hostile)}-{path.name}"))
         intake = Intake(platform.history, platform.storage)
         candidate = Search(platform.storage).file(str(path))
         info = Prober.from_settings(platform.settings).probe(candidate, Cancellation()) if probed else None
