@@ -59,7 +59,9 @@ class Embedded:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS))
+        # A process that is frozen in mid-transaction holds SQLite's lock for as long.
+        patient = {"database_timeout_s": "60"}
+        self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS, **patient))
         self._stack = ExitStack()
         self._up = self._start()
 
