@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from mediajobs_dagster.attempts.heartbeat import Heartbeat
 from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.attempts.verify import sha256_of
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.errors import DiskFullError, MediaJobsError
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
@@ -96,10 +98,24 @@ def skip(platform: Platform, clips: Clips) -> Upload:
 
 
 def interrupt(platform: Platform, clips: Clips) -> Upload:
-    """Ctrl-C while the source is probed."""
+    """Ctrl-C while the source is probed. The attempt goes on when it has been told to end: it is quick, and could be
+    over before the thread that waits for it wakes up."""
     upload = platform.add(clips.landscape(), THUMB)
-    with pytest.raises(KeyboardInterrupt):
-        platform.work(AtStage(Stage.PROBE, lambda _: os.kill(os.getpid(), signal.SIGINT)))
+    told = threading.Event()
+    end_all = Heartbeat.end_all
+
+    def tell(heartbeat: Heartbeat, error: MediaJobsError) -> None:
+        end_all(heartbeat, error)
+        told.set()
+
+    def press_ctrl_c(_: AttemptKey) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert told.wait(60)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Heartbeat, "end_all", tell)
+        with pytest.raises(KeyboardInterrupt):
+            platform.work(AtStage(Stage.PROBE, press_ctrl_c))
     return upload
 
 
