@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -139,6 +140,10 @@ class AttemptStatus(StrEnum):
 # --- media -----------------------------------------------------------------------------------------------------------
 
 
+_START = "When it begins, counted from the beginning of the file, seconds."
+_LASTS = "How long it lasts from there, seconds."
+
+
 class VideoStream(Value):
     """One video track, as ffprobe describes it."""
 
@@ -155,10 +160,28 @@ class VideoStream(Value):
     fps: float | None = Field(default=None, description="Average frames a second.")
     variable_frame_rate: bool = False
     frames: int | None = Field(default=None, description="Number of frames, where the container tells.")
-    duration_seconds: float | None = None
+    start_seconds: float = Field(default=0.0, description=_START)
+    duration_seconds: float | None = Field(default=None, description=_LASTS)
     bitrate_kbps: float | None = None
+    is_default: bool = Field(default=False, description="Whether the file marks it as the one to play.")
+    is_decodable: bool = Field(default=True, description="Whether the ffmpeg that probed it can decode it.")
+    reordered_frames: int = Field(default=0, description="How many frames at most are stored before an earlier one.")
+    field_order: str | None = Field(
+        default=None, description="progressive, or the order of the fields of an interlaced picture: tt, bb, tb or bt."
+    )
+    color_range: str | None = Field(default=None, description="tv (limited) or pc (full).")
     transfer: str | None = Field(default=None, description="Transfer characteristics, such as bt709 or smpte2084.")
     matrix: str | None = Field(default=None, description="Colour matrix, such as bt709 or smpte170m.")
+
+    @property
+    def end_seconds(self) -> float | None:
+        """When it ends, counted from the beginning of the file; None if unknown."""
+        return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is a single picture."""
+        return self.frames == 1
 
     @property
     def is_hdr(self) -> bool:
@@ -185,9 +208,22 @@ class AudioStream(Value):
     channels: int
     sample_rate: int = Field(description="Samples a second of one channel.")
     language: str | None = None
-    duration_seconds: float | None = None
+    start_seconds: float = Field(default=0.0, description=_START)
+    duration_seconds: float | None = Field(default=None, description=_LASTS)
     bitrate_kbps: float | None = None
+    is_default: bool = Field(default=False, description="Whether the file marks it as the one to play.")
+    is_decodable: bool = Field(default=True, description="Whether the ffmpeg that probed it can decode it.")
 
+    @property
+    def end_seconds(self) -> float | None:
+        """When it ends, counted from the beginning of the file; None if unknown."""
+        return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
+
+
+_COUNTED_BY_READ_TRACKS = ("mpegts", "mpeg")
+"""Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
+_TINY = 16
+"""A picture this many times smaller than the largest one of the file is a preview."""
 
 IMAGE = "image"
 """The `container` of a still image."""
@@ -197,12 +233,26 @@ class MediaInfo(Value):
     """What a media file holds. Attached pictures (cover art) are counted, never listed as video."""
 
     container: str = Field(description="ffprobe's name of the container, such as mov,mp4,m4a,3gp,3g2,mj2.")
-    duration_seconds: float
+    duration_seconds: float = Field(description="From its beginning to the end of its longest track; 0 if unknown.")
     bytes: int
     bitrate_kbps: float | None = None
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
     attached_pictures: int = 0
+    empty_tracks: int = Field(default=0, description="Tracks without any packet. They are not listed.")
+    is_measured: bool = Field(
+        default=False, description="Whether lengths are those of the media, if it can be read; else they are declared."
+    )
+
+    def origin(self, opened: float, tracks: Iterable[AudioStream | VideoStream]) -> float:
+        """The time of the file, seconds, that is time 0 of an input which ffmpeg opens at `opened` to read `tracks`.
+
+        ffmpeg counts from the beginning of a file, its earliest track, or from where it opens it. In transport and
+        program streams, it counts from the earliest track that it reads.
+        """
+        if self.container not in _COUNTED_BY_READ_TRACKS:
+            return opened
+        return max(opened, min((track.start_seconds for track in tracks), default=opened))
 
     @property
     def is_image(self) -> bool:
@@ -211,13 +261,27 @@ class MediaInfo(Value):
 
     @property
     def main_video(self) -> VideoStream | None:
-        """The video track to work on: the first one."""
-        return self.video[0] if self.video else None
+        """The video track to work on: the default one, else the first.
+
+        A track that cannot be decoded, a still beside a moving picture and a preview count only if there is no other.
+        """
+        largest = max((each.width * each.height for each in self.video), default=0)
+        return min(
+            self.video,
+            key=lambda each: (
+                not each.is_decodable,
+                each.is_still,
+                each.width * each.height * _TINY <= largest,
+                not each.is_default,
+            ),
+            default=None,
+        )
 
     @property
     def main_audio(self) -> AudioStream | None:
-        """The audio track to work on: the first one."""
-        return self.audio[0] if self.audio else None
+        """The audio track to work on: the default one, else the first, of those that can be decoded."""
+        decodable = (each for each in self.audio if each.is_decodable)
+        return min(decodable, key=lambda each: not each.is_default, default=None)
 
 
 # --- records of what was done ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import errno
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,10 +44,10 @@ from mediajobs_dagster.job_types.material import Material, Source
 from mediajobs_dagster.job_types.plan import Check, Output, Plan
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.allowance import Allowance
-from mediajobs_dagster.media.command import Command
+from mediajobs_dagster.media.command import Command, is_remote
 from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
-from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
@@ -132,12 +132,12 @@ class _Attempt:
                 self._fetch(inputs, storage, workspace)
             with recorder.timed(Stage.PROBE):
                 material = self._probe_sources(inputs, workspace)
-            plan = self._plan(material, params, inputs)
+            plan = self._plan(material, params, inputs, workspace)
             allowance = self._allowance(plan, material)
-            lengths = self._make(plan, workspace, allowance)
+            made = self._make(plan, workspace, allowance)
             outputs = self._outputs(plan.outputs_in(folder))
             with recorder.timed(Stage.VERIFY):
-                verified = self._verify(outputs, plan.checks, workspace, lengths, allowance)
+                verified = self._verify(outputs, plan.checks, workspace, made, allowance)
             with recorder.timed(Stage.PUBLISH):
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
@@ -205,6 +205,8 @@ class _Attempt:
         settings = self.worker.settings
         max_pixels = settings.max_pixels
         info = source.upload.media_info if source.is_unchanged else None
+        if info and not (info.is_measured or info.is_image or is_remote(name)):
+            info = None  # from a probe by range, or of an earlier version
         self.recorder.describe_media(known=info is not None)
         is_probed = info is None
         if info is None and source.use.is_image:
@@ -225,11 +227,13 @@ class _Attempt:
 
     # --- what is made of it ------------------------------------------------------------------------------------------
 
-    def _plan(self, material: Material, params: Params, inputs: Inputs) -> Plan:
+    def _plan(self, material: Material, params: Params, inputs: Inputs, workspace: Workspace) -> Plan:
         prepared = None
         if type(self.job_type).prepare is not JobType.prepare:
+            steps = self._steps(workspace, self._allowance(Plan(), material))
+            machine = ThisMachine(self.runner, lambda command, take: steps.run(command, on_data=take))
             with self.recorder.timed(Stage.PREPARE):
-                prepared = self.job_type.prepare(material, params, ThisMachine(self.runner))
+                prepared = self.job_type.prepare(material, params, machine)
         with self.recorder.timed(Stage.PLAN):
             plan = self.job_type.plan(replace(material, prepared=prepared), params)
             self.recorder.notes.extend(plan.notes)
@@ -251,8 +255,8 @@ class _Attempt:
         settings, recorder = self.worker.settings, self.recorder
         return StepMaker(settings, self.runner, workspace, recorder, self.cancellation, self.meter, allowance)
 
-    def _make(self, plan: Plan, workspace: Workspace, allowance: Allowance) -> dict[str, float | None]:
-        """Make every output in the folder; returns the seconds of media that ffmpeg says it wrote into each."""
+    def _make(self, plan: Plan, workspace: Workspace, allowance: Allowance) -> Mapping[str, Made]:
+        """Make every output in the folder; returns what ffmpeg says it made, by the name of the file."""
         if not callable(plan.outputs):  # known before the steps run, so a failed attempt names them too
             self._name_outputs(self._outputs(plan.outputs))
         maker = self._steps(workspace, allowance)
@@ -262,7 +266,7 @@ class _Attempt:
         for output in outputs:
             if output.literal is not None:
                 (workspace.folder / output.filename).write_bytes(output.literal)
-        return maker.made_seconds
+        return maker.made
 
     def _outputs(self, outputs: Sequence[Output]) -> tuple[Output, ...]:
         """The outputs of the plan, each under a key that no other attempt writes."""
@@ -306,10 +310,10 @@ class _Attempt:
             workspace = Workspace(folder, ranges, self.cancellation)
             workspace.sources.update({each.name: FILENAME for each in inputs.sources})
             material = self._probe_sources(inputs, workspace)
-            plan = self._plan(material, self.job_type.parse(self.claim.job.params), inputs)
+            plan = self._plan(material, self.job_type.parse(self.claim.job.params), inputs, workspace)
             allowance = self._allowance(plan, material)
-            lengths = self._make(plan, workspace, allowance)
-            self._verify(plan.outputs_in(folder), plan.checks, workspace, lengths, allowance)
+            made = self._make(plan, workspace, allowance)
+            self._verify(plan.outputs_in(folder), plan.checks, workspace, made, allowance)
         return True
 
     # --- what came of it ---------------------------------------------------------------------------------------------
@@ -319,7 +323,7 @@ class _Attempt:
         outputs: Sequence[Output],
         checks: Sequence[Check],
         workspace: Workspace,
-        lengths: dict[str, float | None],
+        made: Mapping[str, Made],
         allowance: Allowance,
     ) -> list[MediaInfo | None]:
         runs = self._steps(workspace, allowance)
@@ -327,7 +331,7 @@ class _Attempt:
             folder=workspace.folder,
             probe=lambda name: self._probe(name, workspace),
             decode_end=runs.decode_end,
-            made_seconds=lengths,
+            made=made,
         )
         verified: list[MediaInfo | None] = []
         for output in outputs:

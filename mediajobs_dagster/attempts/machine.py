@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.material import Machine, ToneMapping
+from mediajobs_dagster.job_types.material import Machine, Source, ToneMapping
+from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.media.run import Runner
+from mediajobs_dagster.media.seeking import entry
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class ThisMachine(Machine):
 
     runner: Callable[[], Runner]
     """Raises FfmpegMissingError."""
+    read: Callable[[Command, Callable[[bytes], None]], object] | None = None
+    """Runs a command on the sources, and hands over what it writes; None: the sources are not at hand."""
 
     @property
     @override
@@ -37,3 +42,7 @@ class ThisMachine(Machine):
     @override
     def decodes(self, codec: str) -> bool:
         return self.runner().tools.can_decode(codec)
+
+    @override
+    def entry(self, source: Source, at: Fraction) -> Fraction:
+        return entry(self.read, source.name, source.info, at) if self.read else at

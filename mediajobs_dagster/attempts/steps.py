@@ -34,8 +34,8 @@ class StepMaker:
     meter: ProgressMeter
     allowance: Allowance
     """What each command may take."""
-    made_seconds: dict[str, float | None] = field(default_factory=dict[str, float | None])
-    """Seconds of media that ffmpeg says it wrote, by the name of the file."""
+    made: dict[str, Made] = field(default_factory=dict[str, Made])
+    """What ffmpeg says it made, by the name of the file."""
     _whole: float = 1.0
     _done: float = 0.0
 
@@ -99,7 +99,7 @@ class StepMaker:
         finally:
             if sink:
                 sink.close()
-        self.made_seconds |= {output.target: made.out_seconds for output in command.outputs}
+        self.made |= {output.target: made for output in command.outputs}
 
     def _call(self, step: Call) -> None:
         begin, share = self._done / self._whole, step.weight / self._whole

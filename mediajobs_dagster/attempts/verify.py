@@ -16,8 +16,11 @@ from PIL import Image, UnidentifiedImageError
 
 from mediajobs_dagster.errors import OutputInvalidError
 from mediajobs_dagster.job_types.plan import Expected, Output
-from mediajobs_dagster.models import IMAGE, MediaInfo, VideoStream
+from mediajobs_dagster.media.run import Made
+from mediajobs_dagster.models import IMAGE, AudioStream, MediaInfo, VideoStream
 
+_SYNC_S = 0.025
+"""How much the beginning of the sound may be off, seconds: an encoder of AAC puts a frame before it."""
 _CHUNK = 1024 * 1024
 _PARSED_BYTES = 4 << 20
 """JSON up to this size is parsed; of a larger file, such as an envelope of ten hours, only both ends are checked."""
@@ -32,8 +35,8 @@ class Verification:
     """Probes a file in the folder by its name."""
     decode_end: Callable[[str, float], None]
     """Decodes the last second of a file; called with its name and its duration in seconds."""
-    made_seconds: Mapping[str, float | None]
-    """Seconds of media that ffmpeg says it wrote into each file."""
+    made: Mapping[str, Made]
+    """What ffmpeg says it made of each file."""
 
 
 Verifier = Callable[[Output, Verification], MediaInfo | None]
@@ -68,14 +71,11 @@ def sha256_of(path: Path, check: Callable[[], None]) -> str:
 
 
 def _verify_media(output: Output, verification: Verification) -> MediaInfo:
-    """Probe the file and decode its end. It has to be as long as ffmpeg says it wrote.
-
-    The length that the source declares is not reliable: unused tracks may be longer, and some containers are wrong.
-    """
+    """Probe the file and decode its end. Each track has to be as long as ffmpeg says it encoded."""
     info = verification.probe(output.filename)
     if output.expected.is_decodable:
         verification.decode_end(output.filename, info.duration_seconds)
-    _require(output, _faults(output.expected, info, verification.made_seconds.get(output.filename)))
+    _require(output, _faults(output.expected, info, verification.made.get(output.filename)))
     return info
 
 
@@ -90,7 +90,7 @@ def _verify_picture(output: Output, verification: Verification) -> MediaInfo:
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise OutputInvalidError(f"{path.name} cannot be decoded: {error}.") from error
     info = MediaInfo(container=IMAGE, duration_seconds=0.0, bytes=path.stat().st_size, video=(stream,))
-    _require(output, _faults(output.expected, info, verification.made_seconds.get(output.filename)))
+    _require(output, _faults(output.expected, info, verification.made.get(output.filename)))
     return info
 
 
@@ -137,20 +137,42 @@ def _require(output: Output, faults: Iterator[str]) -> None:
         raise OutputInvalidError(f"{output.filename} is not what was planned: {said}.")
 
 
-def _faults(expected: Expected, info: MediaInfo, made_seconds: float | None) -> Iterator[str]:
+def _faults(expected: Expected, info: MediaInfo, made: Made | None) -> Iterator[str]:
     video, audio = info.main_video, info.main_audio
     yield from _differs("picture", (expected.width, expected.height), (video.width, video.height) if video else None)
     yield from _differs("video codec", expected.video_codec, video.codec if video else None)
     yield from _differs("audio codec", expected.audio_codec, audio.codec if audio else "")
+    yield from _differs("colour matrix", expected.matrix, video.matrix if video else None)
     if expected.fps is not None and (video is None or video.fps is None or abs(video.fps - expected.fps) > 0.01):
         yield f"frame rate is {video.fps if video else None}, expected {expected.fps:g}"
-    if expected.is_exact:
+    if expected.frames is not None:
         yield from _differs("layout", (1, 1), (len(info.video), len(info.audio)))
-        made_seconds = expected.duration_seconds
-    if made_seconds is not None and expected.duration_tolerance is not None:
-        off = abs(info.duration_seconds - made_seconds)
-        if off > expected.duration_tolerance:
-            yield f"it lasts {info.duration_seconds:.3f} s, but ffmpeg wrote {made_seconds:.3f} s"
+    frames = expected.frames or (made and made.frames)
+    if video and video.frames is not None and frames:
+        yield from _differs("number of frames", frames, video.frames)
+    if audio:
+        yield from _sound_faults(expected, audio, made)
+    yield from _length_faults(expected, info.duration_seconds, made)
+
+
+def _sound_faults(expected: Expected, audio: AudioStream, made: Made | None) -> Iterator[str]:
+    if made and made.samples and audio.sample_rate and expected.sound_tolerance is not None:
+        lasts, encoded = audio.duration_seconds or 0.0, made.samples / audio.sample_rate
+        if abs(lasts - encoded) > expected.sound_tolerance:
+            yield f"its sound lasts {lasts:.3f} s, but ffmpeg encoded {encoded:.3f} s"
+    if expected.sound_start is not None and abs(audio.start_seconds - expected.sound_start) > _SYNC_S:
+        yield f"its sound begins at {audio.start_seconds:.3f} s, expected {expected.sound_start:.3f} s"
+
+
+def _length_faults(expected: Expected, lasts: float, made: Made | None) -> Iterator[str]:
+    tolerance = expected.duration_tolerance
+    if tolerance is None:
+        return
+    if expected.frames is not None and expected.duration_seconds is not None:
+        if abs(lasts - expected.duration_seconds) > tolerance:
+            yield f"it lasts {lasts:.3f} s, expected {expected.duration_seconds:.3f} s"
+    elif made and made.out_seconds and lasts < made.out_seconds - tolerance:
+        yield f"it lasts {lasts:.3f} s, but ffmpeg wrote {made.out_seconds:.3f} s"
 
 
 def _differs(what: str, expected: object, found: object) -> Iterator[str]:

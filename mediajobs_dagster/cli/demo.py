@@ -71,14 +71,14 @@ def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> 
 
 
 def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool) -> None:
-    from mediajobs_dagster.timelines.layout import picture_length
+    from mediajobs_dagster.timelines.layout import source_length
 
     info = video.media_info
-    if info is None or info.main_video is None or picture_length(info) < 1:
+    if info is None or info.main_video is None or source_length(info) < 1:
         return  # nothing to edit
     music = _made(media, "music.m4a", make_demo_music)
     taken = _add(media, music, quiet=quiet, types=(), trace_id=trace_id)
-    timeline = demo_timeline(video, taken.uploads[0].upload, float(picture_length(info)))
+    timeline = demo_timeline(video, taken.uploads[0].upload, float(source_length(info)))
     media.export(timeline, trace_id=trace_id, force=True)
 
 

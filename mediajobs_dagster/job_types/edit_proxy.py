@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import Params, UploadJobType
-from mediajobs_dagster.job_types.geometry import fit_long_edge, may_have_picture, picture_of
+from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, may_have_picture, picture_of, scaled_to
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED, track_notes
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, Upload, VideoStream
 
@@ -17,6 +19,10 @@ LONG_EDGE = 540
 FPS = 30
 GOP = 8
 FILENAME = "edit_proxy.mp4"
+_SOUND_PADDING_S = 0.1
+"""What the encoder of the sound may add at both ends, seconds."""
+_NOTED_S = 0.5
+"""A picture that is held for longer is worth a note, seconds."""
 
 
 class EditProxy(UploadJobType):
@@ -42,31 +48,51 @@ class EditProxy(UploadJobType):
         video = picture_of(source.info)
         audio = source.info.main_audio
         width, height = fit_long_edge(video, LONG_EDGE, even=True)
-        seconds = source.info.duration_seconds or None  # a streamed recording does not declare its length
+        whole = source.info.duration_seconds or None  # a streamed recording that is read by range has no known length
         (key,) = self.output_keys(source.upload.id)
         expected = Expected(
             width=width,
             height=height,
-            duration_seconds=seconds,
+            duration_seconds=whole,
             # One frame of the source, one of the proxy, and the padding of the AAC encoder at both ends.
-            duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + 0.1,
+            duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + _SOUND_PADDING_S,
             fps=FPS,
             video_codec="h264",
             audio_codec="aac" if audio else "",
+            sound_start=audio.start_seconds if audio else None,
+            sound_tolerance=_SOUND_PADDING_S,
         )
+        held = _held_seconds(video, audio)
+        picture = _picture(video, width, height, held)
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
-            outputs=(ffmpeg.Output(FILENAME, (*_picture(video, width, height), *_sound(audio), *_container())),),
-            media_seconds=seconds,
+            outputs=(ffmpeg.Output(FILENAME, (*picture, *_sound(audio), *_container())),),
+            # ffmpeg reports the time of the track that ends first.
+            media_seconds=min(whole, audio.end_seconds or whole) if whole and audio else whole,
         )
-        return Plan(outputs=(Output(FILENAME, key, "video/mp4", expected),), steps=(Run(command),))
+        output = Output(FILENAME, key, "video/mp4", expected)
+        return Plan((output,), steps=(Run(command),), notes=(*_held_notes(held), *track_notes(source.info)))
 
 
-def _picture(video: VideoStream, width: int, height: int) -> tuple[str, ...]:
-    rate, scale = f"fps={FPS}", f"scale={width}:{height}"
+def _held_notes(held: float) -> Iterator[str]:
+    if held >= _NOTED_S:
+        yield f"The picture ends {held:.2f} s before the sound; its last frame is held."
+
+
+def _held_seconds(video: VideoStream, audio: AudioStream | None) -> float:
+    """How long the last frame is shown after the end of the picture, because the sound goes on."""
+    if audio is None or audio.end_seconds is None or video.end_seconds is None:
+        return 0.0
+    longer = audio.end_seconds - video.end_seconds
+    return longer if longer >= 1 / FPS else 0.0
+
+
+def _picture(video: VideoStream, width: int, height: int, held: float) -> tuple[str, ...]:
+    rate, resize = (f"fps={FPS}",), scaled_to(video, width, height)
     # In the order that leaves fewer frames to scale.
-    resize = (rate, scale) if (video.fps or 0) > FPS else (scale, rate)
-    filters = ",".join((*resize, "setsar=1", "format=yuv420p"))
+    parts = (*rate, *resize) if (video.fps or 0) > FPS else (*resize, *rate)
+    hold = (f"tpad=stop_mode=clone:stop_duration={held:.3f}",) if held else ()
+    filters = ",".join((*deinterlacing(video), *parts, *hold, "setsar=1", "format=yuv420p"))
     return (
         *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
         *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),
@@ -78,7 +104,8 @@ def _picture(video: VideoStream, width: int, height: int) -> tuple[str, ...]:
 def _sound(audio: AudioStream | None) -> tuple[str, ...]:
     if audio is None:
         return ("-an",)
-    return ("-map", f"0:{audio.index}", "-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2")
+    filled = ("-af", HOLES_FILLED)
+    return ("-map", f"0:{audio.index}", *filled, "-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2")
 
 
 def _container() -> tuple[str, ...]:

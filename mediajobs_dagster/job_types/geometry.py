@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from mediajobs_dagster.errors import InputCorruptError, InputNoVideoError
+from mediajobs_dagster.errors import InputCorruptError, InputNoVideoError, InputUnsupportedError
 from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
+
+_INTERLACEABLE = frozenset({"mpeg2video", "h264", "hevc", "vc1", "dvvideo", "prores", "dnxhd", "mpeg4", "rawvideo"})
+"""Codecs whose frames may be interlaced."""
 
 
 def may_have_picture(upload: Upload) -> bool:
@@ -13,10 +16,15 @@ def may_have_picture(upload: Upload) -> bool:
 
 
 def picture_of(info: MediaInfo) -> VideoStream:
-    """The video track to work on; raises InputNoVideoError when there is none."""
+    """The video track to work on. Raises InputNoVideoError when there is none, InputUnsupportedError for its codec."""
     if info.main_video is None:
         what = "only cover art" if info.attached_pictures else "no video track"
         raise InputNoVideoError(f"The input has {what}, but this job needs a moving picture. Upload a video.")
+    if not info.main_video.is_decodable:
+        raise InputUnsupportedError(
+            f"The picture is in {info.main_video.codec}, which the ffmpeg of this machine cannot decode. Use an ffmpeg "
+            "that can, or upload a copy in H.264."
+        )
     return info.main_video
 
 
@@ -33,3 +41,27 @@ def fit_long_edge(video: VideoStream, long_edge: int, *, even: bool) -> tuple[in
     grain = 2 if even else 1
     fitted = (max(grain, round(edge * scale / grain) * grain) for edge in (width, height))
     return next(fitted), next(fitted)
+
+
+def scaled_to(video: VideoStream, width: int, height: int, options: str = "") -> tuple[str, ...]:
+    """Filters that scale the upright picture to a size, pixels; `options` are further ones of the filter `scale`.
+
+    The size of a picture may change in the middle of a stream. One of another shape is fitted between black bars.
+    """
+    stored = video.upright_size
+    is_as_probed = f"eq(iw,{stored[0]})*eq(ih,{stored[1]})"
+    across = f"if({is_as_probed},{width},trunc(min({width},{height}*dar)/2)*2)"
+    down = f"if({is_as_probed},{height},trunc(min({height},{width}/dar)/2)*2)"
+    return (f"scale=w='{across}':h='{down}'{options and ':' + options}", f"pad={width}:{height}:-1:-1")
+
+
+def deinterlacing(video: VideoStream) -> tuple[str, ...]:
+    """The filter that makes whole pictures of an interlaced one's fields; none for a progressive picture.
+
+    Where the file does not say, each frame does.
+    """
+    if video.field_order == "progressive":
+        return ()
+    if video.field_order is None and video.codec not in _INTERLACEABLE:
+        return ()
+    return ("bwdif=mode=send_frame:deint=interlaced",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, Protocol
 
 from mediajobs_dagster.models import Job, MediaInfo, Subject, Upload
@@ -72,6 +73,10 @@ class Machine(Protocol):
 
     def decodes(self, codec: str) -> bool:
         """Whether ffmpeg can decode pictures in that codec."""
+        ...
+
+    def entry(self, source: Source, at: Fraction) -> Fraction:
+        """Where to open a source, seconds, so that decoding it shows what is on show at `at`."""
         ...
 
 

@@ -70,13 +70,19 @@ class Expected:
     duration_seconds: float | None = None
     """The length that the source declares. An output of another length is not a fault, but gets a note."""
     duration_tolerance: float | None = None
-    """How much the output's length may differ, seconds."""
+    """How much its length may differ from that, seconds."""
     fps: float | None = None
     video_codec: str | None = None
     audio_codec: str | None = None
     """The empty string means: no sound at all."""
-    is_exact: bool = False
-    """Whether the plan fixes the length, and allows one track of each kind only."""
+    sound_start: float | None = None
+    """When its sound begins, seconds."""
+    sound_tolerance: float | None = None
+    """How much the length of the sound may differ from what was encoded, seconds."""
+    matrix: str | None = None
+    """The colour matrix that it is tagged with."""
+    frames: int | None = None
+    """The number of frames, if the plan fixes it. Then its length is checked too, and it has one track of each kind."""
     is_decodable: bool = True
     """Whether this ffmpeg can decode the output; if not, its end is not checked."""
 

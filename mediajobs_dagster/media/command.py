@@ -179,7 +179,7 @@ class Command:
     def arguments(self, guards: Guards) -> tuple[str, ...]:
         """Everything after the program's name, ready to run in the scratch folder."""
         return (
-            *general_guards(remote=self.has_remote_input),
+            *GENERAL_GUARDS,
             "-nostdin",
             "-nostats",
             "-y",  # overwrite: only this attempt uses its scratch folder, and ffmpeg must not ask
@@ -242,13 +242,12 @@ def address(source: str) -> str:
     return source if is_remote(source) else f"file:{source}"
 
 
-def general_guards(*, remote: bool) -> tuple[str, ...]:
-    """Options at the head of every ffmpeg and ffprobe command.
+GENERAL_GUARDS = ("-hide_banner", "-loglevel", "level+verbose")
+"""Options at the head of every ffmpeg and ffprobe command.
 
-    Every log line carries its level, which tells errors from the rest. For a remote input the level is verbose, because
-    ffmpeg says only then how many bytes it read.
-    """
-    return ("-hide_banner", "-loglevel", "level+verbose" if remote else "level+info")
+Every log line carries its level, which tells errors from the rest. Only at this level does ffmpeg say how many bytes it
+read from a remote input, and how much it encoded of each track.
+"""
 
 
 def source_guards(source: str, guards: Guards) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ MAX_BAD_SHARE = 0.1
 """A file is corrupt if more than this share of its frames do not decode, and at least `MIN_BAD_FRAMES` of them."""
 MIN_BAD_FRAMES = 5
 """Fewer bad frames are accepted: phone clips with one or two at a cut are common, and play well."""
+_BAD_AFTER_SEEK = 8
 MAX_MISSING_S = 0.5
 """An output may be this much shorter than expected, seconds: tracks seldom end at the same moment."""
 
@@ -146,13 +147,14 @@ def diagnose(
 
 
 def diagnose_success(
-    faults: Faults, *, out_seconds: float | None, expected_seconds: float | None, frames: int
+    faults: Faults, *, out_seconds: float | None, expected_seconds: float | None, frames: int, sought: int = 0
 ) -> MediaJobsError | None:
     """The fault of the input that ffmpeg did not fail for, or None.
 
     ffmpeg exits with 0 on a file that is cut off or full of errors, and makes a shorter or a broken output of it. Cut
     off means: ffmpeg complained of missing bytes, and the output is shorter than expected by more than `MAX_MISSING_S`.
-    A shorter output without such a complaint is not judged here.
+    A shorter output without such a complaint is not judged here. After a seek, the first packets may be parts of what
+    began before; `sought` is how many inputs were opened behind their beginning.
     """
     if faults.cut_off and out_seconds is not None and expected_seconds is not None:
         missing = expected_seconds - out_seconds
@@ -163,7 +165,7 @@ def diagnose_success(
             )
     sounds = (out_seconds or 0.0) * _SOUND_PACKETS_PER_SECOND
     for bad, good, noun in ((faults.bad_pictures, frames, "frames"), (faults.bad_sounds, sounds, "packets of sound")):
-        if bad >= MIN_BAD_FRAMES and bad > MAX_BAD_SHARE * good:
+        if bad >= MIN_BAD_FRAMES + sought * _BAD_AFTER_SEEK and bad > MAX_BAD_SHARE * good:
             return errors.InputCorruptError(
                 f"{bad} {noun} of the input cannot be decoded properly (about {good:.0f} were made). Export it again "
                 "from where it came, or upload another copy."

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from mediajobs_dagster.media.command import general_guards
+from mediajobs_dagster.media.command import GENERAL_GUARDS
 
-_IN_EVERY_COMMAND = general_guards(remote=False)[0]
+_IN_EVERY_COMMAND = GENERAL_GUARDS[0]
 """An argument of every command that mediajobs starts."""
 
 

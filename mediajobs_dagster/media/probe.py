@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,6 +16,7 @@ from mediajobs_dagster.errors import (
     InputTruncatedError,
 )
 from mediajobs_dagster.media.command import is_remote
+from mediajobs_dagster.media.measuring import longest, measured
 from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
@@ -38,6 +39,8 @@ def probe(
 ) -> MediaInfo:
     """What `source` holds: a path (relative to `cwd`, if given) or an address that mediajobs made.
 
+    Lengths are those of the media, as far as they can be measured without reading much of a source at an address.
+
     `size` is the length in bytes of the object at an address, if the caller knows it. Raises the input errors of
     `errors` (InputEmptyError without starting a process), storage errors for an address, DeadlineError,
     FfmpegMissingError.
@@ -47,11 +50,12 @@ def probe(
         size = local.stat().st_size
     if size == 0:
         raise InputEmptyError
-    info = _parsed(runner.probe_json(source, cwd=cwd, report=report, cancel=cancel), size)
+    answer = runner.probe_json(source, cwd=cwd, report=report, cancel=cancel)
+    info = _parsed(answer, size, runner.tools.can_decode)
     guards = runner.guards
     missing = missing_bytes_of_file(local) if local else 0
     refuse_unusable(info, missing, max_pixels=guards.max_pixels, max_seconds=guards.max_seconds)
-    return info
+    return measured(runner, source, info, cwd=cwd, report=report, cancel=cancel)
 
 
 def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int, max_seconds: float) -> None:
@@ -77,78 +81,113 @@ def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int, max_secon
             )
 
 
-def _parsed(answer: JsonObject, size: int | None) -> MediaInfo:
+def _parsed(answer: JsonObject, size: int | None, can_decode: Callable[[str], bool]) -> MediaInfo:
     try:
-        return parse_probe(answer, size)
+        return parse_probe(answer, size, can_decode)
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         # ffprobe passes on what a hostile file says, and one such file must not end the intake of all others.
         raise InputNotMediaError(f"What the input says of itself cannot be understood: {error}.") from error
 
 
-def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:
-    """ffprobe's answer (JSON, `format` and `streams`) as a value. `size`, in bytes, wins over what ffprobe says.
+def parse_probe(
+    answer: JsonObject, size: int | None = None, can_decode: Callable[[str], bool] = lambda _: True
+) -> MediaInfo:
+    """ffprobe's answer (JSON, `format`, `streams` and the first `frames`) as a value.
 
-    Raises InputNotMediaError when there is neither picture nor sound.
+    `size`, in bytes, wins over what ffprobe says. `can_decode` tells whether a codec can be decoded. Raises
+    InputNotMediaError when there is neither picture nor sound.
     """
     streams = cast("list[JsonObject]", answer.get("streams", []))
     container = cast(JsonObject, answer.get("format", {}))
+    begin = _number(container.get("start_time")) or 0.0
     # A track without a codec name is one that ffprobe could not make out, or a picture track of no size.
     pictures = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_cover(stream)]
     sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
     covers = sum(_is_cover(stream) for stream in streams)
     if not pictures and not sounds:
         raise InputNotMediaError("The input has neither a video nor an audio track.")
+    # The stream itself may turn the picture too (a message of H.264 or HEVC), which only its frames tell.
+    turned = {frame["stream_index"]: frame for frame in reversed(answer.get("frames", [])) if "stream_index" in frame}
+    video = tuple(_video(stream, begin, turned.get(stream["index"], {}), can_decode) for stream in pictures)
+    audio = tuple(_audio(stream, begin, can_decode) for stream in sounds)
     return MediaInfo(
         container=container.get("format_name", "unknown"),
-        duration_seconds=_duration(container, [*pictures, *sounds]),
+        duration_seconds=_seconds(container.get("duration")) or longest(video, audio),
         bytes=size if size is not None else int(container.get("size", 0)),
         bitrate_kbps=_kbps(container),
-        video=tuple(_video(stream) for stream in pictures),
-        audio=tuple(_audio(stream) for stream in sounds),
+        video=video,
+        audio=audio,
         attached_pictures=covers,
     )
 
 
-def _video(stream: JsonObject) -> VideoStream:
+def _video(stream: JsonObject, begin: float, frame: JsonObject, can_decode: Callable[[str], bool]) -> VideoStream:
     average, base = _rate(stream.get("avg_frame_rate")), _rate(stream.get("r_frame_rate"))
+    codec = stream.get("codec_name", "unknown")
     return VideoStream(
         index=stream["index"],
-        codec=stream.get("codec_name", "unknown"),
+        codec=codec,
         profile=stream.get("profile"),
         pixel_format=stream.get("pix_fmt"),
         width=stream.get("width", 0),
         height=stream.get("height", 0),
-        rotation=_rotation(stream),
+        rotation=_rotation(frame, stream),
         sample_aspect=_aspect(stream.get("sample_aspect_ratio")),
         fps=average or base,
         variable_frame_rate=bool(average and base and abs(average - base) > _UNEVEN * base),
         frames=int(stream["nb_frames"]) if "nb_frames" in stream else None,
+        start_seconds=_start(stream, begin),
         duration_seconds=_stream_duration(stream),
         bitrate_kbps=_kbps(stream),
+        is_default=_is(stream, "default"),
+        is_decodable=can_decode(codec),
+        reordered_frames=stream.get("has_b_frames", 0),
+        field_order=_known(stream.get("field_order")),
+        color_range=_known(stream.get("color_range")),
         transfer=stream.get("color_transfer"),
-        matrix=None if stream.get("color_space") in (None, "unknown", "reserved") else stream["color_space"],
+        matrix=_known(stream.get("color_space")),
     )
 
 
-def _audio(stream: JsonObject) -> AudioStream:
+def _audio(stream: JsonObject, begin: float, can_decode: Callable[[str], bool]) -> AudioStream:
+    codec = stream.get("codec_name", "unknown")
     return AudioStream(
         index=stream["index"],
-        codec=stream.get("codec_name", "unknown"),
+        codec=codec,
         channels=stream.get("channels", 0),
         sample_rate=int(stream.get("sample_rate", 0)),
         language=stream.get("tags", {}).get("language"),
+        start_seconds=_start(stream, begin),
         duration_seconds=_stream_duration(stream),
         bitrate_kbps=_kbps(stream),
+        is_default=_is(stream, "default"),
+        is_decodable=can_decode(codec),
     )
 
 
+def _start(stream: JsonObject, begin: float) -> float:
+    # ffmpeg counts from the earliest of the tracks; what a hostile file says of a later one may be anything.
+    late = (_number(stream.get("start_time")) or begin) - begin
+    return round(late, 6) if 0 < late <= _LONGEST_S else 0.0
+
+
+def _known(text: str | None) -> str | None:
+    return None if text in (None, "unknown", "reserved") else text
+
+
+def _is(stream: JsonObject, disposition: str) -> bool:
+    return bool(stream.get("disposition", {}).get(disposition))
+
+
 def _is_cover(stream: JsonObject) -> bool:
-    return stream.get("codec_type") == "video" and bool(stream.get("disposition", {}).get("attached_pic"))
+    return stream.get("codec_type") == "video" and _is(stream, "attached_pic")
 
 
-def _rotation(stream: JsonObject) -> Literal[0, 90, 180, 270]:
-    # The display matrix counts anticlockwise; the tag `rotate`, which ffmpeg before 5 wrote, counts clockwise.
-    matrices = (_number(data.get("rotation")) for data in stream.get("side_data_list", []))
+def _rotation(frame: JsonObject, stream: JsonObject) -> Literal[0, 90, 180, 270]:
+    # The display matrix counts anticlockwise; the tag `rotate`, which ffmpeg before 5 wrote, counts clockwise. ffmpeg
+    # turns each frame by the matrix of the frame, if it has one.
+    data = (*frame.get("side_data_list", []), *stream.get("side_data_list", []))
+    matrices = (_number(each.get("rotation")) for each in data)
     turns = [-degrees for degrees in matrices if degrees is not None]
     tag = _number(stream.get("tags", {}).get("rotate"))
     turns += [] if tag is None else [tag]
@@ -168,12 +207,6 @@ def _rate(text: str | None) -> float | None:
     if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
         return None
     return int(numerator) / int(denominator)
-
-
-def _duration(container: JsonObject, streams: Sequence[JsonObject]) -> float:
-    return _seconds(container.get("duration")) or max(
-        (_stream_duration(stream) or 0.0 for stream in streams), default=0.0
-    )
 
 
 def _stream_duration(stream: JsonObject) -> float | None:

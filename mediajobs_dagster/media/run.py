@@ -21,7 +21,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.media.allowance import Allowance, memory_of_probe
 from mediajobs_dagster.media.budget import MemoryRoom, OomWatch, granted_budget
-from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
+from mediajobs_dagster.media.command import GENERAL_GUARDS, Command, Guards, address, is_remote, source_guards
 from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success, failed_allocation_mb
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
@@ -42,10 +42,15 @@ _MAX_ANSWER_BYTES = 4 << 20
 _LONGEST_ARGUMENT = 120_000
 # Only what is used, and no free-form tags: a hostile file can hold megabytes of them.
 _PROBED = (
-    "format=format_name,duration,size,bit_rate:stream=index,codec_type,codec_name,profile,pix_fmt,width,height"
-    ",sample_aspect_ratio,r_frame_rate,avg_frame_rate,nb_frames,duration,bit_rate,color_space,color_transfer,channels,sample_rate"
-    ":stream_disposition=attached_pic:stream_tags=rotate,language,DURATION:stream_side_data=rotation"
+    "format=format_name,start_time,duration,size,bit_rate"
+    ":stream=index,codec_type,codec_name,profile,pix_fmt,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate"
+    ",nb_frames,start_time,duration,bit_rate,has_b_frames,field_order,color_range,color_space,color_transfer,channels"
+    ",sample_rate"
+    ":stream_disposition=attached_pic,default:stream_tags=rotate,language,DURATION:stream_side_data=rotation"
+    ":frame=stream_index:frame_side_data=rotation"
 )
+_LOOKED_AT = "%+#4"
+"""The packets that a probe decodes: the first four, for what only the pictures themselves tell."""
 
 Report = Callable[[FfmpegCommand], None]
 """Called exactly once for every command, even if it could not be started, before any exception is raised."""
@@ -59,6 +64,8 @@ class Made:
     """Media seconds made; None when ffmpeg reported none."""
     frames: int
     """Frames made."""
+    samples: int | None
+    """Samples a channel that were encoded of the sound; None: there was none, or ffmpeg did not say."""
     faults: Faults
     """Complaints about the input, too few to refuse it."""
 
@@ -168,11 +175,12 @@ class Runner:
                 out_seconds=progress.out_seconds,
                 expected_seconds=command.media_seconds,
                 frames=progress.frames,
+                sought=sum("-ss" in part.options for part in command.inputs),
             )
             if refusal:
                 raise refusal
             progress.finish()
-        return Made(progress.out_seconds, progress.frames, stderr.faults)
+        return Made(progress.out_seconds, progress.frames, stderr.samples, stderr.faults)
 
     def probe_json(
         self, source: str, *, cwd: Path | None = None, report: Report | None = None, cancel: Cancellation | None = None
@@ -183,8 +191,9 @@ class Runner:
         """
         stderr, answer = StderrReader(), bytearray()
         arguments = (
-            *general_guards(remote=is_remote(source)),
+            *GENERAL_GUARDS,
             *source_guards(source, self._guards(remote=is_remote(source))),
+            *("-threads", "1", "-skip_loop_filter", "all", "-read_intervals", _LOOKED_AT),
             *("-of", "json", "-show_entries", _PROBED, "-i", address(source)),
         )
         run = _Recorded("ffprobe", arguments, stderr, None, report, self.oom_watch)

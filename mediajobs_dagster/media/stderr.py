@@ -14,6 +14,7 @@ TAIL_BYTES = 4096
 _KEPT_CHARS = 4 * TAIL_BYTES
 _LINE_BYTES = 8192
 
+_ENCODED = re.compile(r"Output stream #\d+:\d+ \(audio\): \d+ frames encoded \((\d{1,18}) samples\)")
 _BYTES_READ = re.compile(r"Statistics: (\d{1,18}) bytes read")
 _REPEATED = re.compile(r"Last message repeated (\d{1,9}) times")
 _CUT_OFF = re.compile(r"partial file|File ended prematurely|Truncating packet|Error during demuxing", re.IGNORECASE)
@@ -44,6 +45,8 @@ class StderrReader:
     def __init__(self) -> None:
         self.bytes_read = 0
         """Bytes read from remote inputs so far."""
+        self.samples: int | None = None
+        """Samples a channel that were encoded of the last output with sound, once ffmpeg has ended."""
         self._pending = b""
         self._kept: deque[str] = deque()
         self._kept_chars = 0
@@ -84,8 +87,10 @@ class StderrReader:
             return
         if "Statistics:" in line and (statistics := _BYTES_READ.search(line)):
             self.bytes_read += int(statistics[1])
-        if "[verbose]" in line:
-            return  # switched on for the statistics alone
+        if "[verbose]" in line:  # switched on for the statistics alone
+            if "frames encoded" in line and (encoded := _ENCODED.search(line)):
+                self.samples = int(encoded[1])
+            return
         self._count(line)
         self._kept.append(line)
         self._kept_chars += len(line)

@@ -95,9 +95,16 @@ class Tools:
         return "out_transfer" in self.answers.ask(self.ffmpeg, "-h", "filter=scale")
 
     def can_decode(self, codec: str) -> bool:
-        """Whether pictures in a codec, by ffprobe's name, can be decoded. Asked once."""
-        # ffmpeg's own decoder of AV1 works on graphics hardware only.
-        return codec != "av1" or not self._names("-decoders").isdisjoint({"libdav1d", "libaom-av1", "libgav1"})
+        """Whether a track in a codec, by ffprobe's name, can be decoded. Asked once."""
+        if codec == "av1":  # ffmpeg's own decoder of AV1 works on graphics hardware only
+            return not self._names("-decoders").isdisjoint({"libdav1d", "libaom-av1", "libgav1"})
+        return codec in self._decoded
+
+    @cached_property
+    def _decoded(self) -> frozenset[str]:
+        # A line is " DEV.L. h264  description"; D means that there is a decoder.
+        rows = (line.split() for line in self.answers.ask(self.ffmpeg, "-codecs").splitlines())
+        return frozenset(row[1] for row in rows if len(row) > 1 and row[0].startswith("D") and row[1] != "=")
 
     def can_encode(self, encoder: str) -> bool:
         """Whether an encoder of graphics hardware works here. Encodes a few black frames to find out."""

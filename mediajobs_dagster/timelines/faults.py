@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mediajobs_dagster.models import MediaInfo
+from mediajobs_dagster.models import MediaInfo, VideoStream
 from mediajobs_dagster.timelines.captions import CaptionsError
 from mediajobs_dagster.timelines.layout import (
     ItemTimes,
@@ -18,8 +18,8 @@ from mediajobs_dagster.timelines.layout import (
     cropped,
     even,
     item_times,
-    picture_length,
-    sound_length,
+    sound_end,
+    source_length,
     true_rate,
     used_part,
 )
@@ -195,8 +195,10 @@ def _track_item(path: str, item: Clip | Still | Picture, info: MediaInfo | None)
         yield Fault(f"{path}.source", "has no picture")
     elif not _has_picture(info):
         yield Fault(f"{path}.source", _NO_SIZE)
+    elif not info.main_video.is_decodable:
+        yield Fault(f"{path}.source", _undecodable(info.main_video))
     else:
-        length = picture_length(info)
+        length = source_length(info)
         if length and item.at >= length:
             yield Fault(f"{path}.at", f"is {_s(item.at)}, beyond the end of the source at {_s(length)}")
 
@@ -212,8 +214,11 @@ def _moving(path: str, item: Clip | VideoLayer, info: MediaInfo | None) -> Itera
     if not _has_picture(info):
         yield Fault(f"{path}.source", _NO_SIZE)
         return
+    if not video.is_decodable:
+        yield Fault(f"{path}.source", _undecodable(video))
+        return
     frame = Fraction(1) / true_rate(video.fps or 30.0)
-    yield from _range(path, item, picture_length(info), frame)
+    yield from _range(path, item, source_length(info), frame)
 
 
 def _sounding(path: str, item: Narration | Music, info: MediaInfo | None) -> Iterator[Fault]:
@@ -221,9 +226,11 @@ def _sounding(path: str, item: Narration | Music, info: MediaInfo | None) -> Ite
         yield from _backwards(path, item) if isinstance(item, Narration) else ()
         return
     if info.main_audio is None:
-        yield Fault(f"{path}.source", "has no sound")
+        codecs = ", ".join(each.codec for each in info.audio)
+        only = f" that ffmpeg can decode here, only {codecs}" if codecs else ""
+        yield Fault(f"{path}.source", f"has no sound{only}")
         return
-    length = sound_length(info)
+    length = sound_end(info)
     if isinstance(item, Narration):
         yield from _range(path, item, length, Fraction(1, 10))
     elif length and item.in_ >= length:
@@ -239,6 +246,10 @@ def _range(path: str, item: Clip | VideoLayer | Narration, length: Fraction, fra
         yield Fault(f"{path}.out", f"is {_s(item.out)}, beyond the end of the source at {_s(length)}")
     elif length and item.in_ >= length:
         yield Fault(f"{path}.in", f"is {_s(item.in_)}, beyond the end of the source at {_s(length)}")
+
+
+def _undecodable(video: VideoStream) -> str:
+    return f"has a picture in {video.codec}, which ffmpeg cannot decode here. Convert it to H.264, and add that"
 
 
 def _backwards(path: str, item: Clip | VideoLayer | Narration) -> Iterator[Fault]:

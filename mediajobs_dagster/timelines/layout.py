@@ -191,10 +191,13 @@ def length_of(item: TrackItem, media: Media) -> Fraction:
 def used_part(item: Clip | VideoLayer | Narration, info: MediaInfo) -> tuple[Fraction, Fraction]:
     """Start and end of the part of its source that an item uses, for sound and picture, seconds.
 
-    A source with a picture ends where its picture ends. An end past that by less than a frame is clamped.
+    A clip ends with its source, a layer with the picture of its source, if they do not say where. An end past the end
+    of the source by less than a frame is clamped.
     """
-    length = sound_length(info) if isinstance(item, Narration) else picture_length(info)
-    end = item.out if item.out is not None else length
+    length = sound_end(info) if isinstance(item, Narration) else source_length(info)
+    end = item.out
+    if end is None:
+        end = picture_end(info) if isinstance(item, VideoLayer) else length
     return item.in_, min(end, length) if length else end
 
 
@@ -209,16 +212,26 @@ def source_range(item: TrackItem, media: Media) -> tuple[Fraction, Fraction]:
             return Fraction(0), Fraction(0)
 
 
-def picture_length(info: MediaInfo) -> Fraction:
-    """How long the picture of a source lasts, seconds; 0 if unknown."""
+def source_length(info: MediaInfo) -> Fraction:
+    """How long a source with a picture lasts, from its beginning to the end of the longer track, seconds; 0 if unknown.
+
+    Sound that goes on for less than a frame after the picture does not count: there is no frame to show with it.
+    """
+    picture, sound = picture_end(info), sound_end(info) if info.main_audio else Fraction(0)
+    frame = 1 / exact(info.main_video.fps or 30.0) if info.main_video else Fraction(0)
+    return sound if sound - picture >= frame else picture
+
+
+def picture_end(info: MediaInfo) -> Fraction:
+    """When the picture of a source ends, counted from the beginning of the source, seconds; 0 if unknown."""
     video = info.main_video
-    return exact((video and video.duration_seconds) or info.duration_seconds)
+    return exact((video and video.end_seconds) or info.duration_seconds)
 
 
-def sound_length(info: MediaInfo) -> Fraction:
-    """How long the sound of a source lasts, seconds; 0 if unknown."""
+def sound_end(info: MediaInfo) -> Fraction:
+    """When the sound of a source ends, counted from the beginning of the source, seconds; 0 if unknown."""
     audio = info.main_audio
-    return exact((audio and audio.duration_seconds) or info.duration_seconds)
+    return exact((audio and audio.end_seconds) or info.duration_seconds)
 
 
 # --- the canvas ------------------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class Clip(_Pictured):
 
     kind: Literal["clip"]
     in_: Moment = Field(default=Fraction(0), alias="in")
-    out: Moment | None = Field(default=None, description="Default: the end of the video.")
+    out: Moment | None = Field(default=None, description="Default: the end of the longer track of the video.")
     speed: float = Field(default=1.0, ge=0.25, le=4)
     gain_db: Gain = 0.0
     mute: bool = False
@@ -208,7 +208,7 @@ class VideoLayer(_Layer):
     kind: Literal["video"]
     source: Reference
     in_: Moment = Field(default=Fraction(0), alias="in")
-    out: Moment | None = Field(default=None, description="Default: the end of the video.")
+    out: Moment | None = Field(default=None, description="Default: the end of its picture.")
     position: Position = Position(x=0.82, y=0.8)
     scale: float = Field(default=0.3, gt=0, le=1, description="Width, as share of the canvas's width.")
     crop: Crop | None = None

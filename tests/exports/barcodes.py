@@ -135,6 +135,7 @@ class Studio:
         options: Sequence[str] = ("-g", "250", "-bf", "3"),
         sound: Samples | None = None,
         sound_rate: int = RATE,
+        sound_codec: str = "aac",
         silent: bool = False,
         before: Sequence[str] = (),
         drop: Sequence[int] = (),
@@ -158,7 +159,7 @@ class Studio:
         timing = ("-vf", f"setpts='N+{shifts}'", "-fps_mode", "passthrough") if drop else ()
         # What stands below decides which matrix a picture has that says nothing; grey is grey in all of them.
         video = (*timing, *before, "-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-pix_fmt", "yuv420p")
-        self._run(*raw, *audio, *video, *options, "-c:a", "aac", "-b:a", "192k", str(path), data=pictures)
+        self.run(*raw, *audio, *video, *options, "-c:a", sound_codec, "-b:a", "192k", str(path), data=pictures)
         return made
 
     def plain(
@@ -171,7 +172,7 @@ class Studio:
         to_yuv = ("-vf", f"scale=320:180:out_color_matrix={matrix}:out_range={levels},format={form}")
         coded = ("-c:v", "libx264", "-crf", "10", "-colorspace", told)
         if not path.exists():
-            self._run(*raw, *to_yuv, *coded, str(path), data=bytes(color) * 64 * 36 * 15)
+            self.run(*raw, *to_yuv, *coded, str(path), data=bytes(color) * 64 * 36 * 15)
         return Footage(path, 0, Fraction(30), 15)
 
     def half_dark(self, name: str) -> Footage:
@@ -180,9 +181,7 @@ class Studio:
         half = np.repeat(np.array([[255, 0]], np.uint8), 160, axis=1)
         raw = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-")
         if not path.exists():
-            self._run(
-                *raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path), data=half.repeat(180, 0).tobytes() * 30
-            )
+            self.run(*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path), data=half.repeat(180, 0).tobytes() * 30)
         return Footage(path, 0, Fraction(30), 30)
 
     def lettered(self, name: str, seconds: int = 3) -> Footage:
@@ -192,14 +191,14 @@ class Studio:
         frame[50:130, 90:230] = 255
         raw = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-")
         if not path.exists():
-            self._run(*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path), data=frame.tobytes() * 30 * seconds)
+            self.run(*raw, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path), data=frame.tobytes() * 30 * seconds)
         return Footage(path, 0, Fraction(30), 30 * seconds)
 
     def turned(self, footage: Footage, name: str, degrees: int) -> Footage:
         """The same clip with a display matrix."""
         path = self.folder / name
         if not path.exists():
-            self._run("-display_rotation", str(degrees), "-i", str(footage.path), "-c", "copy", str(path))
+            self.run("-display_rotation", str(degrees), "-i", str(footage.path), "-c", "copy", str(path))
         return Footage(path, footage.clip, footage.rate, footage.frames)
 
     def delayed(self, footage: Footage, name: str, seconds: float) -> Footage:
@@ -207,10 +206,10 @@ class Studio:
         path = self.folder / name
         late = ("-itsoffset", str(seconds), "-i", str(footage.path))
         if not path.exists():
-            self._run("-i", str(footage.path), *late, "-map", "0:v", "-map", "1:a", "-c", "copy", str(path))
+            self.run("-i", str(footage.path), *late, "-map", "0:v", "-map", "1:a", "-c", "copy", str(path))
         return Footage(path, footage.clip, footage.rate, footage.frames)
 
-    def _run(self, *arguments: str, data: bytes | None = None) -> None:
+    def run(self, *arguments: str, data: bytes | None = None) -> None:
         command = [str(self.tools.ffmpeg), "-nostdin", "-v", "error", "-y", *arguments]
         subprocess.run(command, input=data, check=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from mediajobs_dagster.attempts.bench import AttemptBench
@@ -33,6 +34,9 @@ class SaidMachine(Machine):
 
     def decodes(self, codec: str) -> bool:
         return True
+
+    def entry(self, source: Source, at: Fraction) -> Fraction:
+        return at
 
 
 def planned(job_type: JobType, material: Material, params: Params, machine: Machine) -> Plan:

@@ -6,20 +6,25 @@ clamped to -60…0 dB, back to linear amplitude, square-rooted so that quiet pas
 
     v = sqrt(10 ** (clamp(20 * log10(rms), -60, 0) / 20))
 
-Nothing is normalised per file, so envelopes compare across files; silence is sqrt(0.001) = 0.0316.
+A point stands for its tenth of a second of the whole file, from the beginning of the file to its end: where the sound
+begins later, ends earlier or has a hole, there is silence. Nothing is normalised per file, so envelopes compare across
+files; silence is sqrt(0.001) = 0.0316.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from typing_extensions import override
 
+from mediajobs_dagster.errors import InputUnsupportedError
 from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Output, Plan, Run, Sink
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED, track_notes
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, JsonObject, Upload
 
@@ -55,13 +60,20 @@ class AudioEnvelope(UploadJobType):
     def plan_upload(self, source: Source, params: Params) -> Plan:
         (key,) = self.output_keys(source.upload.id)
         audio = source.info.main_audio
+        if audio is None and source.info.audio:
+            codecs = ", ".join(each.codec for each in source.info.audio)
+            raise InputUnsupportedError(
+                f"The sound is in {codecs}, which the ffmpeg of this machine cannot decode. Use an ffmpeg that can, or "
+                "upload a copy with AAC."
+            )
         if audio is None:
             silent: JsonObject = {
                 **head(has_audio=False),
                 "durationSeconds": source.info.duration_seconds,
                 "points": [],
             }
-            return Plan(outputs=(Output(FILENAME, key, "application/json", literal=json.dumps(silent).encode()),))
+            output = Output(FILENAME, key, "application/json", literal=json.dumps(silent).encode())
+            return Plan(outputs=(output,), notes=track_notes(source.info))
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
             outputs=(ffmpeg.Output(ffmpeg.STDOUT, _samples(audio)),),
@@ -69,15 +81,16 @@ class AudioEnvelope(UploadJobType):
         )
         return Plan(
             outputs=(Output(FILENAME, key, "application/json"),),
-            steps=(Run(command, sink=_writer),),
+            steps=(Run(command, sink=partial(_writer, begin=audio.start_seconds, end=source.info.duration_seconds)),),
+            notes=track_notes(source.info),
         )
 
 
-def _writer(scratch: Path) -> Sink:
+def _writer(scratch: Path, *, begin: float, end: float) -> Sink:
     # numpy takes a tenth of a second to load: only what computes an envelope waits for it.
     from mediajobs_dagster.job_types.audio_envelope.points import EnvelopeWriter
 
-    return EnvelopeWriter(scratch / FILENAME)
+    return EnvelopeWriter(scratch / FILENAME, begin, end)
 
 
 def head(*, has_audio: bool) -> JsonObject:
@@ -90,5 +103,6 @@ def _samples(audio: AudioStream) -> tuple[str, ...]:
     # one channel an average (for float samples it adds the channels up 3 dB louder).
     return (
         *("-map", f"0:{audio.index}", "-vn"),  # -vn: the picture is not even demultiplexed
-        *("-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le", "-f", "s16le"),
+        *("-af", f"{HOLES_FILLED}:out_sample_rate={SAMPLE_RATE}:out_chlayout=mono:out_sample_fmt=s16"),
+        *("-c:a", "pcm_s16le", "-f", "s16le"),
     )

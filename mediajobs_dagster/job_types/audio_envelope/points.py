@@ -15,20 +15,26 @@ from mediajobs_dagster.job_types.plan import Sink
 FLOOR_DB = -60.0
 _BYTES_PER_SAMPLE = 2
 _WINDOW_BYTES = WINDOW * _BYTES_PER_SAMPLE
+_SILENT_WINDOWS = 1000
 _BLOCK = 8
 """Windows that are converted to floats at once: few enough for the processor's cache."""
 
 
 class EnvelopeWriter(Sink):
-    """Turns 48 kHz mono s16le samples into an envelope file, point by point; memory does not grow with the length."""
+    """Turns 48 kHz mono s16le samples into an envelope file, point by point; memory does not grow with the length.
 
-    def __init__(self, path: Path) -> None:
+    The sound begins at `begin`, and there is silence before, and from its end to `end`, seconds of the whole file.
+    """
+
+    def __init__(self, path: Path, begin: float = 0.0, end: float = 0.0) -> None:
+        self._end = round(end * SAMPLE_RATE)
         self._file: BinaryIO = path.open("wb")
         self._rest = b""
         self._samples = 0
         self._points = 0
         opening = json.dumps(head(has_audio=True))
         self._file.write(opening[:-1].encode() + b', "points": [')
+        self._silence(round(begin * SAMPLE_RATE))
 
     def write(self, data: bytes) -> None:
         """Take the next bytes, which may end anywhere, even within a sample."""
@@ -44,12 +50,19 @@ class EnvelopeWriter(Sink):
         self._rest = data[missing + whole * _WINDOW_BYTES :]
 
     def close(self) -> None:
-        """Write the last, shorter window and the end of the file."""
+        """Write the silence at the end, the last, shorter window and the end of the file."""
+        self._silence(self._end - self._samples - len(self._rest) // _BYTES_PER_SAMPLE)
         left = len(self._rest) // _BYTES_PER_SAMPLE
         if left:
             self._append(np.frombuffer(self._rest, dtype="<i2", count=left).reshape(1, left))
         self._file.write(f'], "durationSeconds": {self._samples / SAMPLE_RATE:.3f}}}\n'.encode())
         self._file.close()
+
+    def _silence(self, samples: int) -> None:
+        while samples > 0:
+            length = min(samples, _SILENT_WINDOWS * WINDOW)
+            self.write(bytes(length * _BYTES_PER_SAMPLE))
+            samples -= length
 
     def _append(self, windows: npt.NDArray[np.int16]) -> None:
         if not windows.size:

@@ -10,6 +10,7 @@ from functools import partial
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
+from mediajobs_dagster.job_types.video_export.openings import Openings
 from mediajobs_dagster.job_types.video_export.picture import (
     BT709,
     TRANSPARENT_709,
@@ -20,7 +21,7 @@ from mediajobs_dagster.job_types.video_export.picture import (
     shifted,
     video_of,
 )
-from mediajobs_dagster.job_types.video_export.reading import begun, lead, seek
+from mediajobs_dagster.job_types.video_export.reading import Opened, begun
 from mediajobs_dagster.job_types.video_export.sound import part_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Drawing, Input, Slideshow
@@ -43,36 +44,6 @@ from mediajobs_dagster.timelines.model import (
 _MARGIN = 0.05  # share of the canvas that televisions and the bars of players may cover
 _STEPS_PER_S = 25
 """ffmpeg's time steps in a slideshow: it reads drawings at 25 frames a second."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The inputs of the video layers: pads by layer number."""
-
-    picture: Mapping[int, str]
-    sound: Mapping[int, str]
-
-
-def open_layers(
-    graph: Graph, timeline: Timeline, sources: Mapping[str, Source], *, picture: bool = True, sound: bool = True
-) -> Opened:
-    """Open the source of each video layer once, for its picture, its sound, or both."""
-    pictures: dict[int, str] = {}
-    sounds: dict[int, str] = {}
-    for number, layer in enumerate(timeline.layers):
-        if not isinstance(layer, VideoLayer):
-            continue
-        source = sources[layer.source]
-        audio = source.info.main_audio if sound and not layer.mute else None
-        if not picture and audio is None:
-            continue
-        only = () if picture and audio else ("-an",) if picture else ("-vn",)
-        stream = graph.open(Input(source.name, (*only, *seek(source, layer.in_))))
-        if picture:
-            pictures[number] = f"{stream}:{video_of(source).index}"
-        if audio:
-            sounds[number] = f"{stream}:{audio.index}"
-    return Opened(pictures, sounds)
 
 
 @dataclass(frozen=True)
@@ -108,6 +79,7 @@ class Layers:
     layout: Layout
     timeline: Timeline
     sources: Mapping[str, Source]
+    openings: Openings
     opened: Opened
     drawings: Drawings
     texts: Texts
@@ -208,7 +180,7 @@ class Layers:
         width = even(layer.scale * self.layout.width)
         height = even(width * shown[1] / shown[0])
         filters = [
-            *begun(lead(source, begin)),
+            *begun(self.opened.offset[number]),
             *on_canvas_rate(self.layout.fps, frames),
             *crop_filter(layer.crop),
             *scaled(video, (width, height), self.scaling),
@@ -318,7 +290,8 @@ class Layers:
         source = self.sources[voice.source]
         audio = source.info.main_audio
         assert audio is not None
-        stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
+        opening = self.openings.of(source, voice.in_, picture=False, sound=True)
+        stream = self.graph.open(Input(source.name, ("-vn", *opening.options)))
         begin, end = used_part(voice, source.info)
         first, frames = self.layout.span(voice.start, end - begin)
         width, height = even(layer.scale * self.layout.width), even(layer.height * self.layout.height)
@@ -328,7 +301,7 @@ class Layers:
         waves = f"showwaves=mode=cline:draw=full:scale=sqrt:{drawn}"
         kind = waves if layer.style == "waveform" else f"showfreqs=mode=bar:{drawn}"
         # One channel, because only the first has the colour. And showwaves is a frame late at the beginning.
-        heard = (*part_of(source, lead(source, begin), end - begin), "aformat=channel_layouts=mono")
+        heard = (*part_of(source, begin - opening.origin, end - begin), "aformat=channel_layouts=mono")
         filters = [*heard, kind, "setpts=PTS-STARTPTS", *on_canvas_rate(self.layout.fps, frames), *TRANSPARENT_709]
         if layer.opacity < 1:
             filters.append(f"colorchannelmixer=aa={layer.opacity:g}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.material import Machine, Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, hardware_encoder
 from mediajobs_dagster.job_types.video_export.memory import render_faults
+from mediajobs_dagster.job_types.video_export.openings import Openings
+from mediajobs_dagster.job_types.video_export.reading import picture_starts
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.timelines.model import Timeline
+from mediajobs_dagster.timelines.layout import lay_out
+from mediajobs_dagster.timelines.model import Timeline, VideoLayer
 from mediajobs_dagster.timelines.parsing import parse_timeline
 from mediajobs_dagster.timelines.references import seen_references_of
 from mediajobs_dagster.timelines.text.fonts import Fonts
@@ -27,6 +30,8 @@ class Capabilities:
     """Hardware encoders that work."""
     undecodable: frozenset[str] = frozenset()
     """Codecs of the result that can be encoded but not decoded."""
+    openings: Openings = field(default_factory=Openings)
+    """Where sources are opened."""
     max_pixels: int = 8192 * 8192
     """The largest picture that may be decoded."""
 
@@ -36,7 +41,10 @@ class Capabilities:
     ) -> Capabilities:
         """Ask the machine only what this timeline and these parameters depend on."""
         encoder, codec = hardware_encoder(params), params.codec.value
+        segments = lay_out(timeline, {name: source.info for name, source in sources.items()}).segments
+        layers = ((sources[each.source], each.in_) for each in timeline.layers if isinstance(each, VideoLayer))
         return cls(
+            openings=Openings.find(machine, (*picture_starts(segments, sources), *layers)),
             tone_mapping=machine.tone_mapping() if hdr_references(timeline, sources) else None,
             encoders=frozenset({encoder}) if encoder and machine.works(encoder) else frozenset(),
             undecodable=frozenset() if machine.decodes(codec) else frozenset({codec}),

@@ -8,8 +8,7 @@ A talk from which pauses were cut is one recording read forwards. If each part h
 again from a key frame. So consecutive parts share an input, and a filter splits it. A dissolve needs two parts at the
 same time, and a shared input would have to hold the frames in between; so it gets an input of its own.
 
-A transport or program stream has no index: ffmpeg finds a time in it, but not the key frame before it. So such streams
-are opened some seconds early.
+Where a part is opened is in `openings`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,11 @@ from fractions import Fraction
 
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
+from mediajobs_dagster.job_types.video_export.openings import Openings
 from mediajobs_dagster.media.command import Input
 from mediajobs_dagster.timelines.layout import Segment
-from mediajobs_dagster.timelines.model import Clip, Still
+from mediajobs_dagster.timelines.model import Clip, Still, Timeline, VideoLayer
 
-_UNINDEXED = ("mpegts", "mpeg")
-_LEAD_S = Fraction(12)
-"""How early such streams are opened, seconds: more than the distance of key frames in nearly all of them."""
 _RUN_IN_S = Fraction(1, 10)
 """How much sound is read before a clip that is played at another speed, seconds."""
 _WORTH_READING_ON_S = 2
@@ -49,12 +46,13 @@ class SegmentInputs:
         graph: Graph,
         segments: Sequence[Segment],
         sources: Mapping[str, Source],
+        openings: Openings,
         *,
         picture: bool = True,
         sound: bool = True,
     ) -> None:
         """Open what is needed for the picture, the sound, or both."""
-        self._graph, self._sources = graph, sources
+        self._graph, self._sources, self._openings = graph, sources, openings
         self._picture, self._sound = picture, sound
         self._branches: dict[int, _Branch] = {}
         for number, parts in enumerate(readable(segments)):
@@ -87,19 +85,17 @@ class SegmentInputs:
         sounding = [number for number, segment in parts if self._sound and self._is_heard(segment)]
         if not self._picture and not sounding:
             return
-        first = parts[0][1]
-        source = self._sources[source_of(first)]
-        start = first.source_in
-        if sounding and isinstance(first.item, Clip):
-            start = max(Fraction(0), start - run_in(first.item))
-        only = () if self._picture and sounding else ("-an",) if self._picture else ("-vn",)
-        number = self._graph.open(Input(source.name, (*only, *seek(source, start))))
-        pictures = [number for number, _ in parts] if self._picture else []
+        source = self._sources[source_of(parts[0][1])]
+        start = start_of(parts[0][1], run_in=bool(sounding))
         video, audio = source.info.main_video, source.info.main_audio
+        only = () if self._picture and sounding else ("-an",) if self._picture else ("-vn",)
+        opening = self._openings.of(source, start, picture=self._picture, sound=bool(sounding))
+        number = self._graph.open(Input(source.name, (*only, *opening.options)))
+        pictures = [number for number, _ in parts] if self._picture else []
         picture_pads = self._split(f"picture{group}", "split", f"{number}:{video.index if video else 0}", pictures)
         sound_pads = self._split(f"sound{group}", "asplit", f"{number}:{audio.index if audio else 0}", sounding)
         for part, segment in parts:
-            offset = segment.source_in - start + lead(source, start)
+            offset = segment.source_in - opening.origin
             self._branches[part] = _Branch(picture_pads.get(part), sound_pads.get(part), offset)
 
     def _split(self, name: str, split: str, stream: str, parts: Sequence[int]) -> dict[int, str]:
@@ -109,24 +105,32 @@ class SegmentInputs:
         return dict(zip(parts, pads, strict=True))
 
     def _is_heard(self, segment: Segment) -> bool:
-        clip = segment.item
-        return isinstance(clip, Clip) and not clip.mute and self._sources[clip.source].info.main_audio is not None
+        return is_heard(segment, self._sources)
 
 
-def lead(source: Source, start: Fraction) -> Fraction:
-    """How much before `start` a source is opened, seconds."""
-    return min(start, _LEAD_S) if source.info.container in _UNINDEXED else Fraction(0)
+def picture_starts(segments: Sequence[Segment], sources: Mapping[str, Source]) -> Iterator[tuple[Source, Fraction]]:
+    """Each source that is opened for the picture of the base track, and the time from which it is needed, seconds."""
+    for parts in readable(segments):
+        heard = any(is_heard(segment, sources) for _, segment in parts)
+        yield sources[source_of(parts[0][1])], start_of(parts[0][1], run_in=heard)
 
 
-def run_in(clip: Clip) -> Fraction:
+def start_of(segment: Segment, *, run_in: bool) -> Fraction:
+    """From where on the source of the first of neighbouring parts is needed, seconds; `run_in` if sound is."""
+    if run_in and isinstance(segment.item, Clip):
+        return max(Fraction(0), segment.source_in - run_in_of(segment.item))
+    return segment.source_in
+
+
+def is_heard(segment: Segment, sources: Mapping[str, Source]) -> bool:
+    """Whether a segment has sound."""
+    clip = segment.item
+    return isinstance(clip, Clip) and not clip.mute and sources[clip.source].info.main_audio is not None
+
+
+def run_in_of(clip: Clip) -> Fraction:
     """How much sound is read before a clip begins, seconds: the filter that changes the speed needs some."""
     return _RUN_IN_S if clip.speed != 1 else Fraction(0)
-
-
-def seek(source: Source, start: Fraction) -> tuple[str, ...]:
-    """The options of an input that is needed from `start` on, seconds; reading begins `lead` before."""
-    opened = start - lead(source, start)
-    return ("-noaccurate_seek", "-ss", decimal(opened)) if opened else ()
 
 
 def begun(offset: Fraction, speed: float = 1) -> tuple[str, ...]:
@@ -165,3 +169,49 @@ def _reads_on(before: tuple[int, Segment], after: tuple[int, Segment]) -> bool:
         and not before[1].dissolve
         and 0 <= after[1].source_in - before[1].source_out <= _WORTH_READING_ON_S
     )
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The inputs of the video layers, by layer number."""
+
+    picture: Mapping[int, str]
+    """The pad."""
+    sound: Mapping[int, str]
+    offset: Mapping[int, Fraction]
+    """Where the used part begins, counted from the start of the input, seconds."""
+
+
+def open_layers(
+    graph: Graph,
+    timeline: Timeline,
+    sources: Mapping[str, Source],
+    openings: Openings,
+    *,
+    picture: bool = True,
+    sound: bool = True,
+) -> Opened:
+    """Open the source of each video layer once, for its picture, its sound, or both."""
+    pictures: dict[int, str] = {}
+    sounds: dict[int, str] = {}
+    offsets: dict[int, Fraction] = {}
+    for number, layer in enumerate(timeline.layers):
+        if not isinstance(layer, VideoLayer):
+            continue
+        source = sources[layer.source]
+        audio = source.info.main_audio if sound and not layer.mute else None
+        if not picture and audio is None:
+            continue
+        only = () if picture and audio else ("-an",) if picture else ("-vn",)
+        opening = openings.of(source, layer.in_, picture=picture, sound=audio is not None)
+        stream = graph.open(Input(source.name, (*only, *opening.options)))
+        offsets[number] = layer.in_ - opening.origin
+        if picture:
+            video = source.info.main_video
+            pictures[number] = f"{stream}:{video.index if video else 0}"
+        if audio:
+            sounds[number] = f"{stream}:{audio.index}"
+    return Opened(pictures, sounds, offsets)

@@ -25,7 +25,7 @@ from mediajobs_dagster.job_types.video_export.encoding import (
 )
 from mediajobs_dagster.job_types.video_export.graph import Graph
 from mediajobs_dagster.job_types.video_export.job_type import FILENAME
-from mediajobs_dagster.job_types.video_export.layers import Covered, Layers, open_layers
+from mediajobs_dagster.job_types.video_export.layers import Covered, Layers
 from mediajobs_dagster.job_types.video_export.loudness import (
     LISTENING,
     MEASURING,
@@ -37,13 +37,14 @@ from mediajobs_dagster.job_types.video_export.loudness import (
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
 from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities, hdr_references
-from mediajobs_dagster.job_types.video_export.reading import SegmentInputs
+from mediajobs_dagster.job_types.video_export.reading import Opened, SegmentInputs, open_layers
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import UploadRole
-from mediajobs_dagster.timelines.layout import Layout, Media, lay_out
+from mediajobs_dagster.timelines.layout import Layout, Media, lay_out, picture_end
 from mediajobs_dagster.timelines.model import Clip, Timeline, VideoLayer
+from mediajobs_dagster.timelines.times import exact
 
 _LOUDNESS_FILE = "loudness.txt"
 _SPEECH_FILE = "speech.txt"
@@ -60,6 +61,8 @@ _MEMORY_MARGIN = 2
 """The estimate is what a render usually takes. This much of it is granted, and what the slowest encoders take."""
 _ENCODER_BYTES = 500
 """Bytes that the encoders of the profile `high` take for each pixel of the canvas, to look ahead."""
+_SOUND_PADDING_S = 0.1
+"""What the encoder of the sound may add at both ends, seconds."""
 _SOUND_WEIGHT = 0.05
 """Time of a pass over the sound, relative to the render."""
 
@@ -110,7 +113,10 @@ class Renderer:
             fps=float(layout.fps),
             video_codec=encoding.codec,
             audio_codec="aac",
-            is_exact=True,
+            matrix="bt709",
+            frames=layout.frames,
+            sound_start=0.0,
+            sound_tolerance=_SOUND_PADDING_S,
             is_decodable=self._decodes,
         )
         pixels = layout.width * layout.height * layout.frames
@@ -156,13 +162,17 @@ class Renderer:
     def _picture(self, drawings: Drawings) -> _Picture:
         graph = Graph()
         scaling = Scaling(_FLAGS[self.params.profile], self._tone_mapping, self.params.allow_untonemapped)
-        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources)
-        opened = open_layers(graph, self.timeline, self.sources)
+        openings = self.capabilities.openings
+        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources, openings)
+        opened = open_layers(graph, self.timeline, self.sources, openings)
         base = PictureTrack(graph, self.layout, self.timeline, segment_inputs, drawings, scaling).build()
-        layers = Layers(graph, self.layout, self.timeline, self.sources, opened, drawings, self.texts, scaling)
-        whole, covered = layers.build(base)
+        whole, covered = self._layers(graph, opened, drawings, scaling).build(base)
         end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
-        return _Picture(graph, graph.add("video", end, whole), covered, segment_inputs, opened.sound)
+        return _Picture(graph, graph.add("video", end, whole), covered, segment_inputs, opened)
+
+    def _layers(self, graph: Graph, opened: Opened, drawings: Drawings, scaling: Scaling) -> Layers:
+        openings = self.capabilities.openings
+        return Layers(graph, self.layout, self.timeline, self.sources, openings, opened, drawings, self.texts, scaling)
 
     def _command(self, picture: _Picture, folder: Path) -> ffmpeg.Command:
         loudness, true_peak = read_loudness(folder / _LOUDNESS_FILE)
@@ -171,9 +181,7 @@ class Renderer:
 
     def _render(self, picture: _Picture, measured: Measured) -> ffmpeg.Command:
         graph = picture.graph
-        mix = SoundTrack(
-            graph, self.layout, self.timeline, self.sources, picture.segment_inputs, picture.layer_sounds
-        ).build(measured)
+        mix = self._sound(graph, picture.segment_inputs, picture.layers).build(measured)
         options = ("-map", f"[{picture.pad}]", "-map", f"[{mix}]", *self.encoding.options)
         return ffmpeg.Command(
             inputs=tuple(graph.inputs),
@@ -218,9 +226,14 @@ class Renderer:
 
     def _sound_alone(self) -> tuple[Graph, SoundTrack]:
         graph = Graph()
-        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources, picture=False)
-        opened = open_layers(graph, self.timeline, self.sources, picture=False)
-        return graph, SoundTrack(graph, self.layout, self.timeline, self.sources, segment_inputs, opened.sound)
+        openings = self.capabilities.openings
+        segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources, openings, picture=False)
+        opened = open_layers(graph, self.timeline, self.sources, openings, picture=False)
+        return graph, self._sound(graph, segment_inputs, opened)
+
+    def _sound(self, graph: Graph, segment_inputs: SegmentInputs, layers: Opened) -> SoundTrack:
+        openings = self.capabilities.openings
+        return SoundTrack(graph, self.layout, self.timeline, self.sources, segment_inputs, openings, layers)
 
     def _sound_command(self, graph: Graph, pad: str) -> ffmpeg.Command:
         return ffmpeg.Command(
@@ -243,8 +256,21 @@ class Renderer:
         wanted = hardware_encoder(self.params)
         if wanted and self.encoding.encoder != wanted:
             yield f"{wanted} does not work on this machine; {self.encoding.encoder} was used instead."
+        yield from self._held()
         done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
         yield from (f"Upload {reference} is HDR and {done}." for reference in self._hdr)
+
+    def _held(self) -> Iterator[str]:
+        """Clips whose picture ends before their sound."""
+        for segment in self.layout.segments:
+            if isinstance(segment.item, Clip):
+                info = self.sources[segment.item.source].info
+                end, out = picture_end(info), segment.source_out
+                if info.main_video and out - end >= 1 / exact(info.main_video.fps or 30.0):
+                    yield (
+                        f"{segment.path}: the picture of upload {segment.item.source} ends at {float(end):.3f} s; its "
+                        f"last frame is held to {float(out):.3f} s."
+                    )
 
 
 @dataclass(frozen=True)
@@ -255,4 +281,4 @@ class _Picture:
     pad: str
     covered: tuple[Covered, ...]
     segment_inputs: SegmentInputs
-    layer_sounds: Mapping[int, str]
+    layers: Opened

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
-from mediajobs_dagster.job_types.video_export.reading import SegmentInputs, lead, run_in, seek
+from mediajobs_dagster.job_types.video_export.openings import Openings
+from mediajobs_dagster.job_types.video_export.reading import Opened, SegmentInputs, run_in_of
 from mediajobs_dagster.media.command import Input
-from mediajobs_dagster.timelines.layout import Layout, Segment, sound_length, used_part
+from mediajobs_dagster.timelines.layout import Layout, Segment, sound_end, used_part
 from mediajobs_dagster.timelines.model import Clip, Music, Narration, Timeline, VideoLayer
 from mediajobs_dagster.timelines.times import SAMPLE_RATE, exact, snap
 
@@ -58,8 +60,9 @@ class SoundTrack:
     timeline: Timeline
     sources: Mapping[str, Source]
     segment_inputs: SegmentInputs
-    layer_sounds: Mapping[int, str]
-    """Pads with the sound of video layers, by layer number."""
+    openings: Openings
+    layers: Opened
+    """The inputs of the video layers."""
 
     def build(self, measured: Measured) -> str:
         """The pad of the finished mix."""
@@ -95,7 +98,7 @@ class SoundTrack:
         moving = self.layout.samples_of(segment.first, segment.frames - segment.held)
         # One frame more: if the end is snapped to a later frame, the sound has to go on as long as the picture.
         length_read = segment.source_out - segment.source_in + exact(clip.speed) / self.layout.fps
-        before = run_in(clip)
+        before = run_in_of(clip)
         yield from part_of(self.sources[clip.source], self.segment_inputs.sound_offset(number), length_read, before)
         yield from _at_speed(clip.speed, before)
         yield from _gain(clip.gain_db)
@@ -129,23 +132,25 @@ class SoundTrack:
 
     def _voices(self) -> Iterator[Piece]:
         for number, layer in enumerate(self.timeline.layers):
-            if isinstance(layer, VideoLayer) and number in self.layer_sounds:
-                yield self._piece(f"layer_sound{number}", self.layer_sounds[number], layer)
+            if isinstance(layer, VideoLayer) and number in self.layers.sound:
+                pad, offset = self.layers.sound[number], self.layers.offset[number]
+                yield self._piece(f"layer_sound{number}", pad, offset, layer)
         for number, voice in enumerate(self.timeline.narration):
             source = self.sources[voice.source]
-            stream = self.graph.open(Input(source.name, ("-vn", *seek(source, voice.in_))))
+            opening = self.openings.of(source, voice.in_, picture=False, sound=True)
+            stream = self.graph.open(Input(source.name, ("-vn", *opening.options)))
             audio = source.info.main_audio
             assert audio is not None
-            yield self._piece(f"narration{number}", f"{stream}:{audio.index}", voice)
+            yield self._piece(f"narration{number}", f"{stream}:{audio.index}", voice.in_ - opening.origin, voice)
 
-    def _piece(self, name: str, pad: str, item: VideoLayer | Narration) -> Piece:
+    def _piece(self, name: str, pad: str, offset: Fraction, item: VideoLayer | Narration) -> Piece:
         source = self.sources[item.source]
         begin, end = used_part(item, source.info)
         first, frames = self.layout.span(item.start, end - begin)
         length = self.layout.samples_of(first, frames)
         fades = (item.fade_in, item.fade_out) if isinstance(item, Narration) else (Fraction(0), Fraction(0))
         shaped = (
-            *part_of(source, lead(source, begin), end - begin),
+            *part_of(source, offset, end - begin),
             *_gain(item.gain_db),
             *_faded(length, *fades),
             *self._exactly(length),
@@ -191,11 +196,12 @@ class SoundTrack:
                 fade_out = fade_out or exact(_FADE_S)
                 frames = min(frames, self.layout.frame_at(speaks + fade_out) - first)
         length = self.layout.samples_of(first, max(1, frames))
-        lasts = sound_length(source.info) - item.in_
+        lasts = sound_end(source.info) - item.in_
         again = ("-stream_loop", "-1") if lasts and Fraction(length, SAMPLE_RATE) > lasts else ()
-        stream = self.graph.open(Input(source.name, ("-vn", *again, *seek(source, item.in_))))
+        opening = self.openings.of(source, item.in_, picture=False, sound=True)
+        stream = self.graph.open(Input(source.name, ("-vn", *again, *opening.options)))
         shaped = (
-            *part_of(source, lead(source, item.in_), Fraction(length, SAMPLE_RATE)),
+            *part_of(source, item.in_ - opening.origin, Fraction(length, SAMPLE_RATE)),
             *_gain(item.gain_db),
             *_faded(length, item.fade_in, fade_out),
             *self._exactly(length),
@@ -292,8 +298,7 @@ def part_of(source: Source, offset: Fraction, length: Fraction, before: Fraction
     return (
         *moved,
         f"atrim=start={decimal(-before)}:end={decimal(length)}",
-        # async=1 fills gaps in the source, so that what follows stays in time.
-        f"aresample={SAMPLE_RATE}:first_pts={-snap(before, Fraction(SAMPLE_RATE))}:async=1",
+        f"{HOLES_FILLED}:out_sample_rate={SAMPLE_RATE}:first_pts={-snap(before, Fraction(SAMPLE_RATE))}",
         *both,
         _FORM,
     )

@@ -13,8 +13,8 @@ from mediajobs_dagster.timelines.layout import (
     Media,
     canvas_fps,
     item_times,
-    picture_length,
-    sound_length,
+    sound_end,
+    source_length,
     source_range,
     used_part,
 )
@@ -151,7 +151,7 @@ class _Assembly:
 
     def _music(self, entry: Music, end: Fraction) -> _Part:
         length = end - entry.start if entry.duration is None else min(entry.duration, end - entry.start)
-        known = sound_length(self._media[entry.source])
+        known = sound_end(self._media[entry.source])
         length = min(length, known - entry.in_) if known > entry.in_ else length
         return _Part(length, entry.source, entry.in_, carried=entry.to_json() | {"kind": "music"})
 
@@ -176,7 +176,7 @@ class _Assembly:
         upload = self._uploads.get(source)
         name = upload.filename if upload else source
         info = self._media.get(source)
-        length = info and (picture_length(info) if kind == "Video" else sound_length(info))
+        length = info and (source_length(info) if kind == "Video" else sound_end(info))
         media = schema.ExternalReference(name, self._range(_ZERO, length) if length else None)
         media.metadata[OURS] = {"upload": source, "target_url": name}
         clip = schema.Clip(name, media, self._range(part.source_in, part.length))

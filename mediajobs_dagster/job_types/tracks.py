@@ -1,0 +1,31 @@
+"""The tracks that a job works on: what is said of the choice, and how sound keeps its times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
+
+HOLES_FILLED = "aresample=async=1:min_hard_comp=0.02"
+"""The filter that puts silence where a track of sound has a hole of 20 ms or more, so that what follows is in time."""
+
+
+def track_notes(info: MediaInfo) -> tuple[str, ...]:
+    """Notes on the tracks that were chosen, and those that were not, where there was a choice; for people."""
+    notes = (*_notes("picture", info.video, info.main_video), *_notes("sound", info.audio, info.main_audio))
+    empty = (f"Tracks without content: {info.empty_tracks}.",) if info.empty_tracks else ()
+    return (*notes, *empty)
+
+
+def _notes(
+    kind: str, tracks: Sequence[AudioStream | VideoStream], chosen: AudioStream | VideoStream | None
+) -> Iterator[str]:
+    others = [track for track in tracks if track is not chosen]
+    if others:
+        used = f"track {chosen.index} ({chosen.codec})" if chosen else "none"
+        yield f"Tracks of {kind}: {used} is used; not used: {', '.join(map(_described, others))}."
+
+
+def _described(track: AudioStream | VideoStream) -> str:
+    why = "" if track.is_decodable else ", which cannot be decoded here"
+    return f"{track.index} ({track.codec}{why})"

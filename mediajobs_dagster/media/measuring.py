@@ -1,0 +1,134 @@
+"""How long the tracks of a file last, read from their packets.
+
+What a file declares of its length may be missing (a recording that was streamed), wrong (one that was cut), or of a
+part only (transport streams that were joined). MP4 and QuickTime have an index of every packet, and ffprobe has added
+it up. Of any other container, ffmpeg copies the last packets, or all of them, to nowhere, and lists their times: its
+own, in which every later command works too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mediajobs_dagster.cancellation import Cancellation
+from mediajobs_dagster.errors import Blame, DeadlineError, InputTooLongError, MediaJobsError
+from mediajobs_dagster.media.allowance import Allowance
+from mediajobs_dagster.media.command import STDOUT, Command, Input, Output, is_remote
+from mediajobs_dagster.media.packets import PacketTimes
+from mediajobs_dagster.media.run import Report, Runner
+from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
+
+Track = TypeVar("Track", AudioStream, VideoStream)
+
+_INDEXED = "mov"
+"""The container that has an index of every packet, unless it is fragmented."""
+_JOINED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "aac", "mp3", "ac3")
+"""Containers that may be joined end to end; what they declare is that of a part, or reckoned from the bit rate."""
+_READ_WHOLE_BYTES = 1 << 30
+"""A file on this machine up to this size is read whole where its end alone does not tell its length."""
+_END_S = 10.0
+"""How much of the end is read, seconds."""
+_LIMIT_S = 60.0
+
+
+def measured(
+    runner: Runner,
+    source: str,
+    info: MediaInfo,
+    *,
+    cwd: Path | None = None,
+    report: Report | None = None,
+    cancel: Cancellation | None = None,
+) -> MediaInfo:
+    """`info` with the true lengths of its tracks, and without the tracks that have no packets.
+
+    `is_measured` of the result says whether they could be found out: a large source at an address is not read whole. A
+    source that cannot be read is left as it is; what is wrong with it shows when it is decoded. Raises
+    InputTooLongError, storage errors for an address, and the error that `cancel` was given.
+    """
+    if _is_indexed(info):
+        return _with_ends(info, {}, empty={each.index for each in info.video if each.frames == 0})
+    reader = _Reader(runner, source, info, cwd or Path(), report, cancel)
+    try:
+        return reader.measured()
+    except InputTooLongError:
+        raise
+    except MediaJobsError as error:
+        if not (error.blame is Blame.INPUT or error.may_be_input or isinstance(error, DeadlineError)):
+            raise
+        return info.model_copy(update={"is_measured": not is_remote(source)})
+
+
+def longest(video: Iterable[VideoStream], audio: Iterable[AudioStream]) -> float:
+    """When the last of the tracks ends, counted from the beginning of the file, seconds; 0 if unknown."""
+    return max((each.end_seconds or 0.0 for each in (*video, *audio)), default=0.0)
+
+
+def _is_indexed(info: MediaInfo) -> bool:
+    is_fragmented = any(each.frames is None for each in info.video) or not longest(info.video, info.audio)
+    return info.container.startswith(_INDEXED) and not is_fragmented
+
+
+def _with_ends(info: MediaInfo, ends: Mapping[int, float], empty: set[int]) -> MediaInfo:
+    """`info` with the ends of tracks, by index, and without the empty ones."""
+
+    def kept(tracks: Iterable[Track]) -> tuple[Track, ...]:
+        return tuple(_lasting(each, ends.get(each.index)) for each in tracks if each.index not in empty)
+
+    video, audio = kept(info.video), kept(info.audio)
+    if not video and not audio:
+        return info
+    found = {"empty_tracks": len(empty), "duration_seconds": longest(video, audio) or info.duration_seconds}
+    return info.model_copy(update={"video": video, "audio": audio, "is_measured": True, **found})
+
+
+def _lasting(track: Track, end: float | None) -> Track:
+    lasts = None if end is None else round(max(0.0, end - track.start_seconds), 6)
+    return track if lasts is None else track.model_copy(update={"duration_seconds": lasts})
+
+
+@dataclass(frozen=True)
+class _Reader:
+    runner: Runner
+    source: str
+    info: MediaInfo
+    cwd: Path
+    report: Report | None
+    cancel: Cancellation | None
+
+    def measured(self) -> MediaInfo:
+        tracks = (*self.info.video, *self.info.audio)
+        near_end = self.info.duration_seconds - _END_S
+        if near_end > 0 and not self._is_joined:
+            ends = self._ends(tracks, near_end)
+            # A track may have ended before the part that was read; what the file declares of it is as good as any.
+            if ends and all(each.index in ends or each.duration_seconds for each in tracks):
+                return _with_ends(self.info, ends, empty=set())
+        if is_remote(self.source) or self.info.bytes > _READ_WHOLE_BYTES:
+            return self.info
+        ends = self._ends(tracks)
+        return _with_ends(self.info, ends, empty={each.index for each in tracks} - set(ends) if ends else set())
+
+    @property
+    def _is_joined(self) -> bool:
+        return self.info.container in _JOINED and not is_remote(self.source)
+
+    def _ends(self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0) -> dict[int, float]:
+        """When the tracks end that have packets from about `start` on, seconds."""
+        seek = ("-noaccurate_seek", "-ss", f"{start:.3f}") if start else ()
+        maps = (option for track in tracks for option in ("-map", f"0:{track.index}"))
+        options = (*maps, "-c", "copy", "-copypriorss", "1", "-f", "framecrc")
+        found = PacketTimes()
+        self.runner.run(
+            Command(inputs=(Input(self.source, seek),), outputs=(Output(STDOUT, options),)),
+            cwd=self.cwd,
+            report=self.report or (lambda _: None),
+            on_data=found.feed,
+            cancel=self.cancel,
+            allowance=Allowance(base_s=_LIMIT_S, work_s=0.0),
+        )
+        begin = self.info.origin(start, tracks)
+        return {tracks[number].index: float(end) + begin for number, end in found.ends.items()}

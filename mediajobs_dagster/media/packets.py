@@ -1,0 +1,42 @@
+"""The times of packets, as ffmpeg's muxer `framecrc` lists them: a head, then a line a packet.
+
+#tb 0: 1/1000
+0,       2934,       2934,       20,        3, 0x05e402f5
+track    dts         pts         duration   bytes  checksum
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+_FIELDS = 4
+
+
+@dataclass
+class PacketTimes:
+    """The first start and the last end of each track, by its number in the output, seconds."""
+
+    starts: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
+    ends: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
+    _bases: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
+    _pending: bytes = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the list."""
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            if line.startswith(b"#tb "):
+                number, _, base = line[4:].decode().partition(":")
+                self._bases[int(number)] = Fraction(base.strip())
+            elif not line.startswith(b"#"):
+                self._take(line.split(b",", _FIELDS))
+
+    def _take(self, fields: list[bytes]) -> None:
+        if len(fields) <= _FIELDS:
+            return
+        number = int(fields[0])
+        start, base = int(fields[2]), self._bases[number]
+        end = (start + int(fields[3])) * base
+        self.starts[number] = min(start * base, self.starts.get(number, start * base))
+        self.ends[number] = max(end, self.ends.get(number, end))
