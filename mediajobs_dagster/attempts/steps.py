@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from mediajobs_dagster.attempts.bench import AttemptBench
 from mediajobs_dagster.attempts.progress import STEPS, ProgressMeter
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.cancellation import Cancellation, Deadline
+from mediajobs_dagster.errors import InputCorruptError, MediaJobsError
 from mediajobs_dagster.job_types.plan import Call, Run, Step
 from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import Command, Input, Output
@@ -42,15 +43,25 @@ class StepMaker:
     def make(self, steps: Sequence[Step]) -> None:
         """Run all steps. Consecutive commands are one stage; every call is a stage of its own."""
         self._whole = sum(step.weight for step in steps) or 1.0
-        for stage, group in groupby(enumerate(steps), key=lambda each: _stage_of(*each)):
-            with self.recorder.timed(stage[0]):
-                for _, step in group:
-                    self.cancellation.check()
-                    if isinstance(step, Call):
-                        self._call(step)
-                    else:
-                        self._run_step(step)
-                    self._done += step.weight
+        due = deque(steps)
+        while due:
+            step = due.popleft()
+            with self.recorder.timed(step.stage if isinstance(step, Call) else Stage.FFMPEG):
+                if isinstance(step, Call):
+                    self._call(step)
+                else:
+                    self._run_steps(step, due)
+
+    def _run_steps(self, step: Run, due: deque[Step]) -> None:
+        """Run a command, and those that come next in `due`."""
+        while True:
+            further = self._run_step(step)
+            self._whole += sum(each.weight for each in further)
+            due.extendleft(reversed(further))
+            if not due or isinstance(following := due[0], Call):
+                return
+            due.popleft()
+            step = following
 
     def run(
         self,
@@ -82,11 +93,28 @@ class StepMaker:
         options = ("-skip_loop_filter", "all", "-ss", f"{max(0.0, duration - 1.0):.3f}")
         self.run(Command(inputs=(Input(name, options),), outputs=(Output("nowhere", ("-f", "null")),)))
 
-    def _run_step(self, step: Run) -> None:
+    def _run_step(self, step: Run) -> Sequence[Step]:
+        """Run the step's command; returns the steps that follow from what it left."""
+        self.cancellation.check()
         folder = self.workspace.folder
-        if step.only_without is not None and (folder / step.only_without).exists():
-            return
         command = step.command if isinstance(step.command, Command) else step.command(folder)
+        fault: MediaJobsError | None = None
+        try:
+            self._run_command(step, command)
+        except MediaJobsError as error:
+            if step.then is None or not (error.may_be_input or isinstance(error, InputCorruptError)):
+                raise
+            fault = error
+            for output in command.outputs:  # half of it may be there
+                (folder / output.target).unlink(missing_ok=True)
+        self._done += step.weight
+        further = step.then(folder) if step.then else ()
+        if fault and not further:
+            raise fault
+        return further
+
+    def _run_command(self, step: Run, command: Command) -> None:
+        folder = self.workspace.folder
         begin, share = self._done / self._whole, step.weight / self._whole
 
         def tell(progress: Progress) -> None:
@@ -102,6 +130,7 @@ class StepMaker:
         self.made |= {output.target: made for output in command.outputs}
 
     def _call(self, step: Call) -> None:
+        self.cancellation.check()
         begin, share = self._done / self._whole, step.weight / self._whole
         bench = AttemptBench(
             folder=self.workspace.folder,
@@ -115,8 +144,4 @@ class StepMaker:
         with closing(bench):
             step.work(bench)
         bench.check()  # work that never called `check` may be late or cancelled too
-
-
-def _stage_of(number: int, step: Step) -> tuple[str, int]:
-    """The stage of a step, and a number that separates it from its neighbours."""
-    return (step.stage, number) if isinstance(step, Call) else (Stage.FFMPEG, -1)
+        self._done += step.weight

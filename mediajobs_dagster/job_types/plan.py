@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -31,8 +31,12 @@ class Run:
     command: Command | Callable[[Path], Command]
     """A function of the scratch folder if the command depends on the files of earlier steps."""
     sink: Callable[[Path], Sink] | None = None
-    only_without: str | None = None
-    """Run this step only if no earlier one made this file."""
+    then: Callable[[Path], Sequence[Step]] | None = None
+    """Further steps, which follow at once: a function of what the command left in the scratch folder.
+
+    If the command fails by a fault that may be the input's, they are done in its place. Where there are none, the
+    attempt fails of it.
+    """
     weight: float = 1.0
     """Its expected time relative to the other steps', for the progress."""
 

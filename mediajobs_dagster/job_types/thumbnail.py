@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
+from mediajobs_dagster.job_types.bench import Bench
+from mediajobs_dagster.job_types.blankness import is_blank
+from mediajobs_dagster.job_types.colours import as_jpeg
 from mediajobs_dagster.job_types.geometry import fit_long_edge, may_have_picture, picture_of
-from mediajobs_dagster.job_types.material import Access, Source
-from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
+from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, ToneMapping
+from mediajobs_dagster.job_types.plan import Call, Expected, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import Upload, VideoStream
+from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
 
 LONG_EDGE = 640
 FILENAME = "thumb.jpg"
+AT_SECONDS = 0.2
+"""Where the picture is taken if nobody says where, seconds."""
+
+_RAW = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu"})
+"""Containers that are none: streams of pictures without times, in which nothing can be sought."""
+_LATER_SECONDS = (1.0, 3.0)
+_LATER_SECONDS_OF_UNKNOWN = (1.0, 3.0, 10.0, 30.0)
+_LATER_SHARES = (0.05, 0.1, 0.25, 0.5)
+"""Where a better picture is looked for, shares of the length."""
+_APART_S = 0.3
+_EXACT_S = 5.0
+"""Up to here, the very moment is decoded; further in, the key frame before it, which costs one picture."""
 
 
 class ThumbnailParams(Params):
     """Parameters of a thumbnail."""
 
-    at_seconds: float = Field(
-        default=0.2, ge=0, allow_inf_nan=False, description="Where to take the picture; clamped into shorter clips."
+    at_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Where to take the picture; clamped into shorter clips. "
+        "None: at 0.2 s, or further in where the picture there is black or of one colour.",
     )
 
 
@@ -31,6 +54,7 @@ class Thumbnail(UploadJobType):
 
     name: ClassVar[str] = "upload_thumb_v1"
     asset: ClassVar[str] = "thumbnail"
+    version: ClassVar[int] = 2
     lane: ClassVar[Lane] = Lane.LIGHT
     access: ClassVar[Access] = Access.RANGE  # it seeks, and reads a few hundred kilobytes of a file of any length
     batch_size: ClassVar[int] = 500  # some twenty seconds of work on two cores; a run of its own costs half a second
@@ -50,52 +74,137 @@ class Thumbnail(UploadJobType):
         return clip
 
     @override
-    def plan_upload(self, source: Source, params: Params) -> Plan:
+    def prepare(self, material: Material, params: Params, machine: Machine) -> ToneMapping | None:
+        video = material.primary.info.main_video
+        return machine.tone_mapping() if video and video.is_hdr else None
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        return self.plan_upload(material.primary, params, material.prepared)
+
+    @override
+    def plan_upload(self, source: Source, params: Params, tone_mapping: ToneMapping | None = None) -> Plan:
         assert isinstance(params, ThumbnailParams)  # what `parse` made
         video = picture_of(source.info)
-        width, height = fit_long_edge(video, LONG_EDGE, even=False)
-        at = _clamp(params.at_seconds, source.info.duration_seconds, video)
+        size = fit_long_edge(video, LONG_EDGE, even=False)
         (key,) = self.output_keys(source.upload.id)
-        output = Output(FILENAME, key, "image/jpeg", Expected(width=width, height=height, video_codec="mjpeg"))
-        steps = [Run(_grab(video, at, width, height))]
-        if at > 0:
-            # If all frames of a clip start before `at` (one long frame, a wrong duration), the first one is used.
-            steps.append(Run(_grab(video, 0.0, width, height), only_without=FILENAME))
-        return Plan(outputs=(output,), steps=tuple(steps))
+        output = Output(FILENAME, key, "image/jpeg", Expected(width=size[0], height=size[1], video_codec="mjpeg"))
+        # ffmpeg has already turned the picture upright; the size takes pixel aspect and rotation into account.
+        filters = as_jpeg(video, size, tone_mapping)
+        asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
+        at = _clamp(asked, source.info, video)
+        later = _later(source.info, video, at) if params.at_seconds is None else ()
+        grab = _Grab(video.index, filters, is_raw=source.info.container in _RAW)
+        return Plan(outputs=(output,), steps=(_Choice(grab, at, later).first(),))
 
 
-def _clamp(at: float, duration: float, video: VideoStream) -> float:
+@dataclass(frozen=True)
+class _Grab:
+    """Makes the commands that take one picture of a video."""
+
+    track: int
+    filters: tuple[str, ...]
+    is_raw: bool
+
+    def at(self, seconds: float, filename: str = FILENAME, *, exact: bool = True) -> ffmpeg.Command:
+        """Takes the picture at `seconds`, or the key frame before."""
+        sought = ("-ss", f"{seconds:g}") if seconds > 0 else ()
+        if sought and not exact:
+            sought = (*sought, "-noaccurate_seek")
+        # Before -i, ffmpeg seeks by the index instead of decoding everything before. A raw stream has no index.
+        before, after = ((), sought) if self.is_raw else (sought, ())
+        options = (
+            *("-map", f"0:{self.track}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
+            *("-c:v", "mjpeg", "-q:v", "3"),
+            *("-map_metadata", "-1"),  # a phone's position must not travel in a public thumbnail
+            *("-f", "image2", "-update", "1"),  # one picture under exactly this name, no numbering
+        )
+        return ffmpeg.Command(inputs=(ffmpeg.Input("source", before),), outputs=(ffmpeg.Output(filename, options),))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which moment is shown: the first one that has a picture, and is not blank if there is a better one."""
+
+    grab: _Grab
+    at: float
+    later: tuple[float, ...]
+    """Where a better picture is looked for, seconds; one after the other, because the first is nearly always good."""
+
+    def first(self) -> Run:
+        """The step that takes the picture at `at`."""
+        return Run(self.grab.at(self.at), then=self._after_first)
+
+    def _after_first(self, folder: Path) -> Sequence[Step]:
+        if (folder / FILENAME).exists():
+            return self._better_than(self.at, folder)
+        # Nothing can be decoded from there on: a stream that was cut between key frames, all frames of a clip before
+        # `at`, a wrong duration. The first frame that there is, then.
+        return (Run(self.grab.at(0.0), then=self._after_start),) if self.at > 0 else ()
+
+    def _after_start(self, folder: Path) -> Sequence[Step]:
+        if not (folder / FILENAME).exists():
+            return ()
+        text = f"There is no picture at {self.at:g} s. The thumbnail shows the first one."
+        return (Call("choose", lambda bench: bench.note(text)), *self._better_than(0.0, folder))
+
+    def _better_than(self, taken: float, folder: Path) -> Sequence[Step]:
+        return (self._try(0, taken),) if self.later and is_blank(folder / FILENAME) else ()
+
+    def _try(self, number: int, taken: float) -> Run:
+        seconds = self.later[number]
+        command = self.grab.at(seconds, _candidate(number), exact=seconds <= _EXACT_S)
+        return Run(command, then=partial(self._after_try, number, taken))
+
+    def _after_try(self, number: int, taken: float, folder: Path) -> Sequence[Step]:
+        candidate = folder / _candidate(number)
+        if candidate.exists() and not is_blank(candidate):
+            return (Call("choose", partial(self._use, number, taken)),)
+        if number + 1 < len(self.later):
+            return (self._try(number + 1, taken),)
+        tried = ", ".join(f"{seconds:g}" for seconds in self.later)
+        text = f"The picture at {taken:g} s is blank, and there is no better one at {tried} s."
+        return (Call("choose", lambda bench: bench.note(text)),)
+
+    def _use(self, number: int, taken: float, bench: Bench) -> None:
+        (bench.folder / _candidate(number)).replace(bench.folder / FILENAME)
+        seconds = self.later[number]
+        shown = f"{seconds:g} s" if seconds <= _EXACT_S or self.grab.is_raw else f"the key frame before {seconds:g} s"
+        bench.note(f"The picture at {taken:g} s is blank. The thumbnail shows {shown}.")
+
+
+def _candidate(number: int) -> str:
+    return f"candidate_{number}.jpg"
+
+
+def _clamp(at: float, info: MediaInfo, video: VideoStream) -> float:
+    duration = _length(info, video)
     if not duration:
-        return at  # unknown, as in a streamed recording; if the clip is shorter, the second step makes the picture
+        return at  # unknown, as in a streamed recording; if the clip is shorter, its first picture is taken
     # The last frame starts one frame before the end; half a frame more keeps rounding from seeking past it.
     last = duration - 1.5 / (video.fps or 30.0)
     return round(max(0.0, min(at, last)), 3)
 
 
-def _grab(video: VideoStream, at: float, width: int, height: int) -> ffmpeg.Command:
-    filters = ",".join(
-        (
-            # ffmpeg has already turned the picture upright; the size takes pixel aspect and rotation into account.
-            f"scale={width}:{height}:flags=lanczos:out_range=full",
-            "setsar=1",
-            "format=yuv420p",  # every viewer reads JPEG in 4:2:0, whatever depth and subsampling the source has
-        )
-    )
-    return ffmpeg.Command(
-        # Before -i, so that ffmpeg seeks by the index instead of decoding everything before.
-        inputs=(ffmpeg.Input("source", ("-ss", f"{at:g}") if at > 0 else ()),),
-        outputs=(
-            ffmpeg.Output(
-                FILENAME,
-                (
-                    *("-map", f"0:{video.index}", "-frames:v", "1", "-vf", filters),
-                    *("-c:v", "mjpeg", "-q:v", "3"),
-                    *("-map_metadata", "-1"),  # a phone's position must not travel in a public thumbnail
-                    *("-f", "image2", "-update", "1"),  # one picture under exactly this name, no numbering
-                ),
-            ),
-        ),
-    )
+def _length(info: MediaInfo, video: VideoStream) -> float:
+    """How long the picture lasts, seconds: sound may last longer. 0: unknown."""
+    return min(info.duration_seconds, video.duration_seconds or info.duration_seconds)
+
+
+def _later(info: MediaInfo, video: VideoStream, at: float) -> tuple[float, ...]:
+    """Moments after `at` that are worth a look, seconds, in their order."""
+    duration = _length(info, video)
+    if info.container in _RAW:
+        moments = _LATER_SECONDS  # all pictures before are decoded too
+    elif duration:
+        moments = (*_LATER_SECONDS, *(round(share * duration, 3) for share in _LATER_SHARES))
+    else:
+        moments = _LATER_SECONDS_OF_UNKNOWN
+    chosen: list[float] = []
+    for moment in sorted(moments):
+        if moment >= [at, *chosen][-1] + _APART_S and (not duration or moment < duration):
+            chosen.append(moment)
+    return tuple(chosen)
 
 
 JOB_TYPE = Thumbnail()

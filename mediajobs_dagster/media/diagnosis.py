@@ -62,6 +62,8 @@ _RULES = (
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
     _Rule.of(
         r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder"
+        # Its only decoder for AV1 hands the work to hardware, which is not there.
+        r"|Your platform doesn't supp+ort hardware accelerated \w+ decoding"
         # A container's feature that this ffmpeg was built without, such as the compressed index of a QuickTime file.
         r"|requires zlib support"
         r"|(Error opening input|^\[error\] [^\[\]]*): (Function not implemented|Not yet implemented)",

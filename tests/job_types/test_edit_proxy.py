@@ -55,7 +55,7 @@ def test_the_command(info: MediaInfo, options: str) -> None:
     assert step.command.inputs == (Input("source"),)
     assert [output.target for output in step.command.outputs] == ["edit_proxy.mp4"]
     assert shlex.join(step.command.outputs[0].options) == options
-    assert (step.sink, step.only_without) == (None, None)
+    assert (step.sink, step.then) == (None, None)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 539, 540, 541, 853, 1080, 1919, 7680])

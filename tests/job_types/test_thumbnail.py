@@ -3,43 +3,90 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mediajobs_dagster.errors import InputNoVideoError, ParametersError
 from mediajobs_dagster.job_types.base import Lane
-from mediajobs_dagster.job_types.material import Access
-from mediajobs_dagster.job_types.plan import Expected, Plan
+from mediajobs_dagster.job_types.material import Access, Material, ToneMapping
+from mediajobs_dagster.job_types.plan import Call, Expected, Plan, Run, Step
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.media.command import Input
+from mediajobs_dagster.media.command import Command, Input
 from mediajobs_dagster.models import MediaInfo
-from tests.job_types.sources import UPLOAD_ID, a_picture, saved, short, sixty_fps, source, streamed, variant
+from tests.job_types.planning import SaidMachine, planned
+from tests.job_types.sources import (
+    UPLOAD_ID,
+    a_picture,
+    job,
+    saved,
+    short,
+    sixty_fps,
+    source,
+    streamed,
+    upload,
+    variant,
+)
 
 
-def plan(info: MediaInfo, at_seconds: float = 0.2) -> Plan:
+def plan(info: MediaInfo, at_seconds: float | None = None) -> Plan:
     """The plan of a thumbnail of that media."""
     return Thumbnail().plan_upload(source(info), Thumbnail().parse({"atSeconds": at_seconds}))
 
 
-def seeks(made: Plan) -> list[str]:
-    """The input options of each step, as they would be typed."""
-    return [shlex.join(part.options) for step in made.steps for part in step.command.inputs if isinstance(part, Input)]
+def command_of(step: Step) -> Command:
+    """The command of a step that runs ffmpeg."""
+    assert isinstance(step, Run)
+    assert isinstance(step.command, Command)
+    return step.command
+
+
+def seeks(steps: Iterable[Step]) -> list[str]:
+    """The input options of each command, as they would be typed."""
+    commands = [command_of(step) for step in steps if isinstance(step, Run)]
+    return [shlex.join(part.options) for command in commands for part in command.inputs if isinstance(part, Input)]
+
+
+def further(step: Step, folder: Path) -> list[Step]:
+    """The steps that follow from what a step left."""
+    assert isinstance(step, Run)
+    assert step.then
+    return list(step.then(folder))
+
+
+def searched(step: Step, folder: Path) -> list[str]:
+    """Where one picture after the other is looked for while all are black, beginning with that of `step`."""
+    found: list[str] = []
+    while isinstance(step, Run):
+        found += seeks([step])
+        Image.new("RGB", (64, 36)).save(folder / command_of(step).outputs[0].target)
+        step, *_ = further(step, folder) or [None]
+    return found
 
 
 LANDSCAPE = (
-    "-map 0:0 -frames:v 1 -vf scale=640:360:flags=lanczos:out_range=full,setsar=1,format=yuv420p"
-    " -c:v mjpeg -q:v 3 -map_metadata -1 -f image2 -update 1"
+    "-map 0:0 -frames:v 1 -vf scale=640:360:flags=lanczos:out_color_matrix=bt601:out_range=full:in_color_matrix=bt601,"
+    "setsar=1,format=yuv420p -c:v mjpeg -q:v 3 -map_metadata -1 -f image2 -update 1"
+)
+TAGGED = LANDSCAPE.replace(":in_color_matrix=bt601", "")
+HD = LANDSCAPE.replace(
+    "lanczos:out_color_matrix=bt601:out_range=full:in_color_matrix=bt601,setsar=1,format=yuv420p",
+    "lanczos,format=yuv420p,colorspace=ispace=bt709:iprimaries=bt709:itrc=bt709:space=smpte170m:primaries=bt709"
+    ":trc=bt709:range=pc:fast=1,setsar=1",
 )
 
 
 @pytest.mark.parametrize(
     ("info", "seek", "options"),
     [
-        pytest.param(saved("bigbuckbunny"), "-ss 0.2", LANDSCAPE, id="landscape"),
+        pytest.param(saved("bigbuckbunny"), "-ss 0.2", HD, id="landscape"),
         pytest.param(saved("rotated_portrait"), "-ss 0.2", LANDSCAPE.replace("640:360", "360:640"), id="rotated"),
         pytest.param(saved("anamorphic"), "-ss 0.2", LANDSCAPE, id="anamorphic"),
         pytest.param(saved("variable_frame_rate"), "-ss 0.2", LANDSCAPE, id="variable_frame_rate"),
         pytest.param(saved("ten_bit_422"), "-ss 0.2", LANDSCAPE, id="ten_bit_422"),
+        pytest.param(variant("anamorphic", picture={"matrix": "bt2020nc"}), "-ss 0.2", TAGGED, id="tagged"),
         pytest.param(saved("surround"), "-ss 0.2", LANDSCAPE, id="surround"),
         pytest.param(saved("video_with_cover"), "-ss 0.2", LANDSCAPE, id="video_with_cover"),
         pytest.param(sixty_fps(), "-ss 0.2", LANDSCAPE, id="sixty_fps"),
@@ -51,20 +98,92 @@ LANDSCAPE = (
     ],
 )
 def test_the_command(info: MediaInfo, seek: str, options: str) -> None:
-    """One frame is sought, scaled and written as JPEG; a second step starts at the beginning if there is none."""
+    """One frame is sought, scaled and written as JPEG."""
     made = plan(info)
-    assert seeks(made) == [seek, ""]
-    assert [shlex.join(step.command.outputs[0].options) for step in made.steps] == [options, options]
-    assert [step.command.outputs[0].target for step in made.steps] == ["thumb.jpg", "thumb.jpg"]
-    assert [step.only_without for step in made.steps] == [None, "thumb.jpg"]
-    assert [step.sink for step in made.steps] == [None, None]
+    assert seeks(made.steps) == [seek]
+    (output,) = command_of(made.steps[0]).outputs
+    assert (output.target, shlex.join(output.options)) == ("thumb.jpg", options)
 
 
-def test_one_frame_needs_no_second_step() -> None:
-    """Where nothing is sought, nothing can be missed."""
-    made = plan(saved("one_frame"))
-    assert seeks(made) == [""]
-    assert [step.only_without for step in made.steps] == [None]
+def test_where_nothing_is_found_the_first_picture_is_taken(tmp_path: Path) -> None:
+    """And the manifest says so; where even that is missing, no step is left that could hide the fault."""
+    (sought,) = plan(saved("anamorphic")).steps
+    (start,) = further(sought, tmp_path)
+    assert seeks([start]) == [""]
+    assert further(start, tmp_path) == []
+    Image.linear_gradient("L").save(tmp_path / "thumb.jpg")
+    (noted,) = further(start, tmp_path)
+    assert isinstance(noted, Call)
+
+
+def test_where_nothing_was_sought_nothing_can_be_missed(tmp_path: Path) -> None:
+    """A clip of one frame has no second try."""
+    (step,) = plan(saved("one_frame")).steps
+    assert seeks([step]) == [""]
+    assert further(step, tmp_path) == []
+
+
+def test_a_picture_is_kept_where_it_is_one(tmp_path: Path) -> None:
+    """Nothing else is run."""
+    (step,) = plan(saved("anamorphic")).steps
+    Image.linear_gradient("L").save(tmp_path / "thumb.jpg")
+    assert further(step, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "moments"),
+    [
+        pytest.param(saved("anamorphic"), ["0.2", "0.75", "1.5"], id="three_seconds"),
+        pytest.param(short(), ["0.05"], id="nothing_further_in"),
+        pytest.param(streamed(), ["0.2", "1", "3", "10 -noaccurate_seek", "30 -noaccurate_seek"], id="length_unknown"),
+        pytest.param(
+            variant("anamorphic", duration_seconds=600.0, picture={"duration_seconds": 600.0}),
+            ["0.2", "1", "3", *(f"{seconds} -noaccurate_seek" for seconds in (30, 60, 150, 300))],
+            id="ten_minutes",
+        ),
+        pytest.param(
+            variant("anamorphic", duration_seconds=600.0, picture={"duration_seconds": 1.0}),
+            ["0.2", "0.5"],
+            id="sound_goes_on",
+        ),
+    ],
+)
+def test_a_better_picture_is_looked_for_further_in(tmp_path: Path, info: MediaInfo, moments: list[str]) -> None:
+    """Moment by moment, up to half of the picture's length; key frames only where decoding would take long."""
+    assert searched(plan(info).steps[0], tmp_path) == [f"-ss {moment}" for moment in moments]
+
+
+def test_a_moment_that_was_asked_for_is_kept(tmp_path: Path) -> None:
+    """Even if the picture there is black."""
+    assert searched(plan(saved("anamorphic"), 0.2).steps[0], tmp_path) == ["-ss 0.2"]
+
+
+@pytest.mark.parametrize("container", ["h264", "hevc", "mpegvideo", "obu", "m4v"])
+def test_raw_streams_are_decoded_from_the_start(container: str) -> None:
+    """Nothing can be sought in a stream without times, so the frames before are dropped after decoding."""
+    info = variant("anamorphic", container=container, duration_seconds=0.0, picture={"duration_seconds": None})
+    (step,) = plan(info).steps
+    assert seeks([step]) == [""]
+    assert shlex.join(command_of(step).outputs[0].options).startswith("-map 0:0 -ss 0.2 -frames:v 1 ")
+
+
+def test_hdr_is_tone_mapped_where_that_is_possible() -> None:
+    """Asked of the machine for HDR alone; where it cannot, the thumbnail is made all the same."""
+    of_hdr, plain = (
+        Material(job(), upload(), {UPLOAD_ID: source(saved(name))}) for name in ("ten_bit_422", "anamorphic")
+    )
+    params = Thumbnail().parse({})
+    filters = [
+        shlex.join(command_of(planned(Thumbnail(), material, params, SaidMachine(mapping)).steps[0]).outputs[0].options)
+        for material, mapping in (
+            (of_hdr, ToneMapping.SWSCALE),
+            (of_hdr, ToneMapping.ZSCALE),
+            (of_hdr, None),
+            (plain, ToneMapping.SWSCALE),
+        )
+    ]
+    assert ["intent=perceptual" in each for each in filters] == [True, False, False, False]
+    assert ["tonemap=hable" in each for each in filters] == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +202,7 @@ def test_one_frame_needs_no_second_step() -> None:
 )
 def test_the_moment_is_clamped_into_the_clip(info: MediaInfo, asked: float, taken: float) -> None:
     """Half a frame before the last one at the latest, wherever the clip ends."""
-    sought = seeks(plan(info, asked))[0]
+    sought = seeks(plan(info, asked).steps)[0]
     assert float(sought.removeprefix("-ss ") or 0) == taken
 
 
@@ -103,7 +222,7 @@ def test_what_comes_out() -> None:
 def test_sizes_may_be_odd_but_never_nothing(width: int, height: int, size: str) -> None:
     """The long edge is 640 whatever the source's size, and an edge is at least one pixel."""
     info = variant("anamorphic", video=(a_picture(width=width, height=height),))
-    assert f"scale={size}:" in shlex.join(plan(info).steps[0].command.outputs[0].options)
+    assert f"scale={size}:" in shlex.join(command_of(plan(info).steps[0]).outputs[0].options)
 
 
 def test_sound_with_cover_art_is_refused() -> None:
@@ -121,7 +240,7 @@ def test_every_fault_of_the_parameters_is_named() -> None:
     assert caught.value.code == "PARAMETERS_INVALID"
 
 
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "soon", None])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "soon"])
 def test_a_moment_that_is_none_is_refused(value: object) -> None:
     """Only seconds from the start, and so many of them that JSON can hold them."""
     with pytest.raises(ParametersError, match="atSeconds"):

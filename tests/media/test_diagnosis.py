@@ -34,6 +34,12 @@ SAVED = [
     ("[fatal] Decoder (codec vvc) not found for input stream #0:0", 1, "INPUT_UNSUPPORTED"),
     ("[fatal] Unknown decoder 'vvc'", 1, "INPUT_UNSUPPORTED"),
     ("[error] The codec vvc has no decoder", 1, "INPUT_UNSUPPORTED"),
+    (
+        "[av1 @ 0x1] [error] Your platform doesn't support hardware accelerated AV1 decoding.\n"
+        "[dec:av1 @ 0x1] [fatal] Decode error rate 1 exceeds maximum 0.666667",
+        69,
+        "INPUT_UNSUPPORTED",
+    ),
     ("[error] Failed to set value '0:v:0' for option 'map': Invalid argument", 1, "INPUT_NO_VIDEO"),
     ("Stream map '0:a:0' matches no streams.", 1, "FFMPEG_FAILED"),
     ("[in#0 @ 0x1] [error] Error opening input: Invalid data found when processing input", 1, "INPUT_NOT_MEDIA"),

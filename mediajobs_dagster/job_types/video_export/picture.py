@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Literal
 
 from mediajobs_dagster.errors import HdrUnsupportedError
+from mediajobs_dagster.job_types.colours import BT709_VIDEO, converted
 from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
@@ -32,7 +33,6 @@ from mediajobs_dagster.timelines.model import (
     Timeline,
 )
 
-_HD = 720
 _SPARE = 4
 """Extra pixels of a source that are scaled too, so that after rounding the picture still covers the canvas."""
 _BLUR_SHARE = 8  # blurring at an eighth of the size looks the same and costs a sixty-fourth
@@ -235,31 +235,12 @@ def scaled(video: VideoStream, size: tuple[int, int], scaling: Scaling) -> tuple
 
     Raises HdrUnsupportedError for a source that would have to be tone-mapped and cannot be.
     """
-    width, height = size
-    to_709 = f"scale={width}:{height}:flags={scaling.flags}:out_color_matrix=bt709:out_range=tv"
-    end = ("setsar=1", "format=yuv420p")
-    if video.is_hdr and not (scaling.tone_mapping is None and scaling.allow_untonemapped):
-        return (*_tone_mapped(video, to_709, scaling.tone_mapping), *end)
-    if video.matrix is None:
-        # By convention, an untagged source is BT.709 from 720 lines on, and BT.601 below.
-        to_709 += f":in_color_matrix={'bt709' if min(video.width, video.height) >= _HD else 'bt601'}"
-    return (to_709, *end)
-
-
-def _tone_mapped(video: VideoStream, to_709: str, how: ToneMapping | None) -> tuple[str, ...]:
-    match how:
-        case ToneMapping.SWSCALE:
-            # Perceptual: compresses highlights instead of clipping them.
-            return (f"{to_709}:out_primaries=bt709:out_transfer=bt709:intent=perceptual",)
-        case ToneMapping.ZSCALE:
-            linear = ("zscale=transfer=linear:npl=100", "format=gbrpf32le", "zscale=primaries=bt709")
-            mapped = ("tonemap=hable:desat=0", "zscale=transfer=bt709:matrix=bt709:range=tv", "format=yuv420p")
-            return (*linear, *mapped, to_709)
-        case None:
-            raise HdrUnsupportedError(
-                f"A source is HDR ({video.transfer}), and this ffmpeg cannot tone-map it. Use ffmpeg 8 or newer, or "
-                "one with zscale, or accept washed-out colours (--allow-untonemapped)."
-            )
+    if video.is_hdr and scaling.tone_mapping is None and not scaling.allow_untonemapped:
+        raise HdrUnsupportedError(
+            f"A source is HDR ({video.transfer}), and this ffmpeg cannot tone-map it. Use ffmpeg 8 or newer, or "
+            "one with zscale, or accept washed-out colours (--allow-untonemapped)."
+        )
+    return converted(video, size, BT709_VIDEO, flags=scaling.flags, tone_mapping=scaling.tone_mapping)
 
 
 def covering(video: VideoStream, crop: Crop | None, canvas: tuple[int, int]) -> Crop | None:
