@@ -29,19 +29,23 @@ class Colours:
 
 BT709_VIDEO = Colours("bt709", "tv")
 """Those of HD video."""
+TAGGED_709 = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
+"""Tags a picture as BT.709, limited range."""
 JFIF = Colours("bt601", "full")
 """Those of every JPEG file (ITU-T T.871, section 7)."""
 
 
 def converted(
     video: VideoStream,
-    size: tuple[int, int],
+    size: tuple[int | str, int | str],
     colours: Colours,
     *,
     flags: Literal["fast_bilinear", "bicubic", "lanczos"],
     tone_mapping: ToneMapping | None,
 ) -> tuple[str, ...]:
     """Filters that bring a source's picture to `size`, pixels, and to 4:2:0 of 8 bits in `colours`.
+
+    `size` may be expressions of the filter `scale`.
 
     HDR is tone-mapped to BT.709, unless `tone_mapping` is None. `flags` is the way to scale.
     """

@@ -8,8 +8,9 @@ from typing import ClassVar
 from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import Params, UploadJobType
-from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, may_have_picture, picture_of, scaled_to
-from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
+from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, fitting, may_have_picture, picture_of
+from mediajobs_dagster.job_types.material import Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.tracks import HOLES_FILLED, track_notes
 from mediajobs_dagster.media import command as ffmpeg
@@ -30,6 +31,7 @@ class EditProxy(UploadJobType):
 
     name: ClassVar[str] = "upload_edit_proxy_v1"
     asset: ClassVar[str] = "edit_proxy"
+    version: ClassVar[int] = 2
 
     @override
     def wanted_for(self, upload: Upload) -> bool:
@@ -44,7 +46,16 @@ class EditProxy(UploadJobType):
         return clip
 
     @override
-    def plan_upload(self, source: Source, params: Params) -> Plan:
+    def prepare(self, material: Material, params: Params, machine: Machine) -> ToneMapping | None:
+        video = material.primary.info.main_video
+        return machine.tone_mapping() if video and video.is_hdr else None
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        return self.plan_upload(material.primary, params, material.prepared)
+
+    @override
+    def plan_upload(self, source: Source, params: Params, tone_mapping: ToneMapping | None = None) -> Plan:
         video = picture_of(source.info)
         audio = source.info.main_audio
         width, height = fit_long_edge(video, LONG_EDGE, even=True)
@@ -59,11 +70,12 @@ class EditProxy(UploadJobType):
             fps=FPS,
             video_codec="h264",
             audio_codec="aac" if audio else "",
+            matrix="bt709",
             sound_start=audio.start_seconds if audio else None,
             sound_tolerance=_SOUND_PADDING_S,
         )
         held = _held_seconds(video, audio)
-        picture = _picture(video, width, height, held)
+        picture = _picture(video, width, height, held, tone_mapping)
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
             outputs=(ffmpeg.Output(FILENAME, (*picture, *_sound(audio), *_container())),),
@@ -87,12 +99,17 @@ def _held_seconds(video: VideoStream, audio: AudioStream | None) -> float:
     return longer if longer >= 1 / FPS else 0.0
 
 
-def _picture(video: VideoStream, width: int, height: int, held: float) -> tuple[str, ...]:
-    rate, resize = (f"fps={FPS}",), scaled_to(video, width, height)
+def _picture(
+    video: VideoStream, width: int, height: int, held: float, tone_mapping: ToneMapping | None
+) -> tuple[str, ...]:
+    resize = (
+        *converted(video, fitting(video, width, height), BT709_VIDEO, flags="bicubic", tone_mapping=tone_mapping),
+        f"pad={width}:{height}:-1:-1",
+    )
     # In the order that leaves fewer frames to scale.
-    parts = (*rate, *resize) if (video.fps or 0) > FPS else (*resize, *rate)
+    parts = (f"fps={FPS}", *resize) if (video.fps or 0) > FPS else (*resize, f"fps={FPS}")
     hold = (f"tpad=stop_mode=clone:stop_duration={held:.3f}",) if held else ()
-    filters = ",".join((*deinterlacing(video), *parts, *hold, "setsar=1", "format=yuv420p"))
+    filters = ",".join((*deinterlacing(video), *parts, *hold, TAGGED_709))
     return (
         *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
         *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),

@@ -43,16 +43,17 @@ def fit_long_edge(video: VideoStream, long_edge: int, *, even: bool) -> tuple[in
     return next(fitted), next(fitted)
 
 
-def scaled_to(video: VideoStream, width: int, height: int, options: str = "") -> tuple[str, ...]:
-    """Filters that scale the upright picture to a size, pixels; `options` are further ones of the filter `scale`.
+def fitting(video: VideoStream, width: int, height: int) -> tuple[str, str]:
+    """Width and height for the filter `scale`, as expressions: the given ones, for pictures as they were probed.
 
-    The size of a picture may change in the middle of a stream. One of another shape is fitted between black bars.
+    The size of a picture may change in the middle of a stream. One of another size keeps its shape within the given
+    one, and `pad` has to follow.
     """
     stored = video.upright_size
     is_as_probed = f"eq(iw,{stored[0]})*eq(ih,{stored[1]})"
     across = f"if({is_as_probed},{width},trunc(min({width},{height}*dar)/2)*2)"
     down = f"if({is_as_probed},{height},trunc(min({height},{width}/dar)/2)*2)"
-    return (f"scale=w='{across}':h='{down}'{options and ':' + options}", f"pad={width}:{height}:-1:-1")
+    return f"'{across}'", f"'{down}'"
 
 
 def deinterlacing(video: VideoStream) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.blankness import is_blank
 from mediajobs_dagster.job_types.colours import as_jpeg
-from mediajobs_dagster.job_types.geometry import fit_long_edge, may_have_picture, picture_of
+from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, may_have_picture, picture_of
 from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Call, Expected, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
@@ -90,7 +90,7 @@ class Thumbnail(UploadJobType):
         (key,) = self.output_keys(source.upload.id)
         output = Output(FILENAME, key, "image/jpeg", Expected(width=size[0], height=size[1], video_codec="mjpeg"))
         # ffmpeg has already turned the picture upright; the size takes pixel aspect and rotation into account.
-        filters = as_jpeg(video, size, tone_mapping)
+        filters = (*deinterlacing(video), *as_jpeg(video, size, tone_mapping))
         asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
         at = _clamp(asked, source.info, video)
         later = _later(source.info, video, at) if params.at_seconds is None else ()

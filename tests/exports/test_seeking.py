@@ -131,14 +131,8 @@ def _begins(footage: Footage) -> Fraction:
     Muxers put a frame of AAC before the picture, or delay it by the frames that are reordered; that of AVI repeats the
     first one. So the fourth frame tells.
     """
-    shown = (
-        "-select_streams",
-        "v",
-        "-show_entries",
-        "format=start_time:frame=best_effort_timestamp_time",
-        "-read_intervals",
-        "%+#12",
-    )
+    asked = "format=start_time:frame=best_effort_timestamp_time"
+    shown = ("-select_streams", "v", "-show_entries", asked, "-read_intervals", "%+#12")
     command = [find_tools().ffprobe, "-v", "error", *shown, "-of", "json", footage.path]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     fourth, start = answer["frames"][3]["best_effort_timestamp_time"], answer["format"]["start_time"]

@@ -27,6 +27,9 @@ Samples = npt.NDArray[np.int16]
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
+MIXED = "aresample=async=1:min_hard_comp=0.02:out_sample_rate=48000:out_chlayout=mono:out_sample_fmt=s16"
+
+
 def plan(info: MediaInfo) -> Plan:
     """The plan of an envelope of that media."""
     return AudioEnvelope().plan_upload(source(info), AudioEnvelope().parse({}))
@@ -42,7 +45,7 @@ def test_the_command(name: str, track: int) -> None:
     assert step.command.inputs == (Input("source"),)
     (output,) = step.command.outputs
     assert output.target == STDOUT
-    assert shlex.join(output.options) == f"-map 0:{track} -vn -ac 1 -ar 48000 -c:a pcm_s16le -f s16le"
+    assert shlex.join(output.options) == f"-map 0:{track} -vn -af {MIXED} -c:a pcm_s16le -f s16le"
     assert step.sink is not None
 
 

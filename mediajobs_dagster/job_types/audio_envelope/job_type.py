@@ -40,6 +40,7 @@ class AudioEnvelope(UploadJobType):
 
     name: ClassVar[str] = "upload_audio_envelope_v1"
     asset: ClassVar[str] = "audio_envelope"
+    version: ClassVar[int] = 2
     lane: ClassVar[Lane] = Lane.LIGHT
     batch_size: ClassVar[int] = 20
     threads: ClassVar[int] = 1  # audio decoders cannot use more

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
+from mediajobs_dagster.job_types.colours import TAGGED_709
+from mediajobs_dagster.job_types.geometry import deinterlacing
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
 from mediajobs_dagster.job_types.video_export.openings import Openings
 from mediajobs_dagster.job_types.video_export.picture import (
-    BT709,
     TRANSPARENT_709,
     Scaling,
     crop_filter,
@@ -180,11 +181,12 @@ class Layers:
         width = even(layer.scale * self.layout.width)
         height = even(width * shown[1] / shown[0])
         filters = [
+            *deinterlacing(video),
             *begun(self.opened.offset[number]),
             *on_canvas_rate(self.layout.fps, frames),
             *crop_filter(layer.crop),
             *scaled(video, (width, height), self.scaling),
-            BT709,
+            TAGGED_709,
         ]
         pad = self.graph.add(f"video{number}", filters, self.opened.picture[number])
         pad = self._around(number, pad, (width, height), layer)

@@ -14,7 +14,8 @@ from fractions import Fraction
 from typing import Literal
 
 from mediajobs_dagster.errors import HdrUnsupportedError
-from mediajobs_dagster.job_types.colours import BT709_VIDEO, converted
+from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
+from mediajobs_dagster.job_types.geometry import deinterlacing
 from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
@@ -37,8 +38,6 @@ _SPARE = 4
 """Extra pixels of a source that are scaled too, so that after rounding the picture still covers the canvas."""
 _BLUR_SHARE = 8  # blurring at an eighth of the size looks the same and costs a sixty-fourth
 
-BT709 = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
-"""Tags a picture as BT.709, limited range."""
 TRANSPARENT_709 = ("scale=out_color_matrix=bt709:out_range=tv", "format=yuva420p")
 """Converts the RGB of a drawing to the form that overlays need."""
 
@@ -97,16 +96,21 @@ class PictureTrack:
         match segment.item:
             case Clip() as clip:
                 source = self.segment_inputs.source(clip.source)
+                pad, video = self.segment_inputs.picture(number), video_of(source)
                 moving = (
+                    *deinterlacing(video),
                     *self.segment_inputs.picture_times(number, clip.speed),
                     *self._on_canvas_rate(segment.frames - segment.held),
                 )
-                pad, video = self.segment_inputs.picture(number), video_of(source)
                 filled = self._filled(f"base{number}", pad, moving, video, clip.fit, clip.crop)
             case Still() as still:
                 source = self.segment_inputs.source(still.source)
                 pad, video = self.segment_inputs.picture(number), video_of(source)
-                timing = (*self.segment_inputs.picture_times(number, 1), *self._on_canvas_rate(1))
+                timing = (
+                    *deinterlacing(video),
+                    *self.segment_inputs.picture_times(number, 1),
+                    *self._on_canvas_rate(1),
+                )
                 filled = self._filled(f"base{number}", pad, timing, video, still.fit, still.crop)
             case Picture() as picture:
                 filled = self._image(number, picture)
@@ -162,7 +166,7 @@ class PictureTrack:
         if fit == "cover" and size != canvas:
             filters.append(f"crop={canvas[0]}:{canvas[1]}")
             size = canvas
-        filters.append(BT709)
+        filters.append(TAGGED_709)
         if size == canvas:
             return self.graph.add(pad, filters, taken)
         fitting = self.graph.add(f"{pad}_fit", filters, taken)
@@ -291,7 +295,7 @@ def middle(canvas: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _drawing_to_709() -> tuple[str, ...]:
-    return ("scale=out_color_matrix=bt709:out_range=tv", "setsar=1", "format=yuv420p", BT709)
+    return ("scale=out_color_matrix=bt709:out_range=tv", "setsar=1", "format=yuv420p", TAGGED_709)
 
 
 def _fade(kind: str, fade: Fade, start: int) -> str:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from mediajobs_dagster.job_types.colours import TAGGED_709
 from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Child, Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.video_export.checking import Edit, checks_of
@@ -35,7 +36,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     read_speech_starts,
 )
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
-from mediajobs_dagster.job_types.video_export.picture import BT709, PictureTrack, Scaling
+from mediajobs_dagster.job_types.video_export.picture import PictureTrack, Scaling
 from mediajobs_dagster.job_types.video_export.preparing import Capabilities, hdr_references
 from mediajobs_dagster.job_types.video_export.reading import Opened, SegmentInputs, open_layers
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
@@ -167,7 +168,7 @@ class Renderer:
         opened = open_layers(graph, self.timeline, self.sources, openings)
         base = PictureTrack(graph, self.layout, self.timeline, segment_inputs, drawings, scaling).build()
         whole, covered = self._layers(graph, opened, drawings, scaling).build(base)
-        end = [f"trim=end_frame={self.layout.frames}", BT709, *filter(None, [self.encoding.upload])]
+        end = [f"trim=end_frame={self.layout.frames}", TAGGED_709, *filter(None, [self.encoding.upload])]
         return _Picture(graph, graph.add("video", end, whole), covered, segment_inputs, opened)
 
     def _layers(self, graph: Graph, opened: Opened, drawings: Drawings, scaling: Scaling) -> Layers:
