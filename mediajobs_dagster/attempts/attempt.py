@@ -34,6 +34,7 @@ from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     CancelledError,
     DiskFullError,
+    InputRefusedError,
     InternalError,
     MediaJobsError,
     OutputInvalidError,
@@ -202,6 +203,8 @@ class _Attempt:
     def _media_info(self, source: AttemptSource, workspace: Workspace) -> MediaInfo:
         """The media info of a source: that of the upload if the content is unchanged, else from a probe."""
         name = workspace.sources[source.name]
+        if not source.use.is_image and workspace.is_heif(source.name, source.content.bytes):
+            raise InputRefusedError
         settings = self.worker.settings
         max_pixels = settings.max_pixels
         info = source.upload.media_info if source.is_unchanged else None

@@ -13,7 +13,7 @@ from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.errors import InputCorruptError, MediaJobsError
-from mediajobs_dagster.job_types.plan import Call, Run, Step
+from mediajobs_dagster.job_types.plan import Call, Left, Run, Step
 from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.run import Made, Runner
@@ -98,9 +98,9 @@ class StepMaker:
         self.cancellation.check()
         folder = self.workspace.folder
         command = step.command if isinstance(step.command, Command) else step.command(folder)
-        fault: MediaJobsError | None = None
+        left, fault = Left(folder), None
         try:
-            self._run_command(step, command)
+            left = Left(folder, is_damaged=self._run_command(step, command).faults.bad_pictures > 0)
         except MediaJobsError as error:
             if step.then is None or not (error.may_be_input or isinstance(error, InputCorruptError)):
                 raise
@@ -108,12 +108,12 @@ class StepMaker:
             for output in command.outputs:  # half of it may be there
                 (folder / output.target).unlink(missing_ok=True)
         self._done += step.weight
-        further = step.then(folder) if step.then else ()
+        further = step.then(left) if step.then else ()
         if fault and not further:
             raise fault
         return further
 
-    def _run_command(self, step: Run, command: Command) -> None:
+    def _run_command(self, step: Run, command: Command) -> Made:
         folder = self.workspace.folder
         begin, share = self._done / self._whole, step.weight / self._whole
 
@@ -128,6 +128,7 @@ class StepMaker:
             if sink:
                 sink.close()
         self.made |= {output.target: made for output in command.outputs}
+        return made
 
     def _call(self, step: Call) -> None:
         self.cancellation.check()

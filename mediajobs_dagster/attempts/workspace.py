@@ -11,6 +11,7 @@ from pathlib import Path
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.media.command import Command, Input, is_remote
+from mediajobs_dagster.media.heif import HEAD_BYTES, heif_coding
 from mediajobs_dagster.media.mp4_boxes import missing_bytes, missing_bytes_of_file
 from mediajobs_dagster.storage.by_range import RangeReader
 
@@ -56,6 +57,15 @@ class Workspace:
                 raise fault
         finally:
             self.ranges.account()
+
+    def is_heif(self, name: str, size: int) -> bool:
+        """Whether a source of `size` bytes is a HEIC or AVIF picture, which ffmpeg takes for a video."""
+        source = self.sources[name]
+        if not is_remote(source):
+            with (self.folder / source).open("rb") as file:
+                return heif_coding(file.read(HEAD_BYTES)) is not None
+        with self.reading():
+            return heif_coding(self.ranges.read_at(source, 0, min(HEAD_BYTES, size))) is not None
 
     def missing_bytes(self, name: str, size: int) -> int:
         """How many bytes of its media are missing in a source of `size` bytes."""

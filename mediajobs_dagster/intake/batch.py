@@ -22,6 +22,7 @@ from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     CancelledError,
     FfmpegMissingError,
+    InputRefusedError,
     InputTooLargeError,
     InputUnprocessableError,
     InputUnreadableError,
@@ -33,6 +34,7 @@ from mediajobs_dagster.intake.candidates import Candidate, Skipped, unreadable
 from mediajobs_dagster.intake.intake import Intake, Order
 from mediajobs_dagster.intake.journal import Journal, sweep
 from mediajobs_dagster.media.budget import granted_budget
+from mediajobs_dagster.media.heif import HEAD_BYTES, heif_coding
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.trial_clip import make_trial_clip
@@ -48,8 +50,8 @@ _THREADS = 8
 """Files in work at once. Storing waits for the disk or the network, so there may be more of them than cores."""
 _CHUNK = 200
 """Uploads registered in one transaction; on SQLite it keeps every other writer waiting."""
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""The endings of image files' names."""
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+"""The endings of image files' names. HEIC and AVIF are images under any name."""
 _IMAGE_BYTES = 256 << 20
 """The most bytes of an image, which is read whole."""
 _BEAT_S = 1.0
@@ -101,7 +103,10 @@ class Prober:
 
     def probe(self, candidate: Candidate, cancel: Cancellation) -> MediaInfo:
         """The media info of a candidate. Raises the faults of the input, and what `media.probe` raises."""
-        is_image = self.images and Path(candidate.filename).suffix.lower() in _IMAGE_SUFFIXES
+        is_heif = self._is_heif(candidate)
+        if is_heif and not self.images:
+            raise InputRefusedError
+        is_image = is_heif or (self.images and Path(candidate.filename).suffix.lower() in _IMAGE_SUFFIXES)
         if is_image and candidate.bytes > _IMAGE_BYTES:
             size = f"{candidate.bytes >> 20} MiB"
             raise InputTooLargeError(
@@ -118,6 +123,13 @@ class Prober:
                     return probe(self.runner, address, size=candidate.bytes, cancel=cancel)
             except OSError as error:
                 raise unreadable(Path(candidate.location), error) from error
+
+    def _is_heif(self, candidate: Candidate) -> bool:
+        """Whether a candidate is a HEIC or AVIF picture, which ffprobe takes for a video."""
+        try:
+            return heif_coding(candidate.head(HEAD_BYTES)) is not None
+        except OSError as error:
+            raise unreadable(Path(candidate.location), error) from error
 
     def judged(self, error: MediaJobsError) -> MediaJobsError:
         """The error that explains `error`, which no message does: the input, if a small clip can be probed here."""

@@ -25,6 +25,8 @@ from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage
 from mediajobs_dagster.storage.by_range import RangeReader, RangeServer
 from mediajobs_dagster.temporary import temporary_folder
 
+_Bytes = bytes
+"""The type, by another name: in the classes below, `bytes` is a size."""
 _PROBED = "probed"
 _CONTENT_TYPE = "application/octet-stream"  # only a probe can tell the real type
 
@@ -76,6 +78,10 @@ class Candidate(ABC):
         """
 
     @abstractmethod
+    def head(self, size: int) -> _Bytes:
+        """Its first `size` bytes, or all of them if there are fewer."""
+
+    @abstractmethod
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
         """Store a copy under `key`. Raises as the storage does."""
 
@@ -124,6 +130,12 @@ class FileCandidate(Candidate):
     def opened(self, ranges: RangeServer, *, whole: bool) -> Generator[str]:
         self.check()  # its error message is better than that of ffprobe
         yield str(self.path.absolute())
+
+    @override
+    def head(self, size: int) -> _Bytes:
+        self.check()  # if the file has become a pipe, opening it would block for ever
+        with self.path.open("rb") as file:
+            return file.read(size)
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:
@@ -198,6 +210,10 @@ class ObjectCandidate(Candidate):
                     if reader.fault:
                         raise reader.fault from error
                     raise
+
+    @override
+    def head(self, size: int) -> _Bytes:
+        return self.place.read_part(self.stat, 0, min(size, self.bytes)) if self.bytes else b""
 
     @override
     def store(self, storage: Storage, key: str, on_bytes: OnBytes | None) -> ObjectStat:

@@ -25,14 +25,24 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
+class Left:
+    """What a command left."""
+
+    folder: Path
+    """The scratch folder."""
+    is_damaged: bool = False
+    """Whether a picture that it decoded was damaged."""
+
+
+@dataclass(frozen=True)
 class Run:
     """A step that runs ffmpeg. With `sink`, standard output goes to the sink that it makes for the scratch folder."""
 
     command: Command | Callable[[Path], Command]
     """A function of the scratch folder if the command depends on the files of earlier steps."""
     sink: Callable[[Path], Sink] | None = None
-    then: Callable[[Path], Sequence[Step]] | None = None
-    """Further steps, which follow at once: a function of what the command left in the scratch folder.
+    then: Callable[[Left], Sequence[Step]] | None = None
+    """Further steps, which follow at once: a function of what the command left.
 
     If the command fails by a fault that may be the input's, they are done in its place. Where there are none, the
     attempt fails of it.

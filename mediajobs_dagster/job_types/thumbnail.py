@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -17,7 +16,7 @@ from mediajobs_dagster.job_types.blankness import is_blank
 from mediajobs_dagster.job_types.colours import as_jpeg
 from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, may_have_picture, picture_of
 from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, ToneMapping
-from mediajobs_dagster.job_types.plan import Call, Expected, Output, Plan, Run, Step
+from mediajobs_dagster.job_types.plan import Call, Expected, Left, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
 
@@ -45,7 +44,7 @@ class ThumbnailParams(Params):
         ge=0,
         allow_inf_nan=False,
         description="Where to take the picture; clamped into shorter clips. "
-        "None: at 0.2 s, or further in where the picture there is black or of one colour.",
+        "None: at 0.2 s, or further in where the picture there is black, of one colour or damaged.",
     )
 
 
@@ -124,7 +123,7 @@ class _Grab:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Which moment is shown: the first one that has a picture, and is not blank if there is a better one."""
+    """Which moment is shown: the first that has a picture, unless it is blank or damaged and a later one is not."""
 
     grab: _Grab
     at: float
@@ -135,42 +134,48 @@ class _Choice:
         """The step that takes the picture at `at`."""
         return Run(self.grab.at(self.at), then=self._after_first)
 
-    def _after_first(self, folder: Path) -> Sequence[Step]:
-        if (folder / FILENAME).exists():
-            return self._better_than(self.at, folder)
+    def _after_first(self, left: Left) -> Sequence[Step]:
+        if (left.folder / FILENAME).exists():
+            return self._better_than(self.at, left)
         # Nothing can be decoded from there on: a stream that was cut between key frames, all frames of a clip before
         # `at`, a wrong duration. The first frame that there is, then.
         return (Run(self.grab.at(0.0), then=self._after_start),) if self.at > 0 else ()
 
-    def _after_start(self, folder: Path) -> Sequence[Step]:
-        if not (folder / FILENAME).exists():
+    def _after_start(self, left: Left) -> Sequence[Step]:
+        if not (left.folder / FILENAME).exists():
             return ()
         text = f"There is no picture at {self.at:g} s. The thumbnail shows the first one."
-        return (Call("choose", lambda bench: bench.note(text)), *self._better_than(0.0, folder))
+        return (Call("choose", lambda bench: bench.note(text)), *self._better_than(0.0, left))
 
-    def _better_than(self, taken: float, folder: Path) -> Sequence[Step]:
-        return (self._try(0, taken),) if self.later and is_blank(folder / FILENAME) else ()
+    def _better_than(self, taken: float, left: Left) -> Sequence[Step]:
+        fault = _fault_of(FILENAME, left) if self.later else None
+        return (self._try(0, f"The picture at {taken:g} s is {fault}"),) if fault else ()
 
-    def _try(self, number: int, taken: float) -> Run:
+    def _try(self, number: int, reason: str) -> Run:
         seconds = self.later[number]
         command = self.grab.at(seconds, _candidate(number), exact=seconds <= _EXACT_S)
-        return Run(command, then=partial(self._after_try, number, taken))
+        return Run(command, then=partial(self._after_try, number, reason))
 
-    def _after_try(self, number: int, taken: float, folder: Path) -> Sequence[Step]:
-        candidate = folder / _candidate(number)
-        if candidate.exists() and not is_blank(candidate):
-            return (Call("choose", partial(self._use, number, taken)),)
+    def _after_try(self, number: int, reason: str, left: Left) -> Sequence[Step]:
+        if (left.folder / _candidate(number)).exists() and not _fault_of(_candidate(number), left):
+            return (Call("choose", partial(self._use, number, reason)),)
         if number + 1 < len(self.later):
-            return (self._try(number + 1, taken),)
+            return (self._try(number + 1, reason),)
         tried = ", ".join(f"{seconds:g}" for seconds in self.later)
-        text = f"The picture at {taken:g} s is blank, and there is no better one at {tried} s."
+        text = f"{reason}, and there is no better one at {tried} s."
         return (Call("choose", lambda bench: bench.note(text)),)
 
-    def _use(self, number: int, taken: float, bench: Bench) -> None:
+    def _use(self, number: int, reason: str, bench: Bench) -> None:
         (bench.folder / _candidate(number)).replace(bench.folder / FILENAME)
         seconds = self.later[number]
         shown = f"{seconds:g} s" if seconds <= _EXACT_S or self.grab.is_raw else f"the key frame before {seconds:g} s"
-        bench.note(f"The picture at {taken:g} s is blank. The thumbnail shows {shown}.")
+        bench.note(f"{reason}. The thumbnail shows {shown}.")
+
+
+def _fault_of(filename: str, left: Left) -> str | None:
+    if left.is_damaged:
+        return "damaged"
+    return "blank" if is_blank(left.folder / filename) else None
 
 
 def _candidate(number: int) -> str:

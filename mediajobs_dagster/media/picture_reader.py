@@ -2,7 +2,7 @@
 
 It is run by its path and imports nothing of this package, so that it starts in a tenth of a second:
 
-    python -I picture_reader.py FOLDER_OF_PILLOW IMAGE REQUEST
+    python -I picture_reader.py FOLDERS_OF_LIBRARIES IMAGE REQUEST
 
 REQUEST and the answer, on standard output, are JSON. An image that cannot be decoded is an answer too.
 """
@@ -10,6 +10,7 @@ REQUEST and the answer, on standard output, are JSON. An image that cannot be de
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import warnings
@@ -31,8 +32,8 @@ class UnsupportedError(Exception):
 def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Width and height of the upright image, or the fault that keeps it from being decoded, and its message.
 
-    `request` has `formats`, `max_pixels`, and for a picture to be used `target` (a file for raw RGBA), `size` and
-    `crop` (left, top, width and height as shares; None: all of it).
+    `request` has `formats`, `max_pixels`, `is_heif`, and for a picture to be used `target` (a file for raw RGBA),
+    `size` and `crop` (left, top, width and height as shares; None: all of it).
     """
     from PIL import Image  # the path to it is known only now
 
@@ -45,13 +46,22 @@ def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     except UnsupportedError as error:
         return {"fault": "unsupported", "message": str(error)}
     except Exception as error:  # noqa: BLE001  # foreign code: a hostile file makes Pillow raise anything
-        return {"fault": "corrupt", "message": str(error) or type(error).__name__}
+        message = str(error) or type(error).__name__
+        if request["is_heif"]:
+            # There are many ways to code one, and no decoder knows all of them. So it need not be damaged.
+            return {"fault": "unsupported", "message": f"it is a HEIC or AVIF picture not decodable here: {message}"}
+        return {"fault": "corrupt", "message": message}
     return {"width": size[0], "height": size[1]}
 
 
 def _decode(path: Path, request: dict[str, Any]) -> tuple[int, int]:
     from PIL import Image, ImageOps
 
+    if "HEIF" in request["formats"]:
+        # It applies the orientation, and says that there is none left.
+        from pi_heif import register_heif_opener  # pyright: ignore[reportUnknownVariableType]
+
+        register_heif_opener()
     _refuse_large(_webp_size(path), request["max_pixels"])
     with warnings.catch_warnings():
         # Pillow warns from a limit of its own on; here, `max_pixels` is the limit.
@@ -116,5 +126,5 @@ def _fitted(image: Any, crop: list[float] | None, size: tuple[int, int]) -> Any:
 
 if __name__ == "__main__":
     signal.alarm(_LONGEST_S)
-    sys.path.append(sys.argv[1])
+    sys.path += sys.argv[1].split(os.pathsep)
     json.dump(answer(Path(sys.argv[2]), json.loads(sys.argv[3])), sys.stdout)

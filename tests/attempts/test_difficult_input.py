@@ -18,6 +18,7 @@ from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.clips import Clips
+from tests.heif_pictures import written
 from tests.platform import Platform
 
 THUMB, PROXY, ENVELOPE = Thumbnail.name, EditProxy.name, AudioEnvelope.name
@@ -67,6 +68,13 @@ def test_envelope_needs_no_picture(platform: Platform, clips: Clips, clip: str) 
     platform.add(getattr(clips, clip)(), ENVELOPE)
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif"])
+def test_a_photo_of_a_phone_is_no_video(platform: Platform, tmp_path: Path, name: str) -> None:
+    """ffmpeg would show one tile of it; no job takes it, whatever it was once taken for."""
+    photo = written(tmp_path / name)
+    assert_refused(platform, photo, "INPUT_REFUSED")
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])

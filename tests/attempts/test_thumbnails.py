@@ -114,6 +114,17 @@ def test_where_all_is_black_the_first_moment_is_kept(platform: Platform, tools: 
     assert notes == ("The picture at 0.2 s is blank, and there is no better one at 0.8, 2, 3, 4 s.",)
 
 
+def test_a_damaged_beginning_is_passed_over(platform: Platform, tools: Tools, tmp_path: Path) -> None:
+    """What follows a damaged key frame is grey with ghosts, up to the next one."""
+    path = blink(tools, tmp_path / "a.mp4", 0, 8, "-g", "25", "-bf", "0", "-movflags", "+faststart")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 2000
+    content[start : start + 4000] = b"\xa5" * 4000
+    path.write_bytes(content)
+    _, notes = thumbnail(platform, path)
+    assert "The picture at 0.2 s is damaged. The thumbnail shows 2 s." in notes
+
+
 def test_the_moment_that_was_asked_for_is_shown(platform: Platform, tools: Tools, tmp_path: Path) -> None:
     """Black or not."""
     clip = blink(tools, tmp_path / "a.mp4", 1.0, 5)

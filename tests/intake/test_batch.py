@@ -34,6 +34,7 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage, upload_source_key
 from mediajobs_dagster.storage.by_range import RangeServer
 from tests.clips import Clips
+from tests.heif_pictures import of_unknown_coding, written
 from tests.intake.folders import distinct, fill
 from tests.platform import Platform
 from tests.servers.faulty_s3 import FaultyS3
@@ -238,6 +239,33 @@ def test_an_image_may_have_256_mib_and_no_more(platform: Platform, tmp_path: Pat
     assert (larger.fault.code, "256 MiB" in larger.fault.reason) == ("INPUT_TOO_LARGE", True)
 
 
+@pytest.mark.parametrize("name", ["a.heic", "a.avif"])
+def test_photos_of_phones_are_images(platform: Platform, tmp_path: Path, name: str) -> None:
+    """Under any name, and none of them is a video: named by itself it is taken in, in a folder it is left out."""
+    whole = written(tmp_path / name, orientation=6)
+    named = tmp_path / "IMG_0001.mov"
+    whole.rename(named)
+    for images in (True, False):
+        prober = Prober.from_settings(platform.settings, images=images)
+        intake = BatchIntake(Intake(platform.history, platform.storage), Order(THUMB), prober, journals(platform))
+        (found,) = intake.inspect(candidates(platform, named))
+        if images:
+            assert found.info
+            assert (found.info.is_image, found.info.video[0].upright_size) == (True, (60, 90))
+        else:
+            assert found.fault
+            assert found.fault.code == "INPUT_REFUSED"
+
+
+def test_a_photo_that_cannot_be_decoded_is_called_so(platform: Platform, tmp_path: Path) -> None:
+    """Unsupported, not corrupt."""
+    prober = Prober.from_settings(platform.settings, images=True)
+    intake = BatchIntake(Intake(platform.history, platform.storage), Order(THUMB), prober, journals(platform))
+    (found,) = intake.inspect(candidates(platform, of_unknown_coding(tmp_path / "a.heic")))
+    assert found.fault
+    assert found.fault.code == "INPUT_UNSUPPORTED"
+
+
 @dataclass(frozen=True)
 class TellsItsToken(Prober):
     """Keeps the token that it was handed: it says whether the intake was stopped."""
@@ -421,11 +449,18 @@ def test_a_prefix_of_another_bucket_is_copied(
 
 
 @pytest.mark.parametrize("is_ours", [False, True])
-def test_an_image_on_s3_is_taken_in(on_s3: Platform, s3_server: S3Server, tmp_path: Path, is_ours: bool) -> None:
+@pytest.mark.parametrize("name", ["logo.png", "photo.heic"])
+def test_an_image_on_s3_is_taken_in(
+    on_s3: Platform, s3_server: S3Server, tmp_path: Path, is_ours: bool, name: str
+) -> None:
     """Known as what it is, so that a timeline can use it at once; nothing of the look at it is left."""
-    Image.new("RGB", (64, 48), "red").save(tmp_path / "logo.png")
+    image = Image.new("RGB", (64, 48), "red")
+    if name == "logo.png":
+        image.save(tmp_path / name)
+    else:
+        written(tmp_path / name, image)
     place = on_s3.storage if is_ours else open_place(on_s3, s3_server.make_bucket())
-    place.put(tmp_path / "logo.png", "in/logo.png", content_type="image/png")
+    place.put(tmp_path / name, "in/logo.png", content_type="image/png")
     record = Record()
     prober = Prober.from_settings(on_s3.settings, images=True)
     intake = Intake(on_s3.history, on_s3.storage)

@@ -12,7 +12,7 @@ from PIL import Image
 from mediajobs_dagster.errors import InputNoVideoError, ParametersError
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.job_types.material import Access, Material, ToneMapping
-from mediajobs_dagster.job_types.plan import Call, Expected, Plan, Run, Step
+from mediajobs_dagster.job_types.plan import Call, Expected, Left, Plan, Run, Step
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.command import Command, Input
 from mediajobs_dagster.models import MediaInfo
@@ -53,7 +53,7 @@ def further(step: Step, folder: Path) -> list[Step]:
     """The steps that follow from what a step left."""
     assert isinstance(step, Run)
     assert step.then
-    return list(step.then(folder))
+    return list(step.then(Left(folder)))
 
 
 def searched(step: Step, folder: Path) -> list[str]:

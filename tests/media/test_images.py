@@ -23,6 +23,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.media.images import fitted_image, image_info
 from tests.clips import Clips
+from tests.heif_pictures import LEFT, RIGHT, of_unknown_coding, two_coloured, written
 from tests.servers.mediajobs_up import command_line
 
 MAX_PIXELS = 8192 * 8192
@@ -55,6 +56,72 @@ def test_every_accepted_format_is_read(tmp_path: Path, name: str) -> None:
     assert red > 240
     assert max(green, blue) < 15
     assert alpha == 255
+
+
+Place = tuple[float, float]
+
+
+def colour_at(image: Image.Image, place: Place) -> tuple[int, ...]:
+    """The pixel at shares of width and height, in steps of 64 levels."""
+    found = image.getpixel((int(place[0] * image.width), int(place[1] * image.height)))
+    assert isinstance(found, tuple)
+    return tuple(round(level / 64) for level in found[:3])
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif"])
+@pytest.mark.parametrize(
+    ("orientation", "size", "of_left", "of_right"),
+    [
+        (1, (90, 60), (0.1, 0.5), (0.9, 0.5)),
+        (3, (90, 60), (0.9, 0.5), (0.1, 0.5)),
+        (6, (60, 90), (0.5, 0.1), (0.5, 0.9)),
+        (8, (60, 90), (0.5, 0.9), (0.5, 0.1)),
+    ],
+)
+def test_photos_of_phones_stand_upright(
+    tmp_path: Path, name: str, orientation: int, size: tuple[int, int], of_left: Place, of_right: Place
+) -> None:
+    """Both the picture's own property and EXIF tell how it is turned; it is turned once."""
+    path = written(tmp_path / name, orientation=orientation)
+    info = image_info(path, MAX_PIXELS)
+    assert info.video[0].upright_size == size
+    image = fitted_image(path, MAX_PIXELS, size)
+    assert colour_at(image, of_left) == tuple(round(level / 64) for level in LEFT)
+    assert colour_at(image, of_right) == tuple(round(level / 64) for level in RIGHT)
+
+
+@pytest.mark.parametrize(("name", "brand"), [("a.heic", b"mif1"), ("a.heic", b"heix"), ("a.avif", b"mif1")])
+def test_what_decodes_a_photo_is_told_by_all_of_its_brands(tmp_path: Path, name: str, brand: bytes) -> None:
+    """The first one may only say that it is a picture; the name of the file says nothing."""
+    path = written(tmp_path / name, brand=brand).rename(tmp_path / "a.jpg")
+    assert image_info(path, MAX_PIXELS).video[0].upright_size == (90, 60)
+
+
+def test_a_moving_picture_is_shown_as_a_still(tmp_path: Path) -> None:
+    """As a GIF is: an image shows its first picture."""
+    path = tmp_path / "a.avif"
+    two_coloured().save(path, save_all=True, append_images=[Image.new("RGB", (90, 60))], duration=500)
+    assert path.read_bytes()[8:12] == b"avis"
+    assert image_info(path, MAX_PIXELS).video[0].upright_size == (90, 60)
+    assert colour_at(fitted_image(path, MAX_PIXELS, (90, 60)), (0.1, 0.5)) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif"])
+def test_a_photo_of_many_pixels_is_read_within_its_memory(tmp_path: Path, name: str) -> None:
+    """12 megapixels, as phones take them."""
+    path = written(tmp_path / name, two_coloured((4032, 3024)))
+    assert image_info(path, MAX_PIXELS).video[0].upright_size == (4032, 3024)
+    with pytest.raises(InputTooLargeError, match="4032x3024 pixels; the limit is 1000000"):
+        image_info(path, 1_000_000)
+
+
+def test_a_photo_that_nothing_here_decodes_is_not_called_corrupt(tmp_path: Path) -> None:
+    """In a coding that is not known, or cut off: decoders cannot tell these apart."""
+    cut, whole = tmp_path / "cut.avif", written(tmp_path / "a.avif")
+    cut.write_bytes(whole.read_bytes()[:-100])
+    for path in (of_unknown_coding(tmp_path / "b.heic"), cut):
+        with pytest.raises(InputUnsupportedError, match="HEIC or AVIF picture not decodable here"):
+            image_info(path, MAX_PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +163,8 @@ def test_reading_can_be_cancelled(tmp_path: Path) -> None:
     cancel.cancel(CancelledError())
     with pytest.raises(CancelledError):
         image_info(tmp_path / "a.png", MAX_PIXELS, cancel)
+    with pytest.raises(CancelledError):
+        fitted_image(tmp_path / "a.png", MAX_PIXELS, (4, 4), cancel=cancel)
 
 
 def test_too_many_pixels_are_named(tmp_path: Path) -> None:

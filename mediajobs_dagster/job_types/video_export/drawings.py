@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image, ImageChops
@@ -47,7 +46,7 @@ class Drawings:
 
     def __init__(self, sources: Mapping[str, Source], max_pixels: int) -> None:
         self._sources, self._max_pixels = sources, max_pixels
-        self._files: dict[str, Callable[[Path], bytes]] = {}
+        self._files: dict[str, Callable[[Bench], bytes]] = {}
         self._names: dict[object, str] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
 
@@ -59,7 +58,7 @@ class Drawings:
         def write(bench: Bench) -> None:
             for number, (name, content) in enumerate(files.items()):
                 bench.progress(number / len(files))
-                (bench.folder / name).write_bytes(content(bench.folder))
+                (bench.folder / name).write_bytes(content(bench))
 
         return Call("prepare", write, weight=_WEIGHT)
 
@@ -80,7 +79,7 @@ class Drawings:
         """A picture that is drawn when its file is written, because there may be hundreds of slides."""
         return self._drawing(f"{name}.pam", size, lambda _: pam(picture()))
 
-    def file(self, name: str, content: Callable[[Path], bytes]) -> str:
+    def file(self, name: str, content: Callable[[Bench], bytes]) -> str:
         """Any other file; returns its name."""
         self._files[name] = content
         return name
@@ -130,7 +129,7 @@ class Drawings:
             self._names[key] = f"{name}{len(self._names)}"
         return self.slide(self._names[key], size, picture)
 
-    def _drawing(self, name: str, size: tuple[int, int], content: Callable[[Path], bytes]) -> Drawing:
+    def _drawing(self, name: str, size: tuple[int, int], content: Callable[[Bench], bytes]) -> Drawing:
         self._files[name], self._sizes[name] = content, size
         return Drawing(name)
 
@@ -154,10 +153,10 @@ def line_around(size: tuple[int, int], frame: Frame) -> Image.Image:
 
 
 def _drawn_image(
-    source: str, size: tuple[int, int], crop: Crop | None, frame: Frame, max_pixels: int, folder: Path
+    source: str, size: tuple[int, int], crop: Crop | None, frame: Frame, max_pixels: int, bench: Bench
 ) -> bytes:
     box = (crop.x, crop.y, crop.width, crop.height) if crop else None
-    image = fitted_image(folder / source, max_pixels, size, box)
+    image = fitted_image(bench.folder / source, max_pixels, size, box, bench.cancellation)
     image.alpha_composite(line_around(size, frame))
     image.putalpha(ImageChops.multiply(image.getchannel("A"), mask_of(size, frame)))
     return pam(image)

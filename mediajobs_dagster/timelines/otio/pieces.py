@@ -15,7 +15,7 @@ from mediajobs_dagster.timelines.otio.library import library, our_metadata, seco
 from mediajobs_dagster.timelines.otio.media import MediaNames
 from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted, rounded
 
-_IMAGES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"})
+_IMAGES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"})
 _SLOWEST, _FASTEST = Fraction(1, 4), Fraction(4)
 _HOUR = 3600
 _DEEPEST = 20
