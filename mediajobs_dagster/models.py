@@ -203,6 +203,7 @@ class MediaInfo(Value):
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
     attached_pictures: int = 0
+    timecode: str | None = Field(default=None, description="Time code of the first frame, where the file has one.")
 
     @property
     def is_image(self) -> bool:

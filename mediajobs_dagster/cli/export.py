@@ -44,6 +44,19 @@ class Rate(click.ParamType[Fraction]):
         return rate
 
 
+class Named(click.ParamType[tuple[str, str]]):
+    """What media is called in a timeline of another program, and the upload it is, such as A012=talk.mp4."""
+
+    name = "name=upload"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, _, reference = str(value).rpartition("=")
+        if not name or not reference:
+            self.fail(f"{value!r} is not like A012=talk.mp4: a name in the timeline, and an upload.", param, ctx)
+        return name, reference
+
+
 def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
@@ -51,6 +64,8 @@ def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
 _PROFILE = "draft is fast, high looks best."
 _CODEC = "Video codec; every player supports h264."
 _HARDWARE = "Encode on this graphics hardware; where it does not work, in software, with a note in the manifest."
+
+_MEDIA = "In a timeline of another program, the reel, clip or file NAME is UPLOAD (id or file name); can be repeated."
 
 
 @click.command()
@@ -64,6 +79,7 @@ _HARDWARE = "Encode on this graphics hardware; where it does not work, in softwa
 )
 @click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
 @click.option("--rate", type=Rate(), help="Frame rate of an edit decision list (.edl), frames per second.")
+@click.option("--media", "named", type=Named(), multiple=True, help=_MEDIA)
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
 @click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
@@ -79,6 +95,7 @@ def export(
     only_plan: bool,
     to_otio: Path | None,
     rate: Fraction | None,
+    named: tuple[tuple[str, str], ...],
     priority: int,
     trace_id: str | None,
     force: bool,
@@ -99,7 +116,7 @@ def export(
         allow_untonemapped=allow_untonemapped,
     )
     try:
-        prepared = media.prepare_export(timeline, rate=rate)
+        prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
     except TimelineError as error:
         if as_json and error.faults:
             display.print_json({"error": error.code, "faults": list(error.faults), "more": error.more_faults})

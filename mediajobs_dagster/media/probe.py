@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -23,6 +24,7 @@ from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoSt
 _LONGEST_S = 10 * 365 * 86_400.0
 """A longer declared duration is ignored, seconds."""
 _CLOCK_PARTS = 3
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;]\d{2,3}")
 _UNEVEN = 0.01
 """Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
 
@@ -106,6 +108,7 @@ def parse_probe(answer: JsonObject, size: int | None = None) -> MediaInfo:
         video=tuple(_video(stream) for stream in pictures),
         audio=tuple(_audio(stream) for stream in sounds),
         attached_pictures=covers,
+        timecode=_timecode([container, *pictures, *streams]),
     )
 
 
@@ -190,6 +193,12 @@ def _seconds(text: str | None) -> float | None:
         return None
     seconds = sum((part or 0.0) * 60**power for power, part in enumerate(reversed(parts)))
     return seconds if 0 < seconds <= _LONGEST_S else None
+
+
+def _timecode(parts: Sequence[JsonObject]) -> str | None:
+    """The first time code among the tags; QuickTime has it in a track of its own, MXF in the header."""
+    codes = (str(part.get("tags", {}).get("timecode", "")) for part in parts)
+    return next((code for code in codes if _TIMECODE.fullmatch(code)), None)
 
 
 def _number(value: object) -> float | None:

@@ -44,7 +44,8 @@ _LONGEST_ARGUMENT = 120_000
 _PROBED = (
     "format=format_name,duration,size,bit_rate:stream=index,codec_type,codec_name,profile,pix_fmt,width,height"
     ",sample_aspect_ratio,r_frame_rate,avg_frame_rate,nb_frames,duration,bit_rate,color_space,color_transfer,channels,sample_rate"
-    ":stream_disposition=attached_pic:stream_tags=rotate,language,DURATION:stream_side_data=rotation"
+    ":stream_disposition=attached_pic:stream_tags=rotate,language,DURATION,timecode:stream_side_data=rotation"
+    ":format_tags=timecode"
 )
 
 Report = Callable[[FfmpegCommand], None]
