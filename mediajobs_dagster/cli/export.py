@@ -17,6 +17,7 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.timelines.times import exact
 
@@ -135,7 +136,7 @@ def export(
 
 def _print_written(written: WrittenTimeline) -> None:
     console = display.console()
-    console.print(f"Written: {written.path}")
+    console.print(f"Written: {in_one_line(str(written.path))}", markup=False, soft_wrap=True)
     _print_notes(console, written.notes)
 
 
@@ -145,7 +146,7 @@ def _print_requested(requested: Requested, storage: Storage) -> None:
     if requested.export:
         local = storage.local_path(requested.export.storage_key)
         console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
-        console.print(str(local or requested.export.storage_key), soft_wrap=True)
+        console.print(in_one_line(str(local or requested.export.storage_key)), markup=False, soft_wrap=True)
         console.print("Render it again with --force.")
         return
     console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
@@ -181,4 +182,4 @@ def _forecast_line(expected: Forecast | None, memory_bytes: int) -> str:
 
 def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
     for note in notes:
-        console.print(Text(f"Note: {note}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"Note: {in_one_line(note)}", style="yellow"), soft_wrap=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import PureWindowsPath
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import MediaInfo, Upload
@@ -74,7 +75,8 @@ def rate_of_media(guessed: EventList, library: Library, notes: Notes) -> Fractio
 
     `guessed` was read with the lowest rate that fits. Raises what the look-up raises.
     """
-    found = library.look_up({*library.named.values(), *(name for event in guessed.events for name in event.names)})
+    names = {PureWindowsPath(name).name for event in guessed.events for name in event.names}  # with slashes of any kind
+    found = library.look_up({*library.named.values(), *names})
     media = [upload.media_info for upload in found.values() if isinstance(upload, Upload) and upload.media_info]
     rates = {true_rate(info.main_video.fps) for info in media if info.main_video and info.main_video.fps}
     if len(rates) != 1:
