@@ -145,7 +145,7 @@ SHOWN = {
     "a speed without a change": (f"{A}M2 AX 025.0 00:00:10:00\n", "a.mp4 10-12"),
     "frozen": (f"{A}M2 AX 000.0 00:00:10:00\n", "a.mp4 10 for 2"),
     "frozen in a remark": (f"{A.replace('a.mp4', 'a.mp4 FF')}* * FREEZE FRAME\n", "a.mp4 FF 10 for 2"),
-    "pictures without sound": (A + B.replace(" V ", " A "), "a.mp4 10-12 mute"),
+    "pictures without sound": (A + B.replace(" V ", " A "), "a.mp4 10-12 mute; gap 1"),
     "picture and sound": (A.replace(" V ", " AA/V ") + B.replace(" V ", " B "), "a.mp4 10-12; b.mp4 20-21"),
     "channels in one word": (A.replace(" V ", " VA1A2 ") + B, "a.mp4 10-12; b.mp4 20-21 mute"),
     "further channels of sound": (f"{A}AUD  3  4\n{B}", "a.mp4 10-12; b.mp4 20-21 mute"),
@@ -253,7 +253,7 @@ def test_further_tracks_lie_above(tmp_path: Path) -> None:
     upper = B.replace(" V ", " V2 ").replace("01:00:02:00 01:00:03:00", "01:00:00:12 01:00:01:12")
     voice = B.replace(" V ", " A2 ").replace("b.mp4", "voice.wav")
     imported = read(tmp_path, upper + A + voice)
-    assert track_of(imported) == "a.mp4 10-12 mute"
+    assert track_of(imported) == "a.mp4 10-12 mute; gap 1"
     assert above(imported) == "b.mp4 20-21 at 0.48; voice.wav 20-21 at 2"
 
 

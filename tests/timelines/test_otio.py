@@ -303,7 +303,7 @@ def test_a_frozen_frame_is_a_still(tmp_path: Path) -> None:
 def test_images_are_pictures(tmp_path: Path) -> None:
     slide = clip("slide", 0, 50, media=schema.ExternalReference("slide.PNG"))
     imported = read(tmp_path, video(slide), video(gap(25), slide.deepcopy()))
-    [picture], [layer] = imported.timeline.track, imported.timeline.layers
+    [picture, _], [layer] = imported.timeline.track, imported.timeline.layers
     assert isinstance(picture, Picture)
     assert isinstance(layer, ImageLayer)
     assert (picture.source, picture.duration) == ("slide.PNG", 2)
@@ -347,6 +347,16 @@ def test_what_sound_cannot_do_is_noted(tmp_path: Path) -> None:
     imported = read(tmp_path, video(clip("a", 0, 50)), own)
     assert noted(imported, "“a”", "fades are left out")
     assert noted(imported, "“voice”", "normal speed")
+
+
+def test_what_goes_on_after_the_last_picture_is_seen_and_heard(tmp_path: Path) -> None:
+    """Over a gap, if it is more than a rest of rounding."""
+    voice = audio(clip("voice", 0, 80))
+    imported = read(tmp_path, video(clip("a", 0, 50)), video(gap(40), clip("b", 0, 60)), voice)
+    assert [item.kind for item in imported.timeline.track] == ["clip", "gap"]
+    assert length_of(imported.timeline) == 4
+    assert length_of(read(tmp_path, video(clip("a", 0, 50)), voice).timeline) == Fraction(80, 25)
+    assert length_of(read(tmp_path, video(clip("a", 0, 50)), audio(clip("voice", 0, 50.9))).timeline) == 2
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------

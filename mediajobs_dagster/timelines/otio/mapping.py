@@ -76,6 +76,7 @@ def _mapped(edit: Edit, notes: Notes) -> Mapped:
     if not base:
         why = " ".join(("It has no video track with anything on it.", *notes.all[:3]))
         raise RequestError(f"“{edit.name}” cannot become a timeline. {why}")
+    base += _rest(edit, tracks[0])
     layers = [each for track in tracks[1:] for each in _layers(track, sound, notes)]
     timeline = Timeline(
         version=VERSION,
@@ -123,6 +124,15 @@ def _base(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[tuple
             continue
         yield each.piece, _item(each, _transition(each) if begun else None, sound, notes)
         begun = True
+
+
+def _rest(edit: Edit, track: Sequence[Joined]) -> Iterable[tuple[Piece, TrackItem]]:
+    """A gap after the base track, as long as something above it or beside it goes on."""
+    ends = max(each.piece.end for each in track)
+    others = (piece for other in (*edit.video[1:], *edit.audio) for piece in other if piece.kind != "gap")
+    length = max((piece.end for piece in others), default=ends) - ends
+    if length >= 1 / (edit.rate or Fraction(25)):
+        yield Piece("gap", ends, length), Gap(kind="gap", duration=tellable(length))
 
 
 def _is_nothing(piece: Piece, notes: Notes) -> bool:
