@@ -497,7 +497,7 @@ def test_what_is_not_in_a_file_is_a_fault(tmp_path: Path, start: str, end: str, 
 def test_a_file_without_time_code_begins_at_zero(tmp_path: Path) -> None:
     [fault] = read(tmp_path, from_hour("05:00", "07:00"), library=library({"a.mp4": media(20)})).faults
     assert fault.message == (
-        "begins at 01:00:05:00, but a.mp4 lasts from 00:00:00:00 to 00:00:20:00, as it has no time code of its own"
+        "begins at 01:00:05:00, but a.mp4 lasts from 00:00:00:00 to 00:00:20:00, as no time code of its own is known"
     )
 
 

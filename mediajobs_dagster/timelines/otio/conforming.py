@@ -166,7 +166,7 @@ def _within(piece: Piece, filename: str, begin: Fraction, length: Fraction, *, h
 
     at, end = piece.source_in - begin, piece.source_out - begin
     lasts = f"but {filename} lasts from {code(begin)} to {code(begin + length)}"
-    lasts += "" if has_code else ", as it has no time code of its own"
+    lasts += "" if has_code else ", as no time code of its own is known"
     fault = ""
     # Of what a dissolve begins with nothing may be left to be shown by itself.
     if not (0 <= at < length or (at == length and not piece.length)):
