@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, cast
 
+from mediajobs_dagster.printable import in_one_line
+
 MAX_FAULTS: Final = 100
 """How many faults are told; of the others, their number."""
 MAX_FIELDS: Final = 100
@@ -74,9 +76,9 @@ def too_many(count: int, most: int) -> str:
 
 
 def listed(faults: Iterable[str], separator: str = "; ") -> str:
-    """The first hundred faults, each cut to a readable length, and how many more there are."""
+    """The first hundred faults, each in one line of a readable length, and how many more there are."""
     rest = iter(faults)
-    told = [shortened(fault) for fault in islice(rest, MAX_FAULTS)]
+    told = [in_one_line(shortened(fault)) for fault in islice(rest, MAX_FAULTS)]
     more = sum(1 for _ in rest)
     return separator.join([*told, f"and {more:,} more"] if more else told)
 

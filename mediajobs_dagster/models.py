@@ -243,6 +243,7 @@ class MediaInfo(Value):
     is_measured: bool = Field(
         default=False, description="Whether lengths are those of the media, if it can be read; else they are declared."
     )
+    timecode: str | None = Field(default=None, description="Time code of the first frame, where the file has one.")
 
     def origin(self, opened: float, tracks: Iterable[AudioStream | VideoStream]) -> float:
         """The time of the file, seconds, that is time 0 of an input which ffmpeg opens at `opened` to read `tracks`.

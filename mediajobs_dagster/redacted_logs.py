@@ -1,4 +1,4 @@
-"""Takes secrets out of what a process of ours logs, whoever logs it, and out of the tracebacks that it prints.
+"""Takes secrets and control characters out of what a process of ours logs, and out of the tracebacks it prints.
 
 A process that is ours from the start calls `redact_output`: the command line, and Dagster's processes that load our
 definitions. In a program of somebody else's, logging is left as it is.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from mediajobs_dagster.printable import printable
 from mediajobs_dagster.storage.redaction import redact
 
 
@@ -40,24 +41,24 @@ class _RedactedRecords:
             said = record.getMessage()
         except Exception:  # noqa: BLE001  # its arguments do not fit: logging itself complains
             return record
-        if (shown := redact(said)) != said:
+        if (shown := printable(redact(said))) != said:
             record.msg, record.args = shown, ()
         if record.exc_info and record.exc_info[1]:
             told = _formatted(record.exc_info[1])
-            if (shown := redact(told)) != told:
+            if (shown := printable(redact(told))) != told:
                 # A formatter prints the text where there is one, and does not ask for the exception.
                 record.exc_info, record.exc_text = None, shown
         return record
 
 
 def _print_exception(_kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:
-    sys.stderr.write(f"{redact(_formatted(error))}\n")
+    sys.stderr.write(f"{printable(redact(_formatted(error)))}\n")
 
 
 def _print_exception_of_thread(about: threading.ExceptHookArgs) -> None:
     if about.exc_value is not None and not isinstance(about.exc_value, SystemExit):
         name = about.thread.name if about.thread else "unknown"
-        sys.stderr.write(f"Exception in thread {name}:\n{redact(_formatted(about.exc_value))}\n")
+        sys.stderr.write(f"Exception in thread {name}:\n{printable(redact(_formatted(about.exc_value)))}\n")
 
 
 def _formatted(error: BaseException) -> str:

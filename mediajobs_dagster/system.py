@@ -6,7 +6,7 @@ values. The JSON that programs get is the `to_json` of these values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cached_property
@@ -238,11 +238,18 @@ class MediaJobs:
 
     # --- exports of timelines ----------------------------------------------------------------------------------------
 
-    def prepare_export(self, timeline: Path | str | JsonObject, *, rate: Fraction | None = None) -> Prepared:
+    def prepare_export(
+        self,
+        timeline: Path | str | JsonObject,
+        *,
+        rate: Fraction | None = None,
+        named: Mapping[str, str] | None = None,
+    ) -> Prepared:
         """Check a timeline: a file, or a document in the format `create_video_v1`. Nothing is enqueued.
 
-        `rate` is the frame rate of an edit decision list. Raises RequestError when the file cannot be read, and
-        TimelineError, which lists every fault.
+        `rate` is the frame rate of an edit decision list. `named` has references to uploads (ids, file names or
+        places) by the names of reels, clips or files in another program's timeline. Raises RequestError when the file
+        cannot be read, and TimelineError, which lists every fault.
         """
         from mediajobs_dagster.intake.export_requests import ExportRequests
         from mediajobs_dagster.timelines.documents import read_document
@@ -250,8 +257,8 @@ class MediaJobs:
         exports = ExportRequests(self.history, self.storage)
         if isinstance(timeline, dict):
             return exports.prepare(timeline)
-        document = read_document(Path(timeline), rate=rate)
-        return exports.prepare(document.content, document.faults, notes=document.notes)
+        document = read_document(Path(timeline), rate=rate, library=exports.library(named or {}))
+        return exports.prepare(document.content, document.faults, notes=document.notes, places=document.places)
 
     def plan_export(self, prepared: Prepared, params: ExportParams | None = None) -> ExportPlan:
         """The commands that would render a timeline, with a forecast of time and size. Nothing is enqueued.

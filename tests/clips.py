@@ -56,6 +56,10 @@ class Clips:
         """The plain case in Matroska."""
         return self._encode("matroska.mkv", *_picture(), *_sound(), *_H264, *_AAC)
 
+    def timecode(self, name: str = "timecode.mov", code: str = "01:00:00:00", rate: str = "25") -> Path:
+        """3 s whose first frame has this time code, in QuickTime by default."""
+        return self._encode(name, *_picture(rate=rate), *_sound(), *_H264, *_AAC, "-timecode", code)
+
     def no_audio(self) -> Path:
         """Picture only."""
         return self._encode("no_audio.mp4", *_picture(), *_H264)

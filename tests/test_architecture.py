@@ -16,7 +16,7 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
+    *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
     *("listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "answers", "system", "gate", "orchestration", "supervisor"),

@@ -50,6 +50,20 @@ def test_messages_arguments_and_tracebacks_are_redacted(logged: io.StringIO) -> 
     assert "ValueError: " + SHOWN in told
 
 
+def test_control_characters_are_shown(logged: io.StringIO) -> None:
+    """In messages and in tracebacks; lines stay."""
+    logger = logging.getLogger("somebody.else")
+    logger.error("read %s\nand more", "a\x1b[31m\u202e.mp4")
+    try:
+        raise ValueError("b\x1b[2J\x9b.mp4")
+    except ValueError:
+        logger.exception("It failed")
+    told = logged.getvalue()
+    assert r"read a\x1b[31m\u202e.mp4" + "\nand more" in told
+    assert r"ValueError: b\x1b[2J\x9b.mp4" in told
+    assert not any(character in told for character in "\x1b\x9b\u202e")
+
+
 def test_what_holds_no_secret_is_left_as_it_is(logged: io.StringIO) -> None:
     """Its arguments too, which other handlers may want; and arguments that do not fit are logging's own matter."""
     make = logging.getLogRecordFactory()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def attempt(media: MediaJobs, attempt_id: str, as_json: bool) -> None:
         outputs = [(output.key, display.size(output.bytes), output.sha256) for output in manifest.outputs]
         console.print(display.table(("Output", "Bytes", "SHA-256"), outputs))
     for note in manifest.notes:
-        console.print(Text(f"Note: {note}"), soft_wrap=True)
+        console.print(Text(f"Note: {in_one_line(note)}"), soft_wrap=True)
     for error in manifest.errors:
         where = f" in stage {error.stage}" if error.stage else ""
         said = f"{error.code}{where} (blame: {error.blame}): {error.message}"

@@ -47,7 +47,7 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     else:
         _print(result)
         for held in done.held.values():
-            display.console().print(held.reason, style="yellow")
+            display.console().print(held.reason, style="yellow", markup=False)
     if not all(each.is_completed for each in result.jobs):
         raise click.exceptions.Exit(1)
 

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.printable import in_one_line, printable, printable_json
 from mediajobs_dagster.storage.redaction import redact, redact_values
 
 _GRAPH = "-filter_complex"
@@ -39,20 +40,22 @@ def json_option(command: Command) -> Command:
 
 
 class Terminal(Console):
-    """Prints nothing that is secret: every text goes through `redact` before it is broken into lines.
+    """Prints nothing that is secret, and no control characters: every text goes through `redact` and `printable`.
 
     The cells of a table do so when it is made (`table`).
     """
 
     @override
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*map(_redacted, objects), **options)
+        # Without emoji: a file may be called `:cat:.mp4`.
+        options.setdefault("emoji", False)
+        super().print(*map(_fit, objects), **options)
 
 
-def _redacted(shown: object) -> object:
+def _fit(shown: object) -> object:
     if isinstance(shown, str):
-        return redact(shown)
-    if isinstance(shown, Text) and (plain := redact(shown.plain)) != shown.plain:
+        return printable(redact(shown))
+    if isinstance(shown, Text) and (plain := printable(redact(shown.plain))) != shown.plain:
         return Text(plain, style=shown.style)
     return shown
 
@@ -64,7 +67,12 @@ def console() -> Terminal:
 
 def print_json(data: object) -> None:
     """Print `data` as indented JSON, without secrets; values in it are serialised by their `to_json`."""
-    click.echo(json.dumps(redact_values(_plain(data)), indent=2, ensure_ascii=False))
+    click.echo(json_text(_plain(data), indent=2))
+
+
+def json_text(data: object, *, indent: int | None = None) -> str:
+    """JSON without secrets, and without characters that a terminal acts on."""
+    return printable_json(json.dumps(redact_values(data), indent=indent, ensure_ascii=False))
 
 
 class _Serialises(Protocol):
@@ -85,9 +93,10 @@ def _plain(value: object) -> object:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
     """A table of these rows. A cell that is a status is coloured; long cells are folded, never cut off."""
-    title = title and redact(title)
-    columns = [redact(column) for column in columns]
-    made = Table(*columns, box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    shown = Text(in_one_line(redact(title))) if title else None
+    made = Table(box=box.SIMPLE_HEAD, title=shown, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(Text(in_one_line(redact(column))))
     for column in made.columns:
         column.overflow = "fold"
     for row in rows:
@@ -106,7 +115,7 @@ def cell(value: object) -> Text:
         return Text("–", style="dim")
     if isinstance(value, datetime):
         value = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    text = redact(str(value))
+    text = in_one_line(redact(str(value)))
     # Text, not markup: a file name or a line of ffmpeg's may hold square brackets.
     return Text(text, style=_COLOURS.get(text, ""))
 
@@ -117,7 +126,7 @@ def print_command(console: Console, argv: Sequence[str]) -> None:
     graph = shown[shown.index(_GRAPH) + 1] if _GRAPH in shown else ""
     if ";" in graph:
         shown[shown.index(_GRAPH) + 1] = "GRAPH"
-    console.print(Text(f"  {shlex.join(shown)}"), soft_wrap=True)
+    console.print(Text(f"  {in_one_line(shlex.join(shown))}"), soft_wrap=True)
     if ";" in graph:
         console.print(Text("  GRAPH is", style="dim"))
         for chain in graph.split(";"):

@@ -17,6 +17,7 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.timelines.times import exact
 
@@ -44,6 +45,19 @@ class Rate(click.ParamType[Fraction]):
         return rate
 
 
+class Named(click.ParamType[tuple[str, str]]):
+    """What media is called in a timeline of another program, and the upload it is, such as A012=talk.mp4."""
+
+    name = "name=upload"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, _, reference = str(value).rpartition("=")
+        if not name or not reference:
+            self.fail(f"{value!r} is not like A012=talk.mp4: a name in the timeline, and an upload.", param, ctx)
+        return name, reference
+
+
 def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
@@ -51,6 +65,8 @@ def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
 _PROFILE = "draft is fast, high looks best."
 _CODEC = "Video codec; every player supports h264."
 _HARDWARE = "Encode on this graphics hardware; where it does not work, in software, with a note in the manifest."
+
+_MEDIA = "In a timeline of another program, the reel, clip or file NAME is UPLOAD (id or file name); can be repeated."
 
 
 @click.command()
@@ -64,6 +80,7 @@ _HARDWARE = "Encode on this graphics hardware; where it does not work, in softwa
 )
 @click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
 @click.option("--rate", type=Rate(), help="Frame rate of an edit decision list (.edl), frames per second.")
+@click.option("--media", "named", type=Named(), multiple=True, help=_MEDIA)
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
 @click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
@@ -79,6 +96,7 @@ def export(
     only_plan: bool,
     to_otio: Path | None,
     rate: Fraction | None,
+    named: tuple[tuple[str, str], ...],
     priority: int,
     trace_id: str | None,
     force: bool,
@@ -99,7 +117,7 @@ def export(
         allow_untonemapped=allow_untonemapped,
     )
     try:
-        prepared = media.prepare_export(timeline, rate=rate)
+        prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
     except TimelineError as error:
         if as_json and error.faults:
             display.print_json({"error": error.code, "faults": list(error.faults), "more": error.more_faults})
@@ -118,7 +136,7 @@ def export(
 
 def _print_written(written: WrittenTimeline) -> None:
     console = display.console()
-    console.print(f"Written: {written.path}")
+    console.print(f"Written: {in_one_line(str(written.path))}", markup=False, soft_wrap=True)
     _print_notes(console, written.notes)
 
 
@@ -128,7 +146,7 @@ def _print_requested(requested: Requested, storage: Storage) -> None:
     if requested.export:
         local = storage.local_path(requested.export.storage_key)
         console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
-        console.print(str(local or requested.export.storage_key), soft_wrap=True)
+        console.print(in_one_line(str(local or requested.export.storage_key)), markup=False, soft_wrap=True)
         console.print("Render it again with --force.")
         return
     console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
@@ -164,4 +182,4 @@ def _forecast_line(expected: Forecast | None, memory_bytes: int) -> str:
 
 def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
     for note in notes:
-        console.print(Text(f"Note: {note}", style="yellow"), soft_wrap=True)
+        console.print(Text(f"Note: {in_one_line(note)}", style="yellow"), soft_wrap=True)

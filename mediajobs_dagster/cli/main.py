@@ -22,6 +22,7 @@ from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
+from mediajobs_dagster.printable import in_a_list, printable
 from mediajobs_dagster.redacted_logs import redact_output
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
@@ -77,10 +78,11 @@ def main() -> None:
 def _show(error: click.ClickException) -> None:
     told = io.StringIO()
     error.show(told)
-    click.echo(redact(told.getvalue()), err=True, nl=False)
+    click.echo(printable(redact(told.getvalue())), err=True, nl=False)
 
 
 def _complain(head: str, message: str = "") -> None:
     console = Terminal(stderr=True, highlight=False)
     console.print(head, end="")
-    console.print(message, markup=False, soft_wrap=True)  # scripts search it, so it gets no line breaks of ours
+    # Scripts search it, so it gets no line breaks of ours.
+    console.print(in_a_list(message), markup=False, soft_wrap=True)

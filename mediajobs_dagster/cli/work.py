@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -18,8 +17,8 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, Record, StageStarted
-from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def _print(media: MediaJobs, done: WorkedOff, bars: Bars) -> None:
         if waiting and name not in installed:
             reason = f"No job type {name} is installed here. Install the package that brings it."
         if waiting and reason:
-            console.print(f"{waiting} {name} jobs are held back. {reason}", style="yellow", highlight=False)
+            console.print(f"{waiting} {name} jobs are held back. {reason}", style="yellow", markup=False)
 
 
 _LEFT = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.PROCESSING)
@@ -69,10 +68,10 @@ _IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     """One JSON document. The manifests are written one by one, because thousands would not fit into memory."""
-    click.echo(f'{json.dumps(redact_values(done.to_json()))[:-1]}, "attempts": [', nl=False)
+    click.echo(f'{display.json_text(done.to_json())[:-1]}, "attempts": [', nl=False)
     for number, attempt_id in enumerate(attempts):
-        manifest = redact_values(media.history.attempts.get(attempt_id).manifest)
-        click.echo(f"{',' if number else ''}\n{json.dumps(manifest, ensure_ascii=False)}", nl=False)
+        manifest = media.history.attempts.get(attempt_id).manifest
+        click.echo(f"{',' if number else ''}\n{display.json_text(manifest)}", nl=False)
     click.echo("]}")
 
 
@@ -183,7 +182,7 @@ class Bars:
             f"  {_label(outcome.key)}  {display.seconds(outcome.manifest.duration_ms)}", style="default"
         )
         if outcome.error:
-            line.append(f"  {outcome.error.code}: {outcome.error}", style="default")
+            line.append(f"  {outcome.error.code}: {in_one_line(str(outcome.error))}", style="default")
         self._print(line)
 
     def wait(self, due: datetime) -> None:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.history.frames import ATTEMPT_COLUMNS, ColumnType, Frame, frames_of
 from mediajobs_dagster.models import Attempt
+from mediajobs_dagster.printable import printable, printable_json
 
 ExportFormat = Literal["json", "jsonl", "csv"]
 
@@ -59,7 +60,7 @@ def _export_objects(
     count = 0
     for count, attempt in enumerate(attempts, start=1):
         out.write(before if count == 1 else between)
-        out.write(json.dumps(attempt.to_json(), ensure_ascii=False))
+        out.write(printable_json(json.dumps(attempt.to_json(), ensure_ascii=False)))
     out.write(after if count else empty)
     return count
 
@@ -77,12 +78,12 @@ def _export_csv(attempts: Iterable[Attempt], out: IO[str]) -> int:
 
 
 def csv_cell(value: object) -> object:
-    """A JSON value as a cell: objects and arrays as JSON, and no text that a spreadsheet would run as a formula."""
+    """A JSON value as a cell: objects and arrays as JSON, no formula that a spreadsheet runs, no control characters."""
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
+        return printable_json(json.dumps(value, ensure_ascii=False))
     # File names and messages come from outside, https://owasp.org/www-community/attacks/CSV_Injection
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
+    if isinstance(value, str):
+        return printable(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
     return value
 
 

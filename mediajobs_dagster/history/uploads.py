@@ -22,6 +22,8 @@ _PAGE = 500
 _COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
 _GETTING = sa.select(*_COLUMNS).where(uploads.c.id == sa.bindparam("upload_id"))  # put together once, see `leases.py`
 _DESCRIBING = sa.update(uploads).where(uploads.c.id == sa.bindparam("of_upload"))
+_STEMS = 50
+"""Names whose uploads are looked for at once."""
 _CHUNK = 1000
 """Keys looked up at once, well below SQLite's limit of bound parameters."""
 
@@ -144,6 +146,26 @@ class Uploads:
                 found.setdefault(upload.filename, []).append(upload)
         return found
 
+    def with_stems(self, names: Sequence[str], *, limit: int) -> dict[str, list[Upload]]:
+        """The sources whose file name is one of `names` with or without its suffix, in whatever case.
+
+        By the name that was asked for: the newest of each different content, newest first, at most `limit` of a name.
+        Looks through all uploads.
+        """
+        found: dict[str, list[Upload]] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(names), _STEMS):
+                wanted: dict[str, list[str]] = {}
+                for name in names[start : start + _STEMS]:
+                    wanted.setdefault(name.casefold(), []).append(name)
+                ids = _newest_like(connection, [*wanted, *map(_lower, names[start : start + _STEMS])])
+                for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
+                    filename = upload.filename.casefold()
+                    for name in (*wanted.get(filename, ()), *wanted.get(filename.rpartition(".")[0], ())):
+                        if len(contents := found.setdefault(name, [])) < limit:
+                            contents.append(upload)
+        return found
+
     def _one(self, condition: sa.ColumnElement[bool]) -> Upload | None:
         with self._database.read() as connection:
             row = connection.execute(sa.select(*_COLUMNS).where(condition)).mappings().one_or_none()
@@ -234,6 +256,19 @@ def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) 
     rank = sa.func.row_number().over(partition_by=contents.c.filename, order_by=contents.c.id.desc())
     ranked = sa.select(contents.c.id, rank.label("rank")).subquery()
     return connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= limit)).scalars().all()
+
+
+def _newest_like(connection: sa.Connection, names: Sequence[str]) -> Sequence[str]:
+    """The newest id of each content of each file that may have one of `names`, with or without a suffix."""
+    filename = sa.func.lower(uploads.c.filename)
+    fits = [sa.or_(filename == name, filename.startswith(f"{name}.", autoescape=True)) for name in names]
+    statement = sa.select(sa.func.max(uploads.c.id)).where(uploads.c.role == UploadRole.SOURCE, sa.or_(*fits))
+    return connection.execute(statement.group_by(uploads.c.filename, uploads.c.etag).limit(_PAGE)).scalars().all()
+
+
+def _lower(name: str) -> str:
+    """A name as SQLite has it in lower case: it knows A to Z only."""
+    return name.translate({letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)})
 
 
 def _row_of(upload: Upload) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mediajobs_dagster.errors import StorageMissingError, TimelineError
@@ -24,10 +26,15 @@ from mediajobs_dagster.models import Timeline as StoredTimeline
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.timelines.layout import Layout
 from mediajobs_dagster.timelines.model import Timeline
+from mediajobs_dagster.timelines.otio.conforming import Library
 from mediajobs_dagster.timelines.parsing import Fault, Parsed, in_order, parse_timeline
 from mediajobs_dagster.timelines.references import references_of
 from mediajobs_dagster.timelines.resolving import Found, References, Unresolved, with_references
 from mediajobs_dagster.timelines.text.fonts import Fonts
+
+_NOWHERE: Mapping[str, str] = {}
+_PART = re.compile(r"\$\.\w+\[\d+\]")
+"""The path of an item, at the beginning of the path to something in it."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +81,41 @@ class ExportRequests:
     job_type: VideoExport = field(default_factory=VideoExport)
     fonts: Fonts = field(default_factory=Fonts)
 
+    def library(self, named: Mapping[str, str]) -> Library:
+        """The uploads for timelines of other programs, some of which are `named` differently there."""
+        return Library(self._references.resolve, named)
+
+    @property
+    def _references(self) -> References:
+        return References(self.history.uploads, Search(self.storage).origin_of)
+
     def prepare(
-        self, document: JsonObject, known_faults: Iterable[Fault] = (), *, notes: tuple[str, ...] = ()
+        self,
+        document: JsonObject,
+        known_faults: Iterable[Fault] = (),
+        *,
+        notes: tuple[str, ...] = (),
+        places: Mapping[str, str] | None = None,
     ) -> Prepared:
         """Check a timeline; nothing is enqueued.
 
-        `faults` are those found while reading the file. Raises TimelineError, which lists the faults with their JSON
-        paths, in the order of the document.
+        `known_faults` are those found while reading the file. `places` says what the parts of the document were called
+        there, by their JSON paths. Raises TimelineError, which lists the faults with their JSON paths, in the order of
+        the document.
         """
         parsed = parse_timeline(document)
         faults = [*known_faults, *parsed.faults]
+        places = places or {}
         if parsed.timeline is None:
-            raise refused(in_order(document, faults))
-        found = References(self.history.uploads, Search(self.storage).origin_of).resolve(
-            reference for _, reference in references_of(parsed.timeline)
-        )
+            raise refused(in_order(document, faults), places)
+        found = self._references.resolve(reference for _, reference in references_of(parsed.timeline))
         uploads = {name: answer for name, answer in found.items() if isinstance(answer, Upload)}
-        faults += self._reference_faults(parsed, found)
+        faults += self._reference_faults(parsed, found, is_imported=bool(places))
         media = {name: upload.media_info for name, upload in uploads.items() if upload.media_info}
         texts = Texts()
         faults += render_faults(parsed, media, self.fonts, texts.keep)
         if faults:
-            raise refused(in_order(document, faults))
+            raise refused(in_order(document, faults), places)
         timeline = with_references(parsed.timeline, uploads)
         by_id = {upload.id: upload for upload in uploads.values()}
         return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)}, texts, notes)
@@ -148,13 +168,14 @@ class ExportRequests:
         etag = self.job_type.etag_of(timeline, etags)
         return timeline.model_copy(update={"etag": etag})
 
-    def _reference_faults(self, parsed: Parsed, found: Found) -> Iterable[Fault]:
+    def _reference_faults(self, parsed: Parsed, found: Found, *, is_imported: bool) -> Iterable[Fault]:
         assert parsed.timeline is not None
         gone = {name for name, each in found.items() if isinstance(each, Upload) and not self._is_there(each)}
         for path, reference in references_of(parsed.timeline):
             where, answer = parsed.original(path), found[reference]
             if isinstance(answer, Unresolved):
-                yield Fault(where, answer.message)
+                other = f"; or say which upload it is: --media {shlex.quote(reference)}=UPLOAD" if is_imported else ""
+                yield Fault(where, answer.message + other)
             elif reference in gone:
                 yield Fault(where, f"the content of upload {answer.id} was deleted; add it again")
             elif answer.media_info is None:
@@ -168,14 +189,24 @@ class ExportRequests:
         return True
 
 
-def refused(faults: list[Fault]) -> TimelineError:
-    """The error that lists the faults: the first hundred, and how many more there are."""
+def refused(faults: Sequence[Fault], places: Mapping[str, str] = _NOWHERE) -> TimelineError:
+    """The error that lists the faults: the first hundred, and how many more there are.
+
+    `places` says what the parts of the document were called where it came from, by their JSON paths.
+    """
+    faults = [_placed(fault, places) for fault in faults]
     lines = listed((str(fault) for fault in faults), "\n  ")
     count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
     error = TimelineError(f"The timeline has {count}, and nothing was enqueued:\n  {lines}")
     error.faults = tuple({"path": fault.path, "message": fault.message} for fault in faults[:MAX_FAULTS])
     error.more_faults = len(faults) - len(error.faults)
     return error
+
+
+def _placed(fault: Fault, places: Mapping[str, str]) -> Fault:
+    part = _PART.match(fault.path)
+    place = places.get(part[0]) if part else None
+    return replace(fault, message=f"{place}: {fault.message}") if place else fault
 
 
 @dataclass(frozen=True)

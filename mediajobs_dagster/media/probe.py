@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -24,6 +25,7 @@ from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoSt
 _LONGEST_S = 10 * 365 * 86_400.0
 """A longer declared duration is ignored, seconds."""
 _CLOCK_PARTS = 3
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;]\d{2,3}")
 _UNEVEN = 0.01
 """Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
 
@@ -118,6 +120,7 @@ def parse_probe(
         video=video,
         audio=audio,
         attached_pictures=covers,
+        timecode=_timecode([container, *pictures, *streams]),
     )
 
 
@@ -223,6 +226,12 @@ def _seconds(text: str | None) -> float | None:
         return None
     seconds = sum((part or 0.0) * 60**power for power, part in enumerate(reversed(parts)))
     return seconds if 0 < seconds <= _LONGEST_S else None
+
+
+def _timecode(parts: Sequence[JsonObject]) -> str | None:
+    """The first time code among the tags; QuickTime has it in a track of its own, MXF in the header."""
+    codes = (str(part.get("tags", {}).get("timecode", "")) for part in parts)
+    return next((code for code in codes if _TIMECODE.fullmatch(code)), None)
 
 
 def _number(value: object) -> float | None:

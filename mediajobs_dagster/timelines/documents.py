@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
@@ -14,6 +14,9 @@ from mediajobs_dagster.small_files import read_small
 from mediajobs_dagster.timelines.captions import CaptionsError, decode_captions
 from mediajobs_dagster.timelines.file_contents import MAX_BYTES, decoded, read_whole
 from mediajobs_dagster.timelines.parsing import Fault, too_large
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.timelines.otio.conforming import Library
 
 _CAPTIONS = {".srt": "srt", ".vtt": "vtt"}
 _MAX_ALL_CAPTIONS = 16 << 20
@@ -29,22 +32,28 @@ class Document:
     notes: tuple[str, ...] = ()
     """What could not be imported from another program's timeline."""
     faults: tuple[Fault, ...] = ()
-    """Caption files that cannot be read; in `content`, a placeholder replaces each."""
+    """Caption files that cannot be read (in `content`, a placeholder replaces each), and media that does not have what
+    another program's timeline needs of it."""
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the parts of `content` are in another program's timeline, by their JSON paths: `$.track[3]` is event 004."""
 
 
-def read_document(path: Path, *, rate: Fraction | None = None) -> Document:
+def read_document(path: Path, *, rate: Fraction | None = None, library: Library | None = None) -> Document:
     """Read a timeline. `rate` is the frame rate of an edit decision list, frames per second.
 
+    `library` has the uploads for timelines of other programs: their time codes, and what they are called there.
     Captions may be in a file beside it (`"file": "talk.srt"` in place of `format` and `text`). Raises RequestError when
-    the file cannot be read, and when `rate` is given for a format that has its own.
+    the file cannot be read, and when `rate` or a name in `library` is given for a format that has its own.
     """
     if rate is not None and path.suffix.lower() != ".edl":
         raise RequestError(f"{path} has its own frame rate: --rate is only for edit decision lists (.edl).")
     if path.suffix.lower() != ".json":
         from mediajobs_dagster.timelines.otio.reading import read_otio  # a large library, needed here only
 
-        imported = read_otio(path, rate=rate)
-        return Document(imported.timeline.to_json(), imported.notes)
+        imported = read_otio(path, rate=rate, library=library)
+        return Document(imported.timeline.to_json(), imported.notes, imported.faults, imported.places)
+    if library and library.named:
+        raise RequestError(f"{path} names its uploads itself: --media is only for timelines of other programs.")
     content = _json_of(path)
     if any(too_large(content)):  # its faults are told with all others
         return Document(content)

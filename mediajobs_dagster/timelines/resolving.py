@@ -16,6 +16,8 @@ from mediajobs_dagster.timelines.model import Timeline
 
 Part = TypeVar("Part")
 
+_MOST_STEMS = 1000
+"""More names than any timeline that can be rendered has; to look for a stem is to look through all uploads."""
 _LISTED = 5
 """How many uploads with the same name a fault lists."""
 
@@ -35,7 +37,7 @@ Found = Mapping[str, Upload | Unresolved]
 
 @dataclass(frozen=True)
 class References:
-    """Looks references up: first as an id, then as a file name, then as a path or address."""
+    """Looks references up: as an id, as a file name, as a path or address, as a file name without its suffix."""
 
     uploads: Uploads
     origin_of: Callable[[str], str]
@@ -53,8 +55,15 @@ class References:
         by_name = self.uploads.named([name for name in fit if name not in by_id], limit=_LISTED)
         places = {name: place for name in fit if name not in by_id | by_name and (place := _place(name)) is not None}
         by_place = self._at(places)
+        known = (by_id, by_name, by_place)
+        rest = [name for name in fit if "://" not in name and not any(name in found for found in known)]
+        by_stem = self.uploads.with_stems(rest[:_MOST_STEMS], limit=_LISTED) if rest else {}
         return {
-            name: by_id.get(name) or _chosen(name, by_name.get(name)) or by_place.get(name) or _unknown(name)
+            name: by_id.get(name)
+            or _chosen(name, by_name.get(name))
+            or by_place.get(name)
+            or _chosen(name, by_stem.get(name))
+            or _unknown(name)
             for name in wanted
         }
 
@@ -107,7 +116,7 @@ def _chosen(name: str, contents: list[Upload] | None) -> Upload | Unresolved | N
         return None
     if len(contents) == 1:
         return contents[0]
-    listed = ", ".join(f"{each.id} (of {each.created_at:%Y-%m-%d %H:%M} UTC)" for each in contents)
+    listed = ", ".join(f"{each.id} ({each.filename} of {each.created_at:%Y-%m-%d %H:%M} UTC)" for each in contents)
     more = " and older ones" if len(contents) == _LISTED else ""
     return Unresolved(
         name, f"{name!r} is the file name of uploads with different content: {listed}{more}. Give the id of one."

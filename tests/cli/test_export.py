@@ -194,3 +194,52 @@ def test_jobs_of_exports_are_not_added_to_videos(mediajobs: Call, timeline: Path
     answer = mediajobs("add", timeline.parent / "talk.mp4", "--type", VideoExport.name)
     assert answer.code == 2
     assert "mediajobs export" in answer.err
+
+
+# --- lists of other programs -----------------------------------------------------------------------------------------
+
+EVENT = "001  {reel}  V  C  {start} {end} 01:00:00:00 01:00:01:00\n{said}"
+
+
+def a_list(path: Path, start: str, end: str, *, reel: str = "AX", said: str = "") -> Path:
+    """A list of one event."""
+    path.write_text(EVENT.format(reel=reel, start=start, end=end, said=said))
+    return path
+
+
+def test_a_list_counts_by_the_time_code_of_its_media(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """From the file's first frame, whose label its probe knows; its rate is the list's."""
+    (tmp_path / "A012.mov").write_bytes(clips.timecode().read_bytes())
+    mediajobs("add", tmp_path / "A012.mov")
+    mediajobs("work")
+    edit = a_list(tmp_path / "edit.edl", "01:00:01:00", "01:00:02:00", said="* FROM CLIP NAME: A012.mov\n")
+    plan = mediajobs("export", edit, "--plan")
+    assert plan.code == 0, plan.err
+    assert "25 frames at 25 a second" in plan.out
+    assert " -ss 1 -i file:source_0" in plan.out
+    late = a_list(tmp_path / "late.edl", "01:00:20:00", "01:00:21:00", said="* FROM CLIP NAME: A012.mov\n")
+    assert mediajobs("export", late, "--json").json["faults"] == [
+        {
+            "path": "$.track[0]",
+            "message": "event 001 (“A012.mov”): begins at 01:00:20:00, "
+            "but A012.mov lasts from 01:00:00:00 to 01:00:03:00",
+        }
+    ]
+
+
+def test_a_reel_is_an_upload_by_its_name_or_by_an_option(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    (tmp_path / "A012.mp4").write_bytes(clips.landscape().read_bytes())
+    mediajobs("add", tmp_path / "A012.mp4")
+    mediajobs("work")
+    assert (
+        mediajobs("export", a_list(tmp_path / "a.edl", "00:00:01:00", "00:00:02:00", reel="a012"), "--plan").code == 0
+    )
+    other = a_list(tmp_path / "b.edl", "00:00:01:00", "00:00:02:00", reel="C25")
+    answer = mediajobs("export", other, "--plan")
+    assert answer.code == 2
+    assert "event 001 (“C25”): No upload has the id or the file name 'C25'" in answer.err
+    assert "--media C25=UPLOAD" in answer.err
+    assert mediajobs("export", other, "--plan", "--media", "C25=A012.mp4").code == 0
+    assert "'C26'" in mediajobs("export", other, "--media", "C26=A012.mp4").err
+    assert "A012=talk.mp4" in mediajobs("export", other, "--media", "C25").err
+    assert "--media is only for" in mediajobs("export", write(tmp_path / "c.json", {}), "--media", "C25=A012.mp4").err

@@ -15,7 +15,6 @@ from tests.servers.mediajobs_up import free_port
     ("package", "extra", "arguments"),
     [
         ("opentimelineio", "otio", ("export", "edit.otio")),
-        ("opentimelineio", "otio", ("export", "edit.edl", "--rate", "25")),
         ("celery", "cluster", ("worker",)),
         ("redis", "cluster", ("worker",)),
         ("watchfiles", "reload", ("up", "--reload", "--port", str(free_port()))),
@@ -30,8 +29,7 @@ def test_a_missing_extra_is_named(
     arguments: tuple[str, ...],
 ) -> None:
     """With the command that installs it."""
-    for name in ("edit.otio", "edit.edl"):
-        (tmp_path / name).write_text("{}")
+    (tmp_path / "edit.otio").write_text("{}")
     for name in [name for name in sys.modules if name.startswith("mediajobs_dagster.orchestration.celery")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # Python's way to say that a package is not there

@@ -11,7 +11,7 @@ import pytest
 
 from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history import DaySummary, History, JobFilter
-from mediajobs_dagster.models import NewJob, Upload, new_id
+from mediajobs_dagster.models import NewJob, Upload, UploadRole, new_id
 from tests.history.factories import DAY, a_media_info, a_new_job, an_upload
 
 
@@ -192,3 +192,23 @@ def test_uploads_are_found_by_id_and_by_name(history: History) -> None:
     }
     assert history.uploads.named(["a.mp4"], limit=9) == {"a.mp4": [added[3], added[2], added[1]]}
     assert history.uploads.named([], limit=9) == {}
+
+
+def test_uploads_are_found_by_their_names_without_the_suffix(history: History) -> None:
+    """In whatever case; the newest of each content, exports aside; nothing in a name is a pattern."""
+    names = ("A012.mov", "a012.MP4", "A012_C003.mov", "Über Uns.mp4", "50%.mp4", "talk.final.mp4")
+    added = {name: history.uploads.add(an_upload(filename=name, etag=name)) for name in names}
+    newer = history.uploads.add(an_upload(filename="A012.mov", etag="A012.mov"))
+    history.uploads.add(an_upload(filename="50%.mov", role=UploadRole.EXPORT))
+    asked = ["a012", "A012.mov", "Über Uns", "50%", "talk.FINAL", "A012_C00_", "talk", "5%"]
+    found = history.uploads.with_stems(asked, limit=5)
+    assert found == {
+        "a012": [newer, added["a012.MP4"]],
+        "A012.mov": [newer],
+        "Über Uns": [added["Über Uns.mp4"]],
+        "50%": [added["50%.mp4"]],
+        "talk.FINAL": [added["talk.final.mp4"]],
+    }
+    assert history.uploads.with_stems(["a012"], limit=1) == {"a012": [newer]}
+    many = history.uploads.with_stems([f"reel {number}" for number in range(120)] + ["a012"], limit=5)
+    assert list(many) == ["a012"]

@@ -40,6 +40,27 @@ def test_a_phones_clip_is_portrait() -> None:
     assert video.display_size == (360, 640)
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "rate"),
+    [
+        ("hour.mov", "01:00:00:00", "25"),
+        ("dropped.mov", "00:59:59;28", "30000/1001"),
+        ("hour.mp4", "10:00:00:00", "25"),
+    ],
+)
+def test_the_time_code_of_the_first_frame(
+    clips: Clips, runner: Runner, tmp_path: Path, name: str, code: str, rate: str
+) -> None:
+    """Wherever the container keeps it; None without one, and for tags that are none."""
+    assert probe(runner, str(clips.timecode(name, code, rate))).timecode == code
+    assert probe(runner, str(clips.landscape())).timecode is None
+    answer = saved("matroska")
+    answer["streams"][0]["tags"]["timecode"] = "at noon"
+    assert parse_probe(answer).timecode is None
+    answer["format"]["tags"] = {"timecode": code}
+    assert parse_probe(answer).timecode == code
+
+
 @pytest.mark.parametrize(("tag", "rotation"), [("90", 90), ("180", 180), ("270", 270), ("-90", 270), ("0", 0)])
 def test_the_old_rotate_tag_is_understood(tag: str, rotation: int) -> None:
     """ffmpeg before 5 told the rotation in a tag, clockwise."""

@@ -36,7 +36,9 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
 )
 from mediajobs_dagster.timelines.otio import Imported, read_otio, write_otio
+from mediajobs_dagster.timelines.otio.conforming import Library
 from mediajobs_dagster.timelines.otio.notes import Notes
+from mediajobs_dagster.timelines.resolving import Unresolved
 from tests.history.factories import an_upload
 
 NTSC = Fraction(30_000, 1001)
@@ -301,7 +303,7 @@ def test_a_frozen_frame_is_a_still(tmp_path: Path) -> None:
 def test_images_are_pictures(tmp_path: Path) -> None:
     slide = clip("slide", 0, 50, media=schema.ExternalReference("slide.PNG"))
     imported = read(tmp_path, video(slide), video(gap(25), slide.deepcopy()))
-    [picture], [layer] = imported.timeline.track, imported.timeline.layers
+    [picture, _], [layer] = imported.timeline.track, imported.timeline.layers
     assert isinstance(picture, Picture)
     assert isinstance(layer, ImageLayer)
     assert (picture.source, picture.duration) == ("slide.PNG", 2)
@@ -345,6 +347,16 @@ def test_what_sound_cannot_do_is_noted(tmp_path: Path) -> None:
     imported = read(tmp_path, video(clip("a", 0, 50)), own)
     assert noted(imported, "“a”", "fades are left out")
     assert noted(imported, "“voice”", "normal speed")
+
+
+def test_what_goes_on_after_the_last_picture_is_seen_and_heard(tmp_path: Path) -> None:
+    """Over a gap, if it is more than a rest of rounding."""
+    voice = audio(clip("voice", 0, 80))
+    imported = read(tmp_path, video(clip("a", 0, 50)), video(gap(40), clip("b", 0, 60)), voice)
+    assert [item.kind for item in imported.timeline.track] == ["clip", "gap"]
+    assert length_of(imported.timeline) == 4
+    assert length_of(read(tmp_path, video(clip("a", 0, 50)), voice).timeline) == Fraction(80, 25)
+    assert length_of(read(tmp_path, video(clip("a", 0, 50)), audio(clip("voice", 0, 50.9))).timeline) == 2
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
@@ -507,10 +519,8 @@ def test_our_metadata_names_media_that_has_no_address(tmp_path: Path) -> None:
         ("edit.otio", "{", "broken"),
         ("edit.otio", "[1]", "no timeline"),
         ("edit.otio", '{"OTIO_SCHEMA": "Nothing.1"}', "no timeline"),
-        ("edit.otio", '{"OTIO_SCHEMA": "Timeline.1", "tracks": 5}', "edit.otio"),
-        ("edit.edl", "001 x", "broken"),
-        ("edit.edl", "\0\xff", "broken"),
-        ("edit.edl", "TITLE: nothing\n", "no video track"),
+        ("edit.otio", '{"OTIO_SCHEMA": "Timeline.1", "tracks": 5}', "edit.otio is broken.*line 1 holds"),
+        ("edit.otio", '{"OTIO_SCHEMA": "Timeline.99"}', "newer version of OpenTimelineIO"),
         ("edit.otioz", "not an archive", "broken"),
     ],
 )
@@ -697,86 +707,6 @@ def test_one_timeline_in_a_collection_is_read(tmp_path: Path) -> None:
 def test_the_library_is_imported_only_when_it_is_used() -> None:
     code = "import sys, mediajobs_dagster.timelines.otio; sys.exit('opentimelineio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# --- edit decision lists ---------------------------------------------------------------------------------------------
-
-EDL = """\
-TITLE: A talk
-FCM: {fcm}
-
-001  AX       AA/V  C        00:00:10{m}00 00:00:15{m}00 01:00:00{m}00 01:00:05{m}00
-* FROM CLIP NAME: talk.mp4
-002  AX       V     C        00:00:15{m}00 00:00:15{m}00 01:00:05{m}00 01:00:05{m}00
-002  AX       V     D    012 00:00:01{m}02 00:00:06{m}02 01:00:05{m}00 01:00:10{m}00
-* FROM CLIP NAME: talk.mp4
-* TO CLIP NAME: walk.mp4
-003  AX       V     C        00:01:50{m}00 00:02:10{m}00 01:00:10{m}00 01:00:20{m}00
-M2   AX       {fps}                00:01:50{m}00
-* FROM CLIP NAME: fast.mp4
-004  BL       V     C        00:00:00{m}00 00:00:01{m}00 01:00:30{m}00 01:00:31{m}00
-"""
-
-
-def read_edl(folder: Path, text: str, rate: Fraction | None = None) -> Imported:
-    (folder / "edit.edl").write_text(text)
-    return read_otio(folder / "edit.edl", rate=rate)
-
-
-def test_an_edit_decision_list_is_read(tmp_path: Path) -> None:
-    """Record time codes from one hour on are no hour of nothing, and the first clip has its sound."""
-    imported = read_edl(tmp_path, EDL.format(fcm="NON-DROP FRAME", m=":", fps="050.0"), rate=Fraction(25))
-    assert imported.timeline.title == "A talk"
-    assert imported.timeline.canvas.fps == 25
-    talk, walk, fast, empty, black = imported.timeline.track
-    assert isinstance(talk, Clip)
-    assert isinstance(walk, Clip)
-    assert isinstance(fast, Clip)
-    assert isinstance(empty, Gap)
-    assert isinstance(black, Gap)
-    assert (talk.source, talk.in_, talk.out, talk.mute) == ("talk.mp4", 10, 15 + Fraction(12, 25), False)
-    assert (walk.source, walk.in_, walk.out, walk.mute) == ("walk.mp4", 1 + Fraction(2, 25), 6 + Fraction(2, 25), True)
-    assert walk.transition == Dissolve(kind="dissolve", duration=Fraction(12, 25))
-    assert (fast.source, fast.in_, fast.out, fast.speed) == ("fast.mp4", 110, 130, 2)
-    assert (empty.duration, black.duration) == (10, 1)
-    assert imported.timeline.narration == ()
-    assert noted(imported, "“004”", "black")
-
-
-@pytest.mark.parametrize("mark", [":", ";"])
-def test_time_codes_that_drop_frames_are_exact(tmp_path: Path, mark: str) -> None:
-    """Two minutes of time codes are 2 × 1800 - 2 frames; the list says so by semicolons, or in words alone."""
-    imported = read_edl(tmp_path, EDL.format(fcm="DROP FRAME", m=mark, fps="059.94"))
-    talk, _, fast, *_ = imported.timeline.track
-    assert isinstance(talk, Clip)
-    assert isinstance(fast, Clip)
-    assert talk.in_ == 300 / NTSC
-    assert (fast.in_, fast.speed) == ((110 * 30 - 2) / NTSC, pytest.approx(2, abs=1e-5))
-    assert imported.timeline.canvas.fps == NTSC
-    assert noted(imported, "29.97", "assumed")
-
-
-@pytest.mark.parametrize(("frame", "rate"), [("00", 24), ("24", 25), ("29", 30), ("49", 50), ("59", 60)])
-def test_the_rate_of_a_list_is_guessed_from_its_frames(tmp_path: Path, frame: str, rate: int) -> None:
-    """And said to be guessed; asked for, it is not."""
-    line = f"001  AX  V  C  00:00:10:00 00:00:11:{frame} 00:00:00:00 00:00:01:{frame}\n"
-    imported = read_edl(tmp_path, line)
-    assert imported.timeline.canvas.fps == rate
-    assert noted(imported, f"{rate} frames a second were assumed")
-    assert not noted(read_edl(tmp_path, line, Fraction(rate)), "assumed")
-
-
-def test_tracks_of_a_list_keep_their_distance(tmp_path: Path) -> None:
-    """A track that begins later in record time begins later."""
-    text = (
-        "001  AX  A  C  00:00:10:00 00:00:12:00 01:00:00:00 01:00:02:00\n* FROM CLIP NAME: voice.wav\n"
-        "002  AX  V  C  00:00:00:00 00:00:02:00 01:00:03:00 01:00:05:00\n* FROM CLIP NAME: a.mp4\n"
-    )
-    imported = read_edl(tmp_path, text, Fraction(25))
-    lead, _ = imported.timeline.track
-    assert isinstance(lead, Gap)
-    assert lead.duration == 3
-    assert imported.timeline.narration[0].start == 0
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -974,3 +904,79 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
         write_otio(FULL, UPLOADS, tmp_path / "nowhere" / "full.otio")
     with pytest.raises(RequestError, match=r"writes files that end with \.mov"):
         write_otio(FULL, UPLOADS, tmp_path / "full.mov")
+
+
+# --- media that is known ---------------------------------------------------------------------------------------------
+
+
+def a_library(**timecodes: str | None) -> Library:
+    """Uploads of a minute of video, whose first frame has this time code."""
+    uploads = {
+        f"{name}.mp4": an_upload(id=f"the {name}", filename=f"{name}.mp4", media_info=info)
+        for name, timecode in timecodes.items()
+        if (info := MINUTE.model_copy(update={"timecode": timecode}))
+    }
+    return Library(lambda names: {name: uploads.get(name) or Unresolved(name, "is not there") for name in names})
+
+
+HOUR = 90_000
+"""Frames at 25 a second."""
+
+
+@pytest.mark.parametrize(
+    ("available", "start", "seconds", "said"),
+    [
+        (None, HOUR + 50, 2, ""),
+        (None, 50, 2, "counted from zero, although the time code of a.mp4 begins at 01:00:00:00"),
+        (span(HOUR, 1500), HOUR + 50, 2, ""),
+        (span(HOUR + 25, 100), HOUR + 50, 2, ""),
+        (span(0, 1500), 50, 2, ""),
+        (span(2 * HOUR, 1500), 2 * HOUR + 50, 2, ""),
+    ],
+    ids=["unsaid", "from zero", "said", "said of a part", "said to be zero", "said otherwise"],
+)
+def test_time_codes_of_known_media_are_subtracted(
+    tmp_path: Path, available: Any, start: float, seconds: float, said: str
+) -> None:
+    """Those of the file; those that the timeline says of it, where it differs, unless it is a part of the file."""
+    shown = clip("a", start, 50, media=schema.ExternalReference("a.mp4", available))
+    otio.adapters.write_to_file(edit(video(shown), audio(shown.deepcopy())), str(tmp_path / "edit.otio"))
+    imported = read_otio(tmp_path / "edit.otio", library=a_library(a="01:00:00:00"))
+    [only] = clips_of(imported)
+    assert (only.source, only.in_, only.out, only.mute) == ("the a", seconds, seconds + 2, False)
+    assert imported.faults == ()
+    assert noted(imported, said) if said else not noted(imported, "“a”")
+
+
+def test_what_is_not_in_known_media_is_a_fault(tmp_path: Path) -> None:
+    """On the base track and above it, in a nest, or as sound."""
+    late = clip("a", HOUR + 1500, 25, media=schema.ExternalReference("a.mp4"))
+    tracks = (
+        video(clip("b", 0, 100), schema.Stack("nest", [late.deepcopy()])),
+        video(late.deepcopy()),
+        audio(gap(5), late.deepcopy()),
+    )
+    otio.adapters.write_to_file(edit(*tracks), str(tmp_path / "edit.otio"))
+    imported = read_otio(tmp_path / "edit.otio", library=a_library(a="01:00:00:00", b=None))
+    assert [fault.path for fault in imported.faults] == ["$.track[1]", "$.layers[0]", "$.narration[0]"]
+    assert {fault.message for fault in imported.faults} == {
+        "begins at 01:01:00:00, but a.mp4 lasts from 01:00:00:00 to 01:01:00:00"
+    }
+    assert imported.places["$.layers[0]"] == "the clip “a”"
+
+
+def test_what_we_wrote_comes_back_whatever_the_time_code(tmp_path: Path) -> None:
+    """Edited elsewhere or not."""
+    timed = {name: upload for name, upload in UPLOADS.items() if upload.media_info}
+    timed |= {
+        name: upload.model_copy(update={"media_info": MINUTE.model_copy(update={"timecode": "00:00:10:00"})})
+        for name, upload in timed.items()
+    }
+    path = tmp_path / "full.otio"
+    write_otio(FULL, UPLOADS | timed, path)
+    known = Library(lambda names: {name: timed.get(name) or Unresolved(name, "") for name in names})
+    assert read_otio(path, library=known) == Imported(FULL, ())
+    made: Any = otio.adapters.read_from_file(str(path))
+    del made.tracks[0][-1]
+    otio.adapters.write_to_file(made, str(path))
+    assert clips_of(read_otio(path, library=known))[0].in_ == Fraction(11, 10)

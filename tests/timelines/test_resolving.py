@@ -73,6 +73,26 @@ def test_a_name_of_different_contents_is_refused_with_their_ids(platform: Platfo
     assert "and older ones" in message
 
 
+def test_an_upload_is_found_by_its_file_name_without_the_suffix(platform: Platform, references: References) -> None:
+    """In whatever case, as reels and clips are called in edits; a whole file name wins, and two files are a fault."""
+    names = ("A012_C003.mov", "Über Uns.mp4", "day 1.final.mp4", "100%.mp4", "talk", "talk.mp4", "b.mov", "B.wav")
+    uploads = {name: platform.history.uploads.add(an_upload(filename=name, etag=name)) for name in names}
+    asked = {
+        "a012_c003": "A012_C003.mov",
+        "A012_C003.MOV": "A012_C003.mov",
+        "Über Uns": "Über Uns.mp4",
+        "DAY 1.final": "day 1.final.mp4",
+        "100%": "100%.mp4",
+        "talk": "talk",
+    }
+    assert references.resolve(asked) == {name: uploads[filename] for name, filename in asked.items()}
+    for name in ("day 1", "A012", "10_%", "C003.mov"):
+        assert "No upload" in fault(references, name)
+    message = fault(references, "b")
+    assert "b.mov" in message
+    assert "B.wav" in message
+
+
 def test_a_place_stands_for_what_lies_there_now(
     platform: Platform, references: References, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,6 @@ from mediajobs_dagster.timelines.layout import true_rate
 
 OURS = "mediajobs"
 """The key of our data in the metadata of any object."""
-EDL = "cmx_3600"
-"""The adapter of edit decision lists."""
 _CENTURIES = 10**10
 """Seconds; a larger value is not a time."""
 

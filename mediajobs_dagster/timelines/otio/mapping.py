@@ -1,13 +1,12 @@
-"""Converts an OpenTimelineIO timeline to ours."""
+"""Converts an edit of another program to our timeline."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,61 +31,67 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
 )
 from mediajobs_dagster.timelines.otio.carrying import made
+from mediajobs_dagster.timelines.otio.edits import Edit
 from mediajobs_dagster.timelines.otio.joining import Joined, joined, length_of
-from mediajobs_dagster.timelines.otio.library import rate_of, tellable
-from mediajobs_dagster.timelines.otio.notes import Notes, named, rounded
-from mediajobs_dagster.timelines.otio.pieces import Joint, Piece, TrackReader, offset_of
+from mediajobs_dagster.timelines.otio.library import tellable
+from mediajobs_dagster.timelines.otio.notes import Notes, rounded
+from mediajobs_dagster.timelines.otio.pieces import Joint, Piece
 from mediajobs_dagster.timelines.otio.sounding import Sound, sound_of
+from mediajobs_dagster.timelines.parsing import Fault
 
-_MOST_ITEMS = 10_000
 _MIDDLE = Position(x=0.5, y=0.5)
 _PICTURED = ("fit", "crop")
 _LAYERED = ("opacity", "enter", "exit", "position", "scale", "border", "radius")
 
 
-def timeline_of(edit: Any, folder: Path, notes: Notes) -> Timeline:
-    """Our timeline for the tracks of `edit`; relative paths of media are relative to `folder`.
+@dataclass(frozen=True)
+class Mapped:
+    """Our timeline of an edit."""
+
+    timeline: Timeline
+    places: Mapping[str, str]
+    """What the parts of the timeline are in the edit, by their JSON paths: `$.track[3]` is the clip “talk”."""
+    faults: tuple[Fault, ...]
+    """Parts whose media does not have what they need."""
+
+
+def timeline_of(edit: Edit, notes: Notes) -> Mapped:
+    """Our timeline for the tracks of `edit`, whose media is known as far as it can be (see `conforming`).
 
     Raises RequestError when there is no picture, or when the result is not a valid timeline.
     """
     try:
-        return _timeline(edit, folder, notes)
+        return _mapped(edit, notes)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise RequestError(f"“{edit.name}” cannot become a timeline. {place}: {first['msg']}.") from error
 
 
-def _timeline(edit: Any, folder: Path, notes: Notes) -> Timeline:
-    _check_size(edit)
-    video, audio = _tracks(edit, TrackReader(folder, notes), notes)
-    rate = _rate(edit)
-    tracks = [joined(track, notes) for track in video]
+def _mapped(edit: Edit, notes: Notes) -> Mapped:
+    tracks = [joined(track, notes) for track in edit.video]
     pictures = [each for track in tracks for each in track if each.piece.kind == "clip"]
-    sound = sound_of(audio, pictures, 1 / (rate or Fraction(25)), notes)
-    base = tuple(_base(tracks[0], sound, notes)) if tracks else ()
+    sound = sound_of(edit.audio, pictures, 1 / (edit.rate or Fraction(25)), notes)
+    base = list(_base(tracks[0], sound, notes)) if tracks else []
     if not base:
         why = " ".join(("It has no video track with anything on it.", *notes.all[:3]))
         raise RequestError(f"“{edit.name}” cannot become a timeline. {why}")
-    return Timeline(
+    base += _rest(edit, tracks[0])
+    layers = [each for track in tracks[1:] for each in _layers(track, sound, notes)]
+    timeline = Timeline(
         version=VERSION,
         title=edit.name[:200],
-        canvas=_canvas(rate, notes),
-        track=base,
-        layers=tuple(layer for track in tracks[1:] for layer in _layers(track, sound, notes)),
+        canvas=_canvas(edit.rate, notes),
+        track=tuple(item for _, item in base),
+        layers=tuple(layer for _, layer in layers),
         narration=tuple(sound.narration),
         music=tuple(sound.music),
     )
-
-
-def _check_size(edit: Any) -> None:
-    """Raise RequestError for more items than any timeline of ours may have, so many that they take minutes to read."""
-    count = len(edit.tracks.find_children())
-    if count > _MOST_ITEMS:
-        raise RequestError(
-            f"“{edit.name}” has {count:,} clips, gaps and transitions; {_MOST_ITEMS:,} are the most. Export a shorter "
-            "part of it."
-        )
+    parts = {f"$.track[{number}]": piece for number, (piece, _) in enumerate(base)}
+    parts |= {f"$.layers[{number}]": piece for number, (piece, _) in enumerate(layers)}
+    parts |= {f"$.narration[{number}]": piece for number, piece in enumerate(sound.voices)}
+    places = {path: piece.name for path, piece in parts.items() if piece.name}
+    return Mapped(timeline, places, tuple(Fault(path, piece.fault) for path, piece in parts.items() if piece.fault))
 
 
 def fingerprint(timeline: Timeline) -> str:
@@ -94,34 +99,7 @@ def fingerprint(timeline: Timeline) -> str:
     return hashlib.sha256(json.dumps(timeline.to_json(), sort_keys=True).encode()).hexdigest()
 
 
-def _tracks(edit: Any, reader: TrackReader, notes: Notes) -> tuple[list[list[Piece]], list[list[Piece]]]:
-    """The pieces of the video tracks, lowest first, and of the audio tracks; empty tracks are left out."""
-    tracks: list[Any] = []
-    for child in edit.tracks:
-        if child.schema_name() == "Track" and child.kind in ("Video", "Audio"):
-            tracks.append(child)
-        else:
-            notes.add(f"{named(child)} is left out: it is neither a video nor an audio track.")
-    for marker in edit.tracks.markers:
-        notes.add(f"The marker “{marker.name}” on {named(edit)} is left out.")
-    for effect in edit.tracks.effects:
-        notes.add(f"The effect “{effect.effect_name or effect.name}” on {named(edit)} is left out.")
-    # The start of the earliest track is a time code; it is not time to be shown.
-    origin = min((offset_of(track) for track in tracks), default=Fraction(0))
-    read = [(track.kind, reader.pieces(track, offset_of(track) - origin)) for track in tracks]
-    video, audio = ([pieces for each, pieces in read if each == kind and pieces] for kind in ("Video", "Audio"))
-    return video, audio
-
-
 # --- canvas ----------------------------------------------------------------------------------------------------------
-
-
-def _rate(edit: Any) -> Fraction | None:
-    """The frame rate of the timeline: that of its start time, or of the first part on its lowest video track."""
-    tracks = (track for track in edit.tracks if track.schema_name() == "Track" and track.kind == "Video")
-    ranges = (getattr(child, "source_range", None) for track in tracks for child in track)
-    times = (edit.global_start_time, *(used.duration for used in ranges if used))
-    return next((rate_of(time) for time in times if time), None)
 
 
 def _canvas(rate: Fraction | None, notes: Notes) -> Canvas:
@@ -139,13 +117,22 @@ def _canvas(rate: Fraction | None, notes: Notes) -> Canvas:
 # --- base track ------------------------------------------------------------------------------------------------------
 
 
-def _base(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[TrackItem]:
+def _base(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[tuple[Piece, TrackItem]]:
     begun = False
     for each in track:
         if _is_nothing(each.piece, notes):
             continue
-        yield _item(each, _transition(each) if begun else None, sound, notes)
+        yield each.piece, _item(each, _transition(each) if begun else None, sound, notes)
         begun = True
+
+
+def _rest(edit: Edit, track: Sequence[Joined]) -> Iterable[tuple[Piece, TrackItem]]:
+    """A gap after the base track, as long as something above it or beside it goes on."""
+    ends = max(each.piece.end for each in track)
+    others = (piece for other in (*edit.video[1:], *edit.audio) for piece in other if piece.kind != "gap")
+    length = max((piece.end for piece in others), default=ends) - ends
+    if length >= 1 / (edit.rate or Fraction(25)):
+        yield Piece("gap", ends, length), Gap(kind="gap", duration=tellable(length))
 
 
 def _is_nothing(piece: Piece, notes: Notes) -> bool:
@@ -210,7 +197,7 @@ def _end(piece: Piece) -> tuple[Fraction | None, Fraction]:
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
-def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Layer]:
+def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[tuple[Piece, Layer]]:
     for each, after in zip(track, [*track[1:], None], strict=False):
         piece = each.piece
         if piece.kind == "gap" or _is_nothing(piece, notes):
@@ -228,7 +215,7 @@ def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Lay
         kept = tuple(name for name in _LAYERED if name not in fields)
         if piece.kind == "image":
             duration = tellable(piece.length)
-            yield made(ImageLayer, given, kept, kind="image", duration=duration, **fields)
+            yield piece, made(ImageLayer, given, kept, kind="image", duration=duration, **fields)
             continue
         if piece.speed != 1:
             notes.add(f"{piece.name} plays at its normal speed: above another picture no other is supported.")
@@ -237,7 +224,7 @@ def _layers(track: Sequence[Joined], sound: Sound, notes: Notes) -> Iterable[Lay
         if hold:
             notes.add(f"{piece.name} ends {rounded(hold)} s early, with its media.")
         fields |= {"in_": tellable(piece.source_in), "out": out, "mute": sound.is_silent(each.original)}
-        yield made(VideoLayer, given, (*kept, "crop", "gainDb"), kind="video", **fields)
+        yield piece, made(VideoLayer, given, (*kept, "crop", "gainDb"), kind="video", **fields)
 
 
 def _fade(joint: Joint) -> Motion:

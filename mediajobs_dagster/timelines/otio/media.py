@@ -26,7 +26,7 @@ class MediaNames:
         if ours.get("upload") and ours.get("target_url") == url:
             return str(ours["upload"])  # if it was not linked to something else since
         if url:
-            return self._located(url)
+            return self.located(url)
         if kind not in ("MissingReference", "ExternalReference"):
             what = getattr(media, "generator_kind", None) or kind
             self._notes.add(f"{named(clip)} shows {quoted(what)} instead of a file: it is left empty.")
@@ -40,7 +40,7 @@ class MediaNames:
             self._notes.add(f"{named(clip)} refers to no media: it is looked up by the name {quoted(name)}.")
         return name
 
-    def _located(self, url: str) -> str:
+    def located(self, url: str) -> str:
         """A reference to the media at `url`: its path or address if it is reachable, else its name."""
         try:
             address = urlsplit(url) if "://" in url else None

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from mediajobs_dagster.fault_lists import MAX_FAULTS, shortened
+from mediajobs_dagster.printable import in_one_line
 
 
 class Notes:
@@ -41,7 +42,7 @@ def named(thing: Any) -> str:
 
 def quoted(text: str | None) -> str:
     """A name in quotation marks; empty if there is none."""
-    return f"“{text}”" if text else ""
+    return f"“{in_one_line(text)}”" if text else ""
 
 
 def rounded(value: Fraction) -> str:

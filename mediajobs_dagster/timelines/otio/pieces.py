@@ -11,13 +11,12 @@ from typing import Any, Literal
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.timelines.otio.library import library, our_metadata, seconds
+from mediajobs_dagster.timelines.otio.library import library, our_metadata, rate_of, seconds
 from mediajobs_dagster.timelines.otio.media import MediaNames
 from mediajobs_dagster.timelines.otio.notes import Notes, named, quoted, rounded
 
 _IMAGES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif"})
 _SLOWEST, _FASTEST = Fraction(1, 4), Fraction(4)
-_HOUR = 3600
 _DEEPEST = 20
 """The most levels of nesting. Flattening copies everything below, once for each level."""
 _ZERO = Fraction(0)
@@ -46,14 +45,24 @@ class Piece:
     name: str = ""
     """For notes."""
     source: str = ""
+    others: tuple[str, ...] = ()
+    """Further names that its media may have, if `source` is not known: the name of a clip, of a reel."""
     source_in: Fraction = _ZERO
-    """Counted from the start of the file."""
+    """Counted from the start of the file, once the piece is conformed; until then by the time codes of the edit."""
     source_end: Fraction | None = None
-    """Where the file ends; None if unknown."""
+    """Where the file ends, counted from its start; None if unknown."""
+    begins: Fraction | None = None
+    """At which time the file begins by the edit's time codes; None if the edit does not say."""
+    rate: Fraction = Fraction(25)
+    """Of the edit's time codes for the media, frames a second."""
+    drops: bool = False
+    """Whether these are drop-frame time codes."""
     whole: bool = False
     """Whether all of the file is shown, and its length is unknown."""
     speed: float = 1.0
     joint: Joint | None = None
+    fault: str = ""
+    """Why its media cannot be used for it; empty: it can, or nothing is known of it."""
     carried: JsonObject = field(default_factory=dict[str, Any])
     """The item of our own timeline that it was written from, as JSON."""
 
@@ -176,7 +185,7 @@ class TrackReader:
         if source is None:
             return Piece("gap", start, length or _ZERO, named(clip))
         piece = Piece(
-            kind="image" if source.rpartition(".")[2].lower() in _IMAGES else "clip",
+            kind="image" if is_image(source) else "clip",
             start=start,
             length=length or _ZERO,
             name=named(clip),
@@ -186,28 +195,14 @@ class TrackReader:
         )
         if piece.carried.get("kind") == "image":
             piece = replace(piece, kind="image")  # an upload's id has no suffix
-        speed = self._speed(clip)
+        speed = held_speed(self._effects(clip), named(clip), self._notes)
         if piece.kind == "image":
             return piece
         if length is None:
             self._notes.add(f"{piece.name} does not say which part of its media is used: all of it was taken.")
         else:
-            piece = self._within(piece, clip.source_range, media and media.available_range)
+            piece = _timed(piece, clip.source_range, media and media.available_range)
         return replace(piece, kind="still") if speed == 0 else replace(piece, speed=float(speed))
-
-    def _within(self, piece: Piece, used: Any, available: Any) -> Piece:
-        """The piece with its part of the file, which begins at the start of `available`."""
-        begins = seconds(available.start_time) if available else _ZERO
-        source_in = seconds(used.start_time) - begins if used else _ZERO
-        if source_in < 0:
-            self._notes.add(f"{piece.name} starts before its media; its start was counted from zero instead.")
-            source_in = max(_ZERO, seconds(used.start_time))
-        elif not available and source_in >= _HOUR:
-            self._notes.add(
-                f"{piece.name} starts {rounded(source_in)} s into its media, if that begins at zero: "
-                "the timeline does not say at which time code its media begins."
-            )
-        return replace(piece, source_in=source_in, source_end=seconds(available.duration) if available else None)
 
     def _length(self, item: Any) -> Fraction | None:
         """The length of an item, seconds; None if neither it nor its media has one."""
@@ -218,20 +213,6 @@ class TrackReader:
         if length < 0:
             self._notes.add(f"{named(item)} lasts {rounded(length)} s and is left out.")
         return max(_ZERO, length)
-
-    def _speed(self, clip: Any) -> Fraction:
-        """The speed of a clip, 1 is normal; 0: a still."""
-        scale = self._effects(clip)
-        if scale == 0:
-            return scale
-        if scale < 0:
-            self._notes.add(f"{named(clip)} plays backwards, which is not supported: it plays forwards.")
-        speed = min(max(abs(scale), _SLOWEST), _FASTEST)
-        if speed != abs(scale):
-            self._notes.add(
-                f"{named(clip)} plays at {rounded(abs(scale))} times its speed: {rounded(speed)} was taken."
-            )
-        return speed
 
     def _effects(self, item: Any) -> Fraction:
         """How many times faster the item's effects make it; all other effects are noted."""
@@ -263,6 +244,35 @@ class TrackReader:
     def _markers(self, item: Any) -> None:
         for marker in getattr(item, "markers", ()):
             self._notes.add(f"The marker {quoted(marker.name) or 'without a name'} on {named(item)} is left out.")
+
+
+def held_speed(scale: Fraction, name: str, notes: Notes) -> Fraction:
+    """The speed to play at for that of an edit, 1 is normal; 0: a still. What differs is noted, for what `name` is."""
+    if scale == 0:
+        return scale
+    if scale < 0:
+        notes.add(f"{name} plays backwards, which is not supported: it plays forwards.")
+    speed = min(max(abs(scale), _SLOWEST), _FASTEST)
+    if speed != abs(scale):
+        notes.add(f"{name} plays at {rounded(abs(scale))} times its speed: {rounded(speed)} was taken.")
+    return speed
+
+
+def is_image(source: str) -> bool:
+    """Whether a reference names an image file."""
+    return source.rpartition(".")[2].lower() in _IMAGES
+
+
+def _timed(piece: Piece, used: Any, available: Any) -> Piece:
+    """The piece with the times that a clip says of its media."""
+    begins = seconds(available.start_time) if available else None
+    return replace(
+        piece,
+        source_in=seconds(used.start_time) if used else begins or _ZERO,
+        source_end=seconds(available.duration) if available else None,
+        begins=begins,
+        rate=rate_of((used or available).start_time) if used or available else piece.rate,
+    )
 
 
 def offset_of(track: Any) -> Fraction:

@@ -26,6 +26,8 @@ class Sound:
     sounding: Sequence[Piece] | None
     """The pictures with their own sound; None: all of them, because there are no audio tracks."""
     narration: Sequence[Narration] = ()
+    voices: Sequence[Piece] = ()
+    """What each narration was read from."""
     music: Sequence[Music] = ()
     """Only music of a timeline that we wrote, because a track does not say whether it is music."""
 
@@ -48,6 +50,7 @@ def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], fram
     for picture in pictures:
         shown.add(picture.original, picture)
     narration: list[Narration] = []
+    voices: list[Piece] = []
     ids: set[str | None] = set()
     music: list[Music] = []
     for each in (each for track in tracks for each in joined(track, notes)):
@@ -63,12 +66,13 @@ def sound_of(tracks: Sequence[Sequence[Piece]], pictures: Sequence[Joined], fram
         picture = shown.find(piece)
         if picture is None:
             narration.append(_narration(each, ids, notes))
+            voices.append(piece)
             ids.add(narration[-1].id)
             continue
         sounding.append(picture.original)
         if (each.joint and not picture.joint) or (each.following and not picture.following):
             notes.add(f"The sound of {piece.name} begins and ends as its picture does: its own fades are left out.")
-    return Sound(sounding, narration, music)
+    return Sound(sounding, narration, voices, music)
 
 
 class _Nearby(Generic[Thing]):

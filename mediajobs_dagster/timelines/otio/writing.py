@@ -19,6 +19,8 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
 )
 from mediajobs_dagster.timelines.otio.assembling import assembled
+from mediajobs_dagster.timelines.otio.conforming import as_counted
+from mediajobs_dagster.timelines.otio.edits import edit_of
 from mediajobs_dagster.timelines.otio.library import OURS, adapter_of, library
 from mediajobs_dagster.timelines.otio.mapping import fingerprint, timeline_of
 from mediajobs_dagster.timelines.otio.notes import Notes
@@ -44,7 +46,8 @@ def write_otio(timeline: Timeline, uploads: Mapping[str, Upload], path: Path) ->
     """
     adapter = adapter_of(path.suffix.removeprefix("."), reads=False)
     edit = assembled(timeline, uploads, _media(timeline, uploads))
-    read_again = timeline_of(edit, path.absolute().parent, Notes())
+    notes = Notes()
+    read_again = timeline_of(as_counted(edit_of(edit, path.absolute().parent, notes), notes), notes).timeline
     edit.metadata[OURS] = {"timeline": timeline.to_json(), "tracks": fingerprint(read_again)}
     text = _text(edit, adapter, path)
     try:
