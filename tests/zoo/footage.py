@@ -113,16 +113,21 @@ def colours_off(frame: Pixels) -> int:
 
 
 def is_upright(frame: Pixels) -> bool:
-    """Whether each patch looks more like its own colour than like that of another corner."""
-    off = np.abs(np.array(patches(frame))[:, None] - np.array(PATCHES)[None]).sum(axis=2)
+    """Whether each patch looks more like its own colour than like that of another corner, whatever the contrast."""
+    found, wanted = (_evened(np.array(colours, float)) for colours in (patches(frame), PATCHES))
+    off = np.abs(found[:, None] - wanted[None]).sum(axis=2)
     return bool(np.all(off.argmin(axis=1) == np.arange(4)))
 
 
-def combing(frame: Pixels) -> float:
-    """How much more each line around the bar differs from the next one than from the one after that, steps."""
+def combing(frame: Pixels, lines: int) -> float:
+    """How much more each line around the bar differs from the next one than from the one after that, steps.
+
+    `lines` is how many the source has: a frame of another height is looked at where those would be.
+    """
     height, width, _ = frame.shape
     left, top, across, down = BAR
-    rows = slice(round((top + 0.03) * height), round((top + down - 0.03) * height))
+    first, last = round((top + 0.03) * lines), round((top + down - 0.03) * lines)
+    rows = ((np.arange(first, last) + 0.5) * height / lines).astype(int)
     area = frame[rows, round(left * width) : round((left + across) * width)].mean(axis=2)
     next_ = np.abs(area[2:] - area[1:-1]).mean()
     after = np.abs(area[2:] - area[:-2]).mean()
@@ -151,6 +156,10 @@ def _mean_of(values: npt.NDArray[np.complex128] | npt.NDArray[np.float64], lengt
     total = np.concatenate([[0], np.cumsum(values)])
     mean = (total[length:] - total[:-length]) / length
     return np.abs(mean) * (2 if np.iscomplexobj(values) else 1)
+
+
+def _evened(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return (colours - colours.mean(axis=0)) / np.maximum(colours.std(axis=0), 1)
 
 
 @cache

@@ -29,7 +29,8 @@ _ROUNDING_S = 0.0015
 """How far containers that count milliseconds may be off."""
 _NOISE = 0.02
 """Of full scale; a codec's echo of a beep is softer."""
-_COMBED = 6.0
+_COMBED = 4.0
+"""Combed pictures have 7 to 11, whole ones 0."""
 _LOOKED_AT = 5
 """Frames of an output whose colours are compared."""
 
@@ -189,7 +190,8 @@ def tag_faults(picture: Mapping[str, Any]) -> Iterator[Fault]:
 def comb_faults(frames: Pixels, picture: Picture) -> Iterator[Fault]:
     """Interlaced pictures come out without combs."""
     if picture.is_interlaced and len(frames):
-        combs = max(footage.combing(frame) for frame in frames[5 :: max(1, len(frames) // 10)])
+        chosen = frames[len(frames) // 3 :: max(1, len(frames) // 10)]
+        combs = max(footage.combing(frame, picture.size[1]) for frame in chosen)
         if combs > _COMBED:
             yield Fault("combs", f"no combs (up to {_COMBED:g})", f"{combs:.0f}")
 
@@ -264,8 +266,7 @@ def judge_thumbnail(path: Path, truth: Truth) -> Iterator[Fault]:
     number = shown[1] if shown else None
     if number not in right:
         yield Fault("frames", " or ".join(map(str, right)), str(number))
-    if truth.picture.is_interlaced:
-        yield from comb_faults(frame[None].repeat(6, axis=0), truth.picture)
+    yield from comb_faults(frame[None], truth.picture)
 
 
 def judge_proxy(path: Path, truth: Truth, tools: Tools) -> Iterator[Fault]:
@@ -281,10 +282,10 @@ def judge_proxy(path: Path, truth: Truth, tools: Tools) -> Iterator[Fault]:
         yield from sound_faults(video.samples, truth.sound.beeps)
 
 
-def judge_export(path: Path, truth: Truth, tools: Tools, middle: tuple[float, float]) -> Iterator[Fault]:
-    """A part from the middle, then the whole; each frame exactly. Of sound alone: the whole."""
+def judge_export(path: Path, truth: Truth, tools: Tools, middle: tuple[float, float] | None) -> Iterator[Fault]:
+    """A part from the middle, if there is one, then the whole; each frame exactly."""
     video = Video(path, tools)
-    parts = _parts(video.fps, ([middle] if truth.picture else []) + [(0.0, truth.length)])
+    parts = _parts(video.fps, ([middle] if middle else []) + [(0.0, truth.length)])
     if truth.picture:
         seconds = parts[-1].end / video.fps
         yield from _video_faults(video, truth, len(video.frames) / video.fps, seconds, 1 / video.fps)

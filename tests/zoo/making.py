@@ -14,7 +14,7 @@ from mediajobs_dagster.media.tools import Tools
 from tests.exports.barcodes import RATE, Samples, write_wav
 from tests.zoo import footage
 from tests.zoo.footage import MAIN, Pixels
-from tests.zoo.truth import Picture, Sound, Truth, beeps_of, steady
+from tests.zoo.truth import Case, Picture, Sound, Truth, beeps_of, steady
 
 FPS = Fraction(25)
 SECONDS = 4
@@ -65,6 +65,14 @@ class Maker:
     def __init__(self, folder: Path, tools: Tools) -> None:
         self.folder, self._tools = folder, tools
         self._made: set[Path] = set()
+        self._truths: dict[str, Truth] = {}
+
+    def file(self, case: Case) -> tuple[Path, Truth]:
+        """A file of the zoo, made at its first use, and its truth."""
+        path = self.folder / case.name
+        if case.name not in self._truths:
+            self._truths[case.name] = case.make(self, path)
+        return path, self._truths[case.name]
 
     def run(self, *arguments: str | Path, data: bytes | None = None) -> None:
         """Run ffmpeg."""

@@ -11,8 +11,8 @@ _CUES, _VOID = b"\x1c\x53\xbb\x6b", b"\xec"
 
 
 def declare_length(path: Path, seconds: float) -> None:
-    """Make a Matroska file say that it lasts so long. Its ticks are milliseconds."""
-    data = bytearray(path.read_bytes())
+    """Make a Matroska file say that it lasts so long. Its ticks are milliseconds; its tracks say nothing of it."""
+    data = bytearray(path.read_bytes().replace(b"DURATION", b"OTHERTAG"))
     at = data.index(_EBML_DURATION) + len(_EBML_DURATION)
     data[at : at + 8] = struct.pack(">d", seconds * 1000)
     path.write_bytes(data)

@@ -26,7 +26,7 @@ SAMPLE = (
     "hd_709.mp4",
     "full_709.mp4",
     "squeezed_turned_90.mp4",
-    "told_90.mp4",
+    "told_180.mp4",
     "top_first.mp4",
 )
 """One or two files of each group; all of them are for `make zoo`."""

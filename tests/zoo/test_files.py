@@ -14,8 +14,7 @@ from tests.zoo.sample import SAMPLE
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_file_is_what_its_truth_says(maker: Maker, tools: Tools, name: str) -> None:
     """As ffmpeg alone shows it, without anything of ours."""
-    path = maker.folder / name
-    truth = CASES[name].make(maker, path)
+    path, truth = maker.file(CASES[name])
     assert not truth.is_plain or plain_faults(path, truth, tools) == []
 
 

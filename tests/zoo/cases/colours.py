@@ -15,7 +15,7 @@ GROUP = "Colours"
 SD, HD = (320, 180), (1280, 720)
 _HDR_WHITE_NITS = 203
 """Diffuse white of HDR (ITU-R BT.2408)."""
-_TONE_MAPPED_WITHIN = 60
+_TONE_MAPPED_WITHIN = 70
 """How far the colours of HDR may be off: tone mapping is a matter of taste."""
 _HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1")
 _COUNT = 12

@@ -77,7 +77,7 @@ CASES = (
     Case("sound.mka", GROUP, *_MUSIC, _alone("-c:a", "flac")),
     Case("sound.webm", GROUP, *_MUSIC, _alone("-c:a", "libopus", "-live", "1")),
     Case("album.mp3", GROUP, *_MUSIC, _with_cover),
-    Case("mono_8k.mp4", GROUP, *_FORMS, _formed(8000, 1, -1, *AAC)),
+    Case("mono_8k.mov", GROUP, *_FORMS, _formed(8000, 1, -1, "-c:a", "pcm_s16le")),
     Case("right_only_44k.mov", GROUP, *_FORMS, _formed(44100, 2, 1, "-c:a", "pcm_s16le")),
     Case("surround.mp4", GROUP, *_FORMS, _formed(48000, 6, 2, "-c:a", "ac3", "-b:a", "256k")),
     Case("pcm_96k.mkv", GROUP, *_FORMS, _formed(96000, 2, -1, "-c:a", "pcm_s24le")),
