@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile drill mutation bench bench-full docs check format lock clean
+.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile zoo drill mutation bench bench-full docs check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ test-compose: $(STAMP) ## Build the image and run it, alone and as the cluster o
 test-hostile: $(STAMP) ## Try every hostile file on every job type; about half an hour (HOSTILE="--seed 2 --fuzzed 500")
 	@$(BIN)/python -m tests.hostile $(HOSTILE)
 
+zoo: $(STAMP) ## Do every job on every file of the zoo, and compare with the truth; some minutes (ZOO="--only *.ts")
+	@$(BIN)/python -m tests.zoo $(ZOO)
+
 drill: $(STAMP) ## Kill and freeze processes at random while jobs are worked off; ten minutes (DRILL="--engine cluster --seed 2")
 	@$(BIN)/python -m tests.drill $(DRILL)
 
@@ -54,9 +57,10 @@ bench: $(STAMP) ## Measure quickly: every benchmark, tables on the screen, JSON 
 bench-full: $(STAMP) ## Measure properly, as for docs/performance.md; takes an hour on two cores, and wants them idle
 	@for name in $(BENCHMARKS); do $(BENCH).$$name --json benchmarks/results/$$name.json || exit 1; done
 
-docs: $(STAMP) ## Write the reference in docs/reference, and the schema of manifests, from the code
+docs: $(STAMP) ## Write the reference in docs/reference, the schema of manifests, and docs/media.md, from the code
 	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m mediajobs_dagster.attempts.manifest > docs/manifest.schema.json
+	@$(BIN)/python -m tools.media
 
 check: $(STAMP) ## What CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import pytest
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.models import Attempt, Job, Upload, Value
+from tools.media import PAGE, media_page
 from tools.reference.commands import PRINTED, with_json
 from tools.reference.pages import PAGES
 
@@ -23,6 +24,11 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 def test_a_page_of_the_reference_is_what_the_code_says(name: str) -> None:
     """When this fails, `make docs` writes the page anew."""
     assert (REFERENCE / name).read_text() == PAGES[name]()
+
+
+def test_the_page_about_media_says_what_the_zoo_holds() -> None:
+    """When this fails, `make docs` writes it anew."""
+    assert PAGE.read_text() == media_page()
 
 
 def test_there_is_no_page_that_nobody_writes() -> None:

@@ -1,0 +1,32 @@
+"""The files of the zoo that all test runs use."""
+
+SAMPLE = (
+    "plain.mp4",
+    "fragments.mp4",
+    "recorder.webm",
+    "run_in.ts",
+    "restarted.ts",
+    "mpeg4_mp3.avi",
+    "from_3600.ts",
+    "sound_late_1.5.mp4",
+    "picture_late_1.5.mp4",
+    "trimmed.mp4",
+    "hole.mkv",
+    "sound_longer.mp4",
+    "says_60.mkv",
+    "one_frame_and_sound.mp4",
+    "default_second.mp4",
+    "still_first.mp4",
+    "unknown_sound_first.mp4",
+    "no_packets.mkv",
+    "sound.mp3",
+    "rate_29.97.mp4",
+    "slides.mp4",
+    "one_key.ts",
+    "hd_709.mp4",
+    "full_709.mp4",
+    "squeezed_turned_90.mp4",
+    "told_180.mp4",
+    "top_first.mp4",
+)
+"""One or two files of each group; all of them are for `make zoo`."""
