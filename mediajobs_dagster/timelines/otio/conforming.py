@@ -13,7 +13,7 @@ from pathlib import PureWindowsPath
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import MediaInfo, Upload
-from mediajobs_dagster.timelines.layout import picture_length, sound_length, true_rate
+from mediajobs_dagster.timelines.layout import sound_end, source_length, true_rate
 from mediajobs_dagster.timelines.otio.edits import Edit
 from mediajobs_dagster.timelines.otio.edl import EventList
 from mediajobs_dagster.timelines.otio.notes import Notes, rounded
@@ -65,8 +65,8 @@ def conformed(edit: Edit, library: Library, notes: Notes) -> Edit:
 
     return replace(
         edit,
-        video=[[conform(piece, picture_length) for piece in track] for track in edit.video],
-        audio=[[conform(piece, sound_length) for piece in track] for track in edit.audio],
+        video=[[conform(piece, source_length) for piece in track] for track in edit.video],
+        audio=[[conform(piece, sound_end) for piece in track] for track in edit.audio],
     )
 
 
