@@ -45,11 +45,13 @@ def converted(
 ) -> tuple[str, ...]:
     """Filters that bring a source's picture to `size`, pixels, and to 4:2:0 of 8 bits in `colours`.
 
-    `size` may be expressions of the filter `scale`.
-
-    HDR is tone-mapped to BT.709, unless `tone_mapping` is None. `flags` is the way to scale.
+    `size` may be expressions of the filter `scale`. HDR is tone-mapped to BT.709, unless `tone_mapping` is None.
+    `flags` is the way to scale.
     """
-    to_size = f"scale={size[0]}:{size[1]}:flags={flags}:out_color_matrix={colours.matrix}:out_range={colours.range}"
+    # By default the scaler rounds so coarsely that another matrix is up to 5 levels off.
+    exact = "" if _matrix_of(video) == colours.matrix else "+accurate_rnd"
+    target = f"out_color_matrix={colours.matrix}:out_range={colours.range}"
+    to_size = f"scale={size[0]}:{size[1]}:flags={flags}{exact}:{target}"
     end = ("setsar=1", "format=yuv420p")
     if video.is_hdr and tone_mapping:
         return (*_tone_mapped(to_size, tone_mapping), *end)

@@ -59,7 +59,7 @@ def _decode(path: Path, request: dict[str, Any]) -> tuple[int, int]:
 
     if "HEIF" in request["formats"]:
         # It applies the orientation, and says that there is none left.
-        from pi_heif import register_heif_opener  # pyright: ignore[reportUnknownVariableType]
+        from pi_heif import register_heif_opener  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
         register_heif_opener()
     _refuse_large(_webp_size(path), request["max_pixels"])
