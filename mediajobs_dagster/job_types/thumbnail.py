@@ -27,6 +27,7 @@ AT_SECONDS = 0.2
 
 _RAW = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu"})
 """Containers that are none: streams of pictures without times, in which nothing can be sought."""
+_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _LATER_SECONDS = (1.0, 3.0)
 _LATER_SECONDS_OF_UNKNOWN = (1.0, 3.0, 10.0, 30.0)
 _LATER_SHARES = (0.05, 0.1, 0.25, 0.5)
@@ -93,7 +94,7 @@ class Thumbnail(UploadJobType):
         asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
         at = _clamp(asked, source.info, video)
         later = _later(source.info, video, at) if params.at_seconds is None else ()
-        grab = _Grab(video.index, filters, is_raw=source.info.container in _RAW)
+        grab = _Grab(video.index, filters, source.info.container)
         return Plan(outputs=(output,), steps=(_Choice(grab, at, later).first(),))
 
 
@@ -103,15 +104,22 @@ class _Grab:
 
     track: int
     filters: tuple[str, ...]
-    is_raw: bool
+    container: str
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether nothing can be sought at all."""
+        return self.container in _RAW
 
     def at(self, seconds: float, filename: str = FILENAME, *, exact: bool = True) -> ffmpeg.Command:
         """Takes the picture at `seconds`, or the key frame before."""
         sought = ("-ss", f"{seconds:g}") if seconds > 0 else ()
         if sought and not exact:
             sought = (*sought, "-noaccurate_seek")
-        # Before -i, ffmpeg seeks by the index instead of decoding everything before. A raw stream has no index.
-        before, after = ((), sought) if self.is_raw else (sought, ())
+        # Before -i, ffmpeg seeks by the index instead of decoding everything before. A stream has no index: ffmpeg
+        # finds the moment, and then shows the next key frame, if there is one. Near the start, decoding is exact.
+        is_decoded = self.is_raw or (self.container in _WITHOUT_INDEX and seconds <= _EXACT_S)
+        before, after = ((), sought) if is_decoded else (sought, ())
         options = (
             *("-map", f"0:{self.track}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
             *("-c:v", "mjpeg", "-q:v", "3"),

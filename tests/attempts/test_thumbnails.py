@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
@@ -24,7 +24,6 @@ PATCHES: tuple[Pixel, ...] = (
 WORDS = {"bt601": "smpte170m", "bt709": "bt709", "bt2020": "bt2020nc"}
 """The matrices of the filter `scale`, in the words of tags."""
 LEVELS_OFF = 4
-NOTHING_SOUGHT = "There is no picture at {} s. The thumbnail shows the first one."
 
 
 def ffmpeg(tools: Tools, *arguments: str | Path, stdin: bytes | None = None) -> None:
@@ -132,14 +131,32 @@ def test_the_moment_that_was_asked_for_is_shown(platform: Platform, tools: Tools
     assert (brightness(image) < 5, notes) == (True, ())
 
 
-def test_no_first_frame_is_missed(platform: Platform, tools: Tools, tmp_path: Path) -> None:
-    """Nothing can be decoded from 0.2 s on, or nothing is there: the first picture is shown."""
-    clip = blink(tools, tmp_path / "a.mp4", 0, 4, "-g", "300", "-bf", "2")
-    stream = tmp_path / "cut_between_key_frames.ts"
-    ffmpeg(tools, "-i", clip, "-c", "copy", "-muxdelay", "0", stream)
+@pytest.mark.parametrize("cut", [0, 40])
+def test_a_transport_stream_shows_the_first_moment_that_it_can(
+    platform: Platform, tools: Tools, tmp_path: Path, cut: int
+) -> None:
+    """With one key frame, which nothing can be sought without; or cut before its second one, at 3 s."""
+    clip, stream = blink(tools, tmp_path / "a.mp4", 0, 6, "-g", "75", "-bf", "2"), tmp_path / "a.ts"
+    ffmpeg(tools, "-i", clip, "-t", "6" if cut else "2.8", "-c", "copy", "-muxdelay", "0", stream)
+    stream.write_bytes(stream.read_bytes()[cut * 188 :])
     image, notes = thumbnail(platform, stream)
+    exact = tmp_path / "exact.ppm"
+    ffmpeg(
+        tools, "-i", clip, "-vf", f"select=gte(t\\,{2.999 if cut else 0.199}),scale=640:272", "-frames:v", "1", exact
+    )
+    with Image.open(exact) as wanted:
+        difference = ImageChops.difference(image, wanted.convert("RGB")).convert("L")
+    assert (brightness(difference) <= 4, notes) == (True, ())
+
+
+def test_a_moment_after_the_end_shows_the_first_picture(platform: Platform, tools: Tools, tmp_path: Path) -> None:
+    """Of a streamed recording, whose length nobody knew. The manifest says so."""
+    clip, streamed = blink(tools, tmp_path / "a.mp4", 0, 2), tmp_path / "a.mkv"
+    command = [tools.ffmpeg, "-v", "error", "-i", clip, "-c", "copy", "-f", "matroska", "pipe:1"]
+    streamed.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    image, notes = thumbnail(platform, streamed, at_seconds=100)
     assert brightness(image) > 60
-    assert notes == (NOTHING_SOUGHT.format(0.2),)
+    assert notes == ("There is no picture at 100 s. The thumbnail shows the first one.",)
 
 
 def test_one_picture_under_a_long_sound_is_shown(platform: Platform, tools: Tools, tmp_path: Path) -> None:

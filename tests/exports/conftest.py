@@ -70,7 +70,7 @@ class Renders:
         runner = Runner.from_settings(self.platform.settings)
         for path in paths:
             upload = self.platform.register(path)
-            is_image = path.suffix in (".png", ".jpg")
+            is_image = path.suffix in (".png", ".jpg", ".heic", ".avif")
             info = image_info(path, 8192 * 8192) if is_image else probe(runner, str(path))
             self.platform.history.uploads.set_media_info(upload.id, info)
 

@@ -15,6 +15,7 @@ from tests.clips import Clips
 from tests.exports.barcodes import RATE, Footage, Studio, hz_of, level, marks, tone, write_wav
 from tests.exports.conftest import Renders
 from tests.exports.timelines import canvas, clip, gap, image, off_by
+from tests.heif_pictures import LEFT, RIGHT, two_coloured, written
 from tests.platform import Platform
 
 FPS = Fraction(30)
@@ -102,6 +103,15 @@ def test_images_turned_and_transparent(render: Renders, studio: Studio) -> None:
     assert off_by(frames[8, :104], BLUE) <= 6
     assert off_by(frames[14, 140:180, 52:84], (200, 30, 60)) <= 8
     assert off_by(frames[14, 140:180, 96:], BLUE) <= 8
+
+
+@pytest.mark.parametrize("name", ["turned.heic", "turned.avif"])
+def test_photos_of_phones_are_shown(render: Renders, studio: Studio, name: str) -> None:
+    """As a JPEG would be: turned once, in their colours."""
+    photo = written(studio.folder / name, two_coloured((180, 120)), orientation=6)
+    frame = render({"canvas": canvas(120, 180), "track": [image(photo, 0.2)]}, photo).frames[2]
+    assert off_by(frame[5:50], LEFT) <= 6
+    assert off_by(frame[70:175], RIGHT) <= 6
 
 
 def test_images_of_sixteen_bits(render: Renders, studio: Studio) -> None:

@@ -158,9 +158,9 @@ def test_a_moment_that_was_asked_for_is_kept(tmp_path: Path) -> None:
     assert searched(plan(saved("anamorphic"), 0.2).steps[0], tmp_path) == ["-ss 0.2"]
 
 
-@pytest.mark.parametrize("container", ["h264", "hevc", "mpegvideo", "obu", "m4v"])
-def test_raw_streams_are_decoded_from_the_start(container: str) -> None:
-    """Nothing can be sought in a stream without times, so the frames before are dropped after decoding."""
+@pytest.mark.parametrize("container", ["h264", "hevc", "mpegvideo", "obu", "m4v", "mpegts", "mpeg"])
+def test_streams_are_decoded_from_the_start(container: str) -> None:
+    """Nothing can be sought exactly in a stream without an index, so the frames before are dropped after decoding."""
     info = variant("anamorphic", container=container, duration_seconds=0.0, picture={"duration_seconds": None})
     (step,) = plan(info).steps
     assert seeks([step]) == [""]
