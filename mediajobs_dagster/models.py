@@ -165,6 +165,7 @@ class VideoStream(Value):
     bitrate_kbps: float | None = None
     is_default: bool = Field(default=False, description="Whether the file marks it as the one to play.")
     is_decodable: bool = Field(default=True, description="Whether the ffmpeg that probed it can decode it.")
+    is_still: bool = Field(default=False, description="Whether it is a single picture.")
     reordered_frames: int = Field(default=0, description="How many frames at most are stored before an earlier one.")
     field_order: str | None = Field(
         default=None, description="progressive, or the order of the fields of an interlaced picture: tt, bb, tb or bt."
@@ -177,11 +178,6 @@ class VideoStream(Value):
     def end_seconds(self) -> float | None:
         """When it ends, counted from the beginning of the file; None if unknown."""
         return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
-
-    @property
-    def is_still(self) -> bool:
-        """Whether it is a single picture."""
-        return self.frames == 1
 
     @property
     def is_hdr(self) -> bool:
@@ -222,6 +218,8 @@ class AudioStream(Value):
 
 _COUNTED_BY_READ_TRACKS = ("mpegts", "mpeg")
 """Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
+WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu")
+"""Containers, or the lack of one, without times: ffmpeg counts frames from where it begins to read."""
 _TINY = 16
 """A picture this many times smaller than the largest one of the file is a preview."""
 
@@ -239,11 +237,17 @@ class MediaInfo(Value):
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
     attached_pictures: int = 0
+    is_joined: bool = Field(default=False, description="Whether its times begin anew in the middle.")
     empty_tracks: int = Field(default=0, description="Tracks without any packet. They are not listed.")
     is_measured: bool = Field(
         default=False, description="Whether lengths are those of the media, if it can be read; else they are declared."
     )
     timecode: str | None = Field(default=None, description="Time code of the first frame, where the file has one.")
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it can be sought by time: it has times, and they do not begin anew in the middle."""
+        return self.container not in WITHOUT_TIMES and not self.is_joined
 
     def origin(self, opened: float, tracks: Iterable[AudioStream | VideoStream]) -> float:
         """The time of the file, seconds, that is time 0 of an input which ffmpeg opens at `opened` to read `tracks`.

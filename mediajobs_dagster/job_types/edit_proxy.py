@@ -12,7 +12,7 @@ from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, convert
 from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, fitting, may_have_picture, picture_of
 from mediajobs_dagster.job_types.material import Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
-from mediajobs_dagster.job_types.tracks import HOLES_FILLED, track_notes
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, Upload, VideoStream
 
@@ -22,6 +22,8 @@ GOP = 8
 FILENAME = "edit_proxy.mp4"
 _SOUND_PADDING_S = 0.1
 """What the encoder of the sound may add at both ends, seconds."""
+_UNSURE = "asf"
+"""The container whose first packets of sound have no times, so that nobody knows before decoding when it begins."""
 _NOTED_S = 0.5
 """A picture that is held for longer is worth a note, seconds."""
 
@@ -57,7 +59,7 @@ class EditProxy(UploadJobType):
     @override
     def plan_upload(self, source: Source, params: Params, tone_mapping: ToneMapping | None = None) -> Plan:
         video = picture_of(source.info)
-        audio = source.info.main_audio
+        audio = sound_of(source.info)
         width, height = fit_long_edge(video, LONG_EDGE, even=True)
         whole = source.info.duration_seconds or None  # a streamed recording that is read by range has no known length
         (key,) = self.output_keys(source.upload.id)
@@ -71,7 +73,7 @@ class EditProxy(UploadJobType):
             video_codec="h264",
             audio_codec="aac" if audio else "",
             matrix="bt709",
-            sound_start=audio.start_seconds if audio else None,
+            sound_start=audio.start_seconds if audio and not source.info.container.startswith(_UNSURE) else None,
             sound_tolerance=_SOUND_PADDING_S,
         )
         held = _held_seconds(video, audio)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mediajobs_dagster.errors import InputUnsupportedError
 from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
 
 HOLES_FILLED = "aresample=async=1:min_hard_comp=0.02"
 """The filter that puts silence where a track of sound has a hole of 20 ms or more, so that what follows is in time."""
+
+
+def sound_of(info: MediaInfo) -> AudioStream | None:
+    """The audio track to work on, None where there is none; raises InputUnsupportedError if none can be decoded."""
+    if info.main_audio is None and info.audio:
+        codecs = ", ".join(each.codec for each in info.audio)
+        raise InputUnsupportedError(
+            f"The sound is in {codecs}, which the ffmpeg of this machine cannot decode. Use an ffmpeg that can, or "
+            "upload a copy with AAC."
+        )
+    return info.main_audio
 
 
 def track_notes(info: MediaInfo) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output, is_remote
 from mediajobs_dagster.media.packets import PacketTimes
 from mediajobs_dagster.media.run import Report, Runner
-from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
+from mediajobs_dagster.models import WITHOUT_TIMES, AudioStream, MediaInfo, VideoStream
 
 Track = TypeVar("Track", AudioStream, VideoStream)
 
@@ -29,6 +29,8 @@ _JOINED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "aac", "mp3", "
 """Containers that may be joined end to end; what they declare is that of a part, or reckoned from the bit rate."""
 _READ_WHOLE_BYTES = 1 << 30
 """A file on this machine up to this size is read whole where its end alone does not tell its length."""
+_JOINED_S = 1.0
+"""If the media of such a file lasts so much longer or shorter than it declares, its times begin anew somewhere, seconds."""
 _END_S = 10.0
 """How much of the end is read, seconds."""
 _LIMIT_S = 60.0
@@ -69,7 +71,9 @@ def longest(video: Iterable[VideoStream], audio: Iterable[AudioStream]) -> float
 
 def _is_indexed(info: MediaInfo) -> bool:
     is_fragmented = any(each.frames is None for each in info.video) or not longest(info.video, info.audio)
-    return info.container.startswith(_INDEXED) and not is_fragmented
+    # Where frames last for different times, ffprobe tells how long decoding them lasts, not showing them.
+    is_uneven = any(each.variable_frame_rate for each in info.video)
+    return info.container.startswith(_INDEXED) and not is_fragmented and not is_uneven
 
 
 def _with_ends(info: MediaInfo, ends: Mapping[int, float], empty: set[int]) -> MediaInfo:
@@ -103,21 +107,28 @@ class _Reader:
         tracks = (*self.info.video, *self.info.audio)
         near_end = self.info.duration_seconds - _END_S
         if near_end > 0 and not self._is_joined:
-            ends = self._ends(tracks, near_end)
+            ends = {index: end for index, (end, _) in self._ends(tracks, near_end).items()}
             # A track may have ended before the part that was read; what the file declares of it is as good as any.
             if ends and all(each.index in ends or each.duration_seconds for each in tracks):
                 return _with_ends(self.info, ends, empty=set())
         if is_remote(self.source) or self.info.bytes > _READ_WHOLE_BYTES:
             return self.info
         ends = self._ends(tracks)
-        return _with_ends(self.info, ends, empty={each.index for each in tracks} - set(ends) if ends else set())
+        if not ends:
+            return self.info.model_copy(update={"is_measured": True})
+        empty = {each.index for each in tracks} - set(ends)
+        found = _with_ends(self.info, {index: end for index, (end, _) in ends.items()}, empty)
+        stills = {index for index, (_, packets) in ends.items() if packets == 1}
+        video = tuple(each.model_copy(update={"is_still": each.index in stills}) for each in found.video)
+        off = abs(found.duration_seconds - self.info.duration_seconds) > _JOINED_S
+        return found.model_copy(update={"video": video, "is_joined": self._is_joined and off})
 
     @property
     def _is_joined(self) -> bool:
         return self.info.container in _JOINED and not is_remote(self.source)
 
-    def _ends(self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0) -> dict[int, float]:
-        """When the tracks end that have packets from about `start` on, seconds."""
+    def _ends(self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0) -> dict[int, tuple[float, int]]:
+        """When the tracks end that have packets from about `start` on, seconds, and how many packets they have there."""
         seek = ("-noaccurate_seek", "-ss", f"{start:.3f}") if start else ()
         maps = (option for track in tracks for option in ("-map", f"0:{track.index}"))
         options = (*maps, "-c", "copy", "-copypriorss", "1", "-f", "framecrc")
@@ -131,4 +142,11 @@ class _Reader:
             allowance=Allowance(base_s=_LIMIT_S, work_s=0.0),
         )
         begin = self.info.origin(start, tracks)
-        return {tracks[number].index: float(end) + begin for number, end in found.ends.items()}
+        return {
+            tracks[number].index: (self._end(found, number, begin), count) for number, count in found.counts.items()
+        }
+
+    def _end(self, found: PacketTimes, number: int, begin: float) -> float:
+        if self.info.container in WITHOUT_TIMES:  # its packets have no times but those of decoding, some before 0
+            return float(found.ends[number] - found.starts[number])
+        return float(found.ends[number]) + begin

@@ -7,18 +7,25 @@ track    dts         pts         duration   bytes  checksum
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 _FIELDS = 4
+_UNKNOWN = -(1 << 63)
+"""The time stamp of a packet that has none."""
 
 
 @dataclass
 class PacketTimes:
-    """The first start and the last end of each track, by its number in the output, seconds."""
+    """The first start and the last end of each track, seconds, and how many packets it has, by its number in the output.
+
+    A packet without a time to be shown counts by the time at which it is decoded.
+    """
 
     starts: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     ends: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
+    counts: Counter[int] = field(default_factory=Counter[int])
     _bases: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     _pending: bytes = b""
 
@@ -36,7 +43,9 @@ class PacketTimes:
         if len(fields) <= _FIELDS:
             return
         number = int(fields[0])
-        start, base = int(fields[2]), self._bases[number]
+        shown, base = int(fields[2]), self._bases[number]
+        start = int(fields[1]) if shown == _UNKNOWN else shown
+        self.counts[number] += 1
         end = (start + int(fields[3])) * base
         self.starts[number] = min(start * base, self.starts.get(number, start * base))
         self.ends[number] = max(end, self.ends.get(number, end))

@@ -26,6 +26,7 @@ _LONGEST_S = 10 * 365 * 86_400.0
 """A longer declared duration is ignored, seconds."""
 _CLOCK_PARTS = 3
 _TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;]\d{2,3}")
+_FASTEST = 1000.0
 _UNEVEN = 0.01
 """Average and base frame rate this far apart (as a share) mean a variable frame rate: 29.97 and 30 do not."""
 
@@ -125,7 +126,7 @@ def parse_probe(
 
 
 def _video(stream: JsonObject, begin: float, frame: JsonObject, can_decode: Callable[[str], bool]) -> VideoStream:
-    average, base = _rate(stream.get("avg_frame_rate")), _rate(stream.get("r_frame_rate"))
+    average, base = _rates(stream)
     codec = stream.get("codec_name", "unknown")
     return VideoStream(
         index=stream["index"],
@@ -144,6 +145,7 @@ def _video(stream: JsonObject, begin: float, frame: JsonObject, can_decode: Call
         bitrate_kbps=_kbps(stream),
         is_default=_is(stream, "default"),
         is_decodable=can_decode(codec),
+        is_still=stream.get("nb_frames") == "1",
         reordered_frames=stream.get("has_b_frames", 0),
         field_order=_known(stream.get("field_order")),
         color_range=_known(stream.get("color_range")),
@@ -202,6 +204,15 @@ def _aspect(text: str | None) -> tuple[int, int]:
     width, _, height = (text or "").partition(":")
     # 0:1 is ffprobe's way to say that it is not known: pixels are square then.
     return (int(width), int(height)) if width.isdigit() and height.isdigit() and int(width) and int(height) else (1, 1)
+
+
+def _rates(stream: JsonObject) -> tuple[float | None, float | None]:
+    """Average and base frame rate."""
+    average, base = _rate(stream.get("avg_frame_rate")), _rate(stream.get("r_frame_rate"))
+    if average and average > _FASTEST:  # what ffprobe reckons of some DV files
+        average = None
+    # The base rate of MPEG may be that of its fields.
+    return average, average if average and base == 2 * average else base
 
 
 def _rate(text: str | None) -> float | None:

@@ -1,8 +1,8 @@
 """Finds where a file has to be opened to decode what is on show at a given time.
 
 After a seek, ffmpeg may begin behind that time: where a container has no list of key frames, or sorts frames by the
-time at which they are decoded. What was on show before cannot be decoded then. So the first key frame after a seek is
-looked at, and if it is too late, an earlier place is tried.
+time at which they are decoded, or where a picture is refreshed part by part. What was on show before cannot be decoded
+then. So the first frame after a seek is decoded, and if it is too late, an earlier place is tried.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from mediajobs_dagster.media.command import STDOUT, Command, Input, Output
 from mediajobs_dagster.media.packets import PacketTimes
 from mediajobs_dagster.models import MediaInfo
 
-_WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu", "dv")
-"""Containers, or the lack of one, without times: ffmpeg counts frames from where it begins to read."""
 _FIRST_STEP_S = Fraction(1)
 
 
@@ -24,16 +22,17 @@ def entry(
 ) -> Fraction:
     """The place to open `source` at, seconds: the last one found from which the picture at `at` can be decoded.
 
-    `run` runs a command, and hands over what it writes to standard output. Each try reads from the place to the next
-    key frame.
+    `run` runs a command, and hands over what it writes to standard output. Each try decodes the first
+    frame after the place.
     """
     video = info.main_video
-    if video is None or info.container in _WITHOUT_TIMES:
+    if video is None or not info.has_times:
         return Fraction(0)
     place, step = at, _FIRST_STEP_S
     while place > 0:
         seek = ("-noaccurate_seek", "-ss", f"{float(place):.6f}")
-        options = ("-map", f"0:{video.index}", "-c", "copy", "-copypriorss", "1", "-frames:v", "1", "-f", "framecrc")
+        kept = ("-fps_mode", "passthrough", "-enc_time_base", "demux", "-copypriorss", "1")
+        options = ("-map", f"0:{video.index}", *kept, "-frames:v", "1", "-f", "framecrc")
         found = PacketTimes()
         run(Command(inputs=(Input(source, seek),), outputs=(Output(STDOUT, options),)), found.feed)
         begin = found.starts.get(0)

@@ -217,6 +217,9 @@ def _moving(path: str, item: Clip | VideoLayer, info: MediaInfo | None) -> Itera
     if not video.is_decodable:
         yield Fault(f"{path}.source", _undecodable(video))
         return
+    if not item.mute and info.main_audio is None and info.audio:
+        codecs = ", ".join(each.codec for each in info.audio)
+        yield Fault(f"{path}.source", f"has sound in {codecs}, which ffmpeg cannot decode here. Mute it, or convert it")
     frame = Fraction(1) / true_rate(video.fps or 30.0)
     yield from _range(path, item, source_length(info), frame)
 

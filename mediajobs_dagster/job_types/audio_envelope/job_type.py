@@ -20,11 +20,10 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mediajobs_dagster.errors import InputUnsupportedError
 from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Output, Plan, Run, Sink
-from mediajobs_dagster.job_types.tracks import HOLES_FILLED, track_notes
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, JsonObject, Upload
 
@@ -60,13 +59,7 @@ class AudioEnvelope(UploadJobType):
     @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         (key,) = self.output_keys(source.upload.id)
-        audio = source.info.main_audio
-        if audio is None and source.info.audio:
-            codecs = ", ".join(each.codec for each in source.info.audio)
-            raise InputUnsupportedError(
-                f"The sound is in {codecs}, which the ffmpeg of this machine cannot decode. Use an ffmpeg that can, or "
-                "upload a copy with AAC."
-            )
+        audio = sound_of(source.info)
         if audio is None:
             silent: JsonObject = {
                 **head(has_audio=False),

@@ -47,7 +47,7 @@ class Openings:
     def of(self, source: Source, start: Fraction, *, picture: bool, sound: bool) -> Opening:
         """How to open a source from which picture, sound or both are needed from `start` on, seconds."""
         info = source.info
-        place = self._place(source, start) if picture else start
+        place = self._place(source, start) if picture else start if info.has_times else Fraction(0)
         video, audio = info.main_video if picture else None, info.main_audio if sound else None
         begin = info.origin(float(place), [track for track in (video, audio) if track is not None])
         options = ("-noaccurate_seek", "-ss", decimal(place)) if place else ()
