@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "scratch_reserve_mb": 1,
     "stall_timeout_s": 30.0,
     "breaker_failures": 10_000,
+    "max_attempts": 1,
 }
 """The settings of a trial's platform: who hangs is stopped soon, and the others go on."""
 
