@@ -9,6 +9,8 @@ from mediajobs_dagster.job_types.material import ToneMapping
 from mediajobs_dagster.models import VideoStream
 
 _HD = 720
+_OF_601 = ("smpte170m", "bt470bg")
+"""Names of the matrix of BT.601."""
 _JFIF_OF_709 = (
     "colorspace=ispace=bt709:iprimaries=bt709:itrc=bt709:space=smpte170m:primaries=bt709:trc=bt709:range=pc:fast=1"
 )
@@ -80,6 +82,8 @@ def _on_black(video: VideoStream) -> tuple[str, ...]:
 
 def _matrix_of(video: VideoStream) -> str:
     """The matrix of a source. By convention, an untagged one is BT.709 from 720 lines on, and BT.601 below."""
+    if video.matrix in _OF_601:
+        return "bt601"
     return video.matrix or ("bt709" if min(video.width, video.height) >= _HD else "bt601")
 
 

@@ -30,7 +30,7 @@ _JOINED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "aac", "mp3", "
 _READ_WHOLE_BYTES = 1 << 30
 """A file on this machine up to this size is read whole where its end alone does not tell its length."""
 _JOINED_S = 1.0
-"""If the media of such a file lasts so much longer or shorter than it declares, its times begin anew somewhere, seconds."""
+"""If such a file is so much longer or shorter than it declares, its times begin anew somewhere, seconds."""
 _END_S = 10.0
 """How much of the end is read, seconds."""
 _LIMIT_S = 60.0
@@ -128,7 +128,7 @@ class _Reader:
         return self.info.container in _JOINED and not is_remote(self.source)
 
     def _ends(self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0) -> dict[int, tuple[float, int]]:
-        """When the tracks end that have packets from about `start` on, seconds, and how many packets they have there."""
+        """When the tracks end that have packets from about `start` on, seconds, and the number of these packets."""
         seek = ("-noaccurate_seek", "-ss", f"{start:.3f}") if start else ()
         maps = (option for track in tracks for option in ("-map", f"0:{track.index}"))
         options = (*maps, "-c", "copy", "-copypriorss", "1", "-f", "framecrc")

@@ -18,7 +18,7 @@ _UNKNOWN = -(1 << 63)
 
 @dataclass
 class PacketTimes:
-    """The first start and the last end of each track, seconds, and how many packets it has, by its number in the output.
+    """First start and last end of each track, seconds, and the number of its packets, by its number in the output.
 
     A packet without a time to be shown counts by the time at which it is decoded.
     """

@@ -125,13 +125,14 @@ class Child:
         """The limit on memory that a failed allocation is due to; None: it is due to none.
 
         `wanted_mb` is the size of that allocation, if known. Memory that was granted just before may not have been
-        seen, so one that would have fitted into the limit of our own is taken to have met it.
+        seen, so one that would have fitted into a limit is taken to have met it, unless that is the configured one.
         """
         used_mb = max(self._usage.data_mb, self._usage.max_rss_mb or 0.0) if self._usage else 0.0
         own = MemoryLimit(self._limits.memory_mb, self._limits.memory_is_configured)
         reached = [limit for limit in (*_inherited(), own) if limit.mb and used_mb >= _NEAR * limit.mb]
-        if not reached and wanted_mb and wanted_mb < own.mb and not own.is_configured:
-            return own
+        if not reached and wanted_mb:
+            granted = () if own.is_configured else (own,)
+            reached = [limit for limit in (*_inherited(), *granted) if limit.mb and wanted_mb < limit.mb]
         return min(reached, key=lambda limit: limit.mb, default=None)
 
     @property

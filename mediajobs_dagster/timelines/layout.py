@@ -218,7 +218,8 @@ def source_length(info: MediaInfo) -> Fraction:
     Sound that goes on for less than a frame after the picture does not count: there is no frame to show with it.
     """
     picture, sound = picture_end(info), sound_end(info) if info.main_audio else Fraction(0)
-    frame = 1 / exact(info.main_video.fps or 30.0) if info.main_video else Fraction(0)
+    # A picture that seldom changes, such as slides, is shown in frames all the same.
+    frame = 1 / max(exact(info.main_video.fps or 30.0), _SLOWEST) if info.main_video else Fraction(0)
     return sound if sound - picture >= frame else picture
 
 

@@ -70,7 +70,7 @@ LANDSCAPE = (
     "-map 0:0 -frames:v 1 -vf scale=640:360:flags=lanczos:out_color_matrix=bt601:out_range=full:in_color_matrix=bt601,"
     "setsar=1,format=yuv420p -c:v mjpeg -q:v 3 -map_metadata -1 -f image2 -update 1"
 )
-TAGGED = LANDSCAPE.replace(":in_color_matrix=bt601", "")
+TAGGED = LANDSCAPE.replace(":in_color_matrix=bt601", "").replace("lanczos:", "lanczos+accurate_rnd:")
 HD = LANDSCAPE.replace(
     "lanczos:out_color_matrix=bt601:out_range=full:in_color_matrix=bt601,setsar=1,format=yuv420p",
     "lanczos,format=yuv420p,colorspace=ispace=bt709:iprimaries=bt709:itrc=bt709:space=smpte170m:primaries=bt709"

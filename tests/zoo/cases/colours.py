@@ -43,7 +43,10 @@ def _av1(maker: Maker, path: Path) -> Truth:
     """There is no decoder of AV1 in the ffmpeg of the tests."""
     coder = ("-c:v", "libsvtav1", "-preset", "12", "-crf", "20", "-svtav1-params", "lp=1")
     truth = _coded(Form("bt709", tags=_tags("bt709", "bt709", "bt709")), *coder)(maker, path)
-    refused: dict[Job, str] = dict.fromkeys(("thumbnail", "proxy", "export"), "INPUT_UNSUPPORTED")
+    refused: dict[Job, str] = {
+        **dict.fromkeys(("thumbnail", "proxy"), "INPUT_UNSUPPORTED"),
+        "export": "TIMELINE_INVALID",
+    }
     return replace(truth, is_plain=False, refused=refused)
 
 

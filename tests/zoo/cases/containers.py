@@ -71,7 +71,7 @@ def _gif(maker: Maker, path: Path) -> Truth:
 def _nut(maker: Maker, path: Path) -> Truth:
     """ffmpeg's own container, which is not among those that are accepted."""
     maker.run(*maker.both(), *COPY, *NO_RUN_IN, path)
-    refused: dict[Job, str] = dict.fromkeys(("thumbnail", "proxy", "envelope"), "INPUT_NOT_MEDIA")
+    refused: dict[Job, str] = dict.fromkeys(("thumbnail", "proxy", "envelope"), "INPUT_REFUSED")
     return replace(PLAIN, refused={**refused, "export": "TIMELINE_INVALID"})
 
 
@@ -142,7 +142,7 @@ _ANIMATED = (
     "Animated GIF",
     "It is an image: its first frame, for the items and layers of timelines that show images. No job is made of it.",
 )
-_OTHER = ("Any other container", "It is refused: `INPUT_NOT_MEDIA`.")
+_OTHER = ("Any other container", "It is refused: `INPUT_REFUSED`.")
 _TAPE = ("DV, ProRes, Motion JPEG", "Everything works, frame by frame.")
 
 CASES = (

@@ -60,14 +60,20 @@ def _unreadable_first(kind: str) -> Make:
 def _no_readable_sound(maker: Maker, path: Path) -> Truth:
     maker.run(*maker.both(), *COPY, path)
     rename_sample_entry(path, b"mp4a", b"apac", 1)
-    refused: dict[Job, str] = dict.fromkeys(("envelope", "proxy", "export"), "INPUT_UNSUPPORTED")
+    refused: dict[Job, str] = {
+        **dict.fromkeys(("envelope", "proxy"), "INPUT_UNSUPPORTED"),
+        "export": "TIMELINE_INVALID",
+    }
     return replace(silent(), refused=refused)
 
 
 def _no_readable_picture(maker: Maker, path: Path) -> Truth:
     maker.run(*maker.both(), *COPY, path)
     rename_sample_entry(path, b"avc1", b"vvvc", 0)
-    refused: dict[Job, str] = dict.fromkeys(("thumbnail", "proxy", "export"), "INPUT_UNSUPPORTED")
+    refused: dict[Job, str] = {
+        **dict.fromkeys(("thumbnail", "proxy"), "INPUT_UNSUPPORTED"),
+        "export": "TIMELINE_INVALID",
+    }
     return replace(PLAIN, refused=refused, is_plain=False)
 
 
@@ -162,7 +168,10 @@ _FIRST = ("Several sounds without a flag, or all flagged", "The first one is tak
 _STILL = ("A still picture, a tiny preview or a cover beside the video", "The moving picture is taken.")
 _EMPTY = ("A track of sound without any sound in it", "As a video without sound.")
 _UNKNOWN = ("A first track of an unknown codec, and one that can be decoded", "The one that can be decoded is taken.")
-_NONE = ("No track that can be decoded", "The jobs that need it are refused: `INPUT_UNSUPPORTED`.")
+_NONE = (
+    "No track that can be decoded",
+    "The jobs that need it are refused: `INPUT_UNSUPPORTED`; a timeline with it: `TIMELINE_INVALID`.",
+)
 _MORE = ("Subtitles, data, fonts, chapters, further programs", "They are left out, wherever they stand.")
 
 CASES = (
