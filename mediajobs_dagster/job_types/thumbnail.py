@@ -94,7 +94,7 @@ class Thumbnail(UploadJobType):
         asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
         at = _clamp(asked, source.info, video)
         later = _later(source.info, video, at) if params.at_seconds is None else ()
-        grab = _Grab(video.index, filters, source.info.container)
+        grab = _Grab(video.index, filters, source.info.container, source.info.origin(0.0, [video]))
         return Plan(outputs=(output,), steps=(_Choice(grab, at, later).first(),))
 
 
@@ -105,6 +105,8 @@ class _Grab:
     track: int
     filters: tuple[str, ...]
     container: str
+    begin: float = 0.0
+    """The time of the file, seconds, that is time 0 of a command that reads it from its beginning."""
 
     @property
     def is_raw(self) -> bool:
@@ -119,7 +121,8 @@ class _Grab:
         # Before -i, ffmpeg seeks by the index instead of decoding everything before. A stream has no index: ffmpeg
         # finds the moment, and then shows the next key frame, if there is one. Near the start, decoding is exact.
         is_decoded = self.is_raw or (self.container in _WITHOUT_INDEX and seconds <= _EXACT_S)
-        before, after = ((), sought) if is_decoded else (sought, ())
+        left = seconds - self.begin
+        before, after = ((), ("-ss", f"{left:g}") if left > 0 else ()) if is_decoded else (sought, ())
         options = (
             *("-map", f"0:{self.track}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
             *("-c:v", "mjpeg", "-q:v", "3"),

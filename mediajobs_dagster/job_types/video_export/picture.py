@@ -222,7 +222,7 @@ def on_canvas_rate(fps: Fraction, frames: int) -> tuple[str, ...]:
     ticks = f"fps={rate(fps)}"
     return (
         # After the end of the source its last picture stays: the in point may lie within or after the last frame.
-        *(f"{ticks}:eof_action=pass", "tpad=stop=-1:stop_mode=clone"),
+        *(ticks, "tpad=stop=-1:stop_mode=clone"),
         # start_time=0 drops what was decoded before the in point, except the frame that is shown at it.
         *(f"{ticks}:start_time=0", f"trim=end_frame={frames}"),
     )
