@@ -521,7 +521,7 @@ def test_an_output_that_is_not_what_was_asked_for_is_not_published(
 ) -> None:
     """Black where the source is not: OUTPUT_INVALID that says where."""
     source = taken(platform, clips.landscape())
-    monkeypatch.setattr(picture, "BT709", "drawbox=c=black:t=fill")
+    monkeypatch.setattr(picture, "TAGGED_709", "drawbox=c=black:t=fill")
     ask(platform, cuts(source, (0, 2)))
     (outcome,) = platform.work()
     assert outcome.error is not None

@@ -35,7 +35,7 @@ def test_all_outputs_are_made(platform: Platform, streamed: Path) -> None:
 
     source = platform.manifest(upload, Thumbnail.name).metrics.input
     assert source is not None
-    assert source.duration_seconds == 0
+    assert source.duration_seconds == pytest.approx(3, abs=0.05)  # it does not declare it
     (proxy,) = platform.manifest(upload, EditProxy.name).outputs
     assert proxy.media_info is not None
     assert proxy.media_info.duration_seconds == pytest.approx(3, abs=0.1)

@@ -28,7 +28,7 @@ from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.job_types.material import Source
+from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -258,8 +258,8 @@ class FillsDisk(Thumbnail):
         self._is_full = is_full
 
     @override
-    def plan_upload(self, source: Source, params: Params) -> Plan:
-        made = super().plan_upload(source, params)
+    def plan(self, material: Material, params: Params) -> Plan:
+        made = super().plan(material, params)
         if not self._is_full.is_set():
             return made
         (first, *_) = made.steps
