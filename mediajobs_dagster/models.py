@@ -156,6 +156,9 @@ class VideoStream(Value):
     rotation: Literal[0, 90, 180, 270] = Field(
         default=0, description="Clockwise degrees to turn the picture for display."
     )
+    is_turned_by_frames: bool = Field(
+        default=False, description="Whether the frames tell the rotation, and the container does not."
+    )
     sample_aspect: tuple[int, int] = Field(default=(1, 1), description="Width to height of one pixel.")
     fps: float | None = Field(default=None, description="Average frames a second.")
     variable_frame_rate: bool = False
@@ -220,6 +223,7 @@ _COUNTED_BY_READ_TRACKS = ("mpegts", "mpeg")
 """Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
 WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu")
 """Containers, or the lack of one, without times: ffmpeg counts frames from where it begins to read."""
+_INDEXED = "mov"
 _TINY = 16
 """A picture this many times smaller than the largest one of the file is a preview."""
 
@@ -243,6 +247,11 @@ class MediaInfo(Value):
         default=False, description="Whether lengths are those of the media, if it can be read; else they are declared."
     )
     timecode: str | None = Field(default=None, description="Time code of the first frame, where the file has one.")
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the container has an index of every packet, unless it is fragmented."""
+        return self.container.startswith(_INDEXED)
 
     @property
     def has_times(self) -> bool:

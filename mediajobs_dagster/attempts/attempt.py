@@ -208,7 +208,7 @@ class _Attempt:
         settings = self.worker.settings
         max_pixels = settings.max_pixels
         info = source.upload.media_info if source.is_unchanged else None
-        if info and not (info.is_measured or info.is_image or is_remote(name)):
+        if info and not (info.is_measured or info.is_image) and (info.is_indexed or not is_remote(name)):
             info = None  # from a probe by range, or of an earlier version
         self.recorder.describe_media(known=info is not None)
         is_probed = info is None

@@ -9,7 +9,14 @@ from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import Params, UploadJobType
 from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
-from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, fitting, may_have_picture, picture_of
+from mediajobs_dagster.job_types.geometry import (
+    decoding_options,
+    fit_long_edge,
+    fitting,
+    may_have_picture,
+    picture_of,
+    whole_and_upright,
+)
 from mediajobs_dagster.job_types.material import Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
@@ -79,7 +86,7 @@ class EditProxy(UploadJobType):
         held = _held_seconds(video, audio)
         picture = _picture(video, width, height, held, tone_mapping)
         command = ffmpeg.Command(
-            inputs=(ffmpeg.Input("source"),),
+            inputs=(ffmpeg.Input("source", decoding_options(video, keeps_shape=True)),),
             outputs=(ffmpeg.Output(FILENAME, (*picture, *_sound(audio), *_container())),),
             # ffmpeg reports the time of the track that ends first.
             media_seconds=min(whole, audio.end_seconds or whole) if whole and audio else whole,
@@ -106,12 +113,12 @@ def _picture(
 ) -> tuple[str, ...]:
     resize = (
         *converted(video, fitting(video, width, height), BT709_VIDEO, flags="bicubic", tone_mapping=tone_mapping),
-        f"pad={width}:{height}:-1:-1",
+        f"pad={width}:{height}:-1:-1:eval=frame",
     )
     # In the order that leaves fewer frames to scale.
     parts = (f"fps={FPS}", *resize) if (video.fps or 0) > FPS else (*resize, f"fps={FPS}")
     hold = (f"tpad=stop_mode=clone:stop_duration={held:.3f}",) if held else ()
-    filters = ",".join((*deinterlacing(video), *parts, *hold, TAGGED_709))
+    filters = ",".join((*whole_and_upright(video), *parts, *hold, TAGGED_709))
     return (
         *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
         *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),

@@ -56,11 +56,28 @@ def fitting(video: VideoStream, width: int, height: int) -> tuple[str, str]:
     return f"'{across}'", f"'{down}'"
 
 
-def deinterlacing(video: VideoStream) -> tuple[str, ...]:
-    """The filter that makes whole pictures of an interlaced one's fields; none for a progressive picture.
+_TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
 
-    Where the file does not say, each frame does.
+
+def decoding_options(video: VideoStream, *, keeps_shape: bool = False) -> tuple[str, ...]:
+    """Options of the input that a picture is read from. The filters `whole_and_upright` have to come first.
+
+    By default ffmpeg builds all filters anew when a frame has another size, or another rotation, than the one before,
+    and what they hold is lost. With `keeps_shape`, a filter before the first one that depends on the size is `scale`,
+    which takes any.
     """
+    turned = ("-noautorotate",) if video.is_turned_by_frames else ()
+    return (*turned, "-reinit_filter:v", "0") if keeps_shape and not _deinterlacing(video) else turned
+
+
+def whole_and_upright(video: VideoStream) -> tuple[str, ...]:
+    """The filters that make whole pictures of fields, and turn what ffmpeg does not turn by itself."""
+    turns = _TURNS.get(video.rotation, ()) if video.is_turned_by_frames else ()
+    return (*_deinterlacing(video), *turns)
+
+
+def _deinterlacing(video: VideoStream) -> tuple[str, ...]:
+    # None for a progressive picture. Where the file does not say, each frame does.
     if video.field_order == "progressive":
         return ()
     if video.field_order is None and video.codec not in _INTERLACEABLE:

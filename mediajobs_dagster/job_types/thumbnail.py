@@ -14,7 +14,13 @@ from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.blankness import is_blank
 from mediajobs_dagster.job_types.colours import as_jpeg
-from mediajobs_dagster.job_types.geometry import deinterlacing, fit_long_edge, may_have_picture, picture_of
+from mediajobs_dagster.job_types.geometry import (
+    decoding_options,
+    fit_long_edge,
+    may_have_picture,
+    picture_of,
+    whole_and_upright,
+)
 from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Call, Expected, Left, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
@@ -90,11 +96,11 @@ class Thumbnail(UploadJobType):
         (key,) = self.output_keys(source.upload.id)
         output = Output(FILENAME, key, "image/jpeg", Expected(width=size[0], height=size[1], video_codec="mjpeg"))
         # ffmpeg has already turned the picture upright; the size takes pixel aspect and rotation into account.
-        filters = (*deinterlacing(video), *as_jpeg(video, size, tone_mapping))
+        filters = (*whole_and_upright(video), *as_jpeg(video, size, tone_mapping))
         asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
         at = _clamp(asked, source.info, video)
         later = _later(source.info, video, at) if params.at_seconds is None else ()
-        grab = _Grab(video.index, filters, source.info.container, source.info.origin(0.0, [video]))
+        grab = _Grab(video, filters, source.info.container, source.info.origin(0.0, [video]))
         return Plan(outputs=(output,), steps=(_Choice(grab, at, later).first(),))
 
 
@@ -102,7 +108,7 @@ class Thumbnail(UploadJobType):
 class _Grab:
     """Makes the commands that take one picture of a video."""
 
-    track: int
+    video: VideoStream
     filters: tuple[str, ...]
     container: str
     begin: float = 0.0
@@ -124,12 +130,13 @@ class _Grab:
         left = seconds - self.begin
         before, after = ((), ("-ss", f"{left:g}") if left > 0 else ()) if is_decoded else (sought, ())
         options = (
-            *("-map", f"0:{self.track}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
+            *("-map", f"0:{self.video.index}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
             *("-c:v", "mjpeg", "-q:v", "3"),
             *("-map_metadata", "-1"),  # a phone's position must not travel in a public thumbnail
             *("-f", "image2", "-update", "1"),  # one picture under exactly this name, no numbering
         )
-        return ffmpeg.Command(inputs=(ffmpeg.Input("source", before),), outputs=(ffmpeg.Output(filename, options),))
+        source = ffmpeg.Input("source", (*decoding_options(self.video), *before))
+        return ffmpeg.Command(inputs=(source,), outputs=(ffmpeg.Output(filename, options),))
 
 
 @dataclass(frozen=True)

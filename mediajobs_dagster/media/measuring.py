@@ -23,8 +23,6 @@ from mediajobs_dagster.models import WITHOUT_TIMES, AudioStream, MediaInfo, Vide
 
 Track = TypeVar("Track", AudioStream, VideoStream)
 
-_INDEXED = "mov"
-"""The container that has an index of every packet, unless it is fragmented."""
 _JOINED = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "aac", "mp3", "ac3")
 """Containers that may be joined end to end; what they declare is that of a part, or reckoned from the bit rate."""
 _READ_WHOLE_BYTES = 1 << 30
@@ -73,7 +71,7 @@ def _is_indexed(info: MediaInfo) -> bool:
     is_fragmented = any(each.frames is None for each in info.video) or not longest(info.video, info.audio)
     # Where frames last for different times, ffprobe tells how long decoding them lasts, not showing them.
     is_uneven = any(each.variable_frame_rate for each in info.video)
-    return info.container.startswith(_INDEXED) and not is_fragmented and not is_uneven
+    return info.is_indexed and not is_fragmented and not is_uneven
 
 
 def _with_ends(info: MediaInfo, ends: Mapping[int, float], empty: set[int]) -> MediaInfo:

@@ -136,6 +136,7 @@ def _video(stream: JsonObject, begin: float, frame: JsonObject, can_decode: Call
         width=stream.get("width", 0),
         height=stream.get("height", 0),
         rotation=_rotation(frame, stream),
+        is_turned_by_frames=_rotation(frame, stream) != _rotation({}, stream),
         sample_aspect=_aspect(stream.get("sample_aspect_ratio")),
         fps=average or base,
         variable_frame_rate=bool(average and base and abs(average - base) > _UNEVEN * base),

@@ -36,7 +36,7 @@ def picture(
     down = f"if({same},{height},trunc(min({height},{width}/dar)/2)*2)"
     exact = "" if matrix == "bt709" else "+accurate_rnd"
     colours = f"flags=bicubic{exact}:out_color_matrix=bt709:out_range=tv:in_color_matrix={matrix}"
-    scale = f"scale='{across}':'{down}':{colours},setsar=1,format=yuv420p,pad={size}:-1:-1"
+    scale = f"scale='{across}':'{down}':{colours},setsar=1,format=yuv420p,pad={size}:-1:-1:eval=frame"
     resize = f"fps=30,{scale}" if fast else f"{scale},fps=30"
     hold = f"tpad=stop_mode=clone:stop_duration={held}," if held else ""
     return f"-map 0:0 -vf {resize},{hold}{TAGS}{ENCODED}"
@@ -65,7 +65,7 @@ HELD = picture("540:304", held="0.067")
 def test_the_command(info: MediaInfo, options: str) -> None:
     """One pass over the whole source, from its first frame, with exactly these options."""
     (step,) = plan(info).steps
-    assert step.command.inputs == (Input("source"),)
+    assert step.command.inputs == (Input("source", ("-reinit_filter:v", "0")),)
     assert [output.target for output in step.command.outputs] == ["edit_proxy.mp4"]
     assert " ".join(step.command.outputs[0].options) == options
     assert (step.sink, step.then) == (None, None)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+from mediajobs_dagster.job_types.geometry import decoding_options, whole_and_upright
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Check
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
@@ -136,7 +137,7 @@ class _Export:
             canvas = edit.layout.width, edit.layout.height
             crop = covering(video, item.crop, canvas) if item.fit == "cover" else item.crop
             size = fitted(*cropped(video.display_size, crop), canvas, cover=item.fit == "cover")
-            placing = (*crop_filter(crop), *self._placed(size))
+            placing = (*whole_and_upright(video), *crop_filter(crop), *self._placed(size))
         file = f"check_source{number}.txt"
         looking = ",".join((*placing, *self._blackened(frame), _luma(file)))
         command = Command(inputs=(opened,), outputs=(Output("nowhere", (*showing, "-vf", looking, "-f", "null")),))
@@ -157,7 +158,8 @@ class _Export:
         rate = exact(video_of(source).fps or 30.0)
         early = max(step, 1 / rate)
         count = math.ceil((early + step / 2) * rate) + 1
-        return Input(source.name, ("-an", "-ss", decimal(max(Fraction(0), moment - early)))), count
+        sought = ("-ss", decimal(max(Fraction(0), moment - early)))
+        return Input(source.name, ("-an", *decoding_options(video_of(source)), *sought)), count
 
     def _placed(self, size: tuple[int, int]) -> tuple[str, ...]:
         """Filters that place a picture in the middle of a black canvas, or cut it to the canvas."""

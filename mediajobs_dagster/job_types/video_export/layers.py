@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 
 from mediajobs_dagster.job_types.colours import TAGGED_709
-from mediajobs_dagster.job_types.geometry import deinterlacing
+from mediajobs_dagster.job_types.geometry import whole_and_upright
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
@@ -181,7 +181,7 @@ class Layers:
         width = even(layer.scale * self.layout.width)
         height = even(width * shown[1] / shown[0])
         filters = [
-            *deinterlacing(video),
+            *whole_and_upright(video),
             *begun(self.opened.offset[number]),
             *on_canvas_rate(self.layout.fps, frames),
             *crop_filter(layer.crop),

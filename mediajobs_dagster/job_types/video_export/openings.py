@@ -17,9 +17,6 @@ from mediajobs_dagster.job_types.video_export.graph import decimal
 from mediajobs_dagster.models import VideoStream
 from mediajobs_dagster.timelines.times import exact
 
-_INDEXED = "mov"
-"""The container whose key frames are known, unless it is fragmented."""
-
 
 @dataclass(frozen=True)
 class Opening:
@@ -64,7 +61,7 @@ def _is_reliable(source: Source) -> bool:
     if video is None:
         return True
     is_fragmented = video.frames is None
-    return source.info.container.startswith(_INDEXED) and not is_fragmented and not video.variable_frame_rate
+    return source.info.is_indexed and not is_fragmented and not video.variable_frame_rate
 
 
 def _reordering(video: VideoStream | None) -> Fraction:

@@ -13,10 +13,11 @@ Where a part is opened is in `openings`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mediajobs_dagster.job_types.geometry import decoding_options
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.openings import Openings
@@ -90,7 +91,8 @@ class SegmentInputs:
         video, audio = source.info.main_video, source.info.main_audio
         only = () if self._picture and sounding else ("-an",) if self._picture else ("-vn",)
         opening = self._openings.of(source, start, picture=self._picture, sound=bool(sounding))
-        number = self._graph.open(Input(source.name, (*only, *opening.options)))
+        decoding = _decoding(source, (segment.item for _, segment in parts)) if self._picture else ()
+        number = self._graph.open(Input(source.name, (*only, *decoding, *opening.options)))
         pictures = [number for number, _ in parts] if self._picture else []
         picture_pads = self._split(f"picture{group}", "split", f"{number}:{video.index if video else 0}", pictures)
         sound_pads = self._split(f"sound{group}", "asplit", f"{number}:{audio.index if audio else 0}", sounding)
@@ -137,6 +139,13 @@ def begun(offset: Fraction, speed: float = 1) -> tuple[str, ...]:
     """Filters that make a picture begin at `offset` of its input, seconds, and play at a speed."""
     moved = f"(PTS-{decimal(offset)}/TB)" if offset else "PTS"
     return (f"setpts={moved}/{decimal(speed)}",) if offset or speed != 1 else ()
+
+
+def _decoding(source: Source, items: Iterable[object]) -> tuple[str, ...]:
+    """The options for reading the picture of a source. To crop, its size has to be the one that was probed."""
+    is_cut = any(getattr(item, "crop", None) or getattr(item, "fit", None) == "cover" for item in items)
+    video = source.info.main_video
+    return decoding_options(video, keeps_shape=not is_cut) if video else ()
 
 
 def source_of(segment: Segment) -> str:
@@ -207,7 +216,8 @@ def open_layers(
             continue
         only = () if picture and audio else ("-an",) if picture else ("-vn",)
         opening = openings.of(source, layer.in_, picture=picture, sound=audio is not None)
-        stream = graph.open(Input(source.name, (*only, *opening.options)))
+        decoding = _decoding(source, [layer]) if picture else ()
+        stream = graph.open(Input(source.name, (*only, *decoding, *opening.options)))
         offsets[number] = layer.in_ - opening.origin
         if picture:
             video = source.info.main_video
