@@ -234,7 +234,7 @@ class _Attempt:
         prepared = None
         if type(self.job_type).prepare is not JobType.prepare:
             steps = self._steps(workspace, self._allowance(Plan(), material))
-            machine = ThisMachine(self.runner, lambda command, take: steps.run(command, on_data=take))
+            machine = ThisMachine(self.runner, lambda command, take: steps.run(command, on_data=take, is_noted=False))
             with self.recorder.timed(Stage.PREPARE):
                 prepared = self.job_type.prepare(material, params, machine)
         with self.recorder.timed(Stage.PLAN):

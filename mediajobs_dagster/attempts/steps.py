@@ -68,8 +68,13 @@ class StepMaker:
         command: Command,
         on_progress: Callable[[Progress], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
+        *,
+        is_noted: bool = True,
     ) -> Made:
-        """Run one command. Raises what `Runner.run` raises, and the error that kept it from reading its sources."""
+        """Run one command; `is_noted` if small faults of its input are worth a note.
+
+        Raises what `Runner.run` raises, and the error that kept it from reading its sources.
+        """
         with self.workspace.reading():
             made = self.runner().run(
                 self.workspace.addressed(command),
@@ -80,7 +85,7 @@ class StepMaker:
                 report=self.recorder.add_command,
                 allowance=self.allowance,
             )
-        if made.faults != Faults():
+        if is_noted and made.faults != Faults():
             self.recorder.notes.append(f"ffmpeg reported small faults in its input: {made.faults}.")
         return made
 

@@ -21,7 +21,7 @@ from mediajobs_dagster.job_types.material import Machine, Material, Source, Tone
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, Upload, VideoStream
+from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream
 
 LONG_EDGE = 540
 FPS = 30
@@ -74,7 +74,7 @@ class EditProxy(UploadJobType):
             width=width,
             height=height,
             duration_seconds=whole,
-            # One frame of the source, one of the proxy, and the padding of the AAC encoder at both ends.
+            # Allows for a frame of the source, one of the proxy, and what the encoder of the sound adds.
             duration_tolerance=1 / FPS + 1 / (video.fps or FPS) + _SOUND_PADDING_S,
             fps=FPS,
             video_codec="h264",
@@ -83,10 +83,11 @@ class EditProxy(UploadJobType):
             sound_start=audio.start_seconds if audio and not source.info.container.startswith(_UNSURE) else None,
             sound_tolerance=_SOUND_PADDING_S,
         )
+        decoding = decoding_options(video, keeps_shape=True)
         held = _held_seconds(video, audio)
         picture = _picture(video, width, height, held, tone_mapping)
         command = ffmpeg.Command(
-            inputs=(ffmpeg.Input("source", decoding_options(video, keeps_shape=True)),),
+            inputs=(ffmpeg.Input("source", (*_counted_from(source.info, video, audio), *decoding)),),
             outputs=(ffmpeg.Output(FILENAME, (*picture, *_sound(audio), *_container())),),
             # ffmpeg reports the time of the track that ends first.
             media_seconds=min(whole, audio.end_seconds or whole) if whole and audio else whole,
@@ -98,6 +99,12 @@ class EditProxy(UploadJobType):
 def _held_notes(held: float) -> Iterator[str]:
     if held >= _NOTED_S:
         yield f"The picture ends {held:.2f} s before the sound; its last frame is held."
+
+
+def _counted_from(info: MediaInfo, video: VideoStream, audio: AudioStream | None) -> tuple[str, ...]:
+    """The option that has ffmpeg count from the beginning of the file, where it would count from a track."""
+    begin = info.origin(0.0, [track for track in (video, audio) if track])
+    return ("-itsoffset", f"{begin:.6f}") if begin else ()
 
 
 def _held_seconds(video: VideoStream, audio: AudioStream | None) -> float:

@@ -121,14 +121,13 @@ class _Grab:
 
     def at(self, seconds: float, filename: str = FILENAME, *, exact: bool = True) -> ffmpeg.Command:
         """Takes the picture at `seconds`, or the key frame before."""
-        sought = ("-ss", f"{seconds:g}") if seconds > 0 else ()
+        sought = _sought(seconds)
         if sought and not exact:
             sought = (*sought, "-noaccurate_seek")
         # Before -i, ffmpeg seeks by the index instead of decoding everything before. A stream has no index: ffmpeg
         # finds the moment, and then shows the next key frame, if there is one. Near the start, decoding is exact.
         is_decoded = self.is_raw or (self.container in _WITHOUT_INDEX and seconds <= _EXACT_S)
-        left = seconds - self.begin
-        before, after = ((), ("-ss", f"{left:g}") if left > 0 else ()) if is_decoded else (sought, ())
+        before, after = ((), _sought(seconds - self.begin)) if is_decoded else (sought, ())
         options = (
             *("-map", f"0:{self.video.index}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
             *("-c:v", "mjpeg", "-q:v", "3"),
@@ -137,6 +136,12 @@ class _Grab:
         )
         source = ffmpeg.Input("source", (*decoding_options(self.video), *before))
         return ffmpeg.Command(inputs=(source,), outputs=(ffmpeg.Output(filename, options),))
+
+
+def _sought(seconds: float) -> tuple[str, ...]:
+    # Rounded to the milliseconds that ffmpeg is told, and never in the form 1e-05, which it does not read.
+    moment = round(seconds, 3)
+    return ("-ss", f"{moment:.3f}".rstrip("0").rstrip(".")) if moment > 0 else ()
 
 
 @dataclass(frozen=True)
@@ -210,8 +215,8 @@ def _clamp(at: float, info: MediaInfo, video: VideoStream) -> float:
 
 
 def _length(info: MediaInfo, video: VideoStream) -> float:
-    """How long the picture lasts, seconds: sound may last longer. 0: unknown."""
-    return min(info.duration_seconds, video.duration_seconds or info.duration_seconds)
+    """When the picture ends, seconds: sound may last longer. 0: unknown."""
+    return min(info.duration_seconds, video.end_seconds or info.duration_seconds)
 
 
 def _later(info: MediaInfo, video: VideoStream, at: float) -> tuple[float, ...]:

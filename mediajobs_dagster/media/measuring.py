@@ -29,6 +29,9 @@ _READ_WHOLE_BYTES = 1 << 30
 """A file on this machine up to this size is read whole where its end alone does not tell its length."""
 _JOINED_S = 1.0
 """If such a file is so much longer or shorter than it declares, its times begin anew somewhere, seconds."""
+_PROBED_BYTES = 4 << 20
+"""How much of a file a probe looks at, at least."""
+_UNSEEN_S = 0.5
 _END_S = 10.0
 """How much of the end is read, seconds."""
 _LIMIT_S = 60.0
@@ -45,12 +48,14 @@ def measured(
 ) -> MediaInfo:
     """`info` with the true lengths of its tracks, and without the tracks that have no packets.
 
-    `is_measured` of the result says whether they could be found out: a large source at an address is not read whole. A
+    `is_measured` of the result says whether they could be found out: nothing more is read of a source at an address. A
     source that cannot be read is left as it is; what is wrong with it shows when it is decoded. Raises
     InputTooLongError, storage errors for an address, and the error that `cancel` was given.
     """
     if _is_indexed(info):
-        return _with_ends(info, {}, empty={each.index for each in info.video if each.frames == 0})
+        return _with_times(info, {}, {}, empty=set())
+    if is_remote(source):
+        return info
     reader = _Reader(runner, source, info, cwd or Path(), report, cancel)
     try:
         return reader.measured()
@@ -59,7 +64,7 @@ def measured(
     except MediaJobsError as error:
         if not (error.blame is Blame.INPUT or error.may_be_input or isinstance(error, DeadlineError)):
             raise
-        return info.model_copy(update={"is_measured": not is_remote(source)})
+        return info.model_copy(update={"is_measured": True})
 
 
 def longest(video: Iterable[VideoStream], audio: Iterable[AudioStream]) -> float:
@@ -74,11 +79,15 @@ def _is_indexed(info: MediaInfo) -> bool:
     return info.is_indexed and not is_fragmented and not is_uneven
 
 
-def _with_ends(info: MediaInfo, ends: Mapping[int, float], empty: set[int]) -> MediaInfo:
-    """`info` with the ends of tracks, by index, and without the empty ones."""
+def _with_times(info: MediaInfo, starts: Mapping[int, float], ends: Mapping[int, float], empty: set[int]) -> MediaInfo:
+    """`info` with the starts and ends of tracks, by index, and without the empty ones."""
 
     def kept(tracks: Iterable[Track]) -> tuple[Track, ...]:
-        return tuple(_lasting(each, ends.get(each.index)) for each in tracks if each.index not in empty)
+        return tuple(
+            _timed(each, starts.get(each.index, 0.0), ends.get(each.index))
+            for each in tracks
+            if each.index not in empty
+        )
 
     video, audio = kept(info.video), kept(info.audio)
     if not video and not audio:
@@ -87,9 +96,21 @@ def _with_ends(info: MediaInfo, ends: Mapping[int, float], empty: set[int]) -> M
     return info.model_copy(update={"video": video, "audio": audio, "is_measured": True, **found})
 
 
-def _lasting(track: Track, end: float | None) -> Track:
-    lasts = None if end is None else round(max(0.0, end - track.start_seconds), 6)
-    return track if lasts is None else track.model_copy(update={"duration_seconds": lasts})
+def _timed(track: Track, start: float, end: float | None) -> Track:
+    # The first packet of a picture need not be the first one to be shown, so what the probe says counts, unless the
+    # track begins behind what a probe looks at.
+    begin = round(start, 6) if start > track.start_seconds + _UNSEEN_S else track.start_seconds
+    lasts = track.duration_seconds if end is None else round(max(0.0, end - begin), 6)
+    return track.model_copy(update={"start_seconds": begin, "duration_seconds": lasts})
+
+
+@dataclass(frozen=True)
+class _Times:
+    """When a track begins and ends, counted from the beginning of the file, seconds, and how many packets were read."""
+
+    start: float
+    end: float
+    packets: int
 
 
 @dataclass(frozen=True)
@@ -104,32 +125,42 @@ class _Reader:
     def measured(self) -> MediaInfo:
         tracks = (*self.info.video, *self.info.audio)
         near_end = self.info.duration_seconds - _END_S
-        if near_end > 0 and not self._is_joined:
-            ends = {index: end for index, (end, _) in self._ends(tracks, near_end).items()}
+        if near_end > 0 and self.info.container not in _JOINED:
+            found = self._times(tracks, near_end)
             # A track may have ended before the part that was read; what the file declares of it is as good as any.
-            if ends and all(each.index in ends or each.duration_seconds for each in tracks):
-                return _with_ends(self.info, ends, empty=set())
-        if is_remote(self.source) or self.info.bytes > _READ_WHOLE_BYTES:
+            if found and all(each.index in found or each.duration_seconds for each in tracks):
+                ends = {index: each.end for index, each in found.items()}
+                return _with_times(self.info, self._first_starts(tracks), ends, empty=set())
+        if self.info.bytes > _READ_WHOLE_BYTES:
             return self.info
-        ends = self._ends(tracks)
-        if not ends:
+        return self._of_all_packets(tracks)
+
+    def _of_all_packets(self, tracks: Sequence[AudioStream | VideoStream]) -> MediaInfo:
+        times = self._times(tracks)
+        if not times:
             return self.info.model_copy(update={"is_measured": True})
-        empty = {each.index for each in tracks} - set(ends)
-        found = _with_ends(self.info, {index: end for index, (end, _) in ends.items()}, empty)
-        stills = {index for index, (_, packets) in ends.items() if packets == 1}
+        starts, ends = ({index: getattr(each, name) for index, each in times.items()} for name in ("start", "end"))
+        found = _with_times(self.info, starts, ends, empty={each.index for each in tracks} - set(times))
+        stills = {index for index, each in times.items() if each.packets == 1}
         video = tuple(each.model_copy(update={"is_still": each.index in stills}) for each in found.video)
         off = abs(found.duration_seconds - self.info.duration_seconds) > _JOINED_S
-        return found.model_copy(update={"video": video, "is_joined": self._is_joined and off})
+        return found.model_copy(update={"video": video, "is_joined": off and self.info.container in _JOINED})
 
-    @property
-    def _is_joined(self) -> bool:
-        return self.info.container in _JOINED and not is_remote(self.source)
+    def _first_starts(self, tracks: Sequence[AudioStream | VideoStream]) -> dict[int, float]:
+        """When the tracks begin, seconds, of a file that is larger than what a probe looks at."""
+        if self.info.bytes <= _PROBED_BYTES:
+            return {}
+        # One by one: ffmpeg ends as soon as one track has the number of packets that it may have.
+        first = [self._times([track], only=("-frames", "1")) for track in tracks]
+        return {index: each.start for found in first for index, each in found.items()}
 
-    def _ends(self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0) -> dict[int, tuple[float, int]]:
-        """When the tracks end that have packets from about `start` on, seconds, and the number of these packets."""
+    def _times(
+        self, tracks: Sequence[AudioStream | VideoStream], start: float = 0.0, only: Sequence[str] = ()
+    ) -> dict[int, _Times]:
+        """The times of the tracks that have packets from about `start` on, by index."""
         seek = ("-noaccurate_seek", "-ss", f"{start:.3f}") if start else ()
         maps = (option for track in tracks for option in ("-map", f"0:{track.index}"))
-        options = (*maps, "-c", "copy", "-copypriorss", "1", "-f", "framecrc")
+        options = (*maps, "-c", "copy", "-copypriorss", "1", *only, "-f", "framecrc")
         found = PacketTimes()
         self.runner.run(
             Command(inputs=(Input(self.source, seek),), outputs=(Output(STDOUT, options),)),
@@ -140,11 +171,10 @@ class _Reader:
             allowance=Allowance(base_s=_LIMIT_S, work_s=0.0),
         )
         begin = self.info.origin(start, tracks)
-        return {
-            tracks[number].index: (self._end(found, number, begin), count) for number, count in found.counts.items()
-        }
+        return {tracks[number].index: self._time(found, number, begin) for number in found.counts}
 
-    def _end(self, found: PacketTimes, number: int, begin: float) -> float:
+    def _time(self, found: PacketTimes, number: int, begin: float) -> _Times:
+        first, last = float(found.start(number)), float(found.end(number))
         if self.info.container in WITHOUT_TIMES:  # its packets have no times but those of decoding, some before 0
-            return float(found.ends[number] - found.starts[number])
-        return float(found.ends[number]) + begin
+            first, last, begin = 0.0, last - first, 0.0
+        return _Times(first + begin, last + begin, found.counts[number])

@@ -18,16 +18,25 @@ _UNKNOWN = -(1 << 63)
 
 @dataclass
 class PacketTimes:
-    """First start and last end of each track, seconds, and the number of its packets, by its number in the output.
+    """First start and last end of each track, by its number in the output.
 
     A packet without a time to be shown counts by the time at which it is decoded.
     """
 
-    starts: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
-    ends: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     counts: Counter[int] = field(default_factory=Counter[int])
+    """How many packets each track has."""
+    _starts: dict[int, int] = field(default_factory=dict[int, int])
+    _ends: dict[int, int] = field(default_factory=dict[int, int])
     _bases: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     _pending: bytes = b""
+
+    def start(self, number: int) -> Fraction:
+        """When the first packet of a track is shown, seconds."""
+        return self._starts[number] * self._bases[number]
+
+    def end(self, number: int) -> Fraction:
+        """When the last packet of a track has been shown, seconds."""
+        return self._ends[number] * self._bases[number]
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the list."""
@@ -42,10 +51,9 @@ class PacketTimes:
     def _take(self, fields: list[bytes]) -> None:
         if len(fields) <= _FIELDS:
             return
-        number = int(fields[0])
-        shown, base = int(fields[2]), self._bases[number]
+        number, shown = int(fields[0]), int(fields[2])
         start = int(fields[1]) if shown == _UNKNOWN else shown
+        end = start + int(fields[3])
         self.counts[number] += 1
-        end = (start + int(fields[3])) * base
-        self.starts[number] = min(start * base, self.starts.get(number, start * base))
-        self.ends[number] = max(end, self.ends.get(number, end))
+        self._starts[number] = min(start, self._starts.get(number, start))
+        self._ends[number] = max(end, self._ends.get(number, end))

@@ -50,7 +50,7 @@ _PROBED = (
     ":frame=stream_index:frame_side_data=rotation:format_tags=timecode"
 )
 _LOOKED_AT = "%+#4"
-"""The packets that a probe decodes: the first four, for what only the pictures themselves tell."""
+"""The packets that a probe decodes: the first four of the file, for what only the pictures themselves tell."""
 
 Report = Callable[[FfmpegCommand], None]
 """Called exactly once for every command, even if it could not be started, before any exception is raised."""

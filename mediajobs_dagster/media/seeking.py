@@ -8,8 +8,10 @@ then. So the first frame after a seek is decoded, and if it is too late, an earl
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
+from mediajobs_dagster.errors import InputError
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output
 from mediajobs_dagster.media.packets import PacketTimes
 from mediajobs_dagster.models import MediaInfo
@@ -34,9 +36,9 @@ def entry(
         kept = ("-fps_mode", "passthrough", "-enc_time_base", "demux", "-copypriorss", "1")
         options = ("-map", f"0:{video.index}", *kept, "-frames:v", "1", "-f", "framecrc")
         found = PacketTimes()
-        run(Command(inputs=(Input(source, seek),), outputs=(Output(STDOUT, options),)), found.feed)
-        begin = found.starts.get(0)
-        if begin is not None and begin + Fraction(info.origin(float(place), [video])) <= at:
+        with suppress(InputError):  # what cannot be decoded there is too late
+            run(Command(inputs=(Input(source, seek),), outputs=(Output(STDOUT, options),)), found.feed)
+        if found.counts and found.start(0) + Fraction(info.origin(float(place), [video])) <= at:
             return place
-        place, step = max(Fraction(0), at - step), 2 * step
+        place, step = max(Fraction(0), at - step), 4 * step
     return Fraction(0)

@@ -1,7 +1,7 @@
 """`upload_audio_envelope_v1`: the loudness of a video over time, for drawing a waveform.
 
 Format `audio_envelope_v3`, ten points a second. A point is the root mean square of one tenth of a second (4,800 samples
-at 48 kHz of the first sound track, mixed down to one channel with weights that add up to 1), in decibels of full scale,
+at 48 kHz of the sound track, mixed down to one channel with weights that add up to 1), in decibels of full scale,
 clamped to -60…0 dB, back to linear amplitude, square-rooted so that quiet passages stay visible:
 
     v = sqrt(10 ** (clamp(20 * log10(rms), -60, 0) / 20))

@@ -29,6 +29,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     printed_to,
     read_loudness,
 )
+from mediajobs_dagster.job_types.video_export.openings import is_reliable
 from mediajobs_dagster.job_types.video_export.picture import covering, crop_filter, cropped, middle, video_of
 from mediajobs_dagster.media.command import Command, Drawing, Input, Output
 from mediajobs_dagster.timelines.layout import Layout, Segment, fitted
@@ -130,7 +131,9 @@ class _Export:
             placing = ("format=gbrap,premultiply=inplace=1", *self._placed(edit.drawings.size_of(drawing)))
         else:
             video = video_of(edit.sources[item.source])
-            if video.is_hdr:  # its luma has another scale
+            # The luma of HDR has another scale. And a source that is opened where its frames were looked for is not
+            # looked at again.
+            if video.is_hdr or not is_reliable(edit.sources[item.source].info):
                 return
             opened, count = self._moment(segment, item, frame)
             showing = ("-map", f"0:{video.index}", "-frames:v", str(count))

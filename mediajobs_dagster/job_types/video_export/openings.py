@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from mediajobs_dagster.job_types.material import Machine, Source
 from mediajobs_dagster.job_types.video_export.graph import decimal
-from mediajobs_dagster.models import VideoStream
+from mediajobs_dagster.models import MediaInfo, VideoStream
 from mediajobs_dagster.timelines.times import exact
 
 
@@ -38,7 +38,7 @@ class Openings:
     @classmethod
     def find(cls, machine: Machine, starts: Iterable[tuple[Source, Fraction]]) -> Openings:
         """Look for the places from which pictures at `starts` can be decoded, as far as that is necessary."""
-        wanted = {(source.name, start): source for source, start in starts if start and not _is_reliable(source)}
+        wanted = {(source.name, start): source for source, start in starts if start and not is_reliable(source.info)}
         return cls({(name, start): machine.entry(source, start) for (name, start), source in wanted.items()})
 
     def of(self, source: Source, start: Fraction, *, picture: bool, sound: bool) -> Opening:
@@ -51,17 +51,18 @@ class Openings:
         return Opening(options, place if begin == float(place) else exact(begin))
 
     def _place(self, source: Source, start: Fraction) -> Fraction:
-        if not _is_reliable(source):
+        if not is_reliable(source.info):
             return self.found.get((source.name, start), start)
         return max(Fraction(0), start - _reordering(source.info.main_video))
 
 
-def _is_reliable(source: Source) -> bool:
-    video = source.info.main_video
+def is_reliable(info: MediaInfo) -> bool:
+    """Whether ffmpeg finds the frames of a time in such a file by itself."""
+    video = info.main_video
     if video is None:
         return True
     is_fragmented = video.frames is None
-    return source.info.is_indexed and not is_fragmented and not video.variable_frame_rate
+    return info.is_indexed and not is_fragmented and not video.variable_frame_rate
 
 
 def _reordering(video: VideoStream | None) -> Fraction:
