@@ -219,7 +219,7 @@ class AudioStream(Value):
         return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
 
 
-_COUNTED_BY_READ_TRACKS = ("mpegts", "mpeg")
+_STREAMS = ("mpegts", "mpeg")
 """Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
 WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu")
 """Containers, or the lack of one, without times: ffmpeg counts frames from where it begins to read."""
@@ -250,8 +250,18 @@ class MediaInfo(Value):
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the container has an index of every packet, unless it is fragmented."""
-        return self.container.startswith(_INDEXED)
+        """Whether the container tells where and when every frame is: an MP4 or QuickTime that is not fragmented.
+
+        Where frames last for different times it does not: what it tells is when they are decoded.
+        """
+        is_known = all(each.frames is not None and not each.variable_frame_rate for each in self.video)
+        ends = [each.end_seconds for each in (*self.video, *self.audio)]
+        return self.container.startswith(_INDEXED) and is_known and any(ends)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a transport or program stream."""
+        return self.container in _STREAMS
 
     @property
     def has_times(self) -> bool:
@@ -264,7 +274,7 @@ class MediaInfo(Value):
         ffmpeg counts from the beginning of a file, its earliest track, or from where it opens it. In transport and
         program streams, it counts from the earliest track that it reads.
         """
-        if self.container not in _COUNTED_BY_READ_TRACKS:
+        if not self.is_stream:
             return opened
         return max(opened, min((track.start_seconds for track in tracks), default=opened))
 

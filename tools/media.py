@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.zoo.cases import CASES
+from tests.zoo.known import read_known
 from tools.reference.markdown import page, section, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "media.md"
 
+_ASPECTS = {"beeps": "times of the sound", "colours": "colours", "frames": "some frames", "length": "length"}
+"""What may be wrong, in a user's words."""
 _INTRODUCTION = """\
 What thumbnail, proxy, envelope and export make of media of all kinds. The rule behind every line: the outputs show and
 sound like what a person gets from the file in a player that does everything right.
@@ -25,7 +28,8 @@ sound like what a person gets from the file in a player that does everything rig
 
 def media_page() -> str:
     """The page: one table a group, one line a kind of media."""
-    return page("What to expect of which media", _INTRODUCTION, *map(_section, dict.fromkeys(_groups())), _ending())
+    groups = map(_section, dict.fromkeys(_groups()))
+    return page("What to expect of which media", _INTRODUCTION, *groups, _not_right_yet(), _ending())
 
 
 def _groups() -> Iterator[str]:
@@ -35,6 +39,16 @@ def _groups() -> Iterator[str]:
 def _section(group: str) -> str:
     promises = {case.kind: case.promise for case in CASES.values() if case.group == group}
     return section(group, table(("A file with", "What you may expect"), promises.items()))
+
+
+def _not_right_yet() -> str:
+    """What the zoo finds wrong: the promises that do not hold for all files of their kind."""
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for (job, aspect), names in sorted(read_known().items()):
+        for name in sorted(names):
+            wrong.setdefault((CASES[name].kind, name), []).append(f"{_ASPECTS[aspect]} of the {job}")
+    rows = [(kind, f"{', '.join(what)} (`{name}`)") for (kind, name), what in wrong.items()]
+    return section("Not right yet", table(("A file with", "What is not as promised, for one such file"), rows))
 
 
 def _ending() -> str:

@@ -7,21 +7,21 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Params, UploadJobType
+from mediajobs_dagster.job_types.base import Params
 from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
 from mediajobs_dagster.job_types.geometry import (
     decoding_options,
     fit_long_edge,
     fitting,
-    may_have_picture,
     picture_of,
     whole_and_upright,
 )
-from mediajobs_dagster.job_types.material import Machine, Material, Source, ToneMapping
+from mediajobs_dagster.job_types.material import Source, ToneMapping
+from mediajobs_dagster.job_types.pictures import PictureJobType
 from mediajobs_dagster.job_types.plan import Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, MediaInfo, Upload, VideoStream
+from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
 
 LONG_EDGE = 540
 FPS = 30
@@ -35,7 +35,7 @@ _NOTED_S = 0.5
 """A picture that is held for longer is worth a note, seconds."""
 
 
-class EditProxy(UploadJobType):
+class EditProxy(PictureJobType):
     """A small H.264 copy of the video with a keyframe every 8 frames, for frame-accurate scrubbing."""
 
     name: ClassVar[str] = "upload_edit_proxy_v1"
@@ -43,28 +43,11 @@ class EditProxy(UploadJobType):
     version: ClassVar[int] = 2
 
     @override
-    def wanted_for(self, upload: Upload) -> bool:
-        return may_have_picture(upload)
-
-    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"proxies/uploads/{subject_id}/{FILENAME}",)
 
     @override
-    def rehearsal(self, clip: Upload) -> Upload:
-        return clip
-
-    @override
-    def prepare(self, material: Material, params: Params, machine: Machine) -> ToneMapping | None:
-        video = material.primary.info.main_video
-        return machine.tone_mapping() if video and video.is_hdr else None
-
-    @override
-    def plan(self, material: Material, params: Params) -> Plan:
-        return self.plan_upload(material.primary, params, material.prepared)
-
-    @override
-    def plan_upload(self, source: Source, params: Params, tone_mapping: ToneMapping | None = None) -> Plan:
+    def plan_picture(self, source: Source, params: Params, tone_mapping: ToneMapping | None) -> Plan:
         video = picture_of(source.info)
         audio = sound_of(source.info)
         width, height = fit_long_edge(video, LONG_EDGE, even=True)

@@ -7,6 +7,8 @@ from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
 
 _INTERLACEABLE = frozenset({"mpeg2video", "h264", "hevc", "vc1", "dvvideo", "prores", "dnxhd", "mpeg4", "rawvideo"})
 """Codecs whose frames may be interlaced."""
+_TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+"""Filters that turn a picture, by clockwise degrees."""
 
 
 def may_have_picture(upload: Upload) -> bool:
@@ -54,9 +56,6 @@ def fitting(video: VideoStream, width: int, height: int) -> tuple[str, str]:
     across = f"if({is_as_probed},{width},trunc(min({width},{height}*dar)/2)*2)"
     down = f"if({is_as_probed},{height},trunc(min({height},{width}/dar)/2)*2)"
     return f"'{across}'", f"'{down}'"
-
-
-_TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
 
 
 def decoding_options(video: VideoStream, *, keeps_shape: bool = False) -> tuple[str, ...]:

@@ -10,30 +10,27 @@ from typing import ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
+from mediajobs_dagster.job_types.base import Lane, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.blankness import is_blank
 from mediajobs_dagster.job_types.colours import as_jpeg
 from mediajobs_dagster.job_types.geometry import (
     decoding_options,
     fit_long_edge,
-    may_have_picture,
     picture_of,
     whole_and_upright,
 )
-from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, ToneMapping
+from mediajobs_dagster.job_types.material import Access, Source, ToneMapping
+from mediajobs_dagster.job_types.pictures import PictureJobType
 from mediajobs_dagster.job_types.plan import Call, Expected, Left, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
+from mediajobs_dagster.models import MediaInfo, VideoStream
 
 LONG_EDGE = 640
 FILENAME = "thumb.jpg"
 AT_SECONDS = 0.2
 """Where the picture is taken if nobody says where, seconds."""
 
-_RAW = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu"})
-"""Containers that are none: streams of pictures without times, in which nothing can be sought."""
-_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _LATER_SECONDS = (1.0, 3.0)
 _LATER_SECONDS_OF_UNKNOWN = (1.0, 3.0, 10.0, 30.0)
 _LATER_SHARES = (0.05, 0.1, 0.25, 0.5)
@@ -55,7 +52,7 @@ class ThumbnailParams(Params):
     )
 
 
-class Thumbnail(UploadJobType):
+class Thumbnail(PictureJobType):
     """One frame of the video as a JPEG picture, long edge 640, upright and in square pixels."""
 
     name: ClassVar[str] = "upload_thumb_v1"
@@ -68,28 +65,11 @@ class Thumbnail(UploadJobType):
     params: ClassVar[type[Params]] = ThumbnailParams
 
     @override
-    def wanted_for(self, upload: Upload) -> bool:
-        return may_have_picture(upload)
-
-    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"thumbs/uploads/{subject_id}/{FILENAME}",)
 
     @override
-    def rehearsal(self, clip: Upload) -> Upload:
-        return clip
-
-    @override
-    def prepare(self, material: Material, params: Params, machine: Machine) -> ToneMapping | None:
-        video = material.primary.info.main_video
-        return machine.tone_mapping() if video and video.is_hdr else None
-
-    @override
-    def plan(self, material: Material, params: Params) -> Plan:
-        return self.plan_upload(material.primary, params, material.prepared)
-
-    @override
-    def plan_upload(self, source: Source, params: Params, tone_mapping: ToneMapping | None = None) -> Plan:
+    def plan_picture(self, source: Source, params: Params, tone_mapping: ToneMapping | None) -> Plan:
         assert isinstance(params, ThumbnailParams)  # what `parse` made
         video = picture_of(source.info)
         size = fit_long_edge(video, LONG_EDGE, even=False)
@@ -100,7 +80,7 @@ class Thumbnail(UploadJobType):
         asked = AT_SECONDS if params.at_seconds is None else params.at_seconds
         at = _clamp(asked, source.info, video)
         later = _later(source.info, video, at) if params.at_seconds is None else ()
-        grab = _Grab(video, filters, source.info.container, source.info.origin(0.0, [video]))
+        grab = _Grab(video, filters, source.info)
         return Plan(outputs=(output,), steps=(_Choice(grab, at, later).first(),))
 
 
@@ -110,14 +90,7 @@ class _Grab:
 
     video: VideoStream
     filters: tuple[str, ...]
-    container: str
-    begin: float = 0.0
-    """The time of the file, seconds, that is time 0 of a command that reads it from its beginning."""
-
-    @property
-    def is_raw(self) -> bool:
-        """Whether nothing can be sought at all."""
-        return self.container in _RAW
+    info: MediaInfo
 
     def at(self, seconds: float, filename: str = FILENAME, *, exact: bool = True) -> ffmpeg.Command:
         """Takes the picture at `seconds`, or the key frame before."""
@@ -126,8 +99,9 @@ class _Grab:
             sought = (*sought, "-noaccurate_seek")
         # Before -i, ffmpeg seeks by the index instead of decoding everything before. A stream has no index: ffmpeg
         # finds the moment, and then shows the next key frame, if there is one. Near the start, decoding is exact.
-        is_decoded = self.is_raw or (self.container in _WITHOUT_INDEX and seconds <= _EXACT_S)
-        before, after = ((), _sought(seconds - self.begin)) if is_decoded else (sought, ())
+        is_decoded = not self.info.has_times or (self.info.is_stream and seconds <= _EXACT_S)
+        begin = self.info.origin(0.0, [self.video])
+        before, after = ((), _sought(seconds - begin)) if is_decoded else (sought, ())
         options = (
             *("-map", f"0:{self.video.index}", *after, "-frames:v", "1", "-vf", ",".join(self.filters)),
             *("-c:v", "mjpeg", "-q:v", "3"),
@@ -191,7 +165,11 @@ class _Choice:
     def _use(self, number: int, reason: str, bench: Bench) -> None:
         (bench.folder / _candidate(number)).replace(bench.folder / FILENAME)
         seconds = self.later[number]
-        shown = f"{seconds:g} s" if seconds <= _EXACT_S or self.grab.is_raw else f"the key frame before {seconds:g} s"
+        shown = (
+            f"{seconds:g} s"
+            if seconds <= _EXACT_S or not self.grab.info.has_times
+            else f"the key frame before {seconds:g} s"
+        )
         bench.note(f"{reason}. The thumbnail shows {shown}.")
 
 
@@ -222,7 +200,7 @@ def _length(info: MediaInfo, video: VideoStream) -> float:
 def _later(info: MediaInfo, video: VideoStream, at: float) -> tuple[float, ...]:
     """Moments after `at` that are worth a look, seconds, in their order."""
     duration = _length(info, video)
-    if info.container in _RAW:
+    if not info.has_times:
         moments = _LATER_SECONDS  # all pictures before are decoded too
     elif duration:
         moments = (*_LATER_SECONDS, *(round(share * duration, 3) for share in _LATER_SHARES))

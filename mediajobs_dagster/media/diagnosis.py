@@ -161,10 +161,7 @@ def diagnose_success(
     if faults.cut_off and out_seconds is not None and expected_seconds is not None:
         missing = expected_seconds - out_seconds
         if missing > MAX_MISSING_S:
-            return errors.InputTruncatedError(
-                f"The input declares {expected_seconds:.1f} s of media but ends after {out_seconds:.1f} s: its upload "
-                "was cut off. Upload it again."
-            )
+            return errors.InputTruncatedError(cut_off_text(expected_seconds, out_seconds))
     sounds = (out_seconds or 0.0) * _SOUND_PACKETS_PER_SECOND
     for bad, good, noun in ((faults.bad_pictures, frames, "frames"), (faults.bad_sounds, sounds, "packets of sound")):
         if bad >= MIN_BAD_FRAMES + sought * _BAD_AFTER_SEEK and bad > MAX_BAD_SHARE * good:
@@ -173,6 +170,14 @@ def diagnose_success(
                 "from where it came, or upload another copy."
             )
     return None
+
+
+def cut_off_text(declared: float, found: float) -> str:
+    """What is said of an input that ends before the length that it declares, both in seconds."""
+    return (
+        f"The input declares {declared:.1f} s of media but ends after {found:.1f} s: its upload was cut off. Upload it "
+        "again."
+    )
 
 
 def failed_allocation_mb(stderr: str) -> float | None:

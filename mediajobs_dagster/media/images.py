@@ -22,6 +22,7 @@ from mediajobs_dagster.errors import (
     FfmpegKilledError,
     InputCorruptError,
     InputTooLargeError,
+    InputTruncatedError,
     InputUnsupportedError,
     MediaJobsError,
     OutOfMemoryError,
@@ -29,6 +30,7 @@ from mediajobs_dagster.errors import (
 from mediajobs_dagster.media.budget import OomWatch, granted_budget
 from mediajobs_dagster.media.diagnosis import OWN_CRASHES
 from mediajobs_dagster.media.heif import HEAD_BYTES, HEIF, heif_coding
+from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file, truncated_text
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
 from mediajobs_dagster.media.stderr import StderrReader
@@ -52,9 +54,12 @@ Box = tuple[float, float, float, float]
 def image_info(path: Path, max_pixels: int, cancel: Cancellation | None = None) -> MediaInfo:
     """What an image file holds, decoded to its end.
 
-    Raises InputTooLargeError, InputCorruptError, InputUnsupportedError, InputTooLongError, OutOfMemoryError when the
-    kernel ended the process, FfmpegKilledError when somebody else did, and FfmpegFailedError when it could not begin.
+    Raises InputTruncatedError, InputTooLargeError, InputCorruptError, InputUnsupportedError, InputTooLongError,
+    OutOfMemoryError when the kernel ended the process, FfmpegKilledError when somebody else did, and FfmpegFailedError
+    when it could not begin.
     """
+    if missing := missing_bytes_of_file(path):  # a decoder of HEIC leaves missing tiles empty, and says nothing
+        raise InputTruncatedError(truncated_text(missing))
     found = _asked(path, max_pixels, cancel)
     picture = VideoStream(index=0, codec="rgba", width=found["width"], height=found["height"], frames=1)
     return MediaInfo(container=IMAGE, duration_seconds=0.0, bytes=path.stat().st_size, video=(picture,))

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from mediajobs_dagster.cancellation import Cancellation
-from mediajobs_dagster.errors import Blame, DeadlineError, InputTooLongError, MediaJobsError
+from mediajobs_dagster.errors import Blame, DeadlineError, InputTooLongError, InputTruncatedError, MediaJobsError
 from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output, is_remote
+from mediajobs_dagster.media.diagnosis import MAX_MISSING_S, cut_off_text
 from mediajobs_dagster.media.packets import PacketTimes
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import WITHOUT_TIMES, AudioStream, MediaInfo, VideoStream
@@ -50,16 +51,16 @@ def measured(
 
     `is_measured` of the result says whether they could be found out: nothing more is read of a source at an address. A
     source that cannot be read is left as it is; what is wrong with it shows when it is decoded. Raises
-    InputTooLongError, storage errors for an address, and the error that `cancel` was given.
+    InputTruncatedError, InputTooLongError, and the error that `cancel` was given.
     """
-    if _is_indexed(info):
+    if info.is_indexed:
         return _with_times(info, {}, {}, empty=set())
     if is_remote(source):
         return info
     reader = _Reader(runner, source, info, cwd or Path(), report, cancel)
     try:
         return reader.measured()
-    except InputTooLongError:
+    except (InputTruncatedError, InputTooLongError):
         raise
     except MediaJobsError as error:
         if not (error.blame is Blame.INPUT or error.may_be_input or isinstance(error, DeadlineError)):
@@ -70,13 +71,6 @@ def measured(
 def longest(video: Iterable[VideoStream], audio: Iterable[AudioStream]) -> float:
     """When the last of the tracks ends, counted from the beginning of the file, seconds; 0 if unknown."""
     return max((each.end_seconds or 0.0 for each in (*video, *audio)), default=0.0)
-
-
-def _is_indexed(info: MediaInfo) -> bool:
-    is_fragmented = any(each.frames is None for each in info.video) or not longest(info.video, info.audio)
-    # Where frames last for different times, ffprobe tells how long decoding them lasts, not showing them.
-    is_uneven = any(each.variable_frame_rate for each in info.video)
-    return info.is_indexed and not is_fragmented and not is_uneven
 
 
 def _with_times(info: MediaInfo, starts: Mapping[int, float], ends: Mapping[int, float], empty: set[int]) -> MediaInfo:
@@ -162,7 +156,7 @@ class _Reader:
         maps = (option for track in tracks for option in ("-map", f"0:{track.index}"))
         options = (*maps, "-c", "copy", "-copypriorss", "1", *only, "-f", "framecrc")
         found = PacketTimes()
-        self.runner.run(
+        made = self.runner.run(
             Command(inputs=(Input(self.source, seek),), outputs=(Output(STDOUT, options),)),
             cwd=self.cwd,
             report=self.report or (lambda _: None),
@@ -171,7 +165,12 @@ class _Reader:
             allowance=Allowance(base_s=_LIMIT_S, work_s=0.0),
         )
         begin = self.info.origin(start, tracks)
-        return {tracks[number].index: self._time(found, number, begin) for number in found.counts}
+        times = {tracks[number].index: self._time(found, number, begin) for number in found.counts}
+        lasts = max((each.end for each in times.values()), default=0.0)
+        # Only what was read to its end can have been cut off: a header that merely lies is no reason to complain.
+        if made.faults.cut_off and self.info.duration_seconds - lasts > MAX_MISSING_S:
+            raise InputTruncatedError(cut_off_text(self.info.duration_seconds, lasts))
+        return times
 
     def _time(self, found: PacketTimes, number: int, begin: float) -> _Times:
         first, last = float(found.start(number)), float(found.end(number))

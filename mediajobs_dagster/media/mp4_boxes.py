@@ -30,6 +30,11 @@ def missing_bytes(read_at: ReadAt, size: int, *, most_boxes: int = _MAX_BOXES) -
     return max([0, *(end - size for name, end in _boxes(read_at, size, most_boxes) if name == b"mdat")])
 
 
+def truncated_text(missing: int) -> str:
+    """What is said of a file that lacks so many bytes."""
+    return f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
+
+
 def _boxes(read_at: ReadAt, size: int, most: int) -> Iterator[tuple[bytes, int]]:
     """Name and declared end of each top-level box."""
     start = 0

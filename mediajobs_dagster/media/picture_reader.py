@@ -46,7 +46,7 @@ def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     except UnsupportedError as error:
         return {"fault": "unsupported", "message": str(error)}
     except Exception as error:  # noqa: BLE001  # foreign code: a hostile file makes Pillow raise anything
-        message = str(error) or type(error).__name__
+        message = str(error).replace(f" {str(path)!r}", "") or type(error).__name__  # no path of the machine
         if request["is_heif"]:
             # There are many ways to code one, and no decoder knows all of them. So it need not be damaged.
             return {"fault": "unsupported", "message": f"it is a HEIC or AVIF picture not decodable here: {message}"}

@@ -18,7 +18,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.measuring import longest, measured
-from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
+from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file, truncated_text
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
 
@@ -68,9 +68,7 @@ def refuse_unusable(info: MediaInfo, missing: int, *, max_pixels: int, max_secon
     probe may have read the source at its address, where a missing end does not show, or under another limit.
     """
     if missing:
-        raise InputTruncatedError(
-            f"The input lacks {missing} bytes of the media that it declares: its upload was cut off. Upload it again."
-        )
+        raise InputTruncatedError(truncated_text(missing))
     if info.duration_seconds > max_seconds:
         raise InputTooLongError(
             f"The input declares {info.duration_seconds:.0f} s of media; the limit is {max_seconds:.0f} s. Upload "

@@ -19,6 +19,7 @@ from mediajobs_dagster.errors import (
     FfmpegKilledError,
     InputCorruptError,
     InputTooLargeError,
+    InputTruncatedError,
     InputUnsupportedError,
 )
 from mediajobs_dagster.media.images import fitted_image, image_info
@@ -116,12 +117,19 @@ def test_a_photo_of_many_pixels_is_read_within_its_memory(tmp_path: Path, name: 
 
 
 def test_a_photo_that_nothing_here_decodes_is_not_called_corrupt(tmp_path: Path) -> None:
-    """In a coding that is not known, or cut off: decoders cannot tell these apart."""
-    cut, whole = tmp_path / "cut.avif", written(tmp_path / "a.avif")
-    cut.write_bytes(whole.read_bytes()[:-100])
-    for path in (of_unknown_coding(tmp_path / "b.heic"), cut):
-        with pytest.raises(InputUnsupportedError, match="HEIC or AVIF picture not decodable here"):
-            image_info(path, MAX_PIXELS)
+    """In a coding that is not known: nothing is wrong with it."""
+    with pytest.raises(InputUnsupportedError, match="HEIC or AVIF picture not decodable here") as refused:
+        image_info(of_unknown_coding(tmp_path / "b.heic"), MAX_PIXELS)
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.heic"])
+def test_a_photo_that_was_cut_off(tmp_path: Path, name: str) -> None:
+    """Some decoders leave what is missing empty, and say nothing; the error says how much it is."""
+    cut, whole = tmp_path / f"cut_{name}", written(tmp_path / name)
+    cut.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(InputTruncatedError, match="lacks 20 bytes"):
+        image_info(cut, MAX_PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,7 @@ def test_who_kills_the_reader_is_not_the_image(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(image_info, path, MAX_PIXELS)
         while not readers():
+            assert not found.done(), "it was read before it could be killed"
             time.sleep(0.005)
         readers()[0].kill()
         with pytest.raises(FfmpegKilledError, match="signal 9"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.errors import InputTruncatedError
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.tools import Tools
@@ -68,6 +69,15 @@ def test_a_header_that_lies(probed: Runner, tools: Tools, tmp_path: Path) -> Non
     path.write_bytes(whole[:at] + bytes.fromhex("4122 4f80 0000 0000") + whole[at + 8 :])
     path.write_bytes(path.read_bytes().replace(b"DURATION", b"DURATIOX"))
     assert info_of(probed, path).duration_seconds == pytest.approx(8, abs=0.1)
+
+
+def test_an_upload_that_was_cut_off(probed: Runner, tools: Tools, tmp_path: Path) -> None:
+    """The media ends in the middle of a packet: that is no header that lies. The error says how much is there."""
+    path = tmp_path / "cut.mkv"
+    make(tools, *PICTURE, *SOUND, *H264, "-c:a", "flac", path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputTruncatedError, match=r"declares 8\.\d s of media but ends after [34]\.\d s"):
+        info_of(probed, path)
 
 
 def test_a_stream_without_times(probed: Runner, tools: Tools, tmp_path: Path) -> None:

@@ -58,11 +58,7 @@ class Openings:
 
 def is_reliable(info: MediaInfo) -> bool:
     """Whether ffmpeg finds the frames of a time in such a file by itself."""
-    video = info.main_video
-    if video is None:
-        return True
-    is_fragmented = video.frames is None
-    return info.is_indexed and not is_fragmented and not video.variable_frame_rate
+    return info.main_video is None or info.is_indexed
 
 
 def _reordering(video: VideoStream | None) -> Fraction:
