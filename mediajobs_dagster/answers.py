@@ -9,26 +9,72 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.attempts.forecast import Forecast
+from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.intake.export_requests import Preview
-from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject
+from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, JsonObject
+
+
+@dataclass(frozen=True)
+class NamedJob:
+    """A job, and what people call its subject."""
+
+    job: Job
+    name: str | None
+    """The file name of an upload, the title of a timeline; None: it has none, or was deleted."""
+
+    @property
+    def label(self) -> str:
+        """The name, else the id of the subject."""
+        return self.name or self.job.subject_id
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form: that of the job, with the name."""
+        return {**self.job.to_json(), "subjectName": self.name}
 
 
 @dataclass(frozen=True)
 class JobDetails:
     """A job with its attempts and its children."""
 
-    job: Job
+    named: NamedJob
     attempts: tuple[Attempt, ...]
     """Oldest first, with manifests."""
-    children: tuple[Job, ...]
+    children: tuple[NamedJob, ...]
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.named.job
 
     def to_json(self) -> JsonObject:
         """The camelCase JSON form."""
         return {
-            "job": self.job.to_json(),
+            "job": self.named.to_json(),
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "children": [child.to_json() for child in self.children],
         }
+
+
+@dataclass(frozen=True)
+class AttemptDetails:
+    """An attempt with its manifest, or of one that is under way how far it is."""
+
+    attempt: Attempt
+    """Without the manifest."""
+    name: str | None
+    """What people call the subject; None: it has no name, or was deleted."""
+    manifest: Manifest | None
+    """The full record; None: the attempt is under way, or it is a dispatch that was skipped or whose run failed."""
+    progress: JobProgress | None
+    """As of the latest heartbeat; None: the attempt is over, or there was no heartbeat yet."""
+    outputs: tuple[str, ...]
+    """Paths on this machine, or addresses in the storage."""
+
+    def to_json(self) -> JsonObject:
+        """The manifest's JSON form; without a manifest, that of the attempt and its progress."""
+        if self.manifest:
+            return self.manifest.to_json()
+        return {**self.attempt.to_json(), "progress": self.progress.to_json() if self.progress else None}
 
 
 @dataclass(frozen=True)
@@ -54,7 +100,7 @@ class JobResult:
         return {
             "jobId": self.job.id,
             "jobType": self.job.job_type,
-            "of": self.subject,
+            "subjectName": self.subject,
             "status": self.job.status,
             "durationMs": latest.duration_ms if latest else None,
             "rtf": latest.rtf if latest else None,

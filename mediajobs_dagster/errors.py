@@ -74,6 +74,12 @@ class NotFoundError(RequestError):
     code = "NOT_FOUND"
 
 
+class AmbiguousError(RequestError):
+    """What was named can be several things."""
+
+    code = "AMBIGUOUS"
+
+
 class SettingsError(RequestError):
     """A setting is missing or has a value that cannot be used."""
 

@@ -374,6 +374,15 @@ class Progress(Value):
     out_seconds: float = Field(default=0.0, description="Media seconds made so far.")
 
 
+class JobProgress(Progress):
+    """How far the attempt at a job is, as its worker reported it with a heartbeat."""
+
+    fraction: float | None = Field(default=None, description="Of the whole attempt, 0 to 1; null: unknown.")
+    stage: str | None = Field(default=None, description="The stage that is under way.")
+    command: tuple[str, ...] = Field(default=(), description="The process that runs, without the guards; may be cut.")
+    at: datetime = Field(description="When that was, by the worker's clock.")
+
+
 class HostFacts(Value):
     """The machine that an attempt ran on. Of a worker that died, only the name is known."""
 
@@ -559,6 +568,9 @@ class Job(NewJob):
     created_at: datetime = Field(description="When it was asked for.")
     updated_at: datetime = Field(description="When anything of it changed last.")
     error_code: str | None = Field(default=None, description="The error of its latest attempt.")
+    progress: JobProgress | None = Field(
+        default=None, description="How far its attempt is, as of the latest heartbeat; null: none is under way."
+    )
 
 
 class Attempt(Value):

@@ -132,6 +132,14 @@ class AttemptProgressed(AttemptRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CommandStarted(AttemptRecord):
+    """A process of an attempt is about to start."""
+
+    argv: tuple[str, ...]
+    """The command, as `CommandEnded` will have it: signed addresses redacted, paths relative to scratch."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandEnded(AttemptRecord):
     """A process of an attempt has ended, well or not."""
 

@@ -6,7 +6,7 @@ values. The JSON that programs get is the `to_json` of these values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cached_property
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.errors import NotFoundError, RequestError
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import (
     AttemptFilter,
     ExportFormat,
@@ -34,6 +34,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, new_trace_id
 from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.references import References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.settings import Settings
@@ -41,9 +42,16 @@ from mediajobs_dagster.storage import Storage, open_storage
 
 # Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
+    from mediajobs_dagster.answers import (
+        AttemptDetails,
+        ExportPlan,
+        JobDetails,
+        JobResult,
+        NamedJob,
+        TraceResult,
+        WrittenTimeline,
+    )
     from mediajobs_dagster.attempts.checkup import Checks, Finding
-    from mediajobs_dagster.attempts.manifest import Manifest
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
@@ -315,33 +323,52 @@ class MediaJobs:
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 
+    @property
+    def references(self) -> References:
+        """Finds jobs, attempts, uploads, traces and runs by what people call them."""
+        return References(self.history)
+
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
         """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
         return self.history.jobs.list(filter or JobFilter(), limit=limit, after=after)
 
-    def job(self, job_id: str) -> JobDetails:
-        """A job, its attempts and its children. Raises NotFoundError."""
+    def names_of(self, jobs: Iterable[Job]) -> dict[str, str]:
+        """What people call the subjects of these jobs, by the ids of the subjects; unnamed ones are left out."""
+        return self.history.naming.of_subjects(job.subject_id for job in jobs)
+
+    def named(self, jobs: Sequence[Job]) -> list[NamedJob]:
+        """These jobs with what people call their subjects."""
+        from mediajobs_dagster.answers import NamedJob
+
+        names = self.names_of(jobs)
+        return [NamedJob(job, names.get(job.subject_id)) for job in jobs]
+
+    def job(self, reference: str) -> JobDetails:
+        """A job, its attempts and its children. `reference`: see `References.job`.
+
+        Raises NotFoundError and AmbiguousError.
+        """
         from mediajobs_dagster.answers import JobDetails
 
-        history = self.history
-        job, attempts = history.jobs.get(job_id), history.attempts.of_job(job_id)
-        return JobDetails(job, tuple(attempts), tuple(history.jobs.list(JobFilter(parent_job_id=job_id))))
+        history, job = self.history, self.references.job(reference)
+        attempts, children = history.attempts.of_job(job.id), history.jobs.list(JobFilter(parent_job_id=job.id))
+        return JobDetails(self.named([job])[0], tuple(attempts), tuple(self.named(children)))
 
-    def retry(self, job_id: str, *, force: bool = False) -> Job:
+    def retry(self, reference: str, *, force: bool = False) -> Job:
         """Put a failed or finished job back into the queue. `force` makes its output again even if it is up to date.
 
-        Raises NotFoundError, and IllegalTransitionError for a job that is queued or processing.
+        Raises NotFoundError, AmbiguousError, and IllegalTransitionError for a job that is queued or processing.
         """
-        job = self.history.jobs.retry(job_id, force=force)
+        job = self.history.jobs.retry(self.references.job(reference).id, force=force)
         self.listeners.tell(JobQueued(job=job))
         return job
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, reference: str) -> Job:
         """Cancel a job. A job that is being processed stops at its worker's next heartbeat.
 
-        Raises NotFoundError, and IllegalTransitionError when the job has already ended.
+        Raises NotFoundError, AmbiguousError, and IllegalTransitionError when the job has already ended.
         """
-        return self.history.jobs.cancel(job_id)
+        return self.history.jobs.cancel(self.references.job(reference).id)
 
     def trace(self, trace_id: str) -> TraceResult:
         """The newest 50 jobs of a trace and their results, in the order they were created."""
@@ -378,20 +405,24 @@ class MediaJobs:
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 
-    def attempt(self, attempt_id: str) -> Manifest:
-        """The manifest of an attempt, or of the latest attempt at a job. Raises NotFoundError."""
+    def attempt(self, reference: str) -> AttemptDetails:
+        """An attempt and its manifest, or of a running one how far it is. `reference`: see `References.attempt`.
+
+        Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.answers import AttemptDetails
         from mediajobs_dagster.attempts.manifest import Manifest
 
-        try:
-            found = self.history.attempts.get(attempt_id)
-        except NotFoundError:
-            of_job = self.history.attempts.of_job(attempt_id)
-            if not of_job:
-                raise
-            found = of_job[-1]
-        if found.manifest is None:
-            raise NotFoundError(f"Attempt {attempt_id} is {found.status} and has no manifest yet.")
-        return Manifest.model_validate(found.manifest)
+        attempt = self.history.attempts.get(self.references.attempt(reference).id)
+        job = self.history.jobs.get(attempt.job_id) if attempt.job_id else None
+        manifest = Manifest.model_validate(attempt.manifest) if attempt.manifest else None
+        return AttemptDetails(
+            attempt.model_copy(update={"manifest": None}),
+            job and self.names_of([job]).get(job.subject_id),
+            manifest,
+            job.progress if job and not attempt.status.is_final else None,
+            tuple(self.place_of(output.key) for output in manifest.outputs) if manifest else (),
+        )
 
     def attempts(self, filter: AttemptFilter | None = None, *, with_manifest: bool = False) -> Iterator[Attempt]:
         """All attempts that match, newest first, read page by page."""

@@ -49,6 +49,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
             assigned = leases.renew(dispatch_id, lease_s=settings.lease_s)
             # Of very many jobs it returns only some. Then the work ends when no job is left to claim.
             left = iter(assigned) if len(assigned) < RENEWED_AT_ONCE else repeat(dispatch_id)
+            also = listeners.also(heartbeat.take)
 
             def attempt_next() -> bool:
                 if next(left, None) is None:
@@ -57,7 +58,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
-                    totals.add(make_attempt(claim, worker, listeners, cancellation))
+                    totals.add(make_attempt(claim, worker, also, cancellation))
                 return True
 
             size = min(worker.side_by_side(job_type), len(assigned))

@@ -1,4 +1,7 @@
-"""Renews the leases of a run's jobs while it works, and notices when a job was cancelled or its lease was lost."""
+"""Renews the leases of a run's jobs while it works, and notices when a job was cancelled or its lease was lost.
+
+Each beat also stores how far the jobs are, in the statement that renews the leases: it costs no write of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,19 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import CancelledError, MediaJobsError, WorkerLostError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.media.command import without_guards
+from mediajobs_dagster.models import JobProgress, JobStatus
+from mediajobs_dagster.records import AttemptProgressed, CommandEnded, CommandStarted, Record, StageStarted
 
 _log = logging.getLogger(__name__)
+
+_COMMAND_CHARS = 4_000
+"""Of a longer command only the beginning is stored with a heartbeat; the manifest will have all of it."""
 
 
 class Heartbeat:
@@ -26,6 +35,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="mediajobs-heartbeat", daemon=True)
         self._lock = threading.Lock()
         self._watched: dict[str, Cancellation] = {}
+        self._progress: dict[str, JobProgress] = {}
+        """Of the jobs that are watched, as far as they have reported any."""
         self._ended_with: MediaJobsError | None = None
 
     def __enter__(self) -> Heartbeat:
@@ -51,6 +62,27 @@ class Heartbeat:
         finally:
             with self._lock:
                 del self._watched[job_id]
+                self._progress.pop(job_id, None)
+
+    def take(self, record: Record) -> None:
+        """Take a record of an attempt: a listener. The next beat stores how far the attempt is."""
+        match record:
+            case StageStarted():
+                self._report(record.key.job_id, {"stage": record.stage, "at": record.at, "command": ()})
+            case CommandStarted():
+                self._report(record.key.job_id, {"command": record.argv, "at": record.at})
+            case CommandEnded():
+                self._report(record.key.job_id, {"command": (), "at": record.at})
+            case AttemptProgressed():
+                self._report(record.key.job_id, {**dict(record.progress), "at": record.at})
+            case _:
+                pass
+
+    def _report(self, job_id: str | None, change: dict[str, Any]) -> None:
+        with self._lock:
+            if job_id in self._watched:
+                before = self._progress.get(job_id)
+                self._progress[job_id] = before.model_copy(update=change) if before else JobProgress(**change)
 
     def end_all(self, error: MediaJobsError) -> None:
         """Cancel every job that is watched, now or later, with `error`. The leases are still renewed."""
@@ -71,7 +103,9 @@ class Heartbeat:
 
     def _renew(self) -> None:
         watched = self._tokens()  # first, because a job that is claimed after the renewal is not in its answer
-        statuses = self._history.leases.renew(self._dispatch_id, lease_s=self._lease_s)
+        with self._lock:
+            progress = {job_id: _stored(each) for job_id, each in self._progress.items()}
+        statuses = self._history.leases.renew(self._dispatch_id, lease_s=self._lease_s, progress=progress)
         for job_id, token in watched:
             if statuses.get(job_id) is not JobStatus.PROCESSING:
                 token.cancel(self._why(job_id))
@@ -88,3 +122,15 @@ class Heartbeat:
     def _tokens(self) -> list[tuple[str, Cancellation]]:
         with self._lock:
             return list(self._watched.items())
+
+
+def _stored(progress: JobProgress) -> JobProgress:
+    """What is kept of it: the command without the options that all have, and not too long."""
+    kept, left = list[str](), _COMMAND_CHARS
+    for argument in without_guards(progress.command):
+        if len(argument) > left:
+            kept.append(f"{argument[:left]}…")
+            break
+        kept.append(argument)
+        left -= len(argument)
+    return progress.model_copy(update={"command": tuple(kept)})

@@ -42,7 +42,15 @@ from mediajobs_dagster.models import (
     StorageOp,
     utc_now,
 )
-from mediajobs_dagster.records import AttemptKey, CallEnded, CommandEnded, Record, StageStarted, StorageOpEnded
+from mediajobs_dagster.records import (
+    AttemptKey,
+    CallEnded,
+    CommandEnded,
+    CommandStarted,
+    Record,
+    StageStarted,
+    StorageOpEnded,
+)
 from mediajobs_dagster.storage.partly_read import RANGE_READ
 from mediajobs_dagster.storage.redaction import redact
 
@@ -142,6 +150,10 @@ class Recorder:
     def stands_for(self, name: str, key: str) -> None:
         """`name` in a command stands for the object `key`."""
         self._files[redact(name)] = key
+
+    def begin_command(self, argv: tuple[str, ...]) -> None:
+        """A command is about to start."""
+        self.tell(CommandStarted(key=self.key, argv=argv))
 
     def add_command(self, command: FfmpegCommand) -> None:
         """A command has ended."""

@@ -81,6 +81,7 @@ class StepMaker:
                 cwd=self.workspace.folder,
                 on_progress=on_progress,
                 on_data=on_data,
+                on_start=self.recorder.begin_command,
                 cancel=self.cancellation,
                 report=self.recorder.add_command,
                 allowance=self.allowance,

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.system import MediaJobs
@@ -83,7 +84,7 @@ def add(
     if as_json:
         display.print_json(added)
     elif added.is_single and added.uploads:
-        _print_one(added.uploads[0])
+        _print_one(media, added.uploads[0])
     else:
         _print_many(added)
     if not added.counts.uploads:
@@ -155,20 +156,22 @@ def _print_skipped(skips: Sequence[Skipped]) -> None:
         return
     ordered = sorted(skips, key=lambda skipped: skipped.code == "HIDDEN")
     rows = [(skipped.location, skipped.code, skipped.reason) for skipped in ordered[:_SHOWN]]
-    display.console().print(display.table(("Skipped", "Code", "Reason"), rows))
+    display.console().print(display.table((Column("Skipped", "name"), "Code", Column("Reason", "text")), rows))
     if len(skips) > _SHOWN:
         hidden = sum(skipped.code == "HIDDEN" for skipped in ordered[_SHOWN:])
         also = f", {hidden:,} of them hidden" if hidden else ""
         display.console().print(f"and {len(skips) - _SHOWN:,} more{also}; --json lists all.")
 
 
-def _print_one(added: AddedUpload) -> None:
+def _print_one(media: MediaJobs, added: AddedUpload) -> None:
     upload = added.upload
     if not added.jobs:
         is_new = "was added" if added.created else "was registered before"
         display.console().print(f"Upload {upload.id} {is_new}. It has no jobs: it is an image, for timelines.")
         return
-    display.console().print(job_table([entry.job for entry in added.jobs], title=f"Upload {upload.id}"))
+    display.console().print(
+        job_table(media, media.named([entry.job for entry in added.jobs]), title=f"Upload {upload.id}")
+    )
     _print_next(any(entry.created for entry in added.jobs))
 
 
@@ -209,7 +212,7 @@ def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:
         )
         for each in inspection.files
     ]
-    display.console().print(display.table(("File", "Size", "Length", "Upload"), rows))
+    display.console().print(display.table((Column("File", "name"), "Size", "Length", "Upload"), rows))
     _print_skipped(inspection.skipped)
     new = sum(not each.known for each in inspection.files)
     known = len(inspection.files) - new

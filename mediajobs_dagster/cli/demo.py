@@ -10,6 +10,7 @@ import click
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.add import IntakeBars
+from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
@@ -45,7 +46,7 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     if as_json:
         display.print_json(result)
     else:
-        _print(result)
+        _print(media, result)
         for held in done.held.values():
             display.console().print(held.reason, style="yellow", markup=False)
     if not all(each.is_completed for each in result.jobs):
@@ -125,17 +126,20 @@ def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:
     }
 
 
-def _print(result: TraceResult) -> None:
+def _print(media: MediaJobs, result: TraceResult) -> None:
     console = display.console()
-    columns = ("Job type", "Subject", "Status", "Duration", "RTF", "Output")
+    columns = (
+        *("Makes", Column("Of", "name"), "Status", "Duration", "RTF"),
+        Column("Output", rank=1, below=True),
+    )
     cells = [
         (
-            each.job.job_type,
+            media.registry.noun(each.job.job_type),
             each.subject,
             each.job.status,
             display.seconds(each.latest.duration_ms) if each.latest else None,
             display.rtf(each.latest.rtf) if each.latest else None,
-            "\n".join(each.outputs) or (each.latest and each.latest.error),
+            ", ".join(each.outputs) or (each.latest and each.latest.error),
         )
         for each in result.jobs
     ]

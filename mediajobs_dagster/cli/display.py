@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -11,14 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
 import click
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from mediajobs_dagster.cli.table import Column, Table
 from mediajobs_dagster.media.command import without_guards
-from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.models import JobStatus, JsonObject
 from mediajobs_dagster.printable import in_one_line, printable, printable_json
 from mediajobs_dagster.storage.redaction import redact, redact_values
 
@@ -39,6 +39,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(command)
 
 
+def verbose_option(command: Command) -> Command:
+    """Add the option `--verbose`: leave nothing out, however narrow the terminal is."""
+    return click.option("-v", "--verbose", is_flag=True, help="Leave nothing out and cut nothing.")(command)
+
+
 class Terminal(Console):
     """Prints nothing that is secret, and no control characters: every text goes through `redact` and `printable`.
 
@@ -47,8 +52,9 @@ class Terminal(Console):
 
     @override
     def print(self, *objects: Any, **options: Any) -> None:
-        # Without emoji: a file may be called `:cat:.mp4`.
+        # Without emoji: a file may be called `:cat:.mp4`. A line that is too long is left to the terminal, never cut.
         options.setdefault("emoji", False)
+        options.setdefault("crop", False)
         super().print(*map(_fit, objects), **options)
 
 
@@ -61,8 +67,12 @@ def _fit(shown: object) -> object:
 
 
 def console() -> Terminal:
-    """Standard output. Piped output is 200 columns wide, whatever the terminal."""
-    return Terminal(highlight=False, width=None if sys.stdout.isatty() else 200)
+    """Standard output. Piped output is as wide as it needs to be, unless the variable COLUMNS says how wide."""
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNBOUNDED)
+
+
+_UNBOUNDED = 100_000
+"""Wider than anything that is printed."""
 
 
 def print_json(data: object) -> None:
@@ -91,17 +101,17 @@ def _plain(value: object) -> object:
             return _plain(cast(_Serialises, value).to_json())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A table of these rows. A cell that is a status is coloured; long cells are folded, never cut off."""
-    shown = Text(in_one_line(redact(title))) if title else None
-    made = Table(box=box.SIMPLE_HEAD, title=shown, title_justify="left", title_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(Text(in_one_line(redact(column))))
-    for column in made.columns:
-        column.overflow = "fold"
-    for row in rows:
-        made.add_row(*(cell(value) for value in row))
-    return made
+def table(
+    columns: Sequence[str | Column],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    whole: bool = False,
+) -> Table:
+    """A table of these rows, which fits the terminal; `whole` if it shall have everything, however wide."""
+    made = [each if isinstance(each, Column) else Column(each) for each in columns]
+    shown = in_one_line(redact(title)) if title else None
+    return Table(made, [[cell(value) for value in row] for row in rows], title=shown, whole=whole)
 
 
 def counted(number: int, noun: str) -> str:
@@ -120,14 +130,20 @@ def cell(value: object) -> Text:
     return Text(text, style=_COLOURS.get(text, ""))
 
 
-def print_command(console: Console, argv: Sequence[str]) -> None:
-    """Print an ffmpeg command, ready to copy; a graph of several chains is printed below it, one chain per line."""
+def print_command(console: Console, argv: Sequence[str], *, with_graph: bool = True) -> None:
+    """Print an ffmpeg command, ready to copy; a graph of several chains is printed below it, one chain per line.
+
+    Without `with_graph`, such a graph is left out.
+    """
     shown = without_guards(argv)
     graph = shown[shown.index(_GRAPH) + 1] if _GRAPH in shown else ""
     if ";" in graph:
         shown[shown.index(_GRAPH) + 1] = "GRAPH"
     console.print(Text(f"  {in_one_line(shlex.join(shown))}"), soft_wrap=True)
-    if ";" in graph:
+    if ";" in graph and not with_graph:
+        chains = counted(graph.count(";") + 1, "chain")
+        console.print(Text(f"  GRAPH has {chains}; --verbose shows it", style="dim"))
+    elif ";" in graph:
         console.print(Text("  GRAPH is", style="dim"))
         for chain in graph.split(";"):
             console.print(Text(f"    {chain}"), soft_wrap=True)
@@ -136,6 +152,23 @@ def print_command(console: Console, argv: Sequence[str]) -> None:
 def seconds(milliseconds: int | None) -> str | None:
     """A duration for people."""
     return None if milliseconds is None else f"{milliseconds / 1000:.2f} s"
+
+
+def span(seconds: float) -> str:
+    """A time to wait, for people: `12 s`, `3 min 05 s`, `2 h 10 min`, `3 days`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 172_800:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86_400} days"
+
+
+def plain(value: JsonObject) -> str | None:
+    """A small JSON object without braces and quotes: `height: 720, tone: warm`; None for an empty one."""
+    return ", ".join(f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in value.items()) or None
 
 
 def rtf(value: float | None) -> str | None:

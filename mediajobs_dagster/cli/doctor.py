@@ -6,6 +6,7 @@ import click
 
 from mediajobs_dagster.attempts.checkup import Finding
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import DagsterVersionError
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
 from mediajobs_dagster.system import MediaJobs
@@ -21,7 +22,7 @@ def doctor(media: MediaJobs, as_json: bool) -> None:
         display.print_json(findings)
     else:
         rows = [(each.check, _word(each), each.detail) for each in findings]
-        display.console().print(display.table(("Check", "", "Finding"), rows))
+        display.console().print(display.table(("Check", "", Column("Finding", "text")), rows))
     if not all(each.fine for each in findings):
         raise click.exceptions.Exit(1)
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.printable import in_one_line
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.forecast import Forecast
     from mediajobs_dagster.intake.export_requests import Requested
     from mediajobs_dagster.models import Upload
-    from mediajobs_dagster.storage import Storage
 
 
 class Rate(click.ParamType[Fraction]):
@@ -131,7 +131,7 @@ def export(
         display.print_json(plan) if as_json else _print_plan(plan, params, prepared.uploads)
     else:
         requested = media.export(prepared, params=params, priority=priority, trace_id=trace_id, force=force)
-        display.print_json(requested) if as_json else _print_requested(requested, media.storage)
+        display.print_json(requested) if as_json else _print_requested(media, requested)
 
 
 def _print_written(written: WrittenTimeline) -> None:
@@ -140,16 +140,15 @@ def _print_written(written: WrittenTimeline) -> None:
     _print_notes(console, written.notes)
 
 
-def _print_requested(requested: Requested, storage: Storage) -> None:
+def _print_requested(media: MediaJobs, requested: Requested) -> None:
     console = display.console()
     _print_notes(console, requested.notes)
     if requested.export:
-        local = storage.local_path(requested.export.storage_key)
         console.print(f"up_to_date: upload {requested.export.id} is this edit of the same content.")
-        console.print(in_one_line(str(local or requested.export.storage_key)), markup=False, soft_wrap=True)
+        console.print(in_one_line(media.place_of(requested.export.storage_key)), markup=False, soft_wrap=True)
         console.print("Render it again with --force.")
         return
-    console.print(job_table([requested.job], title=f"Trace {requested.job.trace_id}"))
+    console.print(job_table(media, media.named([requested.job]), title=f"Trace {requested.job.trace_id}"))
     if not requested.created:
         console.print("This export was requested before; this is its job.")
     console.print("Render it: mediajobs work (or wait, if mediajobs is up)")
@@ -163,7 +162,7 @@ def _print_plan(plan: ExportPlan, params: ExportParams, uploads: Mapping[str, Up
     inputs = [
         (name, use.upload_id, uploads[use.upload_id].filename, use.access) for name, use in plan.preview.inputs.items()
     ]
-    console.print(display.table(("Input", "Upload", "File", "Read"), inputs, title="Inputs"))
+    console.print(display.table(("Input", "Upload", Column("File", "name"), "Read"), inputs, title="Inputs"))
     console.print(_forecast_line(plan.forecast, plan.preview.memory_bytes))
     for command in plan.commands:
         console.print()

@@ -4,47 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.table import Column, Table
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.models import Attempt, Job, JobStatus
+from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
+
+if TYPE_CHECKING:
+    from mediajobs_dagster.answers import NamedJob
 
 
 @click.group()
 def jobs() -> None:
-    """List and show jobs, retry and cancel them."""
+    """List, watch and show jobs, retry and cancel them.
+
+    A JOB is the id of one, the beginning of that, the id of its attempt or run, or a file name or title that only one
+    job is about. Where several can be meant, they are listed.
+    """
 
 
 @jobs.command("list")
 @click.option("--type", "job_type", metavar="JOB_TYPE", help="Only this job type.")
 @click.option("--status", "statuses", multiple=True, type=display.STATUSES, help="Only this status; can be repeated.")
-@click.option("--trace", "trace_id", metavar="TRACE_ID", help="Only this trace.")
+@click.option("--trace", "trace_id", metavar="TRACE", help="Only this trace.")
 @click.option(
-    "--subject", "--upload", "subject_id", metavar="ID", help="Only this subject: the id of an upload or a timeline."
+    "--subject",
+    "--upload",
+    "subject_id",
+    metavar="SUBJECT",
+    help="Only this subject: an upload or a timeline, by its id, file name or title.",
 )
 @click.option("--error", "error_code", metavar="CODE", help="Only this error code.")
 @click.option("--since", type=display.Moment(), help="Created at this time or later (UTC).")
 @click.option("--until", type=display.Moment(), help="Created before this time (UTC).")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @click.option("--after", metavar="JOB_ID", help="List the jobs that follow this one: the next page.")
+@display.verbose_option
 @display.json_option
 @click.pass_obj
 def list_jobs(
     media: MediaJobs,
+    job_type: str | None,
     statuses: tuple[str, ...],
+    trace_id: str | None,
+    subject_id: str | None,
     limit: int,
     after: str | None,
+    verbose: bool,
     as_json: bool,
     **conditions: Any,
 ) -> None:
     """List jobs, newest first."""
-    chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
-    found = media.jobs(chosen, limit=limit, after=after)
+    chosen = JobFilter(
+        job_type=job_type and media.registry.name_of(job_type),
+        statuses=tuple(JobStatus(status) for status in statuses),
+        trace_id=trace_id and media.references.trace(trace_id),
+        subject_id=subject_id and media.references.subject(subject_id),
+        **conditions,
+    )
+    found = media.named(media.jobs(chosen, limit=limit, after=after))
     if as_json:
         display.print_json(found)
         return
@@ -52,76 +75,121 @@ def list_jobs(
     if not found:
         console.print("No job matches. Enqueue some with [bold]mediajobs add VIDEO[/], or use fewer filters.")
         return
-    console.print(job_table(found))
+    console.print(job_table(media, found, whole=verbose))
     if len(found) == limit:
-        console.print(f"There may be more: add [bold]--after {found[-1].id}[/].")
+        console.print(f"There may be more: add [bold]--after {found[-1].job.id}[/].")
 
 
 @jobs.command("show")
-@click.argument("job_id")
+@click.argument("job", metavar="JOB")
+@display.verbose_option
 @display.json_option
 @click.pass_obj
-def show_job(media: MediaJobs, job_id: str, as_json: bool) -> None:
+def show_job(media: MediaJobs, job: str, verbose: bool, as_json: bool) -> None:
     """Show one job, its attempts and its children."""
-    found = media.job(job_id)
+    found = media.job(job)
     if as_json:
         display.print_json(found)
         return
     console = display.console()
-    console.print(display.table(("Field", "Value"), _fields(found.job), title=f"Job {job_id}"))
-    console.print(_attempt_table(found.attempts))
+    console.print(
+        display.table(("", Column("", "text")), _fields(media, found.named), title=f"Job {found.job.id}", whole=verbose)
+    )
+    console.print(_attempt_table(found.attempts, whole=verbose))
     if found.children:
-        console.print(job_table(found.children, title="Children"))
+        console.print(job_table(media, found.children, title="Children", whole=verbose))
     if found.attempts:
         console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {found.attempts[-1].id}[/]")
 
 
 @jobs.command("retry")
-@click.argument("job_id")
+@click.argument("job", metavar="JOB")
 @click.option("--force", is_flag=True, help="Make the output again even if it is up to date.")
 @display.json_option
 @click.pass_obj
-def retry_job(media: MediaJobs, job_id: str, force: bool, as_json: bool) -> None:
+def retry_job(media: MediaJobs, job: str, force: bool, as_json: bool) -> None:
     """Put a failed or finished job back into the queue."""
-    _print_job(media.retry(job_id, force=force), as_json)
+    _print_job(media, media.retry(job, force=force), as_json)
 
 
 @jobs.command("cancel")
-@click.argument("job_id")
+@click.argument("job", metavar="JOB")
 @display.json_option
 @click.pass_obj
-def cancel_job(media: MediaJobs, job_id: str, as_json: bool) -> None:
+def cancel_job(media: MediaJobs, job: str, as_json: bool) -> None:
     """Cancel a job. A job that is being processed stops at its worker's next heartbeat."""
-    _print_job(media.cancel(job_id), as_json)
+    _print_job(media, media.cancel(job), as_json)
 
 
-def _print_job(job: Job, as_json: bool) -> None:
+def _print_job(media: MediaJobs, job: Job, as_json: bool) -> None:
     if as_json:
-        display.print_json(job)
+        display.print_json(media.named([job])[0])
     else:
-        display.console().print(job_table([job]))
+        display.console().print(job_table(media, media.named([job])))
 
 
-def job_table(found: Sequence[Job], *, title: str | None = None) -> Table:
+_COLUMNS = (
+    Column("Job"),
+    Column("Makes"),
+    Column("Status"),
+    Column("Of", "name"),
+    Column("Note", "text", rank=1, below=True),
+    Column("Created (UTC)", rank=2),
+    Column("Tries", rank=3),
+    Column("Trace", rank=4),
+)
+
+
+def job_table(media: MediaJobs, found: Sequence[NamedJob], *, title: str | None = None, whole: bool = False) -> Table:
     """A table of jobs, one per row."""
-    columns = ("Job", "Type", "Status", "Attempts", "Created (UTC)", "Error", "Trace")
     rows = [
         (
-            job.id,
-            job.job_type,
-            job.status,
-            f"{job.attempts}/{job.max_attempts}",
-            job.created_at,
-            job.error_code,
-            job.trace_id,
+            each.job.id,
+            media.registry.noun(each.job.job_type),
+            each.job.status,
+            each.label,
+            note_of(each.job),
+            each.job.created_at,
+            f"{each.job.attempts}/{each.job.max_attempts}",
+            each.job.trace_id,
         )
-        for job in found
+        for each in found
     ]
-    return display.table(columns, rows, title=title)
+    return display.table(_COLUMNS, rows, title=title, whole=whole)
 
 
-def _attempt_table(attempts: Sequence[Attempt]) -> Table:
-    columns = ("Attempt", "No.", "Status", "Started (UTC)", "Duration", "RTF", "Error")
+def note_of(job: Job) -> str | None:
+    """Its error, when it is tried again, or how far it is; None: nothing to say."""
+    if job.status is JobStatus.PROCESSING:
+        return job.progress and progress_words(job.progress)
+    if job.status is JobStatus.FAILED and job.not_before:
+        return f"{job.error_code}, next try {job.not_before:%H:%M:%S}"
+    return job.error_code
+
+
+def progress_words(progress: JobProgress) -> str:
+    """Percent, speed, time left and stage, as far as they are known."""
+    words = [
+        f"{progress.fraction:.0%}".replace("%", " %") if progress.fraction is not None else None,
+        f"{progress.speed:.1f}x" if progress.speed else None,
+        f"ETA {display.span(progress.eta_s)}" if progress.eta_s is not None else None,
+        progress.stage,
+    ]
+    return ", ".join(word for word in words if word) or "started"
+
+
+_ATTEMPT_COLUMNS = (
+    Column("Attempt"),
+    Column("No.", rank=2),
+    Column("Status"),
+    Column("Started (UTC)"),
+    Column("Duration", rank=3),
+    Column("RTF", rank=4),
+    Column("Error", "text", rank=1, below=True),
+)
+
+
+def _attempt_table(attempts: Sequence[Attempt], *, whole: bool) -> Table:
     rows = [
         (
             attempt.id,
@@ -134,22 +202,32 @@ def _attempt_table(attempts: Sequence[Attempt]) -> Table:
         )
         for attempt in attempts
     ]
-    return display.table(columns, rows, title="Attempts")
+    return display.table(_ATTEMPT_COLUMNS, rows, title="Attempts", whole=whole)
 
 
-def _fields(job: Job) -> list[tuple[str, object]]:
+def _fields(media: MediaJobs, named: NamedJob) -> list[tuple[str, object]]:
+    job = named.job
     next_try: datetime | None = job.not_before if job.status.is_waiting else None
-    return [
-        ("type", job.job_type),
+    fields: list[tuple[str, object]] = [
         ("status", job.status),
+        ("of", named.label),
+        ("type", f"{job.job_type} ({media.registry.noun(job.job_type)})"),
         ("subject", job.subject_id),
-        ("parameters", job.params),
+    ]
+    if job.status is JobStatus.PROCESSING and job.progress:
+        fields += [
+            ("progress", f"{progress_words(job.progress)}, as of {job.progress.at:%H:%M:%S} UTC"),
+            ("command", in_one_line(" ".join(job.progress.command)) or None),
+        ]
+    return [
+        *fields,
+        ("error", job.error_code),
+        ("tries", f"{job.attempts} of {job.max_attempts}"),
+        ("next try (UTC)", next_try),
+        ("parameters", display.plain(job.params)),
         ("priority", job.priority),
         ("trace", job.trace_id),
         ("parent", job.parent_job_id),
-        ("attempts", f"{job.attempts} of {job.max_attempts}"),
-        ("not before (UTC)", next_try),
-        ("error", job.error_code),
         ("created (UTC)", job.created_at),
         ("updated (UTC)", job.updated_at),
     ]

@@ -8,7 +8,7 @@ from mediajobs_dagster.history.history import History
 from mediajobs_dagster.history.jobs import Due, JobFilter
 from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
-from mediajobs_dagster.history.uploads import DaySummary, Registered
+from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilter
 
 __all__ = [
     "AttemptFilter",
@@ -26,6 +26,7 @@ __all__ = [
     "Registered",
     "StageFigures",
     "StatisticsReport",
+    "UploadFilter",
     "attempt_frame",
     "export",
     "export_parquet",

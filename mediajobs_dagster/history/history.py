@@ -15,6 +15,7 @@ from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
+from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
@@ -34,6 +35,7 @@ class History:
         self.attempts = Attempts(database)
         self.current = Current(database)
         self.statistics = Statistics(database)
+        self.naming = Naming(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -10,7 +10,7 @@ own clock is wrong neither loses jobs nor takes any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,7 +28,17 @@ from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_counts, job_history, jobs
 from mediajobs_dagster.history.uploads import put_upload
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, NewJob, Upload, new_id, utc_now
+from mediajobs_dagster.models import (
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobProgress,
+    JobStatus,
+    NewJob,
+    Upload,
+    new_id,
+    utc_now,
+)
 
 
 @dataclass(frozen=True)
@@ -132,8 +142,12 @@ class Leases:
             insert_first_entry(connection, attempt)
         return Claim(job, attempt)
 
-    def renew(self, dispatch_id: str, *, lease_s: float) -> dict[str, JobStatus]:
+    def renew(
+        self, dispatch_id: str, *, lease_s: float, progress: Mapping[str, JobProgress] | None = None
+    ) -> dict[str, JobStatus]:
         """Extend the lease of a dispatch's jobs: the heartbeat. Returns the status of each job that it still has.
+
+        `progress` is how far its running jobs are, by their ids; it is stored with them.
 
         A claimed job that is missing, or not `processing`, was cancelled or recorded as lost: stop working on it. At
         most RENEWED_AT_ONCE waiting jobs are renewed and returned, which keeps the others too: see
@@ -144,7 +158,7 @@ class Leases:
         statement = (
             sa.update(jobs)
             .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
-            .values(lease_expires_at=db_time_in(lease_s))
+            .values(lease_expires_at=db_time_in(lease_s), **_progress_of(progress or {}))
             .returning(jobs.c.id, jobs.c.status)
         )
         with self._database.write() as connection:
@@ -339,6 +353,7 @@ def _claiming() -> ReturningUpdate[Any]:
         .values(
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,
+            progress=sa.null(),
             lease_expires_at=db_time_in(sa.bindparam("lease_s", type_=sa.Float())),
             updated_at=db_now(),
         )
@@ -355,9 +370,21 @@ def _ending(*, not_before: DatabaseTime | None) -> sa.Update:
             error_code=sa.bindparam("job_error"),
             not_before=not_before,
             updated_at=db_now(),
+            progress=sa.null(),
             **NO_LEASE,
         )
     )
+
+
+def _progress_of(progress: Mapping[str, JobProgress]) -> dict[str, Any]:
+    """The column `progress` of each of these jobs; nothing where none is given."""
+    if not progress:
+        return {}
+    values = [
+        (jobs.c.id == job_id, sa.cast(sa.literal(each.to_json(), jobs.c.progress.type), jobs.c.progress.type))
+        for job_id, each in progress.items()
+    ]
+    return {"progress": sa.case(*values, else_=jobs.c.progress)}
 
 
 # The statements of every attempt are built once: building one takes longer than executing it.

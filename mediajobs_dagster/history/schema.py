@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration: the schema that this code works with."""
 
 
@@ -152,9 +152,12 @@ timelines = sa.Table(
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     _json("document"),
+    # Taken from the document when the row is written, so that lists need not open it.
+    sa.Column("title", ForeignText, nullable=False),
     sa.Column("etag", sa.String, nullable=False, unique=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("trace_id", sa.String, nullable=False),
+    sa.Index("timelines_titled", "title"),
     sa.Index("timelines_by_time", "created_at", "id"),
     sa.Index("timelines_of_trace", "trace_id"),
 )
@@ -188,6 +191,7 @@ jobs = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("error_code", sa.String),
+    _json("progress"),
     sa.Index("jobs_by_time", "created_at", "id"),
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),
     sa.Index("jobs_of_status", "status", "created_at", "id"),

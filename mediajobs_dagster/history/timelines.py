@@ -27,7 +27,7 @@ class Timelines:
     def add(self, timeline: Timeline) -> Timeline:
         """Store a timeline. The same edit of the same content is stored once: the first one is returned."""
         with self._database.write() as connection:
-            insert_new(connection, timelines, [timeline.model_dump()])
+            insert_new(connection, timelines, [timeline.model_dump() | {"title": timeline.title}])
             statement = sa.select(*_COLUMNS).where(timelines.c.etag == timeline.etag)
             return _timeline_of(connection.execute(statement).mappings().one())
 

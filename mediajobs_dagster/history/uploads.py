@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
@@ -14,13 +14,15 @@ from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history.database import Database, insert_new
 from mediajobs_dagster.history.enqueueing import Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
-from mediajobs_dagster.history.paging import newer_than, of_day, pages
-from mediajobs_dagster.history.schema import upload_days, uploads
+from mediajobs_dagster.history.paging import Conditions, newer_than, newest_of, of_day, pages, starting_after
+from mediajobs_dagster.history.schema import current_outputs, upload_days, uploads
 from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, utc_now
 
 _PAGE = 500
-_COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
-_GETTING = sa.select(*_COLUMNS).where(uploads.c.id == sa.bindparam("upload_id"))  # put together once, see `leases.py`
+UPLOAD_COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
+_GETTING = sa.select(*UPLOAD_COLUMNS).where(
+    uploads.c.id == sa.bindparam("upload_id")
+)  # put together once, see `leases.py`
 _DESCRIBING = sa.update(uploads).where(uploads.c.id == sa.bindparam("of_upload"))
 _STEMS = 50
 """Names whose uploads are looked for at once."""
@@ -47,12 +49,44 @@ class DaySummary:
     """Media seconds of the uploads that have been probed."""
 
 
+@dataclass(frozen=True)
+class UploadFilter:
+    """Selects uploads. Every condition that is given must hold."""
+
+    name: str | None = None
+    """Part of the file name, in any letter case."""
+    role: UploadRole | None = None
+    trace_id: str | None = None
+    since: datetime | None = None
+    """Registered at this moment or later."""
+    until: datetime | None = None
+    """Registered before this moment."""
+
+    def conditions(self) -> Conditions:
+        """The filter as conditions on the table `uploads`."""
+        found: Conditions = []
+        if self.name is not None:
+            found.append(sa.func.lower(uploads.c.filename).contains(self.name.lower(), autoescape=True))
+        if self.role is not None:
+            found.append(uploads.c.role == self.role)
+        if self.trace_id is not None:
+            found.append(uploads.c.trace_id == self.trace_id)
+        if self.since is not None:
+            found.append(uploads.c.created_at >= self.since)
+        if self.until is not None:
+            found.append(uploads.c.created_at < self.until)
+        return found
+
+
 class _Overtaken(Exception):  # no error: the jobs have to be planned again
     """Another process has registered some of the uploads since they were looked up."""
 
     def __init__(self, found: list[Upload]) -> None:
         super().__init__()
         self.found = found
+
+
+UploadList = list[Upload]
 
 
 class Uploads:
@@ -109,7 +143,17 @@ class Uploads:
             row = connection.execute(_GETTING, {"upload_id": upload_id}).mappings().one_or_none()
         if row is None:
             raise NotFoundError(f"There is no upload {upload_id}.")
-        return _upload_of(row)
+        return upload_of(row)
+
+    def remove(self, upload_id: str) -> None:
+        """Forget an upload, and which outputs are the current ones of it. Jobs and attempts stay.
+
+        Raises NotFoundError.
+        """
+        with self._database.write() as connection:
+            if connection.execute(sa.delete(uploads).where(uploads.c.id == upload_id)).rowcount == 0:
+                raise NotFoundError(f"There is no upload {upload_id}.")
+            connection.execute(sa.delete(current_outputs).where(current_outputs.c.subject_id == upload_id))
 
     def find_by_origin(self, origin: str) -> Upload | None:
         """The upload that was registered from `origin`, if any."""
@@ -168,8 +212,8 @@ class Uploads:
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Upload | None:
         with self._database.read() as connection:
-            row = connection.execute(sa.select(*_COLUMNS).where(condition)).mappings().one_or_none()
-        return None if row is None else _upload_of(row)
+            row = connection.execute(sa.select(*UPLOAD_COLUMNS).where(condition)).mappings().one_or_none()
+        return None if row is None else upload_of(row)
 
     def set_media_info(self, upload_id: str, info: MediaInfo) -> None:
         """Store what probing found. Raises NotFoundError."""
@@ -182,7 +226,7 @@ class Uploads:
 
         def fetch(last: Upload | None) -> list[Upload]:
             statement = (
-                sa.select(*_COLUMNS)
+                sa.select(*UPLOAD_COLUMNS)
                 .where(*of_day(uploads, day))
                 .order_by(uploads.c.created_at, uploads.c.id)
                 .limit(_PAGE)
@@ -190,7 +234,7 @@ class Uploads:
             if last is not None:
                 statement = statement.where(newer_than(uploads, last.created_at, last.id))
             with self._database.read() as connection:
-                return [_upload_of(row) for row in connection.execute(statement).mappings()]
+                return [upload_of(row) for row in connection.execute(statement).mappings()]
 
         return pages(fetch)
 
@@ -200,6 +244,16 @@ class Uploads:
         with self._database.read() as connection:
             count, total, media_ms = connection.execute(sa.select(*sums).where(upload_days.c.day == day)).one()
         return DaySummary(count=int(count), bytes=int(total), seconds=int(media_ms) / 1000)
+
+    def list(self, filter: UploadFilter, *, limit: int = 50, after: str | None = None) -> UploadList:
+        """One page, the newest first; `after` is the last id of the page before.
+
+        A name is looked for in all uploads that match the rest. Raises NotFoundError when the upload `after` is gone.
+        """
+        with self._database.read() as connection:
+            conditions = filter.conditions() + starting_after(connection, uploads, after)
+            found = newest_of(connection, uploads, UPLOAD_COLUMNS, [conditions], limit=limit)
+            return [upload_of(row) for row in found]
 
 
 def add_upload(connection: sa.Connection, upload: Upload) -> Upload:
@@ -241,8 +295,8 @@ def _other(found: Upload | None, asked: Upload) -> bool:
 
 def _where_in(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> Iterator[Upload]:
     for start in range(0, len(values), _CHUNK):
-        statement = sa.select(*_COLUMNS).where(column.in_(values[start : start + _CHUNK]))
-        yield from (_upload_of(row) for row in connection.execute(statement).mappings())
+        statement = sa.select(*UPLOAD_COLUMNS).where(column.in_(values[start : start + _CHUNK]))
+        yield from (upload_of(row) for row in connection.execute(statement).mappings())
 
 
 def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) -> Sequence[str]:
@@ -281,5 +335,6 @@ def _info_columns(info: MediaInfo | None) -> dict[str, Any]:
     return {"media_info": info.to_json(), "media_ms": round(info.duration_seconds * 1000)}
 
 
-def _upload_of(row: sa.RowMapping) -> Upload:
+def upload_of(row: sa.RowMapping) -> Upload:
+    """The upload in a row that holds all of UPLOAD_COLUMNS."""
     return Upload.model_validate(dict(row))

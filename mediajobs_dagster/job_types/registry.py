@@ -56,6 +56,16 @@ class Registry:
         job_type = self._types.get(name)
         return (job_type and job_type.retry) or default
 
+    def noun(self, name: str) -> str:
+        """What a job type makes, in short: the name of its asset; the name itself of a type that is not installed."""
+        found = self._types.get(name)
+        return found.asset if found else name
+
+    def name_of(self, text: str) -> str:
+        """The name of the job type that `text` names, by its name or its asset. Raises RequestError."""
+        named = (each.name for each in self if text in (each.name, each.asset))
+        return next(named, None) or self[text].name
+
     def __getitem__(self, name: str) -> JobType:
         try:
             return self._types[name]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from mediajobs_dagster.cancellation import Cancellation
@@ -125,16 +126,17 @@ class Runner:
         report: Report,
         on_progress: Callable[[Progress], None] | None = None,
         on_data: Callable[[bytes], None] | None = None,
+        on_start: Callable[[tuple[str, ...]], None] | None = None,
         cancel: Cancellation | None = None,
         allowance: Allowance | None = None,
     ) -> Made:
         """Run `command` in the scratch folder `cwd`.
 
-        `on_progress` is called about twice a second. `on_data` gets what goes to standard output, in pieces of up to
-        1 MiB. `allowance` is what it may take; without it, as much as any command may. Raises the error that
-        `diagnosis` finds, InputTruncatedError or InputCorruptError even when ffmpeg exited with 0, InputTooLongError,
-        StalledError, DeadlineError, FfmpegMissingError, the error that `cancel` was given, and whatever a callback
-        raises. When it returns or raises, no process is left.
+        `on_start` is called with the redacted command before it starts, `on_progress` about twice a second. `on_data`
+        gets what goes to standard output, in pieces of up to 1 MiB. `allowance` is what it may take; without it, as
+        much as any command may. Raises the error that `diagnosis` finds, InputTruncatedError or InputCorruptError even
+        when ffmpeg exited with 0, InputTooLongError, StalledError, DeadlineError, FfmpegMissingError, the error that
+        `cancel` was given, and whatever a callback raises. When it returns or raises, no process is left.
         """
         if command.stdout and on_data is None:
             raise ValueError("The command writes to standard output; give on_data to take it.")
@@ -143,6 +145,8 @@ class Runner:
         arguments = command.arguments(self._guards(remote=command.has_remote_input))
         run = _Recorded("ffmpeg", arguments, stderr, progress, report, self.oom_watch)
         cancel = cancel or Cancellation()
+        if on_start:
+            on_start(run.argv)
         memory = allowance and allowance.memory(self.guards.threads)
         with (
             self.room.taken(memory or 0, cancel),
@@ -260,6 +264,11 @@ class _Recorded:
         self._report = report
         self._oom_watch, self._oom_kills = oom_watch, oom_watch.kills()
 
+    @cached_property
+    def argv(self) -> tuple[str, ...]:
+        """The command as it may be shown."""
+        return _redacted((self._name, *self.arguments))
+
     @contextmanager
     def child(self, program: Path, limits: Limits, cancel: Cancellation | None) -> Generator[Child]:
         """A child to run inside the block; when the block ends, the command is reported."""
@@ -291,7 +300,7 @@ class _Recorded:
     def _record(self, child: Child, started_at: datetime, seconds: float, status: str) -> FfmpegCommand:
         made = self._progress.out_seconds if self._progress else None
         return FfmpegCommand(
-            argv=_redacted((self._name, *self.arguments)),
+            argv=self.argv,
             started_at=started_at,
             duration_ms=round(seconds * 1000),
             exit_code=child.exit_code,

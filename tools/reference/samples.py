@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
+from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, NamedJob, TraceResult, WrittenTimeline
 from mediajobs_dagster.attempts.checkup import Finding
 from mediajobs_dagster.attempts.forecast import Forecast
 from mediajobs_dagster.history.enqueueing import Enqueued
@@ -91,6 +91,7 @@ ADDED_MEDIA = {
     "pictures": _upload_of(IMAGE, _PICTURE),
 }
 """An upload of each kind."""
+_NAMED_JOB = NamedJob(JOB, "talk.mp4")
 _RESULT = JobResult(JOB, "talk.mp4", ATTEMPT, ("/data/objects/thumbs/uploads/UPLOAD_ID/thumb.jpg",))
 _ADDED_UPLOAD = AddedUpload(upload=UPLOAD, jobs=(Enqueued(JOB, created=True),), created=True)
 _CANDIDATE = cast(Candidate, SimpleNamespace(location="/videos/talk.mp4", bytes=1048576))
@@ -99,7 +100,7 @@ _PREVIEW = Preview(_LAYOUT, {"source": SourceUse("UPLOAD_ID", Access.RANGE)}, ()
 
 ADDED = Added(_TRACE, AddedCounts(), (_ADDED_UPLOAD,), _SKIPPED)
 INSPECTION = Inspection((Inspected(_CANDIDATE),), _SKIPPED)
-JOB_DETAILS = JobDetails(JOB, (ATTEMPT,), (JOB,))
+JOB_DETAILS = JobDetails(_NAMED_JOB, (ATTEMPT,), (_NAMED_JOB,))
 TRACE = TraceResult(_TRACE, (_RESULT,))
 REQUESTED = Requested(JOB, created=True, notes=("…",))
 PLAN = ExportPlan(_PREVIEW, (("ffmpeg", "…"),), Forecast(12, 31.5, 24_000_000, 410.0), ("…",))

@@ -1,0 +1,151 @@
+"""What people call things: jobs, attempts, uploads, runs and traces by their ids, the beginnings of these, and names.
+
+An id may be given in any letter case and by its beginning, at least LEAST_DIGITS of it. A name is the file name of an
+upload, with or without its suffix, or the title of a timeline. What one text can mean is found in all of these ways,
+so that nobody acts on the wrong job because two ids begin alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
+from mediajobs_dagster.history.schema import job_history, jobs, timelines, uploads
+from mediajobs_dagster.history.uploads import UPLOAD_COLUMNS, upload_of
+from mediajobs_dagster.models import Attempt, Job, Upload
+
+LEAST_DIGITS = 4
+"""Fewer hexadecimal digits of an id name nothing."""
+_CHUNK = 1000
+"""Ids looked up at once, well below SQLite's limit of bound parameters."""
+_HEXADECIMAL = re.compile(r"[0-9a-f-]+")
+
+
+class Naming:
+    """Finds what a text can mean, and the names of subjects."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._database = database
+
+    def of_subjects(self, subject_ids: Iterable[str]) -> dict[str, str]:
+        """The names of subjects by their ids: file names and titles. Those without a name are left out."""
+        ids = sorted(set(subject_ids))
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                some = ids[start : start + _CHUNK]
+                for table, name in ((uploads, uploads.c.filename), (timelines, timelines.c.title)):
+                    rows = connection.execute(sa.select(table.c.id, name).where(table.c.id.in_(some)))
+                    found |= {row[0]: row[1] for row in rows}
+        return found
+
+    def jobs(self, text: str, *, limit: int) -> list[Job]:
+        """The jobs that `text` can mean, newest first, at most `limit`.
+
+        It is of a job, or of an attempt, run, trace or subject whose jobs are meant.
+        """
+        with self._database.read() as connection:
+            exact = connection.execute(sa.select(*JOB_COLUMNS).where(jobs.c.id == text.lower())).mappings().all()
+            if exact:
+                return [job_of(row) for row in exact]
+            subjects = _subjects_named(connection, text, limit)
+            of_attempts = sa.or_(_begins(job_history.c.id, text), _begins(job_history.c.run_id, text))
+            ways = (
+                _begins(jobs.c.id, text),
+                _begins(jobs.c.trace_id, text),
+                _begins(jobs.c.subject_id, text),
+                jobs.c.subject_id.in_(subjects),
+                jobs.c.id.in_(sa.select(job_history.c.job_id).where(of_attempts).limit(limit)),
+            )
+            found: dict[str, Job] = {}
+            for way in ways:
+                statement = sa.select(*JOB_COLUMNS).where(way).limit(limit)
+                found |= {row["id"]: job_of(row) for row in connection.execute(statement).mappings()}
+        return sorted(found.values(), key=lambda job: job.id, reverse=True)[:limit]
+
+    def attempts(self, text: str, *, limit: int) -> list[Attempt]:
+        """The attempts, without manifests, that `text` can mean by their own id or that of their run, newest first."""
+        way = sa.or_(_begins(job_history.c.id, text), _begins(job_history.c.run_id, text))
+        statement = sa.select(*LIGHT_COLUMNS).where(way).order_by(job_history.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            exact = connection.execute(sa.select(*LIGHT_COLUMNS).where(job_history.c.id == text.lower())).mappings()
+            found = exact.all() or connection.execute(statement).mappings().all()
+        return [attempt_of(row) for row in found]
+
+    def uploads(self, text: str, *, limit: int) -> list[Upload]:
+        """The uploads that `text` can mean by their id or name, newest first."""
+        with self._database.read() as connection:
+            exact = connection.execute(sa.select(*UPLOAD_COLUMNS).where(uploads.c.id == text.lower())).mappings().all()
+            if exact:
+                return [upload_of(row) for row in exact]
+            named = _uploads_named(connection, text, limit)
+            way = sa.or_(_begins(uploads.c.id, text), uploads.c.id.in_(named))
+            statement = sa.select(*UPLOAD_COLUMNS).where(way).order_by(uploads.c.id.desc()).limit(limit)
+            return [upload_of(row) for row in connection.execute(statement).mappings()]
+
+    def traces(self, text: str, *, limit: int) -> list[str]:
+        """The traces that `text` can mean by their ids, of jobs and of uploads."""
+        return self._distinct(text, limit, jobs.c.trace_id, uploads.c.trace_id)
+
+    def runs(self, text: str, *, limit: int) -> list[str]:
+        """The runs that `text` can mean by their ids."""
+        return self._distinct(text, limit, job_history.c.run_id)
+
+    def subjects(self, text: str, *, limit: int) -> list[str]:
+        """The subjects that `text` can mean, by their ids or names."""
+        with self._database.read() as connection:
+            found = set(_subjects_named(connection, text, limit))
+            for column in (uploads.c.id, timelines.c.id, jobs.c.subject_id):
+                found.update(connection.scalars(sa.select(column).where(_begins(column, text)).distinct().limit(limit)))
+        return [text.lower()] if text.lower() in found else sorted(found, reverse=True)[:limit]
+
+    def _distinct(self, text: str, limit: int, *columns: sa.Column[Any]) -> list[str]:
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for column in columns:
+                found.update(connection.scalars(sa.select(column).where(_begins(column, text)).distinct().limit(limit)))
+        return [text.lower()] if text.lower() in found else sorted(found)[:limit]
+
+
+def _begins(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
+    """Whether an id begins with `text`, or is it.
+
+    It is between two whole ids, because these have the same order in every collation; beginnings of ids do not.
+    """
+    lowered = text.lower()
+    digits = lowered.replace("-", "")
+    if not _HEXADECIMAL.fullmatch(lowered) or not LEAST_DIGITS <= len(digits) <= 32:
+        return column == text
+    is_plain = column.name == "trace_id"
+    first, last = (_shaped(digits.ljust(32, filler), plain=is_plain) for filler in "0f")
+    return sa.or_(column.between(first, last), column == text)
+
+
+def _shaped(digits: str, *, plain: bool) -> str:
+    if plain:
+        return digits
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _subjects_named(connection: sa.Connection, text: str, limit: int) -> list[str]:
+    titled = sa.select(timelines.c.id).where(timelines.c.title == text).order_by(timelines.c.id.desc()).limit(limit)
+    return [*_uploads_named(connection, text, limit), *connection.scalars(titled)]
+
+
+def _uploads_named(connection: sa.Connection, text: str, limit: int) -> Sequence[str]:
+    """Exactly so if there is one, which an index finds; else in any letter case, with or without the suffix."""
+    if not text:
+        return []
+    newest = sa.select(uploads.c.id).order_by(uploads.c.id.desc()).limit(limit)
+    if found := connection.scalars(newest.where(uploads.c.filename == text)).all():
+        return found
+    lowered = sa.func.lower(uploads.c.filename)
+    like = (lowered == sa.func.lower(text), lowered.startswith(f"{text.lower()}.", autoescape=True))
+    return connection.scalars(newest.where(sa.or_(*like))).all()

@@ -1,0 +1,85 @@
+"""From what a person types to the one thing that is meant: an id, the beginning of one, a run, a file name, a title.
+
+Where it can mean several things, the answer is an error that lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mediajobs_dagster.errors import AmbiguousError, NotFoundError
+from mediajobs_dagster.history import History
+from mediajobs_dagster.models import Attempt, Job, Upload
+
+_SHOWN = 10
+"""How many candidates are listed."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class References:
+    """Finds what references mean. Each method raises NotFoundError, and AmbiguousError with the candidates."""
+
+    history: History
+
+    def job(self, text: str) -> Job:
+        """A job: by its id, or the id of an attempt, run, trace or subject, or the name of one, that has one job."""
+        found = self.history.naming.jobs(text, limit=_SHOWN + 1)
+        return _only("job", text, found, lambda job: self._line_of_job(job, self._names(found)))
+
+    def attempt(self, text: str) -> Attempt:
+        """An attempt, without its manifest: by its id or its run's, or the latest attempt at the job that is meant."""
+        found = self.history.naming.attempts(text, limit=_SHOWN + 1)
+        if found:
+            return _only("attempt", text, found, _line_of_attempt)
+        job = self.job(text)
+        attempts = self.history.attempts.of_job(job.id)
+        if not attempts:
+            raise NotFoundError(f"Job {job.id} is {job.status} and has no attempt yet.")
+        return attempts[-1]
+
+    def upload(self, text: str) -> Upload:
+        """An upload: by its id or file name."""
+        return _only("upload", text, self.history.naming.uploads(text, limit=_SHOWN + 1), _line_of_upload)
+
+    def subject(self, text: str) -> str:
+        """The id of a subject: by its id, file name or title."""
+        found = self.history.naming.subjects(text, limit=_SHOWN + 1)
+        names = self.history.naming.of_subjects(found)
+        return _only("subject", text, found, lambda each: f"{each}  {names.get(each, '')}".rstrip())
+
+    def trace(self, text: str) -> str:
+        """The id of a trace that has jobs or uploads."""
+        return _only("trace", text, self.history.naming.traces(text, limit=_SHOWN + 1), str)
+
+    def run(self, text: str) -> str:
+        """The id of a Dagster run that made an attempt."""
+        return _only("run", text, self.history.naming.runs(text, limit=_SHOWN + 1), str)
+
+    def _names(self, jobs: Sequence[Job]) -> dict[str, str]:
+        return self.history.naming.of_subjects(job.subject_id for job in jobs)
+
+    @staticmethod
+    def _line_of_job(job: Job, names: dict[str, str]) -> str:
+        return f"{job.id}  {job.job_type}  {job.status}  {names.get(job.subject_id, job.subject_id)}"
+
+
+def _line_of_attempt(attempt: Attempt) -> str:
+    return f"{attempt.id}  {attempt.job_name}  {attempt.status}  {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _line_of_upload(upload: Upload) -> str:
+    return f"{upload.id}  {upload.filename}  {upload.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _only(kind: str, text: str, found: Sequence[Found], line: Callable[[Found], str]) -> Found:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFoundError(f"There is no {kind} {text!r}: no id begins like that, and nothing has that name.")
+    listed = "".join(f"\n  {line(each)}" for each in found[:_SHOWN])
+    number = f"more than {_SHOWN}" if len(found) > _SHOWN else str(len(found))
+    raise AmbiguousError(f"{text!r} can mean {number} {kind}s. Give the id of one of them:{listed}")
