@@ -48,7 +48,13 @@ class JobsHeld(Record):
     job_type: str
     """The job type."""
     reason: str
-    """In a sentence, with the jobs that failed."""
+    """All of it in a sentence."""
+    waiting: int = 0
+    """How many wait."""
+    since: datetime | None = None
+    """When the breaker opened."""
+    error_codes: tuple[str, ...] = ()
+    """What the jobs that opened it failed by, the most frequent first."""
     retry_at: datetime | None = None
     """When the next one will be tried; None: unknown."""
 

@@ -23,6 +23,7 @@ from mediajobs_dagster.history import (
     History,
     JobFilter,
     StatisticsReport,
+    Waiting,
     attempt_frame,
     export,
     export_parquet,
@@ -37,6 +38,7 @@ from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.references import References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher
+from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
 
@@ -402,6 +404,24 @@ class MediaJobs:
         A process that calls it again and again goes through the whole storage, and rests after each time.
         """
         return self._sweep.get().step()
+
+    def held(self) -> tuple[Held, ...]:
+        """What waits in the queue and is held back, one answer for each job type. Reads only.
+
+        A type is held if it is not installed, if its breaker is not closed, or if nobody has what it needs. On a
+        cluster (MEDIAJOBS_CELERY_URL) nobody knows what the workers elsewhere offer.
+        """
+        found = (self._held(name, waiting) for name, waiting in self.history.jobs.waiting().items())
+        return tuple(held for held in found if held)
+
+    def _held(self, name: str, waiting: Waiting) -> Held | None:
+        job_type = next((each for each in self.registry if each.name == name), None)
+        if job_type is None:
+            return Held(job_type=name, by=HeldBy.NOT_INSTALLED, waiting=waiting.jobs, at=self.history.now())
+        lacking = job_type.lacking(self.settings.offers)
+        if lacking and not self.settings.celery_url:
+            return Held(job_type=name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=self.history.now(), lacking=lacking)
+        return self.dispatcher.held(name)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

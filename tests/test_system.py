@@ -31,7 +31,9 @@ from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.resilience.held import HeldBy
 from tests.clips import Clips
+from tests.history.factories import a_new_job, some_new_jobs
 from tests.intake.folders import fill
 from tests.platform import Platform
 
@@ -331,3 +333,26 @@ def test_a_trace_outlives_its_job_types(platform: Platform, clips: Clips) -> Non
         assert len(media.registry) == 0
         (result,) = media.trace(added.trace_id).jobs
         assert result.subject == added.uploads[0].upload.id
+
+
+def test_what_nobody_can_make_is_told_wherever_somebody_asks(open_platform: Callable[..., Platform]) -> None:
+    """A type that is not installed, and one whose needs no worker offers; what can be made is not among them."""
+    media = open_platform(offers="none").media
+    media.history.jobs.enqueue([*some_new_jobs(2, job_type="gone_v1"), a_new_job(job_type="upload_thumb_v1")])
+    assert [(held.job_type, held.by, held.waiting, held.reason) for held in media.held()] == [
+        (
+            "gone_v1",
+            HeldBy.NOT_INSTALLED,
+            2,
+            "2 gone_v1 jobs wait: no job type of that name is installed here. Install the package that brings it.",
+        ),
+        (
+            "upload_thumb_v1",
+            HeldBy.NEEDS,
+            1,
+            "1 upload_thumb_v1 job waits: no worker here offers ffmpeg. Install it, and name it in MEDIAJOBS_OFFERS.",
+        ),
+    ]
+    assert [held.job_type for held in open_platform().media.held()] == ["gone_v1"]
+    elsewhere = open_platform(offers="none", celery_url="redis://localhost:1/0").media
+    assert [held.job_type for held in elsewhere.held()] == ["gone_v1"]  # its workers may have it

@@ -52,14 +52,8 @@ def _print(media: MediaJobs, done: WorkedOff, bars: Bars) -> None:
         console.print(_IDLE)
     if elsewhere := sum(each[JobStatus.PROCESSING] for each in counts.values()):
         console.print(f"{elsewhere} jobs are running elsewhere, or wait for the lease of a dead worker to end.")
-    installed = {job_type.name for job_type in media.registry}
-    for name, each in counts.items():
-        waiting = each[JobStatus.QUEUED] + each[JobStatus.FAILED]
-        reason = done.held[name].reason if name in done.held else None
-        if waiting and name not in installed:
-            reason = f"No job type {name} is installed here. Install the package that brings it."
-        if waiting and reason:
-            console.print(f"{waiting} {name} jobs are held back. {reason}", style="yellow", markup=False)
+    for held in media.held():
+        console.print(held.reason, style="yellow", markup=False)
 
 
 _LEFT = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.PROCESSING)

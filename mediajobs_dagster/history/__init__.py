@@ -5,7 +5,7 @@ from mediajobs_dagster.history.enqueueing import Enqueued
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
-from mediajobs_dagster.history.jobs import Due, JobFilter
+from mediajobs_dagster.history.jobs import Due, JobFilter, Waiting
 from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
 from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilter
@@ -27,6 +27,7 @@ __all__ = [
     "StageFigures",
     "StatisticsReport",
     "UploadFilter",
+    "Waiting",
     "attempt_frame",
     "export",
     "export_parquet",

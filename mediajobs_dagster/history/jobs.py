@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,10 +17,11 @@ from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jo
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
 from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
-from mediajobs_dagster.history.schema import IS_FREE, UtcDateTime, job_counts, jobs
+from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, UtcDateTime, job_counts, jobs
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
 _PAGE = 500
+_WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,21 @@ class Due:
     def is_now(self) -> bool:
         """Whether it may start at once."""
         return self.in_s <= 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many jobs of a type wait in the queue; no run has them."""
+
+    fresh: int
+    """Not failed yet, or put back into the queue by hand. They are due."""
+    failed: int
+    """They pause before their next attempt, or the pause is over."""
+
+    @property
+    def jobs(self) -> int:
+        """All of them."""
+        return self.fresh + self.failed
 
 
 JobList = list[Job]
@@ -191,6 +208,25 @@ class Jobs:
             for name, status, count in connection.execute(by_status):
                 found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
+
+    def waiting(self, job_type: str | None = None) -> dict[str, Waiting]:
+        """How many jobs wait in the queue, by job type; a type of which none waits is not listed."""
+        known, active = job_counts.c, jobs.c
+        counted = sa.select(known.job_type, known.status, sa.func.sum(known.jobs)).where(known.status.in_(_WAITING))
+        # What a run has been given keeps its status until it is claimed.
+        given = sa.select(active.job_type, active.status, -sa.func.count()).where(active.dispatch_id.is_not(None))
+        if job_type is not None:
+            counted, given = counted.where(known.job_type == job_type), given.where(active.job_type == job_type)
+        statement = sa.union_all(
+            counted.group_by(known.job_type, known.status),
+            given.where(IS_WAITING).group_by(active.job_type, active.status),
+        )
+        found: Counter[tuple[str, JobStatus]] = Counter()
+        with self._database.read() as connection:
+            for name, status, number in connection.execute(statement):
+                found[name, JobStatus(status)] += int(number)
+        types = sorted({name for (name, _), number in found.items() if number > 0})
+        return {name: Waiting(*(max(0, found[name, status]) for status in _WAITING)) for name in types}
 
     def next_due(self, job_types: Sequence[str] | None = None) -> Due | None:
         """When the next unassigned job may start; None when none waits.

@@ -9,7 +9,7 @@ import dagster as dg
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
-from mediajobs_dagster.resilience.dispatch import Held
+from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 
@@ -43,8 +43,9 @@ def take_next(
     Start each run before taking the next batch, so that a failure strands one batch at most. `requested` is the number
     of runs that were requested but do not exist yet.
     """
-    if reason := not_offered(media.settings, job_type, instance):
-        return NoneDue(reason, is_blocked=True)
+    if lacks_needs(media.settings, job_type, instance):
+        held = held_by_needs(media, job_type)
+        return NoneDue(held.reason, is_blocked=True) if held else NoneDue(f"No {job_type.name} job is due.")
     waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
     if waiting >= _QUEUED_RUNS:
         return NoneDue(f"{waiting} runs of {job_type.name} already wait to start.", is_blocked=True)
@@ -54,19 +55,23 @@ def take_next(
     return found or NoneDue(f"No {job_type.name} job is due.")
 
 
-def not_offered(settings: Settings, job_type: JobType, instance: dg.DagsterInstance) -> str | None:
-    """Why this machine cannot execute runs of a type, because it lacks what the type needs; None if it can.
+def lacks_needs(settings: Settings, job_type: JobType, instance: dg.DagsterInstance) -> bool:
+    """Whether this machine cannot execute runs of a type, because it does not offer what the type needs.
 
     A launcher with `routes_by_needs` sends each run to workers that have what it needs. Then it does not matter what
     this machine offers.
     """
-    lacking = job_type.lacking(settings.offers)
-    if not lacking or getattr(instance.run_launcher, ROUTES_BY_NEEDS, False):
+    return bool(job_type.lacking(settings.offers)) and not getattr(instance.run_launcher, ROUTES_BY_NEEDS, False)
+
+
+def held_by_needs(media: MediaJobs, job_type: JobType) -> Held | None:
+    """What waits of a type whose needs this machine does not offer; None: nothing."""
+    waiting = media.history.jobs.waiting(job_type.name).get(job_type.name)
+    if waiting is None:
         return None
-    return (
-        f"{job_type.name} needs {', '.join(lacking)}, which this machine does not offer. Install it, and name it in "
-        "MEDIAJOBS_OFFERS."
-    )
+    lacking = job_type.lacking(media.settings.offers)
+    now = media.history.now()
+    return Held(job_type=job_type.name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=now, lacking=lacking)
 
 
 def run_request_of(batch: Dispatch, job_type: JobType) -> dg.RunRequest:

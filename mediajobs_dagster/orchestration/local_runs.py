@@ -12,9 +12,9 @@ import dagster as dg
 from mediajobs_dagster.history import Dispatch, Due
 from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import JsonObject
-from mediajobs_dagster.orchestration.dispatching import not_offered, run_request_of
+from mediajobs_dagster.orchestration.dispatching import held_by_needs, lacks_needs, run_request_of
 from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
-from mediajobs_dagster.resilience.dispatch import Held
+from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.system import MediaJobs
 
 _ORDER = (Lane.LIGHT, Lane.HEAVY, Lane.NETWORK)
@@ -62,9 +62,9 @@ class LocalRuns:
             time.sleep(max(0.05, min(1.0, due.in_s)))
 
     def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
-        if reason := not_offered(self.media.settings, job_type, self.instance):
-            if self._next_due([job_type]):
-                done.held[job_type.name] = Held(reason)
+        if lacks_needs(self.media.settings, job_type, self.instance):
+            if held := held_by_needs(self.media, job_type):
+                done.held[job_type.name] = held
             return False
         batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
         if isinstance(batch, Held):

@@ -15,8 +15,10 @@ failure: when it fails again, jobs that have not failed yet need not wait anothe
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from mediajobs_dagster.history import FailedJob, History
@@ -25,6 +27,7 @@ from mediajobs_dagster.settings import Settings
 
 BREAKER_OPEN = "BREAKER_OPEN"
 _NAMED_JOBS = 5
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BreakerState(StrEnum):
@@ -47,6 +50,13 @@ class BreakerReading:
     """When an open breaker lets the next job try that has not failed yet."""
     again_at: datetime | None = None
     """When it lets a job try that has failed before."""
+    opened_at: datetime | None = None
+    """When it opened; it has not been closed since. None: it is closed."""
+
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        """What its jobs failed by at last, the most frequent first."""
+        return tuple(code for code, _ in Counter(each.error_code for each in self.failures).most_common() if code)
 
     @property
     def reason(self) -> str:
@@ -86,7 +96,23 @@ class Breaker:
         retry_at = max(failed.first_at for failed in failures) + cooldown
         again_at = max(failed.last_at for failed in failures) + cooldown
         state = BreakerState.OPEN if now < retry_at else BreakerState.HALF_OPEN
-        return BreakerReading(job_type, state, failures, retry_at, again_at)
+        # Without a success in the window, it may have opened before.
+        known = failures if since == last_success else self._all_failures(history, job_type, last_success)
+        return BreakerReading(job_type, state, failures, retry_at, again_at, self._opened_at(known, now))
+
+    def _all_failures(self, history: History, job_type: str, last_success: datetime | None) -> Sequence[FailedJob]:
+        return history.attempts.operator_failures(job_type, since=last_success or _EVER)
+
+    def _opened_at(self, failures: Sequence[FailedJob], now: datetime) -> datetime | None:
+        """When, at last, so many jobs counted that it opened. A job counts until a window after its last failure."""
+        window = timedelta(seconds=self.window_s)
+        changes = [(each.first_at, 1) for each in failures] + [(each.last_at + window, -1) for each in failures]
+        counting, opened_at = 0, None
+        for moment, change in sorted(changes):
+            if moment <= now:
+                counting += change
+                opened_at = moment if change > 0 and counting == self.failures else opened_at
+        return opened_at
 
 
 def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mediajobs_dagster.history import Dispatch, History
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld
+from mediajobs_dagster.records import BreakerChanged, JobsDispatched
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
-
-
-@dataclass(frozen=True)
-class Held:
-    """Jobs may be waiting, but none is started now."""
-
-    reason: str
-    retry_at: datetime | None = None
+from mediajobs_dagster.resilience.held import Held, HeldBy
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,12 @@ class Dispatcher:
             self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
         return found
 
+    def held(self, job_type: str, *, now: datetime | None = None) -> Held | None:
+        """What the breaker holds back of a type; None when it is closed, or nothing waits. Changes nothing."""
+        now = now or self.history.now()
+        reading = self.breaker.read(self.history, job_type, now=now)
+        return None if reading.state is BreakerState.CLOSED else self._held(reading, now)
+
     def _tell_change(self, reading: BreakerReading) -> None:
         before = self.seen.get(reading.job_type, BreakerState.CLOSED)
         self.seen[reading.job_type] = reading.state
@@ -61,19 +60,17 @@ class Dispatcher:
             )
 
     def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
-        job_type, again_at = reading.job_type, reading.again_at or now
-        under_way = Held(f"The breaker of {job_type} is half open: its probe job is under way.")
+        job_type = reading.job_type
         # Reads first: this is asked every second, and an assignment takes SQLite's write lock even if it finds nothing.
         if self.history.jobs.active(job_type):
-            return under_way
+            return self._held(reading, now)
         probe = self._assign_probe(job_type, only_fresh=True)
-        if probe is None and now >= again_at:
+        if probe is None and reading.again_at and now >= reading.again_at:
             probe = self._assign_probe(job_type, only_fresh=False)
         if probe is not None:
             return probe
-        if self.history.jobs.active(job_type):  # another dispatcher was faster
-            return under_way
-        return self._hold_failed(job_type, again_at) if now < again_at else None
+        # Another dispatcher was faster, or all that is due has failed before and has to wait.
+        return self._held(reading, now) if self.history.jobs.active(job_type) or self._is_due(job_type) else None
 
     def _assign_probe(self, job_type: str, *, only_fresh: bool) -> Dispatch | None:
         # Several dispatchers may get here at once: the database makes sure that only one of them gets a job.
@@ -81,25 +78,41 @@ class Dispatcher:
             job_type, limit=1, lease_s=self.lease_s, only_if_idle=True, only_fresh=only_fresh
         )
 
-    def _hold_failed(self, job_type: str, until: datetime) -> Held | None:
-        if not self._is_due(job_type):
-            return None
-        return Held(
-            f"The breaker of {job_type} is half open, and every job that waits has failed before. One of them "
-            f"will be tried after {until:%H:%M:%S} UTC.",
-            until,
-        )
-
     def _hold(self, reading: BreakerReading, now: datetime) -> Held | None:
-        if not self._is_due(reading.job_type):
+        held = self._held(reading, now) if self._is_due(reading.job_type) else None
+        if held is None:
             return None
         # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
         # if the row exists.
         row = skip_row(reading, now=now)
         if not self.history.attempts.exists(row.id):
             self.history.attempts.record(row)
-            self.listeners.tell(JobsHeld(job_type=reading.job_type, reason=reading.reason, retry_at=reading.retry_at))
-        return Held(reading.reason, reading.retry_at)
+            self.listeners.tell(held.record())
+        return held
+
+    def _held(self, reading: BreakerReading, now: datetime) -> Held | None:
+        jobs, job_type = self.history.jobs, reading.job_type
+        waiting = jobs.waiting(job_type).get(job_type)
+        if waiting is None:
+            return None
+        is_trying = reading.state is BreakerState.HALF_OPEN and jobs.active(job_type) > 0
+        retry_at = reading.retry_at if waiting.fresh else self._failed_again_at(reading, now)
+        return Held(
+            job_type=job_type,
+            by=HeldBy.BREAKER,
+            waiting=waiting.jobs,
+            at=now,
+            since=reading.opened_at,
+            error_codes=reading.error_codes,
+            retry_at=None if is_trying else retry_at,
+            is_trying=is_trying,
+        )
+
+    def _failed_again_at(self, reading: BreakerReading, now: datetime) -> datetime | None:
+        """When one of the jobs that failed may be the next to try: its pause is over, and so is the cool-down."""
+        due = self.history.jobs.next_due([reading.job_type])
+        paused_until = now + timedelta(seconds=due.in_s) if due else now
+        return max(reading.again_at or now, paused_until)
 
     def _is_due(self, job_type: str) -> bool:
         waiting = self.history.jobs.next_due([job_type])

@@ -71,4 +71,4 @@ def test_what_is_held_back_is_named_with_its_reason(mediajobs: Call, clips: Clip
     answer = mediajobs("work", offers="none")
     assert answer.code == 1
     assert "Nothing is queued" not in answer.out
-    assert "1 upload_thumb_v1 jobs are held back. upload_thumb_v1 needs ffmpeg" in " ".join(answer.out.split())
+    assert "1 upload_thumb_v1 job waits: no worker here offers ffmpeg." in " ".join(answer.out.split())

@@ -76,7 +76,7 @@ def failing(open_dagster: OpenDagster, clips: Clips) -> tuple[DagsterPlatform, l
 
 
 def test_breaker_opens_and_says_why(failing: tuple[DagsterPlatform, list[Upload]], clips: Clips) -> None:
-    """Three jobs failed by the system: dispatch skips, names them and the time, and leaves one history row."""
+    """Three jobs failed by the system: dispatch says what waits and when it goes on; one history row names them."""
     platform, uploads = failing
     run_once(platform)
     jobs = [platform.job(upload, THUMB) for upload in uploads]
@@ -86,12 +86,17 @@ def test_breaker_opens_and_says_why(failing: tuple[DagsterPlatform, list[Upload]
     platform.add(clips.matroska(), THUMB)
     reasons = {skipped(platform) for _ in range(3)}
     (reason,) = reasons
-    assert all(job.id in reason for job in jobs)
-    assert "STORAGE_MISSING" in reason
-    assert "UTC" in reason
+    (held,) = platform.media.held()
+    assert reason == held.reason
+    assert held.since is not None
+    assert held.since == max(platform.attempts(upload, THUMB)[-1].completed_at for upload in uploads)
+    assert reason.startswith(f"1 {THUMB} job waits: breaker open since ")
+    assert " UTC (STORAGE_MISSING), next try " in reason
 
     (row,) = platform.history.attempts.list(AttemptFilter(statuses=(AttemptStatus.SKIPPED,)))
-    assert (row.job_name, row.error_code, row.error) == (THUMB, "BREAKER_OPEN", reason)
+    assert (row.job_name, row.error_code) == (THUMB, "BREAKER_OPEN")
+    assert row.error is not None
+    assert all(job.id in row.error for job in jobs)
 
 
 def cooled_down(platform: DagsterPlatform) -> None:
@@ -106,11 +111,11 @@ def test_breaker_lets_one_probe_job_through(failing: tuple[DagsterPlatform, list
     run_once(platform)
     for path in (clips.matroska(), clips.odd_size(), clips.surround()):
         platform.add(path, THUMB)
-    assert "is open" in skipped(platform)
+    assert "3 upload_thumb_v1 jobs wait: breaker open" in skipped(platform)
 
     cooled_down(platform)
     (probe,) = platform.requests(SENSOR)
-    assert "probe job is under way" in skipped(platform)
+    assert "one job is being tried now" in skipped(platform)
     platform.execute(THUMB, probe)
     assert len(platform.requests(SENSOR)) == 2  # closed: the rest goes at once
 
@@ -127,7 +132,12 @@ def test_failed_probe_job_opens_the_breaker_again(failing: tuple[DagsterPlatform
     (probe,) = platform.requests(SENSOR)
     platform.execute(THUMB, probe)
     platform.media.settings = before
-    assert "4 jobs failed" in skipped(platform)
+    assert "breaker open" in skipped(platform)
+    (held,) = platform.media.held()
+    assert held.retry_at is not None
+    failed_at = platform.attempts(broken, THUMB)[-1].completed_at
+    assert failed_at is not None
+    assert held.retry_at == failed_at + timedelta(seconds=600)
 
 
 def test_breaker_counts_jobs_and_only_faults_of_ours(dagster_platform: DagsterPlatform, clips: Clips) -> None:

@@ -16,7 +16,8 @@ from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, Dispatch, History
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerState
-from mediajobs_dagster.resilience.dispatch import Dispatcher, Held
+from mediajobs_dagster.resilience.dispatch import Dispatcher
+from mediajobs_dagster.resilience.held import Held, HeldBy
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, claimed, ended, let_pass, some_new_jobs
 
 BREAKER = Breaker(failures=3, window_s=3600, cooldown_s=300)
@@ -129,7 +130,10 @@ def test_a_half_open_breaker_lets_one_job_through_at_a_time(history: History) ->
     assert len(probe.jobs) == 1
     held = dispatcher.next(THUMB, batch_size=5, now=LATER)
     assert isinstance(held, Held)
-    assert "probe job is under way" in held.reason
+    assert held.is_trying
+    assert (
+        held.reason == f"2 {THUMB} jobs wait: breaker open since 12:00:00 UTC (DISK_FULL), one job is being tried now."
+    )
     claim = history.leases.claim(probe.id, run_id=None, host="h", lease_s=60)
     assert claim is not None
     assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Held)
@@ -228,3 +232,59 @@ def test_a_half_open_breaker_says_nothing_of_failed_jobs_that_are_not_due(histor
         fail_probe(history, dispatch, NOON, pause_s=3600)
     assert BREAKER.read(history, THUMB, now=LATER).state is BreakerState.HALF_OPEN
     assert dispatcher.next(THUMB, batch_size=5, now=LATER) is None
+
+
+def test_what_is_held_is_told_without_dispatching(history: History) -> None:
+    """Whenever somebody asks: how much waits, since when, why, and when it goes on. Nothing is taken or recorded."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    for code in ("DISK_FULL", "STORAGE_DENIED", "STORAGE_DENIED"):
+        history.attempts.record(a_failure(error_code=code))
+    assert dispatcher.held(THUMB, now=NOON) is None  # nothing waits
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    history.jobs.enqueue(some_new_jobs(1), dispatch_id="d", lease_s=60)  # a run has it
+    held = dispatcher.held(THUMB, now=NOON + timedelta(seconds=10))
+    assert held is not None
+    assert (held.by, held.waiting, held.since) == (HeldBy.BREAKER, 3, NOON)
+    assert (held.error_codes, held.retry_at) == (("STORAGE_DENIED", "DISK_FULL"), NOON + timedelta(seconds=300))
+    assert held.reason == (
+        f"3 {THUMB} jobs wait: breaker open since 12:00:00 UTC (STORAGE_DENIED, DISK_FULL), next try 12:05:00 UTC."
+    )
+    assert history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN)) == []
+    assert len(history.leases.renew("d", lease_s=60)) == history.jobs.active(THUMB) == 1
+    assert dispatcher.next(THUMB, batch_size=5, now=NOON + timedelta(seconds=10)) == held
+    history.attempts.record(an_attempt(job_name=THUMB, completed_at=LATER))
+    assert dispatcher.held(THUMB, now=LATER) is None
+
+
+def test_a_half_open_breaker_tells_when_the_next_job_may_try(history: History) -> None:
+    """At once if one has not failed yet, else when a failed one has waited: for its pause, and for the cool-down."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    queued = history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    for _ in queued:
+        dispatch = dispatcher.next(THUMB, batch_size=1, now=NOON)
+        assert isinstance(dispatch, Dispatch)
+        fail_probe(history, dispatch, NOON, pause_s=3600)
+    held = dispatcher.held(THUMB, now=LATER)
+    assert held is not None
+    assert held.retry_at is not None
+    assert abs(held.retry_at - LATER - timedelta(seconds=3600)) < timedelta(seconds=60)
+    history.jobs.enqueue(some_new_jobs(1), now=LATER)
+    held = dispatcher.held(THUMB, now=LATER)
+    assert held is not None
+    assert held.reason == f"4 {THUMB} jobs wait: breaker open since 12:00:00 UTC (DISK_FULL), next try now."
+
+
+def test_an_outage_of_days_has_begun_when_it_began(history: History) -> None:
+    """The breaker looks back for an hour; since when it is open is told from all that failed since the last success."""
+    history.jobs.enqueue(some_new_jobs(1), now=NOON)
+    for minute in (-300, -280, -260):  # failed, but the breaker closed in between
+        history.attempts.record(a_failure(completed_at=NOON + timedelta(minutes=minute)))
+    for minute in range(0, 3 * 24 * 60, 15):
+        history.attempts.record(a_failure(completed_at=NOON + timedelta(minutes=minute), error_code="STORAGE_MISSING"))
+    now = NOON + timedelta(days=3)
+    held = Dispatcher(history, BREAKER, lease_s=60).held(THUMB, now=now)
+    assert held is not None
+    assert held.since == NOON + timedelta(minutes=30)
+    assert held.reason == (
+        f"1 {THUMB} job waits: breaker open since 2026-03-04 12:30:00 UTC (STORAGE_MISSING), next try now."
+    )

@@ -32,7 +32,7 @@ from mediajobs_dagster.models import (
     VideoStream,
 )
 from mediajobs_dagster.orchestration.local_runs import WorkedOff
-from mediajobs_dagster.resilience.dispatch import Held
+from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.timelines.layout import Layout, Segment
 
 _AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -106,7 +106,16 @@ REQUESTED = Requested(JOB, created=True, notes=("…",))
 PLAN = ExportPlan(_PREVIEW, (("ffmpeg", "…"),), Forecast(12, 31.5, 24_000_000, 410.0), ("…",))
 WRITTEN = WrittenTimeline(Path("edit.otio"), ("…",))
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
-WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": Held("…")}).to_json(), "attempts": ["…"]}
+_HELD = Held(
+    job_type="upload_thumb_v1",
+    by=HeldBy.BREAKER,
+    waiting=264,
+    at=_AT,
+    since=_AT,
+    error_codes=("STORAGE_UNAVAILABLE",),
+    retry_at=_AT,
+)
+WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": _HELD}).to_json(), "attempts": ["…"]}
 FAULTS = {"error": "TIMELINE_INVALID", "faults": [{"path": "track[0].source", "message": "…"}], "more": 0}
 
 _NAMED: tuple[Value, ...] = (JOB, UPLOAD, ATTEMPT)
