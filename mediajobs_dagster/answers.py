@@ -69,6 +69,8 @@ class AttemptDetails:
     """As of the latest heartbeat; None: the attempt is over, or there was no heartbeat yet."""
     outputs: tuple[str, ...]
     """Paths on this machine, or addresses in the storage."""
+    is_replaced: bool = False
+    """Whether a newer attempt has replaced the outputs, so that they are gone."""
 
     def to_json(self) -> JsonObject:
         """The manifest's JSON form; without a manifest, that of the attempt and its progress."""

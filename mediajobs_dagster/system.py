@@ -23,6 +23,7 @@ from mediajobs_dagster.history import (
     History,
     JobFilter,
     StatisticsReport,
+    UploadFilter,
     Waiting,
     attempt_frame,
     export,
@@ -33,7 +34,7 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
-from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, new_trace_id
+from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.references import References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
@@ -59,7 +60,9 @@ if TYPE_CHECKING:
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
+    from mediajobs_dagster.intake.removal import Removed, UploadDetails
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+    from mediajobs_dagster.overview import Overview
 
 
 class MediaJobs:
@@ -246,6 +249,32 @@ class MediaJobs:
             raise RequestError(f"{name} does not work on uploads. For a timeline, use `mediajobs export TIMELINE`.")
         return job_type
 
+    # --- uploads -----------------------------------------------------------------------------------------------------
+
+    def uploads(self, filter: UploadFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Upload]:
+        """One page of uploads, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
+        return self.history.uploads.list(filter or UploadFilter(), limit=limit, after=after)
+
+    def upload(self, reference: str) -> UploadDetails:
+        """An upload, its jobs and where its content and current outputs are. `reference`: see `References.upload`.
+
+        Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.intake.removal import details_of
+
+        return details_of(self.references.upload(reference), self.history, self.place_of)
+
+    def delete_upload(self, reference: str, *, dry_run: bool = False) -> Removed:
+        """Delete an upload: its content, its outputs, and its entry; waiting jobs on it are cancelled.
+
+        What lay in the storage before it was added stays there, and so do jobs, attempts and exports. With `dry_run`
+        nothing is changed. Raises NotFoundError, AmbiguousError, IllegalTransitionError while a job works on it, and
+        StorageError; then repeat it.
+        """
+        from mediajobs_dagster.intake.removal import remove_upload
+
+        return remove_upload(self.references.upload(reference), self.history, self.storage, dry_run=dry_run)
+
     # --- exports of timelines ----------------------------------------------------------------------------------------
 
     def prepare_export(
@@ -394,9 +423,8 @@ class MediaJobs:
         return JobResult(job, title, latest, tuple(map(self.place_of, keys)))
 
     def place_of(self, key: str) -> str:
-        """Where an object is: a path on this machine, or an address."""
-        local = self.storage.local_path(key)
-        return str(local) if local else f"{self.storage.url.rstrip('/')}/{key}"
+        """Where an object is, or was: a path on this machine, or an address."""
+        return self.storage.place(key)
 
     def sweep_storage(self) -> int:
         """Look at the next thousand objects of the storage, and remove what dead workers left; returns how many.
@@ -404,6 +432,12 @@ class MediaJobs:
         A process that calls it again and again goes through the whole storage, and rests after each time.
         """
         return self._sweep.get().step()
+
+    def overview(self) -> Overview:
+        """How the installation stands now: queues, what is held and runs, the latest failures, and the disks."""
+        from mediajobs_dagster.overview import overview_of
+
+        return overview_of(self.history, self.registry, self.settings, self.held())
 
     def held(self) -> tuple[Held, ...]:
         """What waits in the queue and is held back, one answer for each job type. Reads only.
@@ -431,17 +465,22 @@ class MediaJobs:
         Raises NotFoundError and AmbiguousError.
         """
         from mediajobs_dagster.answers import AttemptDetails
+        from mediajobs_dagster.attempts.freshness import standing_keys
         from mediajobs_dagster.attempts.manifest import Manifest
+        from mediajobs_dagster.attempts.withdrawal import keys_of
 
         attempt = self.history.attempts.get(self.references.attempt(reference).id)
         job = self.history.jobs.get(attempt.job_id) if attempt.job_id else None
         manifest = Manifest.model_validate(attempt.manifest) if attempt.manifest else None
+        outputs = manifest.outputs if manifest else ()
+        standing = standing_keys(attempt, job, self.history) if job and outputs else []
         return AttemptDetails(
             attempt.model_copy(update={"manifest": None}),
             job and self.names_of([job]).get(job.subject_id),
             manifest,
             job.progress if job and not attempt.status.is_final else None,
-            tuple(self.place_of(output.key) for output in manifest.outputs) if manifest else (),
+            tuple(self.place_of(output.key) for output in outputs),
+            is_replaced=bool(outputs) and standing != keys_of(attempt),
         )
 
     def attempts(self, filter: AttemptFilter | None = None, *, with_manifest: bool = False) -> Iterator[Attempt]:

@@ -50,7 +50,7 @@ def attempt(media: MediaJobs, attempt: str, verbose: bool, as_json: bool) -> Non
     _print_commands(console, manifest, verbose=verbose)
     if manifest.s3_ops:
         rows = [(op.op, op.key, display.size(op.bytes), f"{op.duration_ms} ms", op.status) for op in manifest.s3_ops]
-        columns = ("Operation", Column("Key", "text"), Column("Bytes", rank=2), Column("Time", rank=1), "Status")
+        columns = ("Operation", "Key", Column("Bytes", rank=2), Column("Time", rank=1), "Status")
         console.print(display.table(columns, rows, title="Storage", whole=verbose))
     if verbose and manifest.outputs:
         checksums = [(output.key, output.sha256) for output in manifest.outputs]
@@ -62,9 +62,11 @@ def _print_result(console: Console, found: AttemptDetails) -> None:
     row, manifest = found.attempt, found.manifest
     head = Text(f"Attempt {row.id}: ", style="bold").append_text(display.cell(row.status))
     of = f" of {found.name}" if found.name else ""
-    console.print(head.append(f"  {row.job_name}{of}, try {row.attempt}" if row.job_id else f"  {row.job_name}"))
+    what = f"  {row.job_name}{of}, try {row.attempt}" if row.job_id else f"  {row.job_name}"
+    console.print(head.append(what), soft_wrap=True)
     for place, output in zip(found.outputs, manifest.outputs if manifest else (), strict=True):
-        console.print(Text(f"  {place}  ({display.size(output.bytes)})"), soft_wrap=True)
+        gone = ", replaced since by a newer attempt" if found.is_replaced else ""
+        console.print(Text(f"  {place}  ({display.size(output.bytes)}{gone})"), soft_wrap=True)
     for error in manifest.errors if manifest else ():
         where = f" in stage {error.stage}" if error.stage else ""
         said = f"  {error.code}{where} (blame: {error.blame}): {error.message}"

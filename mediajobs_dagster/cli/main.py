@@ -18,7 +18,10 @@ from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.serve import code_server, daemon, web
+from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
+from mediajobs_dagster.cli.uploads import uploads
+from mediajobs_dagster.cli.watch import watch_jobs
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
@@ -50,7 +53,11 @@ def commands(context: click.Context) -> None:
     context.obj = context.with_resource(MediaJobs())
 
 
-for command in (demo, up, add, export, work, jobs, attempt, history, doctor, code_server, daemon, web, worker):
+jobs.add_command(watch_jobs)
+for command in (
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(code_server, daemon, web, worker),
+):
     commands.add_command(command)
 
 

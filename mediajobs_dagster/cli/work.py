@@ -16,9 +16,11 @@ from typing_extensions import override
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.table import shortened
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.printable import in_one_line
-from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, Record, StageStarted
+from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
+from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -45,19 +47,21 @@ def work(media: MediaJobs, as_json: bool) -> None:
 
 def _print(media: MediaJobs, done: WorkedOff, bars: Bars) -> None:
     """What was done, and what is left: each with the reason why."""
-    console, counts = display.console(), media.history.jobs.counts()
+    console, leased = display.console(), media.history.jobs.leased()
     if done.runs:
-        console.print(f"{len(bars.attempts)} attempts in {done.runs} runs; {bars.dead} jobs are dead.")
-    elif not any(each[status] for each in counts.values() for status in _LEFT):
-        console.print(_IDLE)
-    if elsewhere := sum(each[JobStatus.PROCESSING] for each in counts.values()):
-        console.print(f"{elsewhere} jobs are running elsewhere, or wait for the lease of a dead worker to end.")
+        attempts, runs = display.counted(len(bars.attempts), "attempt"), display.counted(done.runs, "run")
+        dead = display.counted(bars.dead, "job")
+        console.print(f"{attempts} in {runs}; {dead} {'is' if bars.dead == 1 else 'are'} dead.")
+    elif not leased.jobs and not media.history.jobs.waiting():
+        console.print("Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/].")
+    if leased.until:
+        jobs = f"{display.counted(leased.jobs, 'job')} {'is' if leased.jobs == 1 else 'are'}"
+        console.print(
+            f"{jobs} leased until {leased.until:%H:%M:%S} UTC: by a worker elsewhere, which renews that, or by one "
+            "that died. Follow them with [bold]mediajobs jobs watch[/]."
+        )
     for held in media.held():
         console.print(held.reason, style="yellow", markup=False)
-
-
-_LEFT = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.PROCESSING)
-_IDLE = "Nothing is queued. Enqueue something with [bold]mediajobs add VIDEO[/]."
 
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
@@ -81,7 +85,7 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     from mediajobs_dagster.orchestration.recovery import recover_runs
 
     signal.signal(signal.SIGTERM, _interrupt)
-    bars = Bars(quiet=quiet)
+    bars = Bars(media, quiet=quiet)
     media.listen(bars)
     try:
         with bars, open_instance(media.settings) as instance:
@@ -100,6 +104,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 _STOPPED = "Stopped. A job that was running goes back into the queue, and its attempt is recorded as cancelled."
 
 _WAITING = "waiting"
+_ALL = "all"
+_LEAST_LABEL, _BESIDE_LABEL = 24, 56
+"""Columns that the label of a bar has at least, and that what stands beside it takes."""
 
 
 class _Terminal(display.Terminal):
@@ -111,9 +118,15 @@ class _Terminal(display.Terminal):
 
 
 class Bars:
-    """One line per attempt: a bar with percent, speed and ETA while it runs, its result when it has ended."""
+    """One line per attempt: a bar with percent, speed and ETA while it runs, its result when it has ended.
 
-    def __init__(self, *, quiet: bool) -> None:
+    Above them stands how many of the jobs are done.
+    """
+
+    def __init__(self, media: MediaJobs, *, quiet: bool) -> None:
+        self._media = media
+        self._whole = sum(waiting.jobs for waiting in media.history.jobs.waiting().values())
+        self._done = 0
         self.attempts: list[str] = []
         """Ids of the attempts that have ended."""
         self.dead = 0
@@ -133,6 +146,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         """The lines on the terminal, by attempt id."""
         self._stages: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -148,20 +162,44 @@ class Bars:
         match record:
             case AttemptStarted():
                 self._drop(_WAITING)
-                self._tasks[record.key.attempt_id] = self._progress.add_task(_label(record.key), total=1.0, detail="")
+                self._begin(record.key)
             case StageStarted():
                 self._stages[record.key.attempt_id] = record.stage
-                self._progress.update(self._tasks[record.key.attempt_id], detail=record.stage)
+                if record.key.attempt_id in self._tasks:
+                    self._progress.update(self._tasks[record.key.attempt_id], detail=record.stage)
             case AttemptProgressed():
                 self._show(record)
             case AttemptEnded():
                 self._end(record)
+            case JobQueued():
+                self._whole += 1
             case _:
                 pass
 
+    def _begin(self, key: AttemptKey) -> None:
+        if self._progress.disable:
+            return
+        name = self._media.history.naming.of_subjects([key.subject_id]).get(key.subject_id, key.subject_id)
+        label = self._labels[key.attempt_id] = f"{self._media.registry.noun(key.job_type)} {in_one_line(redact(name))}"
+        self._tell_whole()
+        room = max(_LEAST_LABEL, self._progress.console.width - _BESIDE_LABEL)
+        self._tasks[key.attempt_id] = self._progress.add_task(shortened(label, room), total=1.0, detail="")
+
+    def _tell_whole(self) -> None:
+        """Show how many jobs are done, above all other lines."""
+        if _ALL not in self._tasks and self._whole > 1:
+            self._tasks[_ALL] = self._progress.add_task("", detail="")
+        if _ALL in self._tasks:
+            self._progress.update(
+                self._tasks[_ALL],
+                description=f"{self._done:,} of {self._whole:,}",
+                total=self._whole,
+                completed=self._done,
+            )
+
     def _show(self, record: AttemptProgressed) -> None:
         progress, attempt_id = record.progress, record.key.attempt_id
-        if progress.fraction is not None:
+        if progress.fraction is not None and attempt_id in self._tasks:
             speed = f"{progress.speed:.1f}x" if progress.speed else ""
             eta = f"ETA {progress.eta_s:.0f} s" if progress.eta_s is not None else ""
             detail = f"{self._stages[attempt_id]} {speed} {eta}"
@@ -172,8 +210,11 @@ class Bars:
         self.dead += outcome.verdict.status is JobStatus.DEAD
         self._drop(outcome.attempt_id)
         self._stages.pop(outcome.attempt_id, None)
+        label = self._labels.pop(outcome.attempt_id, outcome.key.subject_id)
+        self._done += outcome.verdict.status.is_final
+        self._tell_whole()
         line = display.cell(outcome.status).append(
-            f"  {_label(outcome.key)}  {display.seconds(outcome.manifest.duration_ms)}", style="default"
+            f"  {label}  {display.seconds(outcome.manifest.duration_ms)}", style="default"
         )
         if outcome.error:
             line.append(f"  {outcome.error.code}: {in_one_line(str(outcome.error))}", style="default")
@@ -192,7 +233,3 @@ class Bars:
     def _drop(self, name: str) -> None:
         if name in self._tasks:
             self._progress.remove_task(self._tasks.pop(name))
-
-
-def _label(key: AttemptKey) -> str:
-    return f"{key.job_type} {key.job_id}"

@@ -98,6 +98,15 @@ class Waiting:
         return self.fresh + self.failed
 
 
+@dataclass(frozen=True)
+class Leased:
+    """Jobs that runs have been given."""
+
+    jobs: int
+    until: datetime | None
+    """When the last of their leases ends, unless it is renewed; None: there are none."""
+
+
 JobList = list[Job]
 EnqueuedList = list[Enqueued]
 
@@ -209,6 +218,13 @@ class Jobs:
                 found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
 
+    def tally(self, trace_id: str) -> dict[JobStatus, int]:
+        """How many jobs of a trace have each status; every status is listed."""
+        statement = sa.select(jobs.c.status, sa.func.count()).where(jobs.c.trace_id == trace_id).group_by(jobs.c.status)
+        with self._database.read() as connection:
+            found = {JobStatus(status): number for status, number in connection.execute(statement)}
+        return {status: found.get(status, 0) for status in JobStatus}
+
     def waiting(self, job_type: str | None = None) -> dict[str, Waiting]:
         """How many jobs wait in the queue, by job type; a type of which none waits is not listed."""
         known, active = job_counts.c, jobs.c
@@ -237,6 +253,23 @@ class Jobs:
         with self._database.read() as connection:
             due, now = connection.execute(statement, of).one()
         return None if due is None else Due(max(due, now), max(0.0, (due - now).total_seconds()))
+
+    def leased(self) -> Leased:
+        """How many jobs are assigned to a run or processing, and until when nobody else gets them."""
+        statement = sa.select(sa.func.count(), sa.func.max(jobs.c.lease_expires_at)).where(
+            jobs.c.dispatch_id.is_not(None)
+        )
+        with self._database.read() as connection:
+            return Leased(*connection.execute(statement).one())
+
+    def oldest_waiting(self, job_type: str) -> datetime | None:
+        """When the job of a type that waits longest was asked for; None when none waits."""
+        waiting = [
+            sa.select(sa.func.min(jobs.c.created_at)).where(jobs.c.job_type == job_type, jobs.c.status == status)
+            for status in _WAITING
+        ]
+        with self._database.read() as connection:
+            return min((found for each in waiting if (found := connection.scalar(each))), default=None)
 
     def active(self, job_type: str) -> int:
         """How many jobs of a type are assigned to a run or processing."""

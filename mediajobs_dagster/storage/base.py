@@ -75,6 +75,10 @@ class Storage(ABC):
     def url(self) -> str:
         """Address of the root, for people."""
 
+    def place(self, key: str) -> str:
+        """Where an object is or would be, for people: an address, or the path of a file."""
+        return f"{self.url.rstrip('/')}/{check_key(key)}"
+
     def observed(self, listener: OnOperation) -> Self:
         """A view of the same storage that also reports each operation to `listener`, failed ones included.
 

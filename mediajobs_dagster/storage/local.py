@@ -73,6 +73,10 @@ class LocalStorage(Storage):
         return self.root.as_uri()
 
     @override
+    def place(self, key: str) -> str:
+        return str(self._path(key))
+
+    @override
     def local_path(self, key: str) -> Path:
         self.stat(key)
         return self._path(key)

@@ -31,16 +31,34 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(lock, 1000).decode(errors="replace").strip() or "another process"
             raise AlreadyRunningError(
-                f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
-                "another folder."
+                f"mediajobs is up on {folder} already: {_note_in(lock)}. Use that one, stop it, or set "
+                "MEDIAJOBS_HOME to another folder."
             ) from None
         os.truncate(lock, 0)
         os.write(lock, note.encode())
         yield
     finally:
         os.close(lock)
+
+
+def user_of(folder: Path) -> str | None:
+    """The note of the process that has locked the folder with `sole_user_of`; None: no process has."""
+    try:
+        lock = os.open(folder / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _note_in(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _note_in(lock: int) -> str:
+    return os.pread(lock, 1000, 0).decode(errors="replace").strip() or "another process"
 
 
 def is_loopback(host: str) -> bool:

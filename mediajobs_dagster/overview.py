@@ -1,0 +1,172 @@
+"""How the whole installation stands at one moment: what waits, runs, is held back and has failed, and the disks."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mediajobs_dagster.answers import NamedJob
+from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, JsonObject
+from mediajobs_dagster.resilience.held import Held
+from mediajobs_dagster.settings import Settings
+
+_RUNNING = 100
+_FAILURES = 5
+_WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The jobs of one type that are not final."""
+
+    job_type: str
+    makes: str
+    """What it makes, in short."""
+    lane: str | None
+    """None: the type is not installed here."""
+    queued: int
+    paused: int
+    """Those that failed and wait for their next try."""
+    processing: int
+    oldest_at: datetime | None
+    """When the one that waits longest was asked for."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "jobType": self.job_type,
+            "makes": self.makes,
+            "lane": self.lane,
+            "queued": self.queued,
+            "paused": self.paused,
+            "processing": self.processing,
+            "oldestAt": self.oldest_at.isoformat() if self.oldest_at else None,
+        }
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that is being worked on."""
+
+    named: NamedJob
+    attempt: Attempt
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {**self.named.to_json(), "host": self.attempt.host, "startedAt": self.attempt.started_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An attempt that failed."""
+
+    attempt: Attempt
+    name: str | None
+    """What people call the subject; None: it has no name, or the job is gone."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {**self.attempt.to_json(), "subjectName": self.name}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The room where something is kept."""
+
+    what: str
+    path: str
+    free_bytes: int
+    total_bytes: int
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {"what": self.what, "path": self.path, "freeBytes": self.free_bytes, "totalBytes": self.total_bytes}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How the installation stands."""
+
+    at: datetime
+    """By the database's clock."""
+    queues: tuple[Queue, ...]
+    held: tuple[Held, ...]
+    running: tuple[Running, ...]
+    """The newest hundred at most, oldest first."""
+    failures: tuple[Failure, ...]
+    """The latest attempts that failed or were lost, newest first."""
+    disks: tuple[Disk, ...]
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """How many jobs each machine works on, by its name."""
+        return dict(Counter(each.attempt.host or "unknown" for each in self.running))
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "at": self.at.isoformat(),
+            "queues": [each.to_json() for each in self.queues],
+            "held": [each.to_json() for each in self.held],
+            "running": [each.to_json() for each in self.running],
+            "workers": self.workers,
+            "failures": [each.to_json() for each in self.failures],
+            "disks": [each.to_json() for each in self.disks],
+        }
+
+
+def overview_of(history: History, registry: Registry, settings: Settings, held: tuple[Held, ...]) -> Overview:
+    """Read it: a few small queries, however long the history is."""
+    failed = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.FAILURE, AttemptStatus.LOST)), limit=_FAILURES)
+    of_jobs = JobFilter(ids=tuple({each.job_id for each in failed if each.job_id}))
+    subjects = {job.id: job.subject_id for job in history.jobs.list(of_jobs, limit=_FAILURES)}
+    names = history.naming.of_subjects(subjects.values())
+    return Overview(
+        at=history.now(),
+        queues=_queues(history, registry),
+        held=held,
+        running=_running(history),
+        failures=tuple(Failure(each, names.get(subjects.get(each.job_id or "", ""))) for each in failed),
+        disks=_disks(settings),
+    )
+
+
+def _queues(history: History, registry: Registry) -> tuple[Queue, ...]:
+    lanes = {job_type.name: job_type.lane.value for job_type in registry}
+    return tuple(
+        Queue(
+            name,
+            registry.noun(name),
+            lanes.get(name),
+            queued=counts[JobStatus.QUEUED],
+            paused=counts[JobStatus.FAILED],
+            processing=counts[JobStatus.PROCESSING],
+            oldest_at=history.jobs.oldest_waiting(name),
+        )
+        for name, counts in sorted(history.jobs.counts().items())
+        if any(counts[status] for status in (*_WAITING, JobStatus.PROCESSING))
+    )
+
+
+def _running(history: History) -> tuple[Running, ...]:
+    under_way = history.jobs.list(JobFilter(statuses=(JobStatus.PROCESSING,)), limit=_RUNNING)
+    attempts = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,)), limit=_RUNNING)
+    by_job = {each.job_id: each for each in attempts}
+    names = history.naming.of_subjects(job.subject_id for job in under_way)
+    found = [Running(NamedJob(job, names.get(job.subject_id)), by_job[job.id]) for job in under_way if job.id in by_job]
+    return tuple(sorted(found, key=lambda each: each.attempt.started_at))
+
+
+def _disks(settings: Settings) -> tuple[Disk, ...]:
+    places = {"data": settings.home, "scratch": settings.scratch}
+    return tuple(_disk(what, path) for what, path in places.items())
+
+
+def _disk(what: str, path: Path) -> Disk:
+    usage = shutil.disk_usage(next(each for each in (path, *path.absolute().parents) if each.exists()))
+    return Disk(what, str(path), usage.free, usage.total)
