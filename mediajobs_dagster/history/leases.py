@@ -380,10 +380,8 @@ def _progress_of(progress: Mapping[str, JobProgress]) -> dict[str, Any]:
     """The column `progress` of each of these jobs; nothing where none is given."""
     if not progress:
         return {}
-    values = [
-        (jobs.c.id == job_id, sa.cast(sa.literal(each.to_json(), jobs.c.progress.type), jobs.c.progress.type))
-        for job_id, each in progress.items()
-    ]
+    kind = jobs.c.progress.type
+    values = [(jobs.c.id == job_id, sa.literal(each.to_json(), kind)) for job_id, each in progress.items()]
     return {"progress": sa.case(*values, else_=jobs.c.progress)}
 
 
