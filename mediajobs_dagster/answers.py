@@ -12,24 +12,7 @@ from mediajobs_dagster.attempts.forecast import Forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.intake.export_requests import Preview
 from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, JsonObject
-
-
-@dataclass(frozen=True)
-class NamedJob:
-    """A job, and what people call its subject."""
-
-    job: Job
-    name: str | None
-    """The file name of an upload, the title of a timeline; None: it has none, or was deleted."""
-
-    @property
-    def label(self) -> str:
-        """The name, else the id of the subject."""
-        return self.name or self.job.subject_id
-
-    def to_json(self) -> JsonObject:
-        """The camelCase JSON form: that of the job, with the name."""
-        return {**self.job.to_json(), "subjectName": self.name}
+from mediajobs_dagster.references import NamedJob
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mediajobs_dagster.answers import NamedJob
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, JsonObject
+from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
 

@@ -11,12 +11,30 @@ from typing import TypeVar
 
 from mediajobs_dagster.errors import AmbiguousError, NotFoundError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import Attempt, Job, Upload
+from mediajobs_dagster.models import Attempt, Job, JsonObject, Upload
 
 _SHOWN = 10
 """How many candidates are listed."""
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class NamedJob:
+    """A job, and what people call its subject."""
+
+    job: Job
+    name: str | None
+    """The file name of an upload, the title of a timeline; None: it has none, or was deleted."""
+
+    @property
+    def label(self) -> str:
+        """The name, else the id of the subject."""
+        return self.name or self.job.subject_id
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form: that of the job, with the name."""
+        return {**self.job.to_json(), "subjectName": self.name}
 
 
 @dataclass(frozen=True)

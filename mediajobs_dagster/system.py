@@ -36,7 +36,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.records import JobQueued
-from mediajobs_dagster.references import References
+from mediajobs_dagster.references import NamedJob, References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
         ExportPlan,
         JobDetails,
         JobResult,
-        NamedJob,
         TraceResult,
         WrittenTimeline,
     )
@@ -60,9 +59,9 @@ if TYPE_CHECKING:
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
-    from mediajobs_dagster.intake.removal import Removed, UploadDetails
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
+    from mediajobs_dagster.removal import Removed, UploadDetails
 
 
 class MediaJobs:
@@ -260,7 +259,7 @@ class MediaJobs:
 
         Raises NotFoundError and AmbiguousError.
         """
-        from mediajobs_dagster.intake.removal import details_of
+        from mediajobs_dagster.removal import details_of
 
         return details_of(self.references.upload(reference), self.history, self.place_of)
 
@@ -271,7 +270,7 @@ class MediaJobs:
         nothing is changed. Raises NotFoundError, AmbiguousError, IllegalTransitionError while a job works on it, and
         StorageError; then repeat it.
         """
-        from mediajobs_dagster.intake.removal import remove_upload
+        from mediajobs_dagster.removal import remove_upload
 
         return remove_upload(self.references.upload(reference), self.history, self.storage, dry_run=dry_run)
 
@@ -369,8 +368,6 @@ class MediaJobs:
 
     def named(self, jobs: Sequence[Job]) -> list[NamedJob]:
         """These jobs with what people call their subjects."""
-        from mediajobs_dagster.answers import NamedJob
-
         names = self.names_of(jobs)
         return [NamedJob(job, names.get(job.subject_id)) for job in jobs]
 
@@ -529,7 +526,7 @@ class MediaJobs:
         """
         from mediajobs_dagster.attempts.checkup import check_up
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage, also or {})
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, self.held, also or {})
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

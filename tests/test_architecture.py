@@ -19,7 +19,8 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
     *("listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "answers", "system", "gate", "orchestration", "supervisor"),
+    *("attempts", "intake", "references", "answers", "removal", "overview", "system"),
+    *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""

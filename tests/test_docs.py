@@ -89,7 +89,8 @@ def test_the_python_of_the_how_to(clips: Clips, tmp_path: Path) -> None:
     with MediaJobs.open(_env_file=None, home=tmp_path / ".mediajobs") as media:
         media.add(clips.text_named_mp4(), types=["upload_thumb_v1"])
         Platform(media).work()
-    assert run(asking, tmp_path).startswith("upload_thumb_v1 ['The input is not a media file")
+    name = clips.text_named_mp4().name
+    assert run(asking, tmp_path).startswith(f"upload_thumb_v1 {name} ['The input is not a media file")
     framed = run(framing, tmp_path)
     assert "success" in framed
     assert "publish" in framed

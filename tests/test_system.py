@@ -257,9 +257,12 @@ def test_the_way_of_a_job(platform: Platform, clips: Clips, tmp_path: Path) -> N
     platform.work()
     details = media.job(job.id)
     assert (details.job.status, len(details.attempts), details.children) == (JobStatus.COMPLETED, 1, ())
-    manifest = media.attempt(job.id)
-    assert manifest == media.attempt(details.attempts[0].id)
-    assert manifest.job_id == job.id
+    found = media.attempt(job.id)
+    assert found == media.attempt(details.attempts[0].id) == media.attempt(clips.landscape().name)
+    assert found.manifest
+    assert found.manifest.job_id == job.id
+    assert (found.name, found.is_replaced) == (clips.landscape().name, False)
+    assert [Path(output).is_file() for output in found.outputs] == [True]
 
     assert media.retry(job.id, force=True).status is JobStatus.QUEUED
     assert media.cancel(job.id).status is JobStatus.CANCELLED

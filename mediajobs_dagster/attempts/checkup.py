@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
@@ -15,6 +15,7 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject, utc_now
+from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, redact
 
@@ -50,9 +51,13 @@ class Finding:
 
 
 def check_up(
-    settings: Settings, history: Callable[[], History], storage: Callable[[], Storage], also: Checks
+    settings: Settings,
+    history: Callable[[], History],
+    storage: Callable[[], Storage],
+    held: Callable[[], Sequence[Held]],
+    also: Checks,
 ) -> tuple[Finding, ...]:
-    """Run the checks of versions, machine, ffmpeg, database, clock, storage and scratch disk, and those of `also`.
+    """Run the checks of versions, machine, ffmpeg, database, clock, storage, disk and queue, and those of `also`.
 
     A failed check is a finding; it is not raised.
     """
@@ -65,8 +70,17 @@ def check_up(
         "clock": lambda: _clock(history),
         "storage": lambda: storage().check(),
         "scratch disk": lambda: _disk(settings),
+        "queue": lambda: _queue(held),
     }
     return tuple(_examine(what, check) for what, check in checks.items())
+
+
+def _queue(held: Callable[[], Sequence[Held]]) -> str:
+    try:
+        reasons = [each.reason for each in held()]
+    except MediaJobsError:  # a check of its own tells it
+        return "not known without the database"
+    return Caution(" ".join(reasons)) if reasons else "nothing is held back"
 
 
 def _examine(what: str, check: Callable[[], str]) -> Finding:

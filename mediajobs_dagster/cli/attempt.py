@@ -61,7 +61,7 @@ def _print_result(console: Console, found: AttemptDetails) -> None:
     """What came of it first, in full: where the outputs are, or the reason."""
     row, manifest = found.attempt, found.manifest
     head = Text(f"Attempt {row.id}: ", style="bold").append_text(display.cell(row.status))
-    of = f" of {found.name}" if found.name else ""
+    of = f" of {in_one_line(found.name)}" if found.name else ""
     what = f"  {row.job_name}{of}, try {row.attempt}" if row.job_id else f"  {row.job_name}"
     console.print(head.append(what), soft_wrap=True)
     for place, output in zip(found.outputs, manifest.outputs if manifest else (), strict=True):

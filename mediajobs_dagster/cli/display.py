@@ -109,7 +109,7 @@ def table(
     whole: bool = False,
 ) -> Table:
     """A table of these rows, which fits the terminal; `whole` if it shall have everything, however wide."""
-    made = [each if isinstance(each, Column) else Column(each) for each in columns]
+    made = [each if isinstance(each, Column) else Column(in_one_line(redact(each))) for each in columns]
     shown = in_one_line(redact(title)) if title else None
     return Table(made, [[cell(value) for value in row] for row in rows], title=shown, whole=whole)
 

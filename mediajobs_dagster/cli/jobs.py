@@ -16,7 +16,7 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import NamedJob
+    from mediajobs_dagster.references import NamedJob
 
 
 @click.group()
@@ -76,6 +76,10 @@ def list_jobs(
         console.print("No job matches. Enqueue some with [bold]mediajobs add VIDEO[/], or use fewer filters.")
         return
     console.print(job_table(media, found, whole=verbose))
+    waiting = {each.job.job_type for each in found if each.job.status.is_waiting}
+    for held in media.held() if waiting else ():
+        if held.job_type in waiting:
+            console.print(held.reason, style="yellow", markup=False)
     if len(found) == limit:
         console.print(f"There may be more: add [bold]--after {found[-1].job.id}[/].")
 

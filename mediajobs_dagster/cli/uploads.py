@@ -12,6 +12,7 @@ from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import UploadFilter
 from mediajobs_dagster.models import MediaInfo, Upload, UploadRole
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -110,21 +111,21 @@ def delete_upload(media: MediaJobs, upload: str, yes: bool, dry_run: bool, as_js
         if as_json:
             raise RequestError("With --json, nothing can be asked. Confirm with --yes, or look with --dry-run.")
         objects = display.counted(len(planned.keys), "object")
-        click.confirm(f"Delete {planned.upload.filename} ({planned.upload.id}) with {objects}?", abort=True, err=True)
+        click.confirm(
+            f"Delete {in_one_line(planned.upload.filename)} ({planned.upload.id}) with {objects}?", abort=True, err=True
+        )
     done = planned if dry_run else media.delete_upload(planned.upload.id)
     if as_json:
         display.print_json(done)
         return
     console = display.console()
     for key in done.keys:
-        console.print(f"  {media.place_of(key)}", markup=False, soft_wrap=True)
+        console.print(f"  {in_one_line(media.place_of(key))}", markup=False, soft_wrap=True)
     verb = "would be" if dry_run else "was" if len(done.keys) == 1 else "were"
     kept = " Its content lay in the storage before it was added, and stays." if done.is_source_kept else ""
     cancelled = f" {display.counted(len(done.cancelled), 'waiting job')} cancelled." if done.cancelled else ""
-    console.print(
-        f"{display.counted(len(done.keys), 'object')} of {done.upload.filename} {verb} deleted.{cancelled}{kept}",
-        markup=False,
-    )
+    objects = f"{display.counted(len(done.keys), 'object')} of {in_one_line(done.upload.filename)}"
+    console.print(f"{objects} {verb} deleted.{cancelled}{kept}", markup=False)
 
 
 def media_words(info: MediaInfo | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import NamedJob
+    from mediajobs_dagster.references import NamedJob
 
 _EVERY_S = 1.0
 _TOLD_S = 10.0
@@ -39,8 +40,9 @@ _WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 @click.command("watch")
 @click.argument("job", metavar="JOB", required=False)
 @click.option("--trace", "trace_id", metavar="TRACE", help="All jobs of this trace.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts: a job a line, whenever it has changed.")
 @click.pass_obj
-def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None) -> None:
+def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None, as_json: bool) -> None:
     """Follow jobs with percent, speed and time left until they have ended: one JOB, a trace, or all that run now.
 
     Workers report progress with each heartbeat, every 20 seconds (MEDIAJOBS_LEASE_S / 3); between two, it is
@@ -54,6 +56,25 @@ def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None) -> None:
         job_id=media.references.job(job).id if job else None,
         trace_id=media.references.trace(trace_id) if trace_id else None,
     )
+    if as_json:
+        _print_changes(watch)
+    else:
+        _show(watch)
+    if watch.has_failed:
+        raise click.exceptions.Exit(1)
+
+
+def _print_changes(watch: _Watch) -> None:
+    for _ in watch.screens():
+        for each in watch.take_changes():
+            click.echo(display.json_text(each.to_json()))
+        sys.stdout.flush()
+        if watch.is_over:
+            return
+        time.sleep(_EVERY_S)
+
+
+def _show(watch: _Watch) -> None:
     console = display.console()
     live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
     with live or nullcontext():
@@ -67,8 +88,6 @@ def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None) -> None:
             time.sleep(_EVERY_S)
     for line in watch.take_lines(with_progress=False):
         console.print(line, soft_wrap=True)
-    if watch.has_failed:
-        raise click.exceptions.Exit(1)
 
 
 @dataclass
@@ -83,6 +102,8 @@ class _Watch:
     _running: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
     _lines: list[Text] = field(default_factory=list[Text])
     _told: dict[str, float] = field(default_factory=dict[str, float])
+    _seen: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
+    _ended: list[NamedJob] = field(default_factory=list["NamedJob"])
 
     def screens(self) -> Iterator[RenderableType]:
         """What to show now, again and again."""
@@ -98,6 +119,13 @@ class _Watch:
                 lines.append(self._line(each))
         return lines
 
+    def take_changes(self) -> list[NamedJob]:
+        """The jobs that have changed since the last call, as they are now."""
+        ended, self._ended = self._ended, []
+        changed = [each for each in (*self._running.values(), *ended) if self._seen.get(each.job.id) != each]
+        self._seen = dict(self._running)
+        return changed
+
     def _look(self) -> RenderableType:
         jobs, history = self.media, self.media.history
         before, now = self._running, history.now()
@@ -112,6 +140,7 @@ class _Watch:
         if self.job_id and watched[0].status.is_final:
             ended = (self.job_id,)
         for each in jobs.named(history.jobs.list(JobFilter(ids=ended), limit=1000)) if ended else ():
+            self._ended.append(each)
             self._lines.append(self._line(each))
         parts: list[RenderableType] = [_line(self._summary(watched)), *self._held(watched)]
         if self._running:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from mediajobs_dagster.attempts.heartbeat import Heartbeat
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.errors import CancelledError, WorkerLostError
 from mediajobs_dagster.history import Claim, History
-from mediajobs_dagster.models import Job, utc_now
+from mediajobs_dagster.models import Job, Progress, utc_now
+from mediajobs_dagster.records import AttemptKey, AttemptProgressed, CommandStarted, StageStarted
 from mediajobs_dagster.settings import Settings
 from tests.history.factories import claimed
 from tests.platform import AllGone
@@ -130,3 +132,22 @@ def test_a_database_out_of_reach_ends_attempts_once_the_lease_is_over(history: H
         blocker.execute("ROLLBACK")
         blocker.close()
         until(lambda: lease(history, claim.job) > last)
+
+
+def test_a_beat_stores_how_far_the_attempt_is(history: History) -> None:
+    """Stage, command without guards, percent, speed and time left, as the records of the attempt told them."""
+    claim = claimed(history)
+    key = AttemptKey(claim.attempt.id, claim.job.job_type, claim.job.subject_id, claim.job.id)
+    argv = ("ffmpeg", "-hide_banner", "-loglevel", "level+verbose", "-i", "file:source", "x" * 9_000, "out.mp4")
+    with beating(history, claim, lease_s=0.3) as heartbeat, heartbeat.watching(claim.job.id):
+        heartbeat.take(StageStarted(key=key, stage="ffmpeg"))
+        heartbeat.take(CommandStarted(key=key, argv=argv))
+        heartbeat.take(AttemptProgressed(key=key, progress=Progress(fraction=0.4, speed=3.0, eta_s=9.0)))
+        heartbeat.take(StageStarted(key=replace(key, job_id="another"), stage="fetch"))
+        until(lambda: (found := history.jobs.get(claim.job.id).progress) and found.fraction)
+    progress = history.jobs.get(claim.job.id).progress
+    assert progress
+    assert (progress.stage, progress.fraction, progress.speed, progress.eta_s) == ("ffmpeg", 0.4, 3.0, 9.0)
+    assert progress.command[:3] == ("ffmpeg", "-i", "file:source")
+    assert progress.command[3].endswith("x…")
+    assert sum(map(len, progress.command)) < 4_100

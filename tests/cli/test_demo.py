@@ -47,8 +47,8 @@ def test_demo(tmp_path: Path, clips: Clips) -> None:
     shown, told = finish(for_people), finish(for_scripts)
 
     assert shown.code == 0, shown.err
-    assert all(shown.out.count(job_type) == 2 for job_type in OF_UPLOADS)
-    assert shown.out.count("create_video_export_v1") == 1
+    assert all(shown.out.count(f"{noun}  ") == 2 for noun in ("thumbnail", "edit_proxy", "audio_envelope"))
+    assert shown.out.count("video_export  ") == 1
     assert shown.out.count("completed") == 7
     assert "mediajobs jobs list --trace" in shown.out
 

@@ -14,7 +14,7 @@ from mediajobs_dagster.orchestration.internals import warm_runs
 from tests.cli.conftest import Answer, Call
 from tests.servers.s3 import S3Server
 
-CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "clock", "storage", "scratch disk"]
+CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "clock", "storage", "scratch disk", "queue"]
 
 
 def findings(answer: Answer) -> dict[str, tuple[bool, str]]:

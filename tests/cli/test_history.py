@@ -192,7 +192,7 @@ def test_a_failed_attempt_for_people(mediajobs: Call, worked: Platform) -> None:
 
 
 def test_an_attempt_that_has_none_yet(mediajobs: Call, platform: Platform, clips: Clips) -> None:
-    """A job that waits has no attempt; one that is at work has no manifest. Both are said."""
+    """A job that waits has no attempt; one that is at work shows how far it is."""
     upload = platform.add(clips.landscape(), THUMB)
     job = platform.job(upload, THUMB)
     assert "NOT_FOUND" in mediajobs("attempt", job.id).err
@@ -200,5 +200,8 @@ def test_an_attempt_that_has_none_yet(mediajobs: Call, platform: Platform, clips
     assert dispatch
     assert platform.history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
     answer = mediajobs("attempt", job.id)
-    assert answer.code == 2
-    assert "is running and has no manifest yet" in answer.err
+    assert answer.code == 0
+    assert "running" in answer.out.splitlines()[0]
+    assert "on here; its first heartbeat has not arrived yet" in answer.out
+    running = mediajobs("attempt", job.id, "--json").json
+    assert (running["status"], running["manifest"], running["progress"]) == ("running", None, None)

@@ -19,9 +19,9 @@ from tests.platform import Platform
 UseCase = Callable[[Platform, str], Any]
 
 COMMANDS: dict[tuple[str, ...], UseCase] = {
-    ("jobs", "list"): lambda platform, _: [job.to_json() for job in platform.media.jobs()],
+    ("jobs", "list"): lambda platform, _: [job.to_json() for job in platform.media.named(platform.media.jobs())],
     ("jobs", "list", "--status", "dead"): lambda platform, _: [
-        job.to_json() for job in platform.media.jobs(JobFilter(statuses=(JobStatus.DEAD,)))
+        job.to_json() for job in platform.media.named(platform.media.jobs(JobFilter(statuses=(JobStatus.DEAD,))))
     ],
     ("jobs", "show", "JOB"): lambda platform, job: platform.media.job(job).to_json(),
     ("attempt", "JOB"): lambda platform, job: platform.media.attempt(job).to_json(),

@@ -30,7 +30,8 @@ def test_the_commands() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
         *("demo", "up", "add", "work", "attempt", "doctor", "export"),
         *SERVING,
-        *("jobs", "jobs list", "jobs show", "jobs retry", "jobs cancel"),
+        *("status", "uploads", "uploads list", "uploads show", "uploads delete"),
+        *("jobs", "jobs list", "jobs show", "jobs watch", "jobs retry", "jobs cancel"),
         *("history", "history export", "history stats"),
     }
 

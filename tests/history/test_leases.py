@@ -10,7 +10,7 @@ import pytest
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history import AttemptFilter, Claim, History, JobFilter
-from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id
+from mediajobs_dagster.models import AttemptStatus, JobProgress, JobStatus, new_id
 from tests.history.factories import (
     DAY,
     NOON,
@@ -397,3 +397,22 @@ def test_many_workers_on_one_dispatch_win_each_job_once(history: History) -> Non
         won = [job_id for part in pool.map(claim_all, range(6)) for job_id in part]
     assert len(won) == 60
     assert set(won) == expected
+
+
+def test_how_far_a_job_is_is_kept_with_its_lease(history: History) -> None:
+    """Of each job its own, until the attempt ends or another one begins; a beat without news changes nothing."""
+    first, second = (each.job for each in history.jobs.enqueue(some_new_jobs(2)))
+    dispatch = history.leases.assign(THUMB, limit=2, lease_s=60)
+    assert dispatch
+    claims = [history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60) for _ in range(2)]
+    half = JobProgress(fraction=0.5, speed=2.0, eta_s=4.5, stage="ffmpeg", command=("ffmpeg", "it's"), at=NOON)
+    quarter = half.model_copy(update={"fraction": 0.25, "command": ()})
+    history.leases.renew(dispatch.id, lease_s=60, progress={first.id: half, second.id: quarter})
+    assert [history.jobs.get(job.id).progress for job in (first, second)] == [half, quarter]
+    history.leases.renew(dispatch.id, lease_s=60)
+    history.leases.renew(dispatch.id, lease_s=60, progress={second.id: half})
+    assert [history.jobs.get(job.id).progress for job in (first, second)] == [half, half]
+
+    claim = next(each for each in claims if each and each.job.id == first.id)
+    history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    assert history.jobs.get(first.id).progress is None

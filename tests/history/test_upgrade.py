@@ -284,3 +284,24 @@ def test_the_newest_success_of_each_subject_becomes_the_current_one(empty_url: s
             ("s3", "thumb"): "attempt-6",
         }
         assert history.current.results("thumb", ["s1"]) == {"s1": json.loads(result)}
+
+
+def test_timelines_get_their_titles(empty_url: str) -> None:
+    """Those of schema 0003 are found by the title in their document; more of them than are read at once."""
+    old = database_of(empty_url, "0003")
+    cast = ":document" if old.is_sqlite else "CAST(:document AS json)"
+    at = sa.bindparam("at", type_=sa.DateTime(timezone=True))
+    adding = sa.text(
+        f"INSERT INTO timelines (id, document, etag, created_at, trace_id) VALUES (:id, {cast}, :id, :at, 't')"
+    ).bindparams(at)
+    titles = {f"t{number:03}": f"Cut {number} \u2713" for number in range(120)} | {"none": None, "empty": ""}
+    with old.write() as connection:
+        for timeline_id, title in titles.items():
+            document = {"version": "create_video_v1"} | ({} if title is None else {"title": title})
+            connection.execute(adding, {"id": timeline_id, "document": json.dumps(document), "at": NOON})
+    old.close()
+    with History.open(empty_url) as history:
+        named = history.naming.of_subjects(titles)
+        assert named == {timeline_id: title or "Untitled" for timeline_id, title in titles.items()}
+        assert all(history.timelines.get(each).title == name for each, name in list(named.items())[-3:])
+        assert history.naming.subjects("Cut 7 \u2713", limit=5) == ["t007"]

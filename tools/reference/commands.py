@@ -30,7 +30,10 @@ PRINTED: dict[str, Printed] = {
         "NOT_A_FILE or OURS.",
         (samples.ADDED, samples.INSPECTION),
     ),
-    "attempt": Printed("The [manifest](manifest.md) of the attempt (`MediaJobs.attempt`)."),
+    "attempt": Printed(
+        "The [manifest](manifest.md) of the attempt (`MediaJobs.attempt`). Of one that is running, the "
+        "[Attempt](#attempt) with its `progress`."
+    ),
     "demo": Printed("What became of every job of the trace (`MediaJobs.trace`).", (samples.TRACE,)),
     "doctor": Printed("A list of findings (`MediaJobs.doctor`).", (samples.FINDINGS,)),
     "export": Printed(
@@ -40,9 +43,19 @@ PRINTED: dict[str, Printed] = {
     ),
     "history stats": Printed("A [StatisticsReport](#statisticsreport) (`MediaJobs.statistics`)."),
     "jobs cancel": Printed("The [Job](#job) as it is now (`MediaJobs.cancel`)."),
-    "jobs list": Printed("A list of [Job](#job), the newest first (`MediaJobs.jobs`)."),
+    "jobs list": Printed(
+        "A list of [Job](#job), the newest first (`MediaJobs.jobs`), each with its `subjectName`: a file name or a "
+        "title."
+    ),
     "jobs retry": Printed("The [Job](#job) as it is now (`MediaJobs.retry`)."),
     "jobs show": Printed("The job, its attempts, its children (`MediaJobs.job`).", (samples.JOB_DETAILS,)),
+    "jobs watch": Printed("A [Job](#job) with its `subjectName` a line, whenever it has changed."),
+    "status": Printed("How everything stands (`MediaJobs.overview`), and who is `up`.", (samples.OVERVIEW,)),
+    "uploads delete": Printed("What was deleted (`MediaJobs.delete_upload`).", (samples.REMOVED,)),
+    "uploads list": Printed("A list of [Upload](#upload), the newest first (`MediaJobs.uploads`)."),
+    "uploads show": Printed(
+        "The upload, its jobs, and where things are (`MediaJobs.upload`).", (samples.UPLOAD_DETAILS,)
+    ),
     "work": Printed(
         "What was done; `attempts` holds the [manifest](manifest.md) of each attempt.", (samples.WORKED_OFF,)
     ),

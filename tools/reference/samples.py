@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, NamedJob, TraceResult, WrittenTimeline
+from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
 from mediajobs_dagster.attempts.checkup import Finding
 from mediajobs_dagster.attempts.forecast import Forecast
 from mediajobs_dagster.history.enqueueing import Enqueued
@@ -32,6 +32,9 @@ from mediajobs_dagster.models import (
     VideoStream,
 )
 from mediajobs_dagster.orchestration.local_runs import WorkedOff
+from mediajobs_dagster.overview import Disk, Failure, Overview, Queue, Running
+from mediajobs_dagster.references import NamedJob
+from mediajobs_dagster.removal import Removed, UploadDetails
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.timelines.layout import Layout, Segment
 
@@ -105,7 +108,6 @@ TRACE = TraceResult(_TRACE, (_RESULT,))
 REQUESTED = Requested(JOB, created=True, notes=("…",))
 PLAN = ExportPlan(_PREVIEW, (("ffmpeg", "…"),), Forecast(12, 31.5, 24_000_000, 410.0), ("…",))
 WRITTEN = WrittenTimeline(Path("edit.otio"), ("…",))
-FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 _HELD = Held(
     job_type="upload_thumb_v1",
     by=HeldBy.BREAKER,
@@ -115,6 +117,14 @@ _HELD = Held(
     error_codes=("STORAGE_UNAVAILABLE",),
     retry_at=_AT,
 )
+UPLOAD_DETAILS = UploadDetails(UPLOAD, "/data/objects/uploads/UPLOAD_ID/source", (JOB,), _RESULT.outputs)
+REMOVED = Removed(UPLOAD, ("uploads/UPLOAD_ID/source",), ("JOB_ID",), is_source_kept=False)
+_ALSO_RUNNING = Running(_NAMED_JOB, ATTEMPT)
+_QUEUE = Queue(JOB.job_type, "thumbnail", "light", queued=12, paused=1, processing=2, oldest_at=JOB.created_at)
+_DISKS = (Disk("data", "/data", 64_000_000_000, 256_000_000_000),)
+_OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_ALSO_RUNNING,), (Failure(ATTEMPT, "talk.mp4"),), _DISKS)
+OVERVIEW: dict[str, Any] = {"up": "process 42, Dagster UI at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
+FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": _HELD}).to_json(), "attempts": ["…"]}
 FAULTS = {"error": "TIMELINE_INVALID", "faults": [{"path": "track[0].source", "message": "…"}], "more": 0}
 
