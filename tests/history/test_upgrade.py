@@ -284,3 +284,26 @@ def test_the_newest_success_of_each_subject_becomes_the_current_one(empty_url: s
             ("s3", "thumb"): "attempt-6",
         }
         assert history.current.results("thumb", ["s1"]) == {"s1": json.loads(result)}
+
+
+def test_jobs_that_wait_take_turns_by_their_trace(empty_url: str) -> None:
+    """Also those of before: a trace of one job does not wait for a folder that was there earlier."""
+    old = database_of(empty_url, "0002")
+    rows = [(f"a{number}", "a", "queued", 0, None) for number in range(4)]
+    rows += [("b0", "b", "failed", 1, None), ("b1", "b", "queued", 0, None), ("c0", "c", "queued", 0, "taken")]
+    insert = sa.text(
+        "INSERT INTO jobs (id, job_type, subject_id, subject_day, priority, trace_id, force, status, attempts, "
+        "max_attempts, allowance, not_before, idempotency_key, dispatch_id, created_at, updated_at, params) VALUES "
+        "(:id, :type, 's', '2026-03-04', 0, :trace, false, :status, :attempts, 3, 3, :at, :id, :dispatch, :at, :at, "
+        "'{}')"
+    ).bindparams(sa.bindparam("at", type_=sa.DateTime(timezone=True)))
+    with old.write() as connection:
+        for job_id, trace, status, attempts, dispatch in rows:
+            of = {"id": job_id, "type": THUMB, "trace": trace, "status": status, "attempts": attempts, "at": NOON}
+            connection.execute(insert, of | {"dispatch": dispatch})
+    old.close()
+    with History.open(empty_url) as history:
+        history.jobs.enqueue([a_new_job(trace_id="d" * 32)])
+        dispatches = [history.leases.assign(THUMB, limit=1, lease_s=60) for _ in range(7)]
+        assert [each.jobs[0].trace_id[0] if each else "" for each in dispatches] == ["b", "a", "b", "d", "a", "a", "a"]
+        assert history.jobs.counts()[THUMB][JobStatus.QUEUED] == 7  # the triggers count as before
