@@ -153,6 +153,8 @@ OVERRIDDEN = {
     "DagsterStorage.register_instance": "self instance",
     "LocalComputeLogManager.capture_logs": "self log_key",
     "LocalComputeLogManager.is_capture_complete": "self log_key",
+    "QueuedRunCoordinatorDaemon._get_in_progress_run_records": "self instance",
+    "QueuedRunCoordinatorDaemon._priority_sort": "self runs",
     "QueuedRunCoordinatorDaemon.core_loop": "self workspace_process_context shutdown_event",
     "S3ComputeLogManager.capture_logs": "self log_key",
     "S3ComputeLogManager.download_url_for_type": "self log_key io_type",

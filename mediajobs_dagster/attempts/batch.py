@@ -29,10 +29,19 @@ _ENQUEUED_AT_ONCE = 500
 _log = logging.getLogger(__name__)
 
 
-def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str, listeners: Listeners) -> RunTotals:
+def work_off(
+    worker: Worker,
+    job_type: JobType,
+    dispatch_id: str,
+    *,
+    run_id: str,
+    listeners: Listeners,
+    is_over: Callable[[], bool] = lambda: False,
+) -> RunTotals:
     """Claim and attempt every job of a dispatch, several at once if the machine has the cores.
 
-    After an interrupt, the remaining jobs go back into the queue, or are cancelled if the run was terminated.
+    When `is_over` says so before a job, it is time to make room for others, and the remaining jobs go back into the
+    queue. So they do after an interrupt, or are cancelled if the run was terminated.
     """
     totals = RunTotals()
     settings, leases = worker.settings, worker.history.leases
@@ -52,7 +61,7 @@ def work_off(worker: Worker, job_type: JobType, dispatch_id: str, *, run_id: str
             also = listeners.also(heartbeat.take)
 
             def attempt_next() -> bool:
-                if next(left, None) is None:
+                if is_over() or next(left, None) is None:
                     return False
                 claim = leases.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
                 if claim is None:

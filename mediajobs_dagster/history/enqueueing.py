@@ -13,6 +13,7 @@ from mediajobs_dagster.history.clock import db_time_in
 from mediajobs_dagster.history.database import insert_new
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, job_of
 from mediajobs_dagster.history.schema import jobs
+from mediajobs_dagster.history.turns import give_turns
 from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
 
 _CHUNK = 1000
@@ -43,6 +44,7 @@ def insert_jobs(
     if not new_jobs:
         return []
     rows = [_row_of(new_job, now) for new_job in new_jobs]
+    give_turns(connection, rows)
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
     insert_new(connection, jobs, by_key, also=_lease_of(assignment) if assignment else NO_LEASE)

@@ -10,7 +10,7 @@ own clock is wrong neither loses jobs nor takes any.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -27,6 +27,7 @@ from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_counts, job_history, jobs
+from mediajobs_dagster.history.turns import first_turn
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import (
     Attempt,
@@ -82,6 +83,7 @@ _SHORTENED_AT_ONCE = 500
 _TOLERANCE_S = 1.0
 """How far a clock may be corrected back without notice, seconds."""
 
+_LAST_TURN = 2**63 - 1
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
 
@@ -93,16 +95,25 @@ class Leases:
         self._database = database
 
     def assign(
-        self, job_type: str, *, limit: int, lease_s: float, only_if_idle: bool = False, only_fresh: bool = False
+        self,
+        job_type: str,
+        *,
+        limit: int,
+        lease_s: float,
+        only_if_idle: bool = False,
+        only_fresh: bool = False,
+        besides: Collection[str] = (),
     ) -> Dispatch | None:
         """Take the first due job of a type, and others of its trace and day, for a new run: up to `limit` in all.
 
-        The first job is the one with the highest priority, then the oldest. None when no job of the type is due. With
-        `only_if_idle`, also None when one is assigned or processing; of several callers at once, one gets a dispatch.
-        With `only_fresh`, jobs that wait for their next try after a failure are left in the queue.
+        The first job is the one with the highest priority, then the one whose turn it is (`turns.py`), then the oldest.
+        None when no job of the type is due. With `only_if_idle`, also None when one is assigned or processing; of
+        several callers at once, one gets a dispatch. With `only_fresh`, jobs that wait for their next try after a
+        failure are left in the queue. Jobs of the traces `besides` are left too; then, only jobs of the highest
+        priority that is due and of this turn and the next are looked at.
         """
         dispatch_id = new_id()
-        statement = _assignment(job_type, limit, only_fresh=only_fresh).values(
+        statement = _assignment(job_type, limit, only_fresh=only_fresh, besides=besides).values(
             dispatch_id=dispatch_id,
             lease_expires_at=db_time_in(lease_s),
             # Since when it has been due, for the record: from here on nobody asks any more whether it is.
@@ -305,16 +316,17 @@ class Leases:
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
 
 
-def _assignment(job_type: str, limit: int, *, only_fresh: bool) -> sa.Update:
+def _assignment(job_type: str, limit: int, *, only_fresh: bool, besides: Collection[str]) -> sa.Update:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
     # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
     is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= db_now(), IS_FREE)
     if only_fresh:
         is_due = sa.and_(is_due, jobs.c.status == JobStatus.QUEUED)
-    order = (jobs.c.priority.desc(), jobs.c.id)
+    order = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
+    is_first = sa.and_(is_due, _is_of_others(job_type, is_due, besides)) if besides else is_due
     head = (
         sa.select(jobs.c.trace_id, jobs.c.subject_day)
-        .where(is_due)
+        .where(is_first)
         .order_by(*order)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -334,6 +346,20 @@ def _assignment(job_type: str, limit: int, *, only_fresh: bool) -> sa.Update:
         .cte("batch")
     )
     return sa.update(jobs).where(jobs.c.id.in_(sa.select(batch.c.id)))
+
+
+def _is_of_others(job_type: str, is_due: sa.ColumnElement[bool], besides: Collection[str]) -> sa.ColumnElement[bool]:
+    """Whether a job is one of the foremost of another trace.
+
+    Each trace that waits has a job in this turn or the next, unless it has just been served. Without that bound, each
+    job of a large folder would be looked at, to find in the end that there is no other trace.
+    """
+    due = sa.select(jobs.c.priority).where(is_due).order_by(jobs.c.priority.desc()).limit(1)
+    foremost = due.correlate(None).scalar_subquery()
+    this_turn = first_turn(sa.literal(job_type), foremost)
+    # Where none is new there are few: those that failed.
+    is_soon = jobs.c.turn <= sa.func.coalesce(this_turn + 1, _LAST_TURN)
+    return sa.and_(jobs.c.trace_id.not_in(besides), jobs.c.priority == foremost, is_soon)
 
 
 def _claiming() -> ReturningUpdate[Any]:

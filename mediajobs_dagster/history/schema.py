@@ -166,6 +166,7 @@ timelines = sa.Table(
 # repeats its condition word for word, which a bound parameter does not.
 IS_WAITING = sa.text("status IN ('queued', 'failed')")
 IS_FREE = sa.text("status IN ('queued', 'failed') AND dispatch_id IS NULL")
+IS_NEW = sa.text("status = 'queued' AND dispatch_id IS NULL AND attempts = 0")
 
 jobs = sa.Table(
     "jobs",
@@ -192,6 +193,8 @@ jobs = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("error_code", sa.String),
     _json("progress"),
+    # Within a type and a priority, jobs go in the order of their turns: see `turns.py`.
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Index("jobs_by_time", "created_at", "id"),
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),
     sa.Index("jobs_of_status", "status", "created_at", "id"),
@@ -203,8 +206,10 @@ sa.Index(
     "jobs_to_assign",
     jobs.c.job_type,
     sa.text("priority DESC"),
+    jobs.c.turn,
     jobs.c.id,
     jobs.c.not_before,
+    jobs.c.trace_id,
     sqlite_where=IS_FREE,
     postgresql_where=IS_FREE,
 )
@@ -214,9 +219,16 @@ sa.Index(
     jobs.c.job_type,
     jobs.c.subject_day,
     sa.text("priority DESC"),
+    jobs.c.turn,
     jobs.c.id,
     sqlite_where=IS_FREE,
     postgresql_where=IS_FREE,
+)
+sa.Index(
+    "jobs_in_turn",
+    *(jobs.c[name] for name in ("job_type", "priority", "turn")),
+    sqlite_where=IS_NEW,
+    postgresql_where=IS_NEW,
 )
 sa.Index("jobs_due", jobs.c.job_type, jobs.c.not_before, sqlite_where=IS_FREE, postgresql_where=IS_FREE)
 _is_assigned = sa.text("dispatch_id IS NOT NULL")

@@ -24,6 +24,7 @@ from mediajobs_dagster.orchestration.internals.core import PreviewWarning, Unres
 from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
 from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.termination import was_terminated
+from mediajobs_dagster.orchestration.turns import RunsTurn
 from mediajobs_dagster.system import MediaJobs
 
 UPLOADS = "uploads"
@@ -163,7 +164,10 @@ def _work(
             on_search=_signs_of_life(context),
         )
         context.log.info(f"{count} {job_type.subject}s of {day} have no up-to-date {job_type.asset}; trace {trace_id}.")
-    return work_off(worker, job_type, dispatch_id, run_id=run.run_id, listeners=listeners)
+    turn = RunsTurn(context.instance, run)
+    # What a person started by hand, its run ends.
+    is_over = turn.is_over if dispatch_id != own_dispatch and job_type.batch_size > 1 else lambda: False
+    return work_off(worker, job_type, dispatch_id, run_id=run.run_id, listeners=listeners, is_over=is_over)
 
 
 def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:

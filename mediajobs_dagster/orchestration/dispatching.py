@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -14,7 +16,9 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 
 # Dagster's coordinator reads its whole queue in every pass. So the backlog waits in our table, and its queue is short.
-_QUEUED_RUNS = 5
+# Of one trace there are fewer, so that another one finds room.
+_QUEUED_RUNS = 10
+_QUEUED_RUNS_OF_A_TRACE = 5
 
 # Otherwise Dagster prints every event over our progress bars, and for each failed run a traceback of its own code. All
 # of that is in its event log, and the reason of a failure is in the history.
@@ -36,23 +40,32 @@ class NoneDue:
 
 
 def take_next(
-    media: MediaJobs, instance: dg.DagsterInstance, job_type: JobType, *, requested: int = 0
+    media: MediaJobs, instance: dg.DagsterInstance, job_type: JobType, *, requested: Sequence[str] = ()
 ) -> Dispatch | NoneDue:
     """Take the next batch of a type out of the queue, if it may become a run now. No other process gets these jobs.
 
-    Start each run before taking the next batch, so that a failure strands one batch at most. `requested` is the number
+    Start each run before taking the next batch, so that a failure strands one batch at most. `requested` has the traces
     of runs that were requested but do not exist yet.
     """
     if lacks_needs(media.settings, job_type, instance):
         held = held_by_needs(media, job_type)
         return NoneDue(held.reason, is_blocked=True) if held else NoneDue(f"No {job_type.name} job is due.")
-    waiting = requested + instance.get_runs_count(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING))
-    if waiting >= _QUEUED_RUNS:
-        return NoneDue(f"{waiting} runs of {job_type.name} already wait to start.", is_blocked=True)
-    found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+    waiting = [*requested, *_traces_waiting(instance, job_type)]
+    if len(waiting) >= _QUEUED_RUNS:
+        return NoneDue(f"{len(waiting)} runs of {job_type.name} already wait to start.", is_blocked=True)
+    enough = [trace for trace, runs in Counter(waiting).items() if runs >= _QUEUED_RUNS_OF_A_TRACE]
+    found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size, besides=enough)
     if isinstance(found, Held):
         return NoneDue(found.reason, is_blocked=True)
+    if found is None and enough:
+        return NoneDue(f"{len(waiting)} runs of {job_type.name} already wait to start.", is_blocked=True)
     return found or NoneDue(f"No {job_type.name} job is due.")
+
+
+def _traces_waiting(instance: dg.DagsterInstance, job_type: JobType) -> list[str]:
+    """The traces of the runs of a type that have not started."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job_type.name, statuses=_WAITING), limit=_QUEUED_RUNS)
+    return [run.tags.get(tags.TRACE_ID, run.run_id) for run in runs]
 
 
 def lacks_needs(settings: Settings, job_type: JobType, instance: dg.DagsterInstance) -> bool:

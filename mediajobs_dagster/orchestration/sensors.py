@@ -35,11 +35,11 @@ def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefiniti
         description=f"Starts runs for queued {job_type.name} jobs; skips while the breaker is open.",
     )
     def dispatch(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requested = 0
+        requested: list[str] = []
         with redacted_errors():
             while isinstance(found := take_next(media, context.instance, job_type, requested=requested), Dispatch):
                 yield run_request_of(found, job_type)
-                requested += 1
+                requested.append(found.trace_id)
             if not requested:
                 yield dg.SkipReason(found.reason)
 

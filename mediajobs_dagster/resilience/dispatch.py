@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,8 +24,12 @@ class Dispatcher:
     seen: dict[str, BreakerState] = field(default_factory=dict[str, BreakerState])
     """The state in which this process last saw the breaker of each job type."""
 
-    def next(self, job_type: str, *, batch_size: int, now: datetime | None = None) -> Dispatch | Held | None:
+    def next(
+        self, job_type: str, *, batch_size: int, now: datetime | None = None, besides: Collection[str] = ()
+    ) -> Dispatch | Held | None:
         """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
+
+        Traces take turns. Those of `besides` have had enough for now.
 
         An open breaker holds everything back and leaves one history row that says so; a half-open one lets a single
         job through, and no second one while that is under way. `now` is for the breaker; default: the database's time.
@@ -37,7 +42,7 @@ class Dispatcher:
         if reading.state is BreakerState.HALF_OPEN:
             found = self._probe(reading, now)
         else:
-            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s)
+            found = self.history.leases.assign(job_type, limit=batch_size, lease_s=self.lease_s, besides=besides)
         if isinstance(found, Dispatch):
             self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
         return found

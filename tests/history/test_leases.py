@@ -52,6 +52,97 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
         assert job == history.jobs.get(job.id)
 
 
+A, B, C = ("a" * 32, "b" * 32, "c" * 32)
+
+
+def served(history: History, *, limit: int = 1, besides: tuple[str, ...] = ()) -> str:
+    """Whose jobs the next dispatch gets: the first letter of their trace, once a job; empty: there is none."""
+    dispatch = history.leases.assign(THUMB, limit=limit, lease_s=60, besides=besides)
+    return "".join(job.trace_id[0] for job in dispatch.jobs) if dispatch else ""
+
+
+def rest(history: History, *, limit: int = 1) -> str:
+    """Whose jobs the dispatches get, until none is left."""
+    return " ".join(iter(lambda: served(history, limit=limit), ""))
+
+
+def test_traces_take_turns(history: History) -> None:
+    """One that comes along is a round behind at most, and whoever comes later is behind it."""
+    history.jobs.enqueue(some_new_jobs(6, trace_id=A))
+    assert [served(history) for _ in range(2)] == ["a", "a"]
+    history.jobs.enqueue(some_new_jobs(2, trace_id=B))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=C))
+    assert rest(history) == "a a b c a b a"
+
+
+def test_a_batch_counts_for_as_many_turns_as_it_has_jobs(history: History) -> None:
+    """Many that come along are served before the folder's next batch."""
+    history.jobs.enqueue(some_new_jobs(9, trace_id=A))
+    assert served(history, limit=3) == "aaa"
+    for letter in "bcdef":
+        history.jobs.enqueue(some_new_jobs(1, trace_id=letter * 32))
+    assert rest(history, limit=3) == "aaa b c d e f aaa"
+
+
+def test_nobody_starves_behind_traces_that_keep_coming(history: History) -> None:
+    """For two dispatches comes a new one: the folder gets the other one, and none of the new ones waits for long."""
+    history.jobs.enqueue(some_new_jobs(20, trace_id=A))
+    order = ""
+    for number in range(1, 9):
+        history.jobs.enqueue(some_new_jobs(1, trace_id=f"{number}" * 32))
+        order += served(history) + served(history)
+    assert order.count("a") == 9
+    assert [order.index(str(number)) - 2 * (number - 1) for number in range(1, 8)] == [2] * 7
+
+
+def test_a_folder_that_is_added_in_parts_takes_one_turn_at_a_time(history: History) -> None:
+    """Also when its uploads are of several days, and of however many jobs one transaction has."""
+    for day in (DAY, DAY, DAY - timedelta(days=1)):
+        history.jobs.enqueue([*some_new_jobs(1, trace_id=A), *some_new_jobs(2, trace_id=A, subject_day=day)])
+    history.jobs.enqueue(some_new_jobs(3, trace_id=B))
+    assert rest(history) == "a a b a b a b a a a a a"
+
+
+def test_priority_goes_before_turns(history: History) -> None:
+    """Traces take turns within a priority."""
+    history.jobs.enqueue(some_new_jobs(3, trace_id=A, priority=1))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=C, priority=1))
+    assert rest(history) == "a a c a b"
+
+
+def test_what_was_tried_or_given_back_is_not_overtaken_for_ever(history: History) -> None:
+    """A job keeps its turn, and old turns do not put those who come later before all others."""
+    [failed] = history.jobs.enqueue(some_new_jobs(1, trace_id=B))
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    history.jobs.enqueue(some_new_jobs(5, trace_id=A))
+    assert [served(history) for _ in range(2)] == ["a", "a"]
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED)
+    given_back = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert given_back is not None
+    assert given_back.jobs[0].id == failed.job.id
+    history.leases.release(given_back.id)
+    history.jobs.enqueue(some_new_jobs(3, trace_id=C))
+    assert rest(history) == "b a a c a c c"
+
+
+def test_a_trace_that_has_had_enough_is_passed_over(history: History) -> None:
+    """For the job of another trace that is next, or nothing; its own come next when it may have more."""
+    history.jobs.enqueue(some_new_jobs(4, trace_id=A))
+    assert served(history, besides=(A,)) == ""
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B))
+    history.jobs.enqueue(some_new_jobs(2, trace_id=C))
+    assert served(history, limit=5, besides=(A,)) == "b"
+    assert served(history, limit=5, besides=(A, B)) == "cc"
+    assert served(history, limit=5, besides=(A, B)) == ""
+    history.jobs.enqueue(some_new_jobs(1, trace_id=C, priority=-1))
+    assert served(history, besides=(A,)) == ""  # priority goes before turns
+    assert rest(history, limit=2) == "aa aa c"
+
+
 def test_a_dispatch_never_mixes_days(history: History) -> None:
     """There is room for all of them, but the run has one partition, and that is one day."""
     days = [DAY, DAY + timedelta(days=1), DAY]

@@ -305,3 +305,26 @@ def test_timelines_get_their_titles(empty_url: str) -> None:
         assert named == {timeline_id: title or "Untitled" for timeline_id, title in titles.items()}
         assert all(history.timelines.get(each).title == name for each, name in list(named.items())[-3:])
         assert history.naming.subjects("Cut 7 \u2713", limit=5) == ["t007"]
+
+
+def test_jobs_that_wait_take_turns_by_their_trace(empty_url: str) -> None:
+    """Also those of before: a trace of one job does not wait for a folder that was there earlier."""
+    old = database_of(empty_url, "0002")
+    rows = [(f"a{number}", "a", "queued", 0, None) for number in range(4)]
+    rows += [("b0", "b", "failed", 1, None), ("b1", "b", "queued", 0, None), ("c0", "c", "queued", 0, "taken")]
+    insert = sa.text(
+        "INSERT INTO jobs (id, job_type, subject_id, subject_day, priority, trace_id, force, status, attempts, "
+        "max_attempts, allowance, not_before, idempotency_key, dispatch_id, created_at, updated_at, params) VALUES "
+        "(:id, :type, 's', '2026-03-04', 0, :trace, false, :status, :attempts, 3, 3, :at, :id, :dispatch, :at, :at, "
+        "'{}')"
+    ).bindparams(sa.bindparam("at", type_=sa.DateTime(timezone=True)))
+    with old.write() as connection:
+        for job_id, trace, status, attempts, dispatch in rows:
+            of = {"id": job_id, "type": THUMB, "trace": trace, "status": status, "attempts": attempts, "at": NOON}
+            connection.execute(insert, of | {"dispatch": dispatch})
+    old.close()
+    with History.open(empty_url) as history:
+        history.jobs.enqueue([a_new_job(trace_id="d" * 32)])
+        dispatches = [history.leases.assign(THUMB, limit=1, lease_s=60) for _ in range(7)]
+        assert [each.jobs[0].trace_id[0] if each else "" for each in dispatches] == ["b", "a", "b", "d", "a", "a", "a"]
+        assert history.jobs.counts()[THUMB][JobStatus.QUEUED] == 7  # the triggers count as before

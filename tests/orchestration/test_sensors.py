@@ -8,9 +8,11 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from mediajobs_dagster.history import AttemptFilter, JobFilter
+from mediajobs_dagster.history import AttemptFilter, Dispatch, JobFilter
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload, utc_now
+from mediajobs_dagster.orchestration.dispatching import NoneDue, take_next
 from mediajobs_dagster.orchestration.recovery import recover_runs
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from tests.clips import Clips
@@ -60,7 +62,24 @@ def test_dispatch_keeps_dagsters_queue_short(dagster_platform: DagsterPlatform, 
     for number in range(12):
         request = platform.registry[THUMB].request(upload, trace_id=f"{number:032x}", anew=True)
         platform.history.jobs.enqueue([request])
-    assert len(platform.requests(SENSOR)) == 5
+    assert len(platform.requests(SENSOR)) == 10
+
+
+def test_the_runs_of_a_folder_leave_room_for_others(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Of one trace, fewer runs wait than there may be; one that comes along gets its run although the folder waits."""
+    platform = dagster_platform
+    upload, job_type = platform.register(clips.landscape()), platform.registry[EditProxy.name]
+    folder, newcomer = "a" * 32, "b" * 32
+    request = job_type.request(upload, trace_id=folder, anew=True)
+    platform.history.jobs.enqueue([request.model_copy(update={"idempotency_key": f"{each}"}) for each in range(8)])
+    taken = [take_next(platform.media, platform.instance, job_type, requested=[folder] * have) for have in (3, 4, 5)]
+    assert [isinstance(each, Dispatch) for each in taken] == [True, True, False]
+    assert isinstance(taken[-1], NoneDue)
+    assert taken[-1].is_blocked
+    platform.history.jobs.enqueue([job_type.request(upload, trace_id=newcomer, anew=True)])
+    found = take_next(platform.media, platform.instance, job_type, requested=[folder] * 5)
+    assert isinstance(found, Dispatch)
+    assert found.trace_id == newcomer
 
 
 @pytest.fixture

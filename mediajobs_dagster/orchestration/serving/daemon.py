@@ -32,6 +32,7 @@ from mediajobs_dagster.orchestration.internals.daemon import (
 )
 from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext, WorkspaceLoadTarget
 from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
+from mediajobs_dagster.orchestration.turns import RunTurns
 from mediajobs_dagster.system import MediaJobs
 
 _POLL_S = 0.1
@@ -68,6 +69,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         super().__init__(interval_seconds)
         self._media = media
         self._blocked_until: dict[str, float] = {}
+        self._turns = RunTurns()
 
     @override
     def core_loop(
@@ -83,6 +85,18 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
             except Exception:  # noqa: BLE001  # the edge: no error may end the loop; Dagster's daemon page shows it
                 yield DaemonErrorCapture.process_exception(sys.exc_info(), logger=_log, log_message="Not dispatched")
                 shutdown_event.wait(_BLOCKED_S)
+
+    @override
+    def _get_in_progress_run_records(self, instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
+        """The runs that are under way."""
+        found: Sequence[dg.RunRecord] = super()._get_in_progress_run_records(instance)
+        self._turns.see(record.dagster_run for record in found)
+        return found
+
+    @override
+    def _priority_sort(self, runs: Iterable[dg.DagsterRun]) -> list[dg.DagsterRun]:
+        """Queued runs in the order in which they start: traces take turns within a priority."""
+        return self._turns.order(list(runs))
 
     def _dispatch(self, context: IWorkspaceProcessContext[Any]) -> None:
         types = self._types_to_ask()
