@@ -406,6 +406,10 @@ class Upload(Value):
         default=None, description="Where it was registered from; the same origin means the same upload."
     )
     media_info: MediaInfo | None = Field(default=None, description="What it holds; null: it was not probed yet.")
+    asked_types: tuple[str, ...] | None = Field(
+        default=None,
+        description="The job types that were asked for by name when it was registered; null: all that fit.",
+    )
     created_at: datetime = Field(description="When it was registered.")
     trace_id: str = Field(description="The trace that it came with.")
 

@@ -1,6 +1,7 @@
 """The history: what was asked for and what happened. The only folder that speaks SQL."""
 
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
+from mediajobs_dagster.history.days import DayStanding, WithoutOutput, first_day_of
 from mediajobs_dagster.history.enqueueing import Enqueued
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
@@ -13,6 +14,7 @@ from mediajobs_dagster.history.uploads import DaySummary, Registered
 __all__ = [
     "AttemptFilter",
     "Claim",
+    "DayStanding",
     "DaySummary",
     "Dispatch",
     "Due",
@@ -26,9 +28,11 @@ __all__ = [
     "Registered",
     "StageFigures",
     "StatisticsReport",
+    "WithoutOutput",
     "attempt_frame",
     "export",
     "export_parquet",
+    "first_day_of",
     "job_frame",
     "stage_frame",
 ]

@@ -1,4 +1,4 @@
-"""Which attempt's outputs are the current ones of each subject.
+"""Which attempt's outputs are the current ones of each subject, and which job types an upload was registered for.
 
 Of every subject and job type with a success, that is the newest one. Its outputs keep the keys that they have.
 """
@@ -30,7 +30,7 @@ WHERE age = 1
 
 
 def upgrade() -> None:
-    """Make the table, and fill it."""
+    """Make the table, and fill it; and the column, of which nothing is known for earlier uploads."""
     op.create_table(
         "current_outputs",
         sa.Column("subject_id", sa.String(), nullable=False),
@@ -41,6 +41,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.execute(_FILLING)
+    op.add_column("uploads", sa.Column("asked_types", sa.JSON()))
 
 
 def downgrade() -> None:
