@@ -314,7 +314,10 @@ class MediaInfo(Value):
 class StorageOp(Value):
     """One operation on the object storage."""
 
-    op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
+    op: str = Field(
+        description="get, put, head, list, copy, delete, range_read (ffmpeg reading by range), or "
+        "open (a source in a folder, read whole where it lies)."
+    )
     bucket: str = Field(description="The bucket, or the folder of a local storage.")
     key: str = Field(description="The object.")
     bytes: int = Field(default=0, description="Bytes of object data moved.")

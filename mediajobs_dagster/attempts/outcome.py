@@ -282,7 +282,7 @@ def _result_uploads(claim: Claim, manifest: Manifest, work: Work, known: Mapping
                 id=earlier.id if earlier else new_id(),
                 role=output.becomes,
                 storage_key=output.key,
-                filename=output.filename,
+                filename=output.upload_name,
                 bytes=stat.bytes,
                 etag=stat.etag,
                 origin=origin,

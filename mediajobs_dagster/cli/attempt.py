@@ -13,7 +13,7 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.attempts.manifest import Manifest
+    from mediajobs_dagster.attempts.manifest import InputMetrics, Manifest
 
 
 _SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}
@@ -52,7 +52,7 @@ def attempt(media: MediaJobs, attempt_id: str, as_json: bool) -> None:
 
 
 def _summary(manifest: Manifest) -> list[tuple[str, object]]:
-    metrics, source = manifest.metrics, manifest.metrics.input
+    metrics, shown = manifest.metrics, manifest.media
     return [
         ("job", f"{manifest.job_type} {manifest.job_id}, attempt {manifest.attempt}"),
         ("status", manifest.status),
@@ -65,13 +65,18 @@ def _summary(manifest: Manifest) -> list[tuple[str, object]]:
         ),
         ("real-time factor", f"{display.rtf(metrics.rtf)}, of the {metrics.rtf_basis}" if metrics.rtf else None),
         ("subject", _source(manifest)),
-        ("media", f"{source.duration_seconds:.2f} s, {source.width}x{source.height}" if source else None),
-        ("codecs", f"{source.video_codec or 'no video'}, {source.audio_codec or 'no audio'}" if source else None),
-        ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran"),
-        ("memory", f"{metrics.mem_rss_mb_max:.0f} MiB at the peak"),
+        ("media", _media(shown) if shown else None),
+        ("codecs", f"{shown.video_codec or 'no video'}, {shown.audio_codec or 'no audio'}" if shown else None),
+        ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran" if metrics.ffmpeg_ms else None),
+        ("memory", f"{metrics.mem_rss_mb_max:.0f} MiB at the peak" if metrics.mem_rss_mb_max else None),
         ("host", f"{metrics.host.hostname} ({metrics.host.instance_type or 'type not known'})"),
-        ("versions", f"mediajobs {manifest.versions.mediajobs}, ffmpeg {manifest.versions.ffmpeg}"),
+        ("versions", f"mediajobs {manifest.versions.mediajobs or '–'}, ffmpeg {manifest.versions.ffmpeg or '–'}"),
     ]
+
+
+def _media(shown: InputMetrics) -> str:
+    picture = f", {shown.width}x{shown.height}" if shown.width and shown.height else ", no picture"
+    return f"{shown.duration_seconds:.2f} s{picture}"
 
 
 def _source(manifest: Manifest) -> str:

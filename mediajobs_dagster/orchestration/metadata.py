@@ -10,6 +10,7 @@ import io
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote, urlencode, urlsplit
 
 import dagster as dg
 from PIL import Image
@@ -28,7 +29,10 @@ _DAGSTERS_OWN = 2048
 """What Dagster itself adds to a materialization: tags, versions, its asset key."""
 _MAX_ROWS = 20
 _MAX_CELL = 600
-_PREVIEW_EDGE = 160
+_INLINE = 1000
+"""Characters below which Dagster's page shows Markdown at once; a longer one hides behind a link."""
+_PREVIEW_EDGES = (160, 128, 96, 64, 32)
+_PREVIEW_QUALITIES = (50, 25)
 
 Row = dict[str, str | int | float]
 Metadata = dict[str, dg.MetadataValue]
@@ -130,34 +134,53 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
         else dg.MetadataValue.text(f"mediajobs attempt {outcome.attempt_id}"),
     }
     if manifest.outputs:
-        found["output"] = dg.MetadataValue.text(f"{worker.storage.url.rstrip('/')}/{manifest.outputs[0].key}")
+        found["output"] = _place(manifest.outputs[0].key, worker)
     if picture := _preview(manifest, worker):
-        found["preview"] = dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{picture})")
+        found["preview"] = dg.MetadataValue.md(picture)
     return found
 
 
+def _place(key: str, worker: Worker) -> dg.MetadataValue:
+    """Where an object is, as something to open: a file, or its page in the console of AWS."""
+    address = f"{worker.storage.url.rstrip('/')}/{key}"
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return dg.PathMetadataValue(unquote(parts.path))
+    if parts.scheme == "s3" and not worker.settings.s3_endpoint_url:
+        query = urlencode({"region": worker.settings.s3_region, "prefix": parts.path.removeprefix("/")})
+        return dg.MetadataValue.url(f"https://s3.console.aws.amazon.com/s3/object/{parts.netloc}?{query}")
+    return dg.MetadataValue.text(address)
+
+
 def _preview(manifest: Manifest, worker: Worker) -> str | None:
-    """The first picture among the outputs, scaled down for the event log: JPEG in base64."""
+    """The first picture among the outputs as Markdown, scaled down until Dagster's page shows it."""
     for output in manifest.outputs:
         if output.media_info and output.media_info.container == "image":
             try:
                 content = worker.storage.read(output.key)
             except StorageError:
                 return None  # the job is done; a missing preview must not undo it
-            return _small_jpeg(content)
+            return small_picture(content)
     return None
 
 
-def _small_jpeg(content: bytes) -> str | None:
-    """A picture of any kind, scaled down; None if it cannot be decoded here."""
-    small = io.BytesIO()
+def small_picture(content: bytes) -> str | None:
+    """A picture of any kind as Markdown of less than `_INLINE` characters; None if it cannot be decoded here."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image.thumbnail((_PREVIEW_EDGE, _PREVIEW_EDGE))
-            image.convert("RGB").save(small, "JPEG", quality=70)
+            image.thumbnail((_PREVIEW_EDGES[0], _PREVIEW_EDGES[0]))
+            picture = image.convert("RGB")
+        tries = (_markdown(picture, edge, quality) for edge in _PREVIEW_EDGES for quality in _PREVIEW_QUALITIES)
+        return next((text for text in tries if len(text) < _INLINE), None)
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-    return base64.b64encode(small.getvalue()).decode()
+
+
+def _markdown(picture: Image.Image, edge: int, quality: int) -> str:
+    scaled, small = picture.copy(), io.BytesIO()
+    scaled.thumbnail((edge, edge))
+    scaled.save(small, "WEBP", quality=quality)
+    return f"![preview](data:image/webp;base64,{base64.b64encode(small.getvalue()).decode()})"
 
 
 def _attempt_row(outcome: AttemptEnded) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import dagster as dg
@@ -82,7 +83,8 @@ def test_materialization_tells_the_story(dagster_platform: DagsterPlatform, clip
     assert isinstance(commands, dg.TableMetadataValue)
     assert any("-frames:v 1" in str(record.data["command"]) for record in commands.records)
     assert isinstance(metadata["storage_operations"], dg.TableMetadataValue)
-    assert "data:image/jpeg;base64," in str(metadata["preview"].value)
+    assert "data:image/webp;base64," in str(metadata["preview"].value)
+    assert Path(str(metadata["output"].value)).read_bytes()[:2] == b"\xff\xd8"
     assert str(metadata["attempt"].value).startswith("mediajobs attempt ")
     assert len(dg.serialize_value(materialization)) < MAX_BYTES
 
