@@ -199,7 +199,8 @@ class _Day:
 def _standing(context: dg.AssetExecutionContext, worker: Worker, job_type: JobType) -> _Day:
     day = day_of(context.run)
     days, name, kind = worker.history.days, job_type.name, job_type.subject
-    return _Day(day, days.standing(name, kind, day), days.without_output(name, kind, day, limit=_LISTED))
+    standing = days.standing(name, kind, day)
+    return _Day(day, standing, days.without_output(name, kind, day, limit=_LISTED) if standing.dead else [])
 
 
 def _warn(context: dg.AssetExecutionContext, standing: _Day) -> None:
