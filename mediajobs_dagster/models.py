@@ -314,7 +314,10 @@ class MediaInfo(Value):
 class StorageOp(Value):
     """One operation on the object storage."""
 
-    op: str = Field(description="get, put, head, list, copy, delete, or range_read (ffmpeg reading by range).")
+    op: str = Field(
+        description="get, put, head, list, copy, delete, range_read (ffmpeg reading by range), or "
+        "open (a source in a folder, read whole where it lies)."
+    )
     bucket: str = Field(description="The bucket, or the folder of a local storage.")
     key: str = Field(description="The object.")
     bytes: int = Field(default=0, description="Bytes of object data moved.")
@@ -415,6 +418,10 @@ class Upload(Value):
         default=None, description="Where it was registered from; the same origin means the same upload."
     )
     media_info: MediaInfo | None = Field(default=None, description="What it holds; null: it was not probed yet.")
+    asked_types: tuple[str, ...] | None = Field(
+        default=None,
+        description="The job types that were asked for by name when it was registered; null: all that fit.",
+    )
     created_at: datetime = Field(description="When it was registered.")
     trace_id: str = Field(description="The trace that it came with.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -153,6 +154,11 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="How long a stopping worker may take to return its jobs to the queue, seconds."
     )
 
+    first_day: date | None = Field(
+        default=None,
+        description="Day on which Dagster's partitions begin at the latest, such as 2026-03-01; default: the day of "
+        "the first upload.",
+    )
     web_names: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Names by which browsers reach the web server, beside localhost and its --host, separated by "

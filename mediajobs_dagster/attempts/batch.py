@@ -18,7 +18,7 @@ from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import IllegalTransitionError
-from mediajobs_dagster.history import AttemptFilter
+from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.history.leases import RENEWED_AT_ONCE
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.listeners import Listeners
@@ -104,12 +104,13 @@ def enqueue_stale(
 ) -> int:
     """Enqueue, assigned to `dispatch_id`, a job for every subject of that UTC day whose output is missing or stale.
 
-    With `force`, for every subject of the day. Returns how many. Jobs are enqueued as they are found, and their lease
+    Not for what is known not to work, nor for uploads that were added for other job types. With `force`, for every
+    other subject of the day. Returns how many. Jobs are enqueued as they are found, and their lease
     is renewed meanwhile. `on_search` is called in this thread at least once a second. On an error or an interrupt, the
     jobs go back into the queue, or are cancelled if the run was terminated.
     """
     jobs, lease_s = worker.history.jobs, worker.settings.lease_s
-    subjects = _wanted(job_type, resolver_of(job_type.subject, worker.history).of_day(day))
+    subjects = _wanted(job_type, resolver_of(job_type.subject, worker.history).of_day(day), worker.history)
     search = _in_lists(subjects) if force else Staleness(job_type, worker.history, worker.storage).stale(subjects)
     request = partial(
         job_type.request, trace_id=trace_id, max_attempts=worker.settings.max_attempts, anew=True, force=force
@@ -128,9 +129,20 @@ def enqueue_stale(
     return count
 
 
-def _wanted(job_type: JobType, subjects: Iterator[Subject]) -> Iterator[Subject]:
-    """The subjects that a run of a day works on: an upload only if it would get this job when it is added."""
-    return (each for each in subjects if not isinstance(each, Upload) or job_type.gets(each))
+def _wanted(job_type: JobType, subjects: Iterator[Subject], history: History) -> Iterator[Subject]:
+    """The subjects that a run of a day works on: an upload only if it would get this job when it is added.
+
+    Not one that was added for other job types by name, unless this one was asked for later.
+    """
+    while several := list(islice(subjects, _ENQUEUED_AT_ONCE)):
+        wanted = [each for each in several if not isinstance(each, Upload) or job_type.gets(each)]
+        left_out = [each.id for each in wanted if isinstance(each, Upload) and _is_left_out(job_type, each)]
+        never = set(left_out) - history.days.newest_jobs(job_type.name, left_out).keys() if left_out else set[str]()
+        yield from (each for each in wanted if each.id not in never)
+
+
+def _is_left_out(job_type: JobType, upload: Upload) -> bool:
+    return upload.asked_types is not None and job_type.name not in upload.asked_types
 
 
 def _in_lists(subjects: Iterator[Subject]) -> Generator[list[Subject]]:

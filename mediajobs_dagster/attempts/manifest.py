@@ -176,6 +176,14 @@ class Manifest(Value):
     notes: tuple[str, ...] = Field(default=(), description="What a person should know although it is no error.")
     truncated: Truncated = Field(default=Truncated(), description="What the caps cut out.")
 
+    @property
+    def media(self) -> InputMetrics | None:
+        """The media that the attempt is about: what it made, where that counts, as for an export; else its source."""
+        if self.metrics.rtf_basis is RtfBasis.INPUT:
+            return self.metrics.input
+        made = (output.media_info for output in self.outputs if output.media_info)
+        return next((InputMetrics.of(info) for info in made), None)
+
 
 def manifest_schema() -> JsonObject:
     """The JSON Schema that every manifest keeps to."""

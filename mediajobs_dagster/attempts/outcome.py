@@ -99,6 +99,12 @@ class AttemptEnded(AttemptRecord):
     attempt made counts, and `verdict` is the job's status of now."""
 
     @property
+    def title(self) -> str:
+        """The name of the file or of the timeline; the subject's id where the attempt did not come to know it."""
+        summary = self.manifest.input_summary
+        return str(summary.get("filename") or summary.get("title") or self.job.subject_id)
+
+    @property
     def succeeded(self) -> bool:
         """Whether the job's outputs exist, and this attempt made or found them."""
         return not self.is_stale and self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
@@ -276,7 +282,7 @@ def _result_uploads(claim: Claim, manifest: Manifest, work: Work, known: Mapping
                 id=earlier.id if earlier else new_id(),
                 role=output.becomes,
                 storage_key=output.key,
-                filename=output.filename,
+                filename=output.upload_name,
                 bytes=stat.bytes,
                 etag=stat.etag,
                 origin=origin,

@@ -78,7 +78,9 @@ _LEDGER: dict[str, str] = {
     Stage.PUBLISH: "upload_ms",
 }
 """The part of the ledger for each stage. All other stages count as preparation, less the time of service calls."""
-_READING = ("get", RANGE_READ)
+OPEN = "open"
+"""The storage operation of a source that is read where it lies, in a folder."""
+_READING = ("get", RANGE_READ, OPEN)
 _WRITING = ("put",)
 
 Entry = TypeVar("Entry")

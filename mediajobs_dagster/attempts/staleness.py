@@ -1,4 +1,8 @@
-"""Finds the subjects whose output is missing or stale, many at once: a day may have a hundred thousand subjects."""
+"""Finds the subjects whose output is missing or stale, many at once: a day may have a hundred thousand subjects.
+
+What is known not to work is not among them: the newest job is dead, its input is to blame, and the same work on the
+same content would fail again.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from itertools import islice
 from threading import Event
 
 from mediajobs_dagster.attempts.freshness import unchanged_outputs
+from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType, SourceUse
-from mediajobs_dagster.models import JsonObject, Subject, Upload
+from mediajobs_dagster.models import JobStatus, JsonObject, Subject, Upload
 from mediajobs_dagster.side_by_side import side_by_side
 from mediajobs_dagster.storage import Storage
 
@@ -31,8 +36,10 @@ class _Page:
 
     results: Mapping[str, JsonObject]
     """The result of the attempt that made the current outputs of each, by subject id."""
+    dead: Mapping[str, str]
+    """The idempotency key of the newest job of each, by subject id, where it is dead and its input is to blame."""
     uses: Mapping[str, tuple[SourceUse, ...]]
-    """The uploads that a job reads, by subject id; only of subjects with a result."""
+    """The uploads that a job reads, by subject id; only of subjects with a result or a dead job."""
     uploads: Mapping[str, Upload]
     """These uploads, by upload id."""
 
@@ -46,7 +53,7 @@ class Staleness:
     storage: Storage
 
     def stale(self, subjects: Iterable[Subject]) -> Generator[list[Subject]]:
-        """The subjects without an up-to-date output, in lists, roughly in their order.
+        """The subjects whose output is missing or stale and may be made, in lists, roughly in their order.
 
         While none is found, it yields an empty list at least once a second. Memory does not grow with the number of
         subjects. Raises what the history or the storage raises. Wrap it in `contextlib.closing`.
@@ -66,27 +73,37 @@ class Staleness:
                 yield page, several[start : start + _CHUNK]
 
     def _page(self, subjects: list[Subject]) -> _Page:
-        results = self.history.current.results(self.job_type.name, [subject.id for subject in subjects])
-        made = [subject for subject in subjects if subject.id in results]
-        uses = {subject.id: self.job_type.source_uses(subject) for subject in made}
-        uploads = {subject.id: subject for subject in made if isinstance(subject, Upload)}
+        name, ids = self.job_type.name, [subject.id for subject in subjects]
+        results = self.history.current.results(name, ids)
+        newest = self.history.days.newest_jobs(name, ids)
+        dead = {
+            each: job.key for each, job in newest.items() if (job.status, job.blame) == (JobStatus.DEAD, Blame.INPUT)
+        }
+        known = [subject for subject in subjects if subject.id in results or subject.id in dead]
+        uses = {subject.id: self.job_type.source_uses(subject) for subject in known}
+        uploads = {subject.id: subject for subject in known if isinstance(subject, Upload)}
         others = {use.upload_id for each in uses.values() for use in each} - uploads.keys()
-        return _Page(results, uses, uploads | self.history.uploads.with_ids(sorted(others)) if others else uploads)
+        return _Page(
+            results, dead, uses, uploads | self.history.uploads.with_ids(sorted(others)) if others else uploads
+        )
 
     # --- in a thread -------------------------------------------------------------------------------------------------
 
     def _stale_in(self, stopped: Event, chunk: tuple[_Page, list[Subject]]) -> list[Subject]:
         page, subjects = chunk
-        return [subject for subject in subjects if not stopped.is_set() and not self._is_fresh(subject, page)]
+        return [subject for subject in subjects if not stopped.is_set() and self._is_due(subject, page)]
 
-    def _is_fresh(self, subject: Subject, page: _Page) -> bool:
-        result = page.results.get(subject.id)
-        if result is None:
-            return False
+    def _is_due(self, subject: Subject, page: _Page) -> bool:
+        result, dead = page.results.get(subject.id), page.dead.get(subject.id)
+        if result is None and dead is None:
+            return True
         etag = self._etag(subject, page)
         if etag is None:
-            return False  # a source is gone: the attempt will say so
-        return unchanged_outputs(result, self.job_type.fingerprint({}, etag), self.storage) is not None
+            return True  # a source is gone: the attempt will say so
+        fingerprint = self.job_type.fingerprint({}, etag)
+        if dead is not None and dead.startswith(self.job_type.key(subject.id, fingerprint)):
+            return False
+        return result is None or unchanged_outputs(result, fingerprint, self.storage) is None
 
     def _etag(self, subject: Subject, page: _Page) -> str | None:
         """Identifies the content that a job would read now; None if some of it is gone."""

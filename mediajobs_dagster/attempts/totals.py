@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
-from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.models import JobStatus
 
 KEPT = 20
@@ -26,7 +25,7 @@ class RunTotals:
     """The first KEPT attempts whose job has no output."""
     faults: int = 0
     """Attempts that failed because of a fault of the system."""
-    first_fault: MediaJobsError | None = None
+    first_fault: AttemptEnded | None = None
     taken_away: int = 0
     """Attempts whose job had been given to another worker before they ended."""
     commands: int = 0
@@ -72,7 +71,7 @@ class RunTotals:
             self.failures.append(outcome)
         if outcome.error and outcome.error.blame.concerns_operators:
             self.faults += 1
-            self.first_fault = self.first_fault or outcome.error
+            self.first_fault = self.first_fault or outcome
         self.taken_away += outcome.is_stale and outcome.verdict.status is not JobStatus.CANCELLED
         manifest = outcome.manifest
         metrics = manifest.metrics

@@ -97,8 +97,7 @@ def _fields(fields: Sequence[tuple[str, object]], *, whole: bool) -> Table:
 
 
 def _summary(manifest: Manifest) -> list[tuple[str, object]]:
-    metrics, source = manifest.metrics, manifest.metrics.input
-    ran = bool(manifest.ffmpeg_commands)
+    metrics, shown = manifest.metrics, manifest.media
     return [
         ("job", manifest.job_id),
         ("trace", manifest.trace_id),
@@ -110,18 +109,18 @@ def _summary(manifest: Manifest) -> list[tuple[str, object]]:
         ),
         ("real-time factor", f"{display.rtf(metrics.rtf)}, of the {metrics.rtf_basis}" if metrics.rtf else None),
         ("subject", _source(manifest)),
-        ("media", source and _media(source)),
-        ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran" if ran and metrics.ffmpeg_ms else None),
-        ("memory", f"{metrics.mem_rss_mb_max:.0f} MiB at the peak" if ran and metrics.mem_rss_mb_max else None),
+        ("media", _media(shown) if shown else None),
+        ("CPU", f"{metrics.cpu_pct_avg:.0f} % of one core while ffmpeg ran" if metrics.ffmpeg_ms else None),
+        ("memory", f"{metrics.mem_rss_mb_max:.0f} MiB at the peak" if metrics.mem_rss_mb_max else None),
         ("host", f"{metrics.host.hostname} ({metrics.host.instance_type or 'type not known'})"),
-        ("versions", f"mediajobs {manifest.versions.mediajobs}, ffmpeg {manifest.versions.ffmpeg or 'not needed'}"),
+        ("versions", f"mediajobs {manifest.versions.mediajobs or '–'}, ffmpeg {manifest.versions.ffmpeg or '–'}"),
     ]
 
 
-def _media(source: InputMetrics) -> str:
-    size = f"{source.width}x{source.height}" if source.width and source.height else None
-    codecs = f"{source.video_codec or 'no picture'}, {source.audio_codec or 'no sound'}"
-    return ", ".join(part for part in (f"{source.duration_seconds:.2f} s", size, codecs) if part)
+def _media(shown: InputMetrics) -> str:
+    size = f"{shown.width}x{shown.height}" if shown.width and shown.height else None
+    codecs = f"{shown.video_codec or 'no picture'}, {shown.audio_codec or 'no sound'}"
+    return ", ".join(part for part in (f"{shown.duration_seconds:.2f} s", size, codecs) if part)
 
 
 def _source(manifest: Manifest) -> str:

@@ -90,7 +90,7 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     try:
         with bars, open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            done = LocalRuns(media, build_definitions(media), instance).work_off(on_wait=bars.wait)
+            done = LocalRuns(media, build_definitions(media, for_runs=True), instance).work_off(on_wait=bars.wait)
     except KeyboardInterrupt:
         click.echo(_STOPPED, err=True)
         raise

@@ -39,7 +39,7 @@ def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None
     lanes = _lanes(queues)
     if hostname:
         media = MediaJobs(media.settings.model_copy(update={"hostname": hostname}), media.registry)
-    code = ClusterWorker(media, build_definitions(media), lanes, concurrency).run()
+    code = ClusterWorker(media, build_definitions(media, for_runs=True), lanes, concurrency).run()
     raise click.exceptions.Exit(code)
 
 

@@ -1,6 +1,7 @@
 """The history: what was asked for and what happened. The only folder that speaks SQL."""
 
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
+from mediajobs_dagster.history.days import DayStanding, WithoutOutput, first_day_of
 from mediajobs_dagster.history.enqueueing import Enqueued
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
@@ -13,6 +14,7 @@ from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilt
 __all__ = [
     "AttemptFilter",
     "Claim",
+    "DayStanding",
     "DaySummary",
     "Dispatch",
     "Due",
@@ -28,9 +30,11 @@ __all__ = [
     "StatisticsReport",
     "UploadFilter",
     "Waiting",
+    "WithoutOutput",
     "attempt_frame",
     "export",
     "export_parquet",
+    "first_day_of",
     "job_frame",
     "stage_frame",
 ]

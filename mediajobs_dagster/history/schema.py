@@ -140,6 +140,7 @@ uploads = sa.Table(
     _json("media_info"),
     # Media milliseconds, taken from media_info when the row is written, so that sums need not open it.
     sa.Column("media_ms", sa.BigInteger),
+    _json("asked_types"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("trace_id", sa.String, nullable=False),
     sa.Index("uploads_by_time", "created_at", "id"),

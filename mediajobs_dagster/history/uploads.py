@@ -175,34 +175,41 @@ class Uploads:
             return {found.id: found for found in _where_in(connection, uploads.c.id, upload_ids)}
 
     def named(self, filenames: Sequence[str], *, limit: int) -> dict[str, list[Upload]]:
-        """The sources with one of `filenames`, by that name: the newest of each different content, newest first.
+        """The uploads with one of `filenames`, by that name: the newest of each different content, newest first.
 
-        At most `limit` of a name; names that no upload has are left out.
+        At most `limit` of a name; names that no upload has are left out. An export, which has the name of its timeline,
+        is found where no source has that name.
         """
         found: dict[str, list[Upload]] = {}
         with self._database.read() as connection:
-            ids = [
-                each
-                for start in range(0, len(filenames), _CHUNK)
-                for each in _newest_of(connection, filenames[start : start + _CHUNK], limit)
-            ]
-            for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
-                found.setdefault(upload.filename, []).append(upload)
+            for role in (UploadRole.SOURCE, UploadRole.EXPORT):
+                missing = [name for name in filenames if name not in found]
+                ids = [
+                    each
+                    for start in range(0, len(missing), _CHUNK)
+                    for each in _newest_of(connection, missing[start : start + _CHUNK], role, limit)
+                ]
+                for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
+                    found.setdefault(upload.filename, []).append(upload)
         return found
 
     def with_stems(self, names: Sequence[str], *, limit: int) -> dict[str, list[Upload]]:
-        """The sources whose file name is one of `names` with or without its suffix, in whatever case.
+        """The uploads whose file name is one of `names` with or without its suffix, in whatever case.
 
         By the name that was asked for: the newest of each different content, newest first, at most `limit` of a name.
-        Looks through all uploads.
+        An export is found where no source has that name. Looks through all uploads.
         """
+        found = self._with_stems(names, UploadRole.SOURCE, limit)
+        return found | self._with_stems([name for name in names if name not in found], UploadRole.EXPORT, limit)
+
+    def _with_stems(self, names: Sequence[str], role: UploadRole, limit: int) -> dict[str, list[Upload]]:
         found: dict[str, list[Upload]] = {}
         with self._database.read() as connection:
             for start in range(0, len(names), _STEMS):
                 wanted: dict[str, list[str]] = {}
                 for name in names[start : start + _STEMS]:
                     wanted.setdefault(name.casefold(), []).append(name)
-                ids = _newest_like(connection, [*wanted, *map(_lower, names[start : start + _STEMS])])
+                ids = _newest_like(connection, [*wanted, *map(_lower, names[start : start + _STEMS])], role)
                 for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
                     filename = upload.filename.casefold()
                     for name in (*wanted.get(filename, ()), *wanted.get(filename.rpartition(".")[0], ())):
@@ -299,11 +306,11 @@ def _where_in(connection: sa.Connection, column: sa.Column[Any], values: Sequenc
         yield from (upload_of(row) for row in connection.execute(statement).mappings())
 
 
-def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) -> Sequence[str]:
+def _newest_of(connection: sa.Connection, filenames: Sequence[str], role: UploadRole, limit: int) -> Sequence[str]:
     """The newest id of each content of each name, at most `limit` of a name. Ids sort by time."""
     contents = (
         sa.select(uploads.c.filename, sa.func.max(uploads.c.id).label("id"))
-        .where(uploads.c.filename.in_(filenames), uploads.c.role == UploadRole.SOURCE)  # exports all have one name
+        .where(uploads.c.filename.in_(filenames), uploads.c.role == role)
         .group_by(uploads.c.filename, uploads.c.etag)
         .subquery()
     )
@@ -312,11 +319,11 @@ def _newest_of(connection: sa.Connection, filenames: Sequence[str], limit: int) 
     return connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= limit)).scalars().all()
 
 
-def _newest_like(connection: sa.Connection, names: Sequence[str]) -> Sequence[str]:
+def _newest_like(connection: sa.Connection, names: Sequence[str], role: UploadRole) -> Sequence[str]:
     """The newest id of each content of each file that may have one of `names`, with or without a suffix."""
     filename = sa.func.lower(uploads.c.filename)
     fits = [sa.or_(filename == name, filename.startswith(f"{name}.", autoescape=True)) for name in names]
-    statement = sa.select(sa.func.max(uploads.c.id)).where(uploads.c.role == UploadRole.SOURCE, sa.or_(*fits))
+    statement = sa.select(sa.func.max(uploads.c.id)).where(uploads.c.role == role, sa.or_(*fits))
     return connection.execute(statement.group_by(uploads.c.filename, uploads.c.etag).limit(_PAGE)).scalars().all()
 
 

@@ -29,6 +29,11 @@ class Order:
     force: bool = False
     """Make the outputs again even if they are up to date."""
 
+    @property
+    def asked_types(self) -> tuple[str, ...] | None:
+        """The job types that were requested by name; None if there are none."""
+        return tuple(job_type.name for job_type in self.job_types) or None if self.by_name else None
+
     def jobs_of(self, upload: Upload) -> list[NewJob]:
         """One job for each type that fits `upload`. An image gets none: it is only used in timelines."""
         if upload.media_info and upload.media_info.is_image:
@@ -123,11 +128,12 @@ class Intake:
 
     def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
         """Register uploads, new or known, and enqueue their jobs, all in one transaction."""
-        registered = self.history.uploads.register(uploads, order.jobs_of)
-        for asked, found in zip(uploads, registered, strict=True):
-            if found.upload.id != asked.id and asked.storage_key == upload_source_key(asked.id):
+        asked = [upload.model_copy(update={"asked_types": order.asked_types}) for upload in uploads]
+        registered = self.history.uploads.register(asked, order.jobs_of)
+        for new, found in zip(uploads, registered, strict=True):
+            if found.upload.id != new.id and new.storage_key == upload_source_key(new.id):
                 # Another process has just registered the same file; one copy in our storage is enough.
-                self.storage.delete(asked.storage_key)
+                self.storage.delete(new.storage_key)
             for entry in found.jobs:
                 if entry.created:
                     self.listeners.tell(JobQueued(job=entry.job))

@@ -185,6 +185,10 @@ class JobType(ABC):
         basis = [self.name, self.version, self.parse(params).to_json(), etag]
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
 
+    def key(self, subject_id: str, fingerprint: str) -> str:
+        """How the idempotency key begins of every job on that subject whose outputs have that fingerprint."""
+        return f"{self.name}/{subject_id}/{fingerprint}"
+
     def request(
         self,
         subject: Subject,
@@ -203,7 +207,7 @@ class JobType(ABC):
         `anew`, and makes the output again even if it is up to date.
         """
         parsed = self.parse(params or {}).to_json()
-        key = f"{self.name}/{subject.id}/{self.fingerprint(parsed, subject.etag)}"
+        key = self.key(subject.id, self.fingerprint(parsed, subject.etag))
         return NewJob(
             job_type=self.name,
             subject_id=subject.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from mediajobs_dagster.job_types.bench import Bench
@@ -113,6 +113,13 @@ class Output:
     """The whole content, if no step has to make it."""
     becomes: UploadRole | None = None
     """The role of the upload that the published output becomes; None: it does not become an upload."""
+    title: str = ""
+    """What that upload is called, before the suffix; empty: as the file."""
+
+    @property
+    def upload_name(self) -> str:
+        """The file name of the upload that it becomes."""
+        return f"{self.title}{PurePosixPath(self.filename).suffix}" if self.title else self.filename
 
 
 @dataclass(frozen=True)

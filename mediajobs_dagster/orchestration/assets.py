@@ -7,24 +7,28 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from mediajobs_dagster.attempts.batch import enqueue_stale, requeue_run, work_off
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.history import DayStanding, WithoutOutput
 from mediajobs_dagster.job_types.base import FFMPEG, JobType
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
-from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
+from mediajobs_dagster.orchestration.partitions import day_of
+from mediajobs_dagster.orchestration.redacted_errors import named_failures, redacted_errors
 from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.termination import was_terminated
 from mediajobs_dagster.orchestration.turns import RunsTurn
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 UPLOADS = "uploads"
@@ -33,8 +37,8 @@ WORKER = "worker"
 _SIGN_S = 15.0
 """How often a run that searches for its work reports that it is alive, seconds. Recovery waits two minutes."""
 
-# The partition of a job is the UTC day its subject was created, so no partition set grows with the number of uploads.
-DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
+_LISTED = 20
+"""Subjects without an output that check and log name; of more, they tell how many."""
 
 
 class HandRun(dg.Config):
@@ -44,59 +48,62 @@ class HandRun(dg.Config):
     """Make every output of the day again, not only the missing and stale ones."""
 
 
-def uploads_asset() -> dg.AssetSpec:
+def uploads_asset(days: dg.DailyPartitionsDefinition) -> dg.AssetSpec:
     """The uploads of a day. They are made outside Dagster; a sensor observes them."""
     return dg.AssetSpec(
         UPLOADS,
-        partitions_def=DAYS,
+        partitions_def=days,
         group_name="media",
         description="The registered media files, by the UTC day they were added.",
     )
 
 
-def asset_of(job_type: JobType, media: MediaJobs) -> dg.AssetsDefinition:
-    """The asset that a job type makes."""
+def asset_of(job_type: JobType, media: MediaJobs, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset that a job type makes. The partition of a job is the UTC day its subject was created.
+
+    So no partition set grows with the number of uploads.
+    """
 
     @dg.asset(
         name=job_type.asset,
         deps=[] if job_type.subject is SubjectKind.TICK else [UPLOADS],
-        partitions_def=DAYS,
+        partitions_def=days,
         group_name="upkeep" if job_type.subject is SubjectKind.TICK else "media",
         kinds=set(job_type.needs & {FFMPEG}),
         description=job_type.summary,
         code_version=str(job_type.version),
         op_tags=tags.of_job_type(job_type),
         required_resource_keys={WORKER},
-        check_specs=[_output_check_of(job_type)],
+        check_specs=[_output_check_of(job_type, days)],
         output_required=False,  # a run whose jobs were all cancelled or taken back makes nothing
     )
     def make(
         context: dg.AssetExecutionContext, config: HandRun
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
         worker: Worker = replace(context.resources.worker, after_interrupt=lambda: _after_interrupt(context))
-        with redacted_errors():
+        with redacted_errors(), named_failures():
             totals = _work(context, worker, job_type, media.listeners.also(RunLog(context.log)), force=config.force)
-        fault = _fault_of_run(totals)
-        if fault:
-            raise dg.Failure(fault, metadata=metadata.of_run(totals, worker), allow_retries=False)
-        check = dg.AssetCheckResult(
-            check_name=OUTPUT_CHECK,
-            passed=not totals.failed,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata=metadata.of_check(totals),
-        )
-        yield check
-        if totals.attempts or tags.DISPATCH not in context.run.tags:
-            # Handed over in the result, Dagster would store the metadata twice: once more with the output.
-            context.add_asset_metadata(metadata.of_run(totals, worker))
-            yield dg.MaterializeResult()
-        else:
+            standing = _standing(context, worker, job_type)
+        is_dispatched = tags.DISPATCH in context.run.tags
+        if not is_dispatched:
+            _warn(context, standing)
+        yield _check_of(standing)
+        if is_dispatched and not totals.attempts:
             context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
+            return
+        if fault := _fault_of_system(totals):
+            raise _failure(fault, totals, worker)
+        # Handed over in the result, Dagster would store the metadata twice: once more with the output.
+        context.add_asset_metadata(metadata.of_run(totals, standing.of, worker))
+        yield dg.MaterializeResult()
+        if is_dispatched and not totals.succeeded:
+            # After the materialization: nobody but the input is to blame, so the run is red and the day is not.
+            raise _failure(_nothing_made(totals), totals, worker)
 
     return make
 
 
-def _output_check_of(job_type: JobType) -> dg.AssetCheckSpec:
+def _output_check_of(job_type: JobType, days: dg.DailyPartitionsDefinition) -> dg.AssetCheckSpec:
     with warnings.catch_warnings():
         # Partitioned checks are a preview feature. Without the partitions, Dagster plans the check for the day but
         # records it for no partition, so every run leaves a second, "skipped" entry.
@@ -104,8 +111,8 @@ def _output_check_of(job_type: JobType) -> dg.AssetCheckSpec:
         return dg.AssetCheckSpec(
             OUTPUT_CHECK,
             asset=job_type.asset,
-            description="Warns of the subjects that the latest run made no output for, and says why.",
-            partitions_def=DAYS,
+            description="Warns of the subjects of the day that have no output, and says why.",
+            partitions_def=days,
         )
 
 
@@ -153,7 +160,7 @@ def _work(
         dispatch_id = own_dispatch
         trace_id = run.tags.get(tags.TRACE_ID) or run.run_id.replace("-", "")  # one trace for all assets of the run
         context.instance.add_run_tags(run.run_id, {tags.TRACE_ID: trace_id})
-        day = date.fromisoformat(context.partition_key)
+        day = day_of(run)
         count = enqueue_stale(
             worker,
             job_type,
@@ -183,18 +190,76 @@ def _signs_of_life(context: dg.AssetExecutionContext) -> Callable[[], None]:
     return sign
 
 
-def _fault_of_run(totals: RunTotals) -> str | None:
-    """Why the run has to fail, if so: the system was at fault, jobs were taken away, or no job succeeded."""
-    if totals.faults:
-        return f"{totals.faults} of {totals.attempts} jobs failed by a fault of the system. First: {totals.first_fault}"
+@dataclass(frozen=True)
+class _Day:
+    """A day of one job type."""
+
+    day: date
+    of: DayStanding
+    without_output: list[WithoutOutput]
+    """The first _LISTED of those whose job is tried no more."""
+
+
+def _standing(context: dg.AssetExecutionContext, worker: Worker, job_type: JobType) -> _Day:
+    day = day_of(context.run)
+    days, name, kind = worker.history.days, job_type.name, job_type.subject
+    standing = days.standing(name, kind, day)
+    return _Day(day, standing, days.without_output(name, kind, day, limit=_LISTED) if standing.dead else [])
+
+
+def _warn(context: dg.AssetExecutionContext, standing: _Day) -> None:
+    """Log what the day lacks, for runs by hand and backfills: what is known not to work they do not try again."""
+    if not standing.of.dead:
+        return
+    lines = [f"{each.title} ({each.subject_id}): {each.code}: {each.reason}" for each in standing.without_output]
+    more = standing.of.dead - len(lines)
+    context.log.warning(
+        "\n".join(
+            [
+                f"{standing.of.dead} of {standing.of.subjects} subjects of {standing.day} have no output:",
+                *map(in_one_line, lines),
+                *([f"and {more} more"] if more else []),
+            ]
+        )
+    )
+
+
+def _check_of(standing: _Day) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=OUTPUT_CHECK,
+        passed=not standing.of.dead,
+        severity=dg.AssetCheckSeverity.ERROR if standing.of.faults else dg.AssetCheckSeverity.WARN,
+        metadata=metadata.of_check(standing.of, standing.without_output),
+    )
+
+
+def _failure(fault: str, totals: RunTotals, worker: Worker) -> dg.Failure:
+    return dg.Failure(fault, metadata=metadata.of_attempts(totals, worker), allow_retries=False)
+
+
+def _fault_of_system(totals: RunTotals) -> str | None:
+    """Why run and day have to be red, if so: the system was at fault, or jobs were taken away."""
+    if totals.first_fault:
+        said = _why(totals.first_fault)
+        if totals.attempts == 1:
+            return said
+        return f"{totals.faults} of {totals.attempts} jobs failed by a fault of the system. First: {said}"
     if totals.taken_away:
         return (
             f"{totals.taken_away} of {totals.attempts} jobs were given to other workers, because this one was silent "
             "for longer than its lease. What it made of them was removed."
         )
-    if totals.attempts and not totals.succeeded:
-        return f"None of the {totals.attempts} jobs succeeded. First: {totals.failures[0].error}"
     return None
+
+
+def _nothing_made(totals: RunTotals) -> str:
+    said = _why(totals.failures[0])
+    return said if totals.attempts == 1 else f"None of the {totals.attempts} jobs succeeded. First: {said}"
+
+
+def _why(outcome: AttemptEnded) -> str:
+    error = f"{outcome.error.code}: {outcome.error}" if outcome.error else outcome.verdict.status
+    return in_one_line(f"{outcome.title} ({outcome.job.subject_id}): {error}")
 
 
 def _after_interrupt(context: dg.AssetExecutionContext) -> JobStatus:

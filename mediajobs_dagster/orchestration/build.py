@@ -5,16 +5,21 @@ from __future__ import annotations
 import dagster as dg
 
 from mediajobs_dagster.orchestration.assets import WORKER, asset_of, job_of, uploads_asset, worker_resource
+from mediajobs_dagster.orchestration.partitions import any_day, days_of
 from mediajobs_dagster.orchestration.schedules import schedule_of
 from mediajobs_dagster.orchestration.sensors import dispatch_sensor_of, recovery_sensor, uploads_sensor
 from mediajobs_dagster.system import MediaJobs
 
 
-def build_definitions(media: MediaJobs) -> dg.Definitions:
-    """An asset, a job and a dispatch sensor for each job type of `media.registry`, and a schedule where it has one."""
-    registry = media.registry
+def build_definitions(media: MediaJobs, *, for_runs: bool = False) -> dg.Definitions:
+    """An asset, a job and a dispatch sensor for each job type of `media.registry`, and a schedule where it has one.
+
+    With `for_runs` they are for a process that only executes runs, now and later. It takes any day, because a run may
+    be about one that was not known when it loaded them.
+    """
+    registry, days = media.registry, any_day() if for_runs else days_of(media)
     return dg.Definitions(
-        assets=[uploads_asset(), *(asset_of(job_type, media) for job_type in registry)],
+        assets=[uploads_asset(days), *(asset_of(job_type, media, days) for job_type in registry)],
         jobs=[job_of(job_type) for job_type in registry],
         sensors=[
             *(dispatch_sensor_of(job_type, media) for job_type in registry),

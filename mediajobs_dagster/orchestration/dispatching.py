@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from mediajobs_dagster.attempts.subjects import resolver_of
+from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.partitions import tag_of_day
+from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
@@ -26,6 +30,8 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 ROUTES_BY_NEEDS = "routes_by_needs"
 """Attribute of a run launcher whose workers take only runs that they can execute."""
+
+_LONGEST_TITLE = 80
 
 _WAITING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
 
@@ -87,12 +93,24 @@ def held_by_needs(media: MediaJobs, job_type: JobType) -> Held | None:
     return Held(job_type=job_type.name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=now, lacking=lacking)
 
 
-def run_request_of(batch: Dispatch, job_type: JobType) -> dg.RunRequest:
+def run_request_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> dg.RunRequest:
     """The run that works off `batch`."""
     return dg.RunRequest(
         run_key=batch.id,
         job_name=job_type.name,
-        tags=tags.of_dispatch(batch, job_type),
         partition_key=batch.subject_day.isoformat(),
+        tags={
+            **tags.of_dispatch(batch, job_type, title=_title_of(batch, job_type, media)),
+            **tag_of_day(batch.subject_day),
+        },
         run_config=_QUIET,
     )
+
+
+def _title_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> str | None:
+    """What the run is about, for people: the file or the timeline of its first job; None if that is gone."""
+    try:
+        title = resolver_of(job_type.subject, media.history).get(batch.jobs[0].subject_id).title
+    except NotFoundError:
+        return None
+    return in_one_line(title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…")

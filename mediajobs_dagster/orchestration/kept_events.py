@@ -6,7 +6,9 @@ with their metadata, checks, failures, and what the log of a run says.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
+from typing import Any
 
 import dagster as dg
 from typing_extensions import override
@@ -21,6 +23,10 @@ _SILENT = frozenset(
         dg.DagsterEventType.STEP_OUTPUT,  # no other step takes it; asset and check have events of their own
     }
 )
+
+_FAILURES = frozenset({dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE})
+_CLASS_NAME = re.compile(r"^[\w.]*Failure: ")
+"""What Dagster puts before the text of an exception."""
 
 _ROUTINE = (
     "Started process for run",
@@ -58,11 +64,24 @@ def is_kept(event: dg.EventLogEntry) -> bool:
 
 
 def slimmed(event: dg.EventLogEntry) -> dg.EventLogEntry:
-    """The event without what stands in it twice: its message, and the names of its run, job and step as tags."""
+    """The event without what stands in it twice: its message, and the names of its run, job and step as tags.
+
+    A failure that we name ourselves begins with our sentence, and has no stack: that is Dagster's own.
+    """
     told = event.dagster_event
     if told is None:
         return event
-    is_repeated = event.user_message == told.message
-    return event._replace(
-        dagster_event=told._replace(logging_tags={}), user_message="" if is_repeated else event.user_message
-    )
+    user_message = "" if event.user_message == told.message else event.user_message
+    return event._replace(dagster_event=_with_our_sentence(told._replace(logging_tags={})), user_message=user_message)
+
+
+def _with_our_sentence(told: dg.DagsterEvent) -> dg.DagsterEvent:
+    data: Any = told.event_specific_data if told.event_type in _FAILURES else None
+    error: Any = data and data.error
+    if not error or error.cls_name != dg.Failure.__name__:
+        return told
+    sentence = _CLASS_NAME.sub("", error.message).strip()
+    # Dagster's page shows message and error of a run's failure below each other, of a step's only the error.
+    is_step = told.event_type is dg.DagsterEventType.STEP_FAILURE
+    kept = error._replace(message=sentence, stack=[]) if is_step else None
+    return told._replace(message=sentence, event_specific_data=data._replace(error=kept))

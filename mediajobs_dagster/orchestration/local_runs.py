@@ -12,6 +12,8 @@ import dagster as dg
 from mediajobs_dagster.history import Dispatch, Due
 from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.defaults import LOCATION, REPOSITORY
 from mediajobs_dagster.orchestration.dispatching import held_by_needs, lacks_needs, run_request_of
 from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
 from mediajobs_dagster.resilience.held import Held
@@ -19,6 +21,13 @@ from mediajobs_dagster.system import MediaJobs
 
 _ORDER = (Lane.LIGHT, Lane.HEAVY, Lane.NETWORK)
 """Runs are made one after the other. Network jobs come last, so that nothing waits behind them."""
+
+
+# As what Dagster's servers start: its pages of jobs list only what says which definitions it is of.
+_LAUNCHED = {
+    tags.REPOSITORY: f"{REPOSITORY}@{LOCATION}",
+    tags.LAUNCHED_BY_USER: "mediajobs work",
+}
 
 
 @dataclass
@@ -76,13 +85,12 @@ class LocalRuns:
         return True
 
     def _execute(self, job_type: JobType, batch: Dispatch) -> bool:
-        job, request = self.definitions.resolve_job_def(job_type.name), run_request_of(batch, job_type)
+        job, request = self.definitions.resolve_job_def(job_type.name), run_request_of(batch, job_type, self.media)
         try:
             # With `raise_on_error=False` Dagster would swallow a Ctrl-C too.
             job.execute_in_process(
                 instance=self.instance,
-                tags=request.tags,
-                partition_key=request.partition_key,
+                tags={**request.tags, **_LAUNCHED},  # its day is among them, whether Dagster has loaded it or not
                 run_config=request.run_config,
                 raise_on_error=True,
             )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import io
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote, urlencode, urlsplit
 
 import dagster as dg
 from PIL import Image
@@ -19,14 +20,19 @@ from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
+from mediajobs_dagster.history import DayStanding, WithoutOutput
 from mediajobs_dagster.media.command import without_guards
+from mediajobs_dagster.printable import in_one_line
 
 MAX_BYTES = 16 * 1024
 _DAGSTERS_OWN = 2048
 """What Dagster itself adds to a materialization: tags, versions, its asset key."""
 _MAX_ROWS = 20
 _MAX_CELL = 600
-_PREVIEW_EDGE = 160
+_INLINE = 1000
+"""Characters below which Dagster's page shows Markdown at once; a longer one hides behind a link."""
+_PREVIEW_EDGES = (160, 128, 96, 64, 32)
+_PREVIEW_QUALITIES = (50, 25)
 
 Row = dict[str, str | int | float]
 Metadata = dict[str, dg.MetadataValue]
@@ -40,21 +46,45 @@ class Rows:
     of: int
 
 
-def of_run(totals: RunTotals, worker: Worker) -> Metadata:
-    """The metadata of a run with these totals."""
+def of_run(totals: RunTotals, day: DayStanding, worker: Worker) -> Metadata:
+    """The metadata of a materialization: the figures of its whole day, to be plotted, and what this run did."""
     found: Metadata = {
-        "jobs": dg.MetadataValue.int(totals.attempts),
-        "succeeded": dg.MetadataValue.int(totals.succeeded),
-        "failed": dg.MetadataValue.int(totals.failed),
-        "duration_seconds": _figure(totals.spent_ms / 1000),
-        "media_seconds": _figure(totals.media_seconds),
-        "rtf": _figure(totals.rtf),
-        "ffmpeg_seconds": _figure(totals.ffmpeg_ms / 1000),
-        "cpu_pct_avg": _figure(totals.cpu_pct),
-        "mem_rss_mb_max": _figure(totals.rss_mb_max),
-        "bytes_in": dg.MetadataValue.int(totals.bytes_in),
-        "bytes_out": dg.MetadataValue.int(totals.bytes_out),
+        "subjects": dg.MetadataValue.int(day.subjects),
+        "made": dg.MetadataValue.int(day.made),
+        "failed": dg.MetadataValue.int(day.dead),
+        "waiting": dg.MetadataValue.int(day.waiting),
+        "duration_seconds": _figure(day.duration_ms / 1000),
+        "media_seconds": _figure(day.media_seconds),
+        "rtf": _figure(day.rtf),
+        "ffmpeg_seconds": _figure(day.ffmpeg_ms / 1000),
+        "cpu_seconds": _figure(day.cpu_seconds),
+        "mem_rss_mb_max": _figure(day.max_rss_mb),
+        "bytes_in": dg.MetadataValue.int(day.bytes_in),
+        "bytes_out": dg.MetadataValue.int(day.bytes_out),
     }
+    return _with_attempts(found, totals, worker)
+
+
+def of_attempts(totals: RunTotals, worker: Worker) -> Metadata:
+    """The metadata of a run that failed: what it did."""
+    return _with_attempts({}, totals, worker)
+
+
+def _with_attempts(found: Metadata, totals: RunTotals, worker: Worker) -> Metadata:
+    # JSON, because Dagster plots every number by partition, and a day has many runs.
+    found["this_run"] = dg.MetadataValue.json(
+        {
+            "jobs": totals.attempts,
+            "succeeded": totals.succeeded,
+            "failed": totals.failed,
+            "seconds": round(totals.spent_ms / 1000, 3),
+            "mediaSeconds": round(totals.media_seconds, 3),
+            "rtf": round(totals.rtf, 3),
+            "ffmpegSeconds": round(totals.ffmpeg_ms / 1000, 3),
+            "bytesIn": totals.bytes_in,
+            "bytesOut": totals.bytes_out,
+        }
+    )
     if totals.attempts == 1:
         found |= _of_single(totals.first[0], worker)
     manifests = [outcome.manifest for outcome in totals.first]
@@ -66,15 +96,25 @@ def of_run(totals: RunTotals, worker: Worker) -> Metadata:
     return _with_tables(found, tables)
 
 
-def of_check(totals: RunTotals) -> Metadata:
-    """The metadata of the output check: the subjects without an output, and why."""
+def of_check(day: DayStanding, without_output: Sequence[WithoutOutput]) -> Metadata:
+    """The metadata of the output check: how the whole day stands, which subjects have no output, and why."""
     rows: list[Row] = [
-        {"subject": outcome.job.subject_id, "code": outcome.error.code, "message": str(outcome.error)[:_MAX_CELL]}
-        for outcome in totals.failures
-        if outcome.error
+        {
+            "file": in_one_line(each.title),
+            "subject": each.subject_id,
+            "code": each.code or "",
+            "message": each.reason[:_MAX_CELL],
+            "job": each.job_id,
+        }
+        for each in without_output
     ]
-    found: Metadata = {"failed": dg.MetadataValue.int(totals.failed), "jobs": dg.MetadataValue.int(totals.attempts)}
-    return _with_tables(found, {"subjects_without_output": Rows(rows, of=totals.failed)})
+    found: Metadata = {
+        "failed": dg.MetadataValue.int(day.dead),
+        "subjects": dg.MetadataValue.int(day.subjects),
+        "made": dg.MetadataValue.int(day.made),
+        "waiting": dg.MetadataValue.int(day.waiting),
+    }
+    return _with_tables(found, {"subjects_without_output": Rows(rows, of=day.dead)})
 
 
 def _figure(value: float) -> dg.MetadataValue:
@@ -85,6 +125,7 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     manifest = outcome.manifest
     console = worker.settings.console_url
     found: Metadata = {
+        "file": dg.MetadataValue.text(in_one_line(outcome.title)),
         "trace_id": dg.MetadataValue.text(manifest.trace_id or ""),
         "host": dg.MetadataValue.text(manifest.metrics.host.hostname),
         "time_ledger": dg.MetadataValue.json(manifest.time_ledger.to_json()),
@@ -93,34 +134,53 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
         else dg.MetadataValue.text(f"mediajobs attempt {outcome.attempt_id}"),
     }
     if manifest.outputs:
-        found["output"] = dg.MetadataValue.text(f"{worker.storage.url.rstrip('/')}/{manifest.outputs[0].key}")
+        found["output"] = _place(manifest.outputs[0].key, worker)
     if picture := _preview(manifest, worker):
-        found["preview"] = dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{picture})")
+        found["preview"] = dg.MetadataValue.md(picture)
     return found
 
 
+def _place(key: str, worker: Worker) -> dg.MetadataValue:
+    """Where an object is, as something to open: a file, or its page in the console of AWS."""
+    address = f"{worker.storage.url.rstrip('/')}/{key}"
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return dg.PathMetadataValue(unquote(parts.path))
+    if parts.scheme == "s3" and not worker.settings.s3_endpoint_url:
+        query = urlencode({"region": worker.settings.s3_region, "prefix": parts.path.removeprefix("/")})
+        return dg.MetadataValue.url(f"https://s3.console.aws.amazon.com/s3/object/{parts.netloc}?{query}")
+    return dg.MetadataValue.text(address)
+
+
 def _preview(manifest: Manifest, worker: Worker) -> str | None:
-    """The first picture among the outputs, scaled down for the event log: JPEG in base64."""
+    """The first picture among the outputs as Markdown, scaled down until Dagster's page shows it."""
     for output in manifest.outputs:
         if output.media_info and output.media_info.container == "image":
             try:
                 content = worker.storage.read(output.key)
             except StorageError:
                 return None  # the job is done; a missing preview must not undo it
-            return _small_jpeg(content)
+            return small_picture(content)
     return None
 
 
-def _small_jpeg(content: bytes) -> str | None:
-    """A picture of any kind, scaled down; None if it cannot be decoded here."""
-    small = io.BytesIO()
+def small_picture(content: bytes) -> str | None:
+    """A picture of any kind as Markdown of less than `_INLINE` characters; None if it cannot be decoded here."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image.thumbnail((_PREVIEW_EDGE, _PREVIEW_EDGE))
-            image.convert("RGB").save(small, "JPEG", quality=70)
+            image.thumbnail((_PREVIEW_EDGES[0], _PREVIEW_EDGES[0]))
+            picture = image.convert("RGB")
+        tries = (_markdown(picture, edge, quality) for edge in _PREVIEW_EDGES for quality in _PREVIEW_QUALITIES)
+        return next((text for text in tries if len(text) < _INLINE), None)
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-    return base64.b64encode(small.getvalue()).decode()
+
+
+def _markdown(picture: Image.Image, edge: int, quality: int) -> str:
+    scaled, small = picture.copy(), io.BytesIO()
+    scaled.thumbnail((edge, edge))
+    scaled.save(small, "WEBP", quality=quality)
+    return f"![preview](data:image/webp;base64,{base64.b64encode(small.getvalue()).decode()})"
 
 
 def _attempt_row(outcome: AttemptEnded) -> Row:
@@ -129,6 +189,7 @@ def _attempt_row(outcome: AttemptEnded) -> Row:
         "job": outcome.job.id,
         "attempt": manifest.attempt,
         "status": str(outcome.status),
+        "file": in_one_line(outcome.title),
         "subject": outcome.job.subject_id,
         "seconds": round(manifest.duration_ms / 1000, 3),
         "rtf": manifest.metrics.rtf or 0.0,

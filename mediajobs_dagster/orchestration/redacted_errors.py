@@ -1,11 +1,13 @@
-"""Takes secrets out of exceptions before Dagster stores them as events."""
+"""Makes exceptions fit to be stored as events of Dagster: without secrets, and named where we know a name."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-from mediajobs_dagster.errors import InternalError
+import dagster as dg
+
+from mediajobs_dagster.errors import InternalError, MediaJobsError
 from mediajobs_dagster.storage.redaction import redact
 
 
@@ -21,6 +23,17 @@ def redacted_errors() -> Generator[None]:
             raise
         # Some errors, such as those of SQLAlchemy, make their text of other things than their arguments.
         raise InternalError(redact(f"{type(error).__name__}: {error}")) from None
+
+
+@contextmanager
+def named_failures() -> Generator[None]:
+    """An error of the error tree becomes a failure of the run that says it in a sentence; a bug keeps its traceback."""
+    try:
+        yield
+    except InternalError:
+        raise
+    except MediaJobsError as error:
+        raise dg.Failure(f"{error.code}: {redact(error.message)}", allow_retries=False) from None
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

@@ -46,5 +46,5 @@ def _asked(context: dg.ScheduleEvaluationContext, job_type: JobType, media: Medi
     media.listeners.tell(JobQueued(job=enqueued.job))
     found = take_next(media, context.instance, job_type)
     if isinstance(found, Dispatch):
-        return run_request_of(found, job_type)
+        return run_request_of(found, job_type, media)
     return dg.SkipReason(f"Job {enqueued.job.id} waits: {found.reason}")

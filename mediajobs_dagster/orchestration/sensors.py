@@ -13,6 +13,7 @@ import dagster as dg
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.assets import UPLOADS
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.recovery import recover_runs
@@ -28,7 +29,7 @@ def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefiniti
     """
 
     @dg.sensor(
-        name=f"dispatch_{job_type.name}",
+        name=tags.sensor_of(job_type),
         job_name=job_type.name,
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -38,7 +39,7 @@ def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefiniti
         requested: list[str] = []
         with redacted_errors():
             while isinstance(found := take_next(media, context.instance, job_type, requested=requested), Dispatch):
-                yield run_request_of(found, job_type)
+                yield run_request_of(found, job_type, media)
                 requested.append(found.trace_id)
             if not requested:
                 yield dg.SkipReason(found.reason)

@@ -14,6 +14,8 @@ JOB_TYPE = "mediajobs/job_type"
 """The job type."""
 SUBJECT = "mediajobs/subject"
 """The upload, timeline or tick, where the run has one job."""
+FILE = "mediajobs/file"
+"""The name of the file, or the title of the timeline. Of several, that of the first, and how many there are besides."""
 LANE = "mediajobs/lane"
 """The lane of the job type: light, heavy or network. Limits on how many runs there are at once go by it."""
 NEEDS = "mediajobs/needs"
@@ -30,6 +32,12 @@ PRIORITY = "dagster/priority"
 """The priority of the jobs; Dagster starts the run with the highest first. A run without it has the priority 0."""
 PARENT_RUN = "dagster/parent_run_id"
 """Set by Dagster on a re-execution: the id of the earlier run."""
+REPOSITORY = ".dagster/repository"
+"""Set by Dagster on what its servers start: which definitions the job is of. Its page of a job lists runs by it."""
+LAUNCHED_BY_SENSOR = "dagster/sensor_name"
+"""Set by Dagster on what a sensor starts. Its page of runs says so in the column "Launched by"."""
+LAUNCHED_BY_USER = "user"
+"""What the column "Launched by" says of any other run."""
 IMPLICIT_ASSET_JOB = "__ASSET_JOB"
 """Dagster's name for the job of a run over assets that a person selected."""
 
@@ -40,11 +48,18 @@ def of_job_type(job_type: JobType) -> dict[str, str]:
     return {JOB_TYPE: job_type.name, LANE: job_type.lane.value, **({NEEDS: rare} if rare else {})}
 
 
-def of_dispatch(dispatch: Dispatch, job_type: JobType) -> dict[str, str]:
-    """Tags of the run that works off `dispatch`."""
+def of_dispatch(dispatch: Dispatch, job_type: JobType, *, title: str | None = None) -> dict[str, str]:
+    """Tags of the run that works off `dispatch`. `title` names the subject of its first job."""
     single = {SUBJECT: dispatch.jobs[0].subject_id} if len(dispatch.jobs) == 1 else {}
     urgent = {PRIORITY: str(dispatch.priority)} if dispatch.priority else {}
-    return {**of_job_type(job_type), **single, TRACE_ID: dispatch.trace_id, DISPATCH: dispatch.id, **urgent}
+    others = len({job.subject_id for job in dispatch.jobs}) - 1
+    named = {FILE: f"{title} and {others} more" if others else title} if title else {}
+    return {**of_job_type(job_type), **named, **single, TRACE_ID: dispatch.trace_id, DISPATCH: dispatch.id, **urgent}
+
+
+def sensor_of(job_type: JobType) -> str:
+    """The name of the sensor that starts runs for the queued jobs of that type."""
+    return f"dispatch_{job_type.name}"
 
 
 def dispatch_by_hand(run_id: str, job_type: JobType) -> str:

@@ -181,7 +181,7 @@ def test_backfill_over_three_days_reports_only_the_corrupt_upload(
     verdicts = {day: evaluation["success"] for day, evaluation in evaluations.items()}
     assert verdicts == {"2026-03-01": True, "2026-03-02": False, "2026-03-03": True}
     figures = {entry["label"]: entry.get("intValue") for entry in evaluations["2026-03-02"]["metadataEntries"]}
-    assert (figures["failed"], figures["jobs"]) == (1, 3)
+    assert (figures["failed"], figures["subjects"]) == (1, 3)
 
 
 def is_over(run: dict[str, str]) -> bool:

@@ -19,7 +19,7 @@ from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import Job, JobStatus, Upload, new_id
+from mediajobs_dagster.models import Job, JobStatus, Upload, new_id, utc_now
 from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
 from tests.clips import Clips
@@ -188,3 +188,37 @@ def test_what_was_found_before_a_failure_is_given_back(platform: Platform, after
     jobs = enqueued(platform)
     assert len(jobs) >= 500
     assert {(job.status, job.dispatch_id) for job in jobs} == {(after, None)}
+
+
+def test_what_was_left_out_by_name_is_not_made(platform: Platform, clips: Clips) -> None:
+    """An upload that was added for a thumbnail alone gets no proxy by a backfill, until one was asked for."""
+    day = utc_now().date()
+    upload = platform.add(clips.landscape(), THUMB.name)
+    with platform.media.worker() as worker:
+        assert enqueue_stale(worker, EditProxy(), day, dispatch_id="1", trace_id="1" * 32, force=True) == 0
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="2", trace_id="2" * 32, force=True) == 1
+        platform.history.jobs.enqueue([EditProxy().request(upload, trace_id=TRACE)])
+        assert enqueue_stale(worker, EditProxy(), day, dispatch_id="3", trace_id="3" * 32, force=True) == 1
+    assert platform.history.uploads.get(upload.id).asked_types == (THUMB.name,)
+
+
+def test_sound_gets_no_thumbnail_by_a_backfill(platform: Platform, clips: Clips) -> None:
+    """Once it is known to be sound, as it is after `add`."""
+    (added,) = platform.media.add(clips.audio_only()).uploads
+    with platform.media.worker() as worker:
+        day = added.upload.created_at.date()
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="1", trace_id="1" * 32, force=True) == 0
+
+
+def test_what_is_known_not_to_work_is_not_tried_again(platform: Platform, clips: Clips) -> None:
+    """No fresh dead job; with `force`, or once its content has changed, it is tried."""
+    upload = platform.add(clips.text_named_mp4(), THUMB.name)
+    platform.work()
+    assert platform.job(upload, THUMB.name).status is JobStatus.DEAD
+    day = upload.created_at.date()
+    with platform.media.worker() as worker:
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="1", trace_id="1" * 32, force=False) == 0
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="2", trace_id="2" * 32, force=True) == 1
+        platform.work()
+        platform.storage.put(clips.landscape(), upload.storage_key, content_type="video/mp4")
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="3", trace_id="3" * 32, force=False) == 1

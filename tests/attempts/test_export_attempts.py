@@ -249,8 +249,24 @@ def test_each_set_of_options_is_rendered_once(platform: Platform, clips: Clips) 
     assert again.export.storage_key == key_of(platform, drafted.job)
 
 
+def test_an_export_is_named_after_its_title(platform: Platform, clips: Clips) -> None:
+    """It is found by that name, unless a source has it, and the attempt tells what was made, not what was read."""
+    source = taken(platform, clips.rotated_portrait())
+    requested = ask(platform, {**cuts(source, (0, 0.5)), "title": "Summer in Rome", "canvas": {"preset": "1:1"}})
+    platform.work()
+    (export,) = exported(platform)
+    assert export.filename == "Summer in Rome.mp4"
+    uploads = platform.history.uploads
+    assert uploads.named([export.filename], limit=2) == {export.filename: [export]}
+    assert uploads.with_stems(["summer IN rome"], limit=2) == {"summer IN rome": [export]}
+    media = manifest_of(platform, requested.job).media
+    assert media
+    assert media.width == media.height
+    assert media.duration_seconds == pytest.approx(0.5, abs=0.05)
+
+
 def test_file_names_stand_for_sources(platform: Platform, clips: Clips, tmp_path: Path) -> None:
-    """All exports are called video.mp4; a source of that name stays the one that is meant."""
+    """Exports without a title are called video.mp4; a source of that name stays the one that is meant."""
     (tmp_path / "video.mp4").write_bytes(clips.landscape().read_bytes())
     source = taken(platform, tmp_path / "video.mp4")
     document = cuts(source, (0, 0.5))

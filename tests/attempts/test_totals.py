@@ -55,5 +55,5 @@ def test_some_outcomes_are_kept_in_full(platform: Platform, clips: Clips) -> Non
             totals.add(outcome)
     assert len(totals.first) == len(totals.failures) == KEPT
     assert totals.first[:2] == outcomes
-    lost = next(outcome.error for outcome in outcomes if outcome.error and outcome.error.code == "STORAGE_MISSING")
+    lost = next(outcome for outcome in outcomes if outcome.error and outcome.error.code == "STORAGE_MISSING")
     assert (totals.faults, totals.first_fault) == (KEPT + 1, lost)

@@ -52,7 +52,7 @@ class DagsterPlatform(Platform):
     def execute(self, job_name: str, request: dg.RunRequest | None = None, **options: Any) -> dg.ExecuteInProcessResult:
         """Carry out a run, as the run launcher would."""
         if request is not None:
-            options |= {"tags": request.tags, "partition_key": request.partition_key}
+            options |= {"tags": request.tags}  # its day is one of them
         job = self.definitions.resolve_job_def(job_name)
         return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
 
@@ -73,7 +73,7 @@ def open_dagster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
             settings = Settings.load(_env_file=None, **(defaults | overrides))
             media = stack.enter_context(MediaJobs(settings, Registry.standard().with_types(*types)))
             instance = stack.enter_context(open_instance(settings, PROJECT))
-            return DagsterPlatform(media, build_definitions(media), instance)
+            return DagsterPlatform(media, build_definitions(media, for_runs=True), instance)
 
         yield open_one
 

@@ -59,8 +59,8 @@ def test_requests_of_both_are_the_same(dagster_platform: DagsterPlatform, clips:
     platform.history.jobs.enqueue(twins[1:])
     batch = take_next(platform.media, platform.instance, job_type)
     assert isinstance(batch, Dispatch)
-    by_daemon = run_request_of(batch, job_type)
-    dagsters_own = {"dagster/partition", "dagster/partition_set", "dagster/sensor_name"}
+    by_daemon = run_request_of(batch, job_type, platform.media)
+    dagsters_own = {"dagster/partition_set", "dagster/sensor_name"}
     assert by_sensor.tags.keys() - dagsters_own == by_daemon.tags.keys()
     assert (by_sensor.job_name, by_sensor.run_config) == (by_daemon.job_name, by_daemon.run_config)
     assert by_sensor.partition_key == by_daemon.partition_key

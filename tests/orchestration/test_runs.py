@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import dagster as dg
 import pytest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from typing_extensions import override
 
 from mediajobs_dagster.history import JobFilter
@@ -80,7 +83,8 @@ def test_materialization_tells_the_story(dagster_platform: DagsterPlatform, clip
     assert isinstance(commands, dg.TableMetadataValue)
     assert any("-frames:v 1" in str(record.data["command"]) for record in commands.records)
     assert isinstance(metadata["storage_operations"], dg.TableMetadataValue)
-    assert "data:image/jpeg;base64," in str(metadata["preview"].value)
+    assert "data:image/webp;base64," in str(metadata["preview"].value)
+    assert Path(str(metadata["output"].value)).read_bytes()[:2] == b"\xff\xd8"
     assert str(metadata["attempt"].value).startswith("mediajobs attempt ")
     assert len(dg.serialize_value(materialization)) < MAX_BYTES
 
@@ -96,17 +100,107 @@ def test_metadata_of_a_large_batch_stays_small(dagster_platform: DagsterPlatform
     events = dagster_platform.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     (materialization,) = [event.asset_materialization for event in events]
     assert materialization is not None
-    assert materialization.metadata["jobs"].value == 40
+    this_run = materialization.metadata["this_run"].value
+    assert isinstance(this_run, dict)
+    assert (this_run["jobs"], this_run["succeeded"]) == (40, 40)
+    assert materialization.metadata["subjects"].value == 1
     assert materialization.metadata["attempts_left_out"].value
     assert len(dg.serialize_value(materialization)) < MAX_BYTES
 
 
 def test_bad_upload_fails_its_own_run_only(dagster_platform: DagsterPlatform, clips: Clips) -> None:
-    """A run whose only job failed is red, although nobody but the input is to blame."""
+    """A run whose only job failed is red, and says why, with the file. Its day is not: only the input is to blame."""
     upload = dagster_platform.add(clips.text_named_mp4(), THUMB)
     dagster_platform.run_queue()
     (run,) = dagster_platform.runs(traceId=upload.trace_id)
     assert run.status is dg.DagsterRunStatus.FAILURE
+    assert status_of_day(dagster_platform, "thumbnail") == (1, 0)
+    told = [each for each in dagster_platform.instance.all_logs(run.run_id) if each.dagster_event]
+    sentence = f"{upload.filename} ({upload.id}): INPUT_NOT_MEDIA: "
+    failures = [each.message for each in told if each.dagster_event_type in FAILURES]
+    assert len(failures) == 2
+    assert all(each.startswith(sentence) for each in failures)
+    (step,) = [each.dagster_event for each in told if each.dagster_event_type is dg.DagsterEventType.STEP_FAILURE]
+    assert step
+    assert step.step_failure_data.error
+    assert (step.step_failure_data.error.message, step.step_failure_data.error.stack) == (failures[0], [])
+
+
+FAILURES = (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE)
+
+
+def status_of_day(platform: DagsterPlatform, asset: str) -> tuple[int, int]:
+    """How many days are materialized, and how many are red, in Dagster's count."""
+    days = platform.definitions.resolve_assets_def(asset).partitions_def
+    status = get_and_update_asset_status_cache_value(platform.instance, dg.AssetKey(asset), days)
+    assert status
+    assert days
+    made = status.deserialize_materialized_partition_subsets(days)
+    failed = status.deserialize_failed_partition_subsets(days)
+    return len(list(made.get_partition_keys())), len(list(failed.get_partition_keys()))
+
+
+def test_the_day_is_judged_by_the_day(dagster_platform: DagsterPlatform, clips: Clips) -> None:
+    """Of three uploads one is broken. A backfill tries it no more, stays green, and names it; figures are the day's."""
+    platform = dagster_platform
+    good = [platform.add(path, THUMB) for path in (clips.landscape(), clips.no_audio())]
+    bad = platform.add(clips.text_named_mp4(), THUMB)
+    platform.run_queue()
+    assert status_of_day(platform, "thumbnail") == (1, 0)
+    attempts = len(platform.attempts(bad, THUMB))
+
+    day = bad.created_at.date().isoformat()
+    result = platform.execute(THUMB, partition_key=day)
+    assert result.success
+    assert len(platform.attempts(bad, THUMB)) == attempts
+    assert len(platform.history.jobs.list(JobFilter())) == 3
+    assert status_of_day(platform, "thumbnail") == (1, 0)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    table = check.metadata["subjects_without_output"]
+    assert isinstance(table, dg.TableMetadataValue)
+    (row,) = table.records
+    assert (row.data["file"], row.data["subject"], row.data["code"]) == (bad.filename, bad.id, "INPUT_NOT_MEDIA")
+    (event,) = result.get_asset_materialization_events()
+    figures = {name: value.value for name, value in event.materialization.metadata.items()}
+    assert (figures["subjects"], figures["made"], figures["failed"], figures["waiting"]) == (3, 2, 1, 0)
+    made = [platform.attempts(each, THUMB)[0] for each in good]
+    assert figures["bytes_out"] == sum(each.bytes_out or 0 for each in made)
+    assert figures["media_seconds"] == pytest.approx(sum(each.media_seconds or 0 for each in made), abs=0.01)
+    warnings = [
+        entry.user_message for entry in platform.instance.all_logs(result.run_id) if entry.level == logging.WARNING
+    ]
+    assert len(warnings) == 1
+    assert f"{bad.filename} ({bad.id}): INPUT_NOT_MEDIA: " in warnings[0]
+
+
+def test_a_fault_of_the_system_turns_the_day_red_until_it_is_mended(
+    dagster_platform: DagsterPlatform, clips: Clips
+) -> None:
+    """The check of the day says so as an error once the job is tried no more."""
+    platform = dagster_platform
+    lost = platform.add(clips.landscape(), THUMB)
+    platform.storage.delete(lost.storage_key)
+    platform.run_queue()
+    assert platform.job(lost, THUMB).status is JobStatus.DEAD
+    assert status_of_day(platform, "thumbnail") == (0, 1)
+    check = latest_check(platform, "thumbnail")
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    platform.storage.put(clips.landscape(), lost.storage_key, content_type="video/mp4")
+    assert platform.execute(THUMB, partition_key=lost.created_at.date().isoformat()).success
+    assert status_of_day(platform, "thumbnail") == (1, 0)
+    assert latest_check(platform, "thumbnail").passed
+
+
+def latest_check(platform: DagsterPlatform, asset: str) -> dg.AssetCheckEvaluation:
+    """The newest verdict on an asset's days."""
+    records = platform.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(asset), "every_subject_has_its_output"), limit=1
+    )
+    assert records[0].event
+    event = records[0].event.dagster_event
+    assert event
+    return event.asset_check_evaluation_data
 
 
 def test_bad_upload_in_a_batch_is_a_warning(dagster_platform: DagsterPlatform, clips: Clips) -> None:
@@ -220,7 +314,7 @@ def test_one_run_over_several_assets_is_one_trace(dagster_platform: DagsterPlatf
     assert {job.trace_id for job in jobs} == {run.tags["traceId"]}
     for event in result.get_asset_materialization_events():
         there_was_none = event.asset_key == dg.AssetKey("video_export")
-        assert event.materialization.metadata["jobs"].value == (0 if there_was_none else 1)
+        assert event.materialization.metadata["subjects"].value == (0 if there_was_none else 1)
 
 
 def test_a_run_that_is_executed_again_takes_its_jobs_up_again(dagster_platform: DagsterPlatform, clips: Clips) -> None:

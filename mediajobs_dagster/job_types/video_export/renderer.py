@@ -122,7 +122,9 @@ class Renderer:
         )
         pixels = layout.width * layout.height * layout.frames
         return Plan(
-            outputs=(Output(FILENAME, key, "video/mp4", expected, becomes=UploadRole.EXPORT),),
+            outputs=(
+                Output(FILENAME, key, "video/mp4", expected, becomes=UploadRole.EXPORT, title=self.timeline.title),
+            ),
             steps=(drawings.step, *self._preparations(), Run(lambda folder: self._command(render, folder))),
             children=tuple(
                 Child(job_type, on_result=True)

@@ -8,6 +8,10 @@ INSTANCE = "dagster.yaml"
 """Describes Dagster's instance: where it keeps what it keeps, and how many runs there are at once."""
 WORKSPACE = "workspace.yaml"
 """Tells Dagster where our definitions are."""
+LOCATION = "mediajobs"
+"""The name of our code location in Dagster, however it is started."""
+REPOSITORY = "__repository__"
+"""Dagster's name for what it makes of our definitions."""
 
 
 def folder_with(name: str) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediajobs_dagster.errors import SettingsError, StartError
-from mediajobs_dagster.orchestration.defaults import WORKSPACE, folder_with
+from mediajobs_dagster.orchestration.defaults import LOCATION, WORKSPACE, folder_with
 from mediajobs_dagster.orchestration.internals.core import DagsterUserCodeUnreachableError
 from mediajobs_dagster.orchestration.internals.workspace import (
     DagsterGrpcClient,
@@ -18,9 +18,6 @@ from mediajobs_dagster.orchestration.internals.workspace import (
     WorkspaceLoadTarget,
 )
 from mediajobs_dagster.settings import check_settings_file
-
-LOCATION = "mediajobs"
-"""The name of our code location in Dagster, however it is started."""
 
 _PATIENCE_S = 60.0
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration.defaults import LOCATION
 from mediajobs_dagster.orchestration.internals.code_server import DagsterApiServer, DagsterGrpcServer, ReloadCodeReply
 from mediajobs_dagster.orchestration.internals.core import FuturesAwareThreadPoolExecutor, LoadableTargetOrigin
-from mediajobs_dagster.orchestration.serving.address import LOCATION, Address
+from mediajobs_dagster.orchestration.serving.address import Address
 from mediajobs_dagster.orchestration.serving.run_processes import make_runs_warm
 
 MODULE = "mediajobs_dagster.definitions"

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.internals.daemon import (
     DaemonErrorCapture,
@@ -112,7 +113,7 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
 
     def _start(self, starter: RunStarter, job_type: JobType, batch: Dispatch) -> None:
         try:
-            run_id = starter.start(run_request_of(batch, job_type))
+            run_id = starter.start(run_request_of(batch, job_type, self._media), launched_by=tags.sensor_of(job_type))
         except BaseException:
             self._media.history.leases.release(batch.id)
             raise

@@ -9,8 +9,9 @@ from typing import Any
 
 import dagster as dg
 
+from mediajobs_dagster.orchestration import tags
+from mediajobs_dagster.orchestration.defaults import LOCATION
 from mediajobs_dagster.orchestration.internals.core import (
-    PARTITION_NAME_TAG,
     PARTITION_SET_TAG,
     JobSubsetSelector,
     make_new_run_id,
@@ -22,7 +23,6 @@ from mediajobs_dagster.orchestration.internals.workspace import (
     RemoteRepository,
     partition_set_snap_name_for_job_name,
 )
-from mediajobs_dagster.orchestration.serving.address import LOCATION
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,11 @@ class RunStarter:
         (repository,) = location.get_repositories().values()  # Definitions make one repository
         return cls(context.instance, workspace, location, repository)
 
-    def start(self, request: dg.RunRequest) -> str:
-        """Create the run and hand it to the run coordinator; returns the run id."""
+    def start(self, request: dg.RunRequest, *, launched_by: str) -> str:
+        """Create the run and hand it to the run coordinator; returns the run id.
+
+        `launched_by` is the sensor that would have asked for it.
+        """
         assert request.job_name  # every request of ours names its job
         name = request.job_name
         job = self.location.get_job(JobSubsetSelector(self.location.name, self.repository.name, name, None))
@@ -54,15 +57,15 @@ class RunStarter:
             job, request.run_config, step_keys_to_execute=None, known_state=None, instance=self.instance
         )
         own = {
-            PARTITION_NAME_TAG: request.partition_key,
             PARTITION_SET_TAG: partition_set_snap_name_for_job_name(name),
+            tags.LAUNCHED_BY_SENSOR: launched_by,
         }
         run = self.instance.create_run(
             job_name=name,
             run_id=make_new_run_id(),
             run_config=request.run_config,
             status=dg.DagsterRunStatus.NOT_STARTED,
-            tags={**job.run_tags, **request.tags, **{tag: value for tag, value in own.items() if value}},
+            tags={**job.run_tags, **request.tags, **own},
             resolved_op_selection=job.resolved_op_selection,
             step_keys_to_execute=None,
             op_selection=None,

@@ -1,6 +1,7 @@
-"""The title of each timeline in a column of its own, the turn of each job, and how far it is while it is worked on.
+"""Titles of timelines, turns and progress of jobs, and which job types an upload was added for.
 
-Jobs that wait and have not been tried take turns by their trace, as if all had been asked for at once.
+Jobs that wait and have not been tried take turns by their trace, as if all had been asked for at once. Of
+earlier uploads it is not known which types were asked for.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _timelines = sa.table("timelines", sa.column("id"), sa.column("title", ForeignTe
 def upgrade() -> None:
     """Add the columns; fill the titles from the documents, and give the jobs that wait their turns."""
     op.add_column("jobs", sa.Column("progress", sa.JSON()))
+    op.add_column("uploads", sa.Column("asked_types", sa.JSON()))
     _add_turns()
     _add_titles()
     if op.get_context().dialect.name == "sqlite":
