@@ -9,6 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
@@ -27,7 +28,7 @@ _SHOWN = 10
     metavar="JOB_TYPE",
     help="Only this job type; can be repeated. Default: all that fit the file.",
 )
-@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
+@click.option("--priority", type=PRIORITY, default=0, show_default=True, help="Higher goes first.")
 @click.option("--force", is_flag=True, help="Make the outputs again even if they are up to date.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the jobs into this trace; default: a new one.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these file names or paths, such as '*.mov'.")

@@ -179,6 +179,6 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):  # in UTC it may lie beyond the last date
             self.fail(f"{value!r} is not a date like 2026-01-31 or a time like 2026-01-31T14:00.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.errors import TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
@@ -81,7 +82,7 @@ _MEDIA = "In a timeline of another program, the reel, clip or file NAME is UPLOA
 @click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
 @click.option("--rate", type=Rate(), help="Frame rate of an edit decision list (.edl), frames per second.")
 @click.option("--media", "named", type=Named(), multiple=True, help=_MEDIA)
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option("--priority", type=PRIORITY, default=0, show_default=True, help="Higher goes first.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
 @click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
 @display.json_option

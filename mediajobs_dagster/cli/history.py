@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import IO, Any, TypeVar, cast
 
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.output_file import output_file
 from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.system import MediaJobs
@@ -47,25 +45,6 @@ def _filter(statuses: Iterable[str], conditions: dict[str, Any]) -> AttemptFilte
     return AttemptFilter(statuses=tuple(AttemptStatus(status) for status in statuses), **conditions)
 
 
-@contextmanager
-def _output(name: str, mode: str) -> Generator[IO[Any]]:
-    """Open the file to write. It appears under its name when it is complete; `-` is standard output."""
-    path = Path(name)
-    if name == "-" or (path.exists() and not path.is_file()):  # a pipe or a device cannot be replaced
-        with click.open_file(name, mode) as out:
-            yield out
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with click.open_file(str(part), mode, encoding=None if "b" in mode else "utf-8") as out:
-            yield out
-        part.replace(path)
-    except OSError as error:
-        raise click.FileError(name, error.strerror) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
 @click.group()
 def history() -> None:
     """Export the attempts, and show statistics of them."""
@@ -97,7 +76,7 @@ def export_history(
     if is_binary and output == "-":
         raise click.UsageError("Parquet is not text. Give the file to write with --output.")
     manifests = manifests and form in ("json", "jsonl")
-    with _output(output, "wb" if is_binary else "w") as out:
+    with output_file(output, "wb" if is_binary else "w") as out:
         if is_binary:
             media.export_history_parquet(cast(IO[bytes], out), _filter(statuses, conditions))
         else:

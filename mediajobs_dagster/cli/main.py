@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -15,6 +16,7 @@ from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal
 from mediajobs_dagster.cli.doctor import doctor
 from mediajobs_dagster.cli.export import export
+from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.serve import code_server, daemon, web
@@ -71,8 +73,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except MediaJobsError as error:
-        _complain(f"[bold red]{error.code}[/]: ", error.message)
-        sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
+        _end_with(error)
+    except Exception as error:
+        # The edge: what a disk or a database refuses is no bug, wherever it was met. All else keeps its traceback.
+        if (fault := fault_of_machine(error)) is None:
+            raise
+        _end_with(fault)
+
+
+def _end_with(error: MediaJobsError) -> NoReturn:
+    _complain(f"[bold red]{error.code}[/]: ", error.message)
+    sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
 
 
 def _show(error: click.ClickException) -> None:

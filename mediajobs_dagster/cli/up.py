@@ -55,11 +55,11 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     check_host(host, unprotected=unprotected)
     settings = media.settings
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
+    media.check()  # creates the database, which the processes must not do at the same time
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
     with sole_user_of(settings.home, note), temporary_folder("up") as folder:
         check_port(host, port)
-        media.check()  # creates the database, which the processes must not do at the same time
         specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])

@@ -22,11 +22,9 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
 
     The kernel releases the lock when the process ends, however it ends. Raises AlreadyRunningError, SettingsError.
     """
-    try:
+    with _used(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "up.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{folder} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME elsewhere.") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,11 +34,20 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
                 f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
                 "another folder."
             ) from None
-        os.truncate(lock, 0)
-        os.write(lock, note.encode())
+        with _used(folder):
+            os.truncate(lock, 0)
+            os.write(lock, note.encode())
         yield
     finally:
         os.close(lock)
+
+
+@contextmanager
+def _used(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME elsewhere.") from error
 
 
 def is_loopback(host: str) -> bool:
