@@ -11,6 +11,7 @@ from typing_extensions import override
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.system import MediaJobs
@@ -59,6 +60,8 @@ def add(
     the command. Files that are not media, and links that lead out of a folder, are skipped and listed. A single file is
     registered whatever it is; its attempts report what is wrong with it.
     """
+    if not all(locations):
+        raise RequestError("An empty name is no file and no folder. Write . for the working folder.")
     chosen = types or None
     bars = IntakeBars(quiet=as_json)
     if dry_run:

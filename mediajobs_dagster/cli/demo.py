@@ -32,6 +32,8 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
     picture in picture, and music that is ducked under the clip's sound. All jobs are in one trace.
     """
+    if video == "":
+        raise RequestError("An empty name is no file. Leave it out to have a clip made.")
     location = video or _made(media, "demo.mp4", make_demo_clip)
     added = _add(media, location, quiet=as_json)
     if not added.counts.uploads:

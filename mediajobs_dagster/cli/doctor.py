@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from mediajobs_dagster.attempts.checkup import Finding
+from mediajobs_dagster.attempts.checkup import Caution, Finding
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.errors import DagsterVersionError
+from mediajobs_dagster.errors import DagsterVersionError, SettingsError
+from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
+from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -16,7 +18,11 @@ from mediajobs_dagster.system import MediaJobs
 @click.pass_obj
 def doctor(media: MediaJobs, as_json: bool) -> None:
     """Check ffmpeg, database, clock, storage, disk and versions, and say how to fix what is wrong."""
-    findings = media.doctor({"start of runs": _start_of_runs})
+    try:
+        settings = media.settings
+        findings = media.doctor({"settings": lambda: _settings(settings), "start of runs": _start_of_runs})
+    except SettingsError as error:  # without settings there is nothing else to check
+        findings = (Finding("settings", False, f"{error.code}: {error.message}"),)
     if as_json:
         display.print_json(findings)
     else:
@@ -30,6 +36,11 @@ def _word(finding: Finding) -> str:
     if not finding.fine:
         return "failed"
     return "warning" if finding.warning else "ok"
+
+
+def _settings(settings: Settings) -> str:
+    Names.of("127.0.0.1", settings.web_names)
+    return Caution(" ".join(doubts)) if (doubts := settings.doubts()) else "every variable is one of a setting"
 
 
 def _start_of_runs() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
@@ -16,7 +17,7 @@ from typing_extensions import override
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
-from mediajobs_dagster.errors import TimelineError
+from mediajobs_dagster.errors import RequestError, TimelineError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
@@ -63,6 +64,7 @@ def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
 
+_ADDRESS = re.compile(r"(https?|s3|ftp):/", re.IGNORECASE)
 _PROFILE = "draft is fast, high looks best."
 _CODEC = "Video codec; every player supports h264."
 _HARDWARE = "Encode on this graphics hardware; where it does not work, in software, with a note in the manifest."
@@ -117,6 +119,10 @@ def export(
         hardware=Hardware(hardware) if hardware else None,
         allow_untonemapped=allow_untonemapped,
     )
+    if scheme := _ADDRESS.match(str(timeline)):
+        raise RequestError(
+            f"{scheme[1]} addresses are not supported here. Download the timeline, and give the path of the file."
+        )
     try:
         prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
     except TimelineError as error:

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import checked_jobs
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JobStatus
 from mediajobs_dagster.system import MediaJobs
@@ -44,7 +45,7 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
-    found = media.jobs(chosen, limit=limit, after=after)
+    found = media.jobs(checked_jobs(media, chosen), limit=limit, after=after)
     if as_json:
         display.print_json(found)
         return

@@ -26,6 +26,7 @@ from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import MediaJobsError, RequestError
 from mediajobs_dagster.printable import in_a_list, printable
 from mediajobs_dagster.redacted_logs import redact_output
+from mediajobs_dagster.settings import unknown_variables
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
 
@@ -49,6 +50,9 @@ def commands(context: click.Context) -> None:
     Settings are environment variables that start with MEDIAJOBS_ (a .env file is read too); by default everything is
     kept below .mediajobs in the working folder. Exit codes: 0 done, 1 something failed, 2 the command was refused.
     """
+    if "--supervised" not in sys.argv:  # `up` has said so already
+        for doubt in unknown_variables():
+            _complain("[yellow]Warning[/]: ", doubt)
     context.obj = context.with_resource(MediaJobs())
 
 
