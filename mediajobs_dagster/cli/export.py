@@ -17,7 +17,7 @@ from typing_extensions import override
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
-from mediajobs_dagster.errors import RequestError, TimelineError
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
@@ -123,13 +123,7 @@ def export(
         raise RequestError(
             f"{scheme[1]} addresses are not supported here. Download the timeline, and give the path of the file."
         )
-    try:
-        prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
-    except TimelineError as error:
-        if as_json and error.faults:
-            display.print_json({"error": error.code, "faults": list(error.faults), "more": error.more_faults})
-            raise click.exceptions.Exit(2) from None
-        raise
+    prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
     if to_otio is not None:
         written = media.write_otio(prepared, to_otio)
         display.print_json(written) if as_json else _print_written(written)

@@ -106,7 +106,17 @@ PLAN = ExportPlan(_PREVIEW, (("ffmpeg", "…"),), Forecast(12, 31.5, 24_000_000,
 WRITTEN = WrittenTimeline(Path("edit.otio"), ("…",))
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": Held("…")}).to_json(), "attempts": ["…"]}
-FAULTS = {"error": "TIMELINE_INVALID", "faults": [{"path": "track[0].source", "message": "…"}], "more": 0}
+FAILURE = {"error": {"code": "NOT_FOUND", "message": "There is no job nope.", "blame": "input", "retryable": False}}
+FAULTS = {
+    "error": {
+        "code": "TIMELINE_INVALID",
+        "message": "The timeline has 1 fault, and nothing was enqueued: …",
+        "blame": "input",
+        "retryable": False,
+        "faults": [{"path": "track[0].source", "message": "…"}],
+        "more": 0,
+    }
+}
 
 _NAMED: tuple[Value, ...] = (JOB, UPLOAD, ATTEMPT)
 
