@@ -14,6 +14,7 @@ from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
+from mediajobs_dagster.printable import counted
 from mediajobs_dagster.system import MediaJobs
 
 _SHOWN = 10
@@ -147,8 +148,9 @@ class IntakeBars(AddingListener):
     def stopped(self, so_far: Added) -> None:
         self._progress.stop()
         self._console.print(
-            f"Stopped: {so_far.counts.uploads:,} of {so_far.counts.found:,} files are added, and their jobs are "
-            f"queued. Repeat the command to add the rest; with --trace {so_far.trace_id} it stays one trace."
+            f"Stopped. Added so far, with their jobs: {so_far.counts.uploads:,} of "
+            f"{counted(so_far.counts.found, 'file')}. Repeat the command to add the rest; with --trace "
+            f"{so_far.trace_id} it stays one trace."
         )
         self._has_reported = True
 
@@ -217,4 +219,4 @@ def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:
     _print_skipped(inspection.skipped)
     new = sum(not each.known for each in inspection.files)
     known = len(inspection.files) - new
-    display.console().print(f"{new:,} uploads would be added, {known:,} are registered already; nothing was changed.")
+    display.console().print(f"Would be added: {new:,}, registered before: {known:,}. Nothing was changed.")

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.printable import counted as counted
 from mediajobs_dagster.printable import in_one_line, printable, printable_json
 from mediajobs_dagster.storage.redaction import redact, redact_values
 
@@ -102,11 +103,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for row in rows:
         made.add_row(*(cell(value) for value in row))
     return made
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 export`, `2 exports`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def cell(value: object) -> Text:

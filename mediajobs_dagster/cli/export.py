@@ -159,7 +159,7 @@ def _print_requested(requested: Requested, storage: Storage) -> None:
 def _print_plan(plan: ExportPlan, params: ExportParams, uploads: Mapping[str, Upload]) -> None:
     console, layout = display.console(), plan.preview.layout
     _print_notes(console, plan.notes)
-    length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
+    length = f"{float(layout.seconds):.3f} s, {display.counted(layout.frames, 'frame')} at {layout.fps} a second"
     console.print(f"{layout.width}x{layout.height}, {length}; {params.codec}, profile {params.profile}")
     inputs = [
         (name, use.upload_id, uploads[use.upload_id].filename, use.access) for name, use in plan.preview.inputs.items()

@@ -144,7 +144,7 @@ def _fields(job: Job) -> list[tuple[str, object]]:
         ("type", job.job_type),
         ("status", job.status),
         ("subject", job.subject_id),
-        ("parameters", job.params),
+        ("parameters", ", ".join(f"{name} {value}" for name, value in job.params.items()) or None),
         ("priority", job.priority),
         ("trace", job.trace_id),
         ("parent", job.parent_job_id),

@@ -163,7 +163,7 @@ def test_a_dry_run_adds_nothing(mediajobs: Call, clips: Clips, tmp_path: Path) -
     assert [skipped["code"] for skipped in told["skipped"]] == ["INPUT_NOT_MEDIA"]
     shown = mediajobs("add", folder, "--dry-run")
     assert shown.code == 0
-    assert "2 uploads would be added, 1 are registered already" in shown.out
+    assert "Would be added: 2, registered before: 1." in shown.out
     assert len(mediajobs("jobs", "list", "--json").json) == 1
 
 
@@ -225,7 +225,7 @@ def test_an_interrupted_addition_goes_on_where_it_stopped(tmp_path: Path, clips:
     assert (process.returncode, out) == (130, "")
     registered = len(sources(home))
     assert 3 <= registered < 200
-    assert f"{registered} of 200 files are" in " ".join(err.split())
+    assert f"{registered} of 200 files." in " ".join(err.split())
     assert whole(home, registered)
 
     process = start(home, folder)
