@@ -15,6 +15,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.printable import counted
+from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 _SHOWN = 10
@@ -88,9 +89,9 @@ def add(
     if as_json:
         display.print_json(added)
     elif added.is_single and added.uploads:
-        _print_one(added.uploads[0])
+        _print_one(added.uploads[0], is_up=is_used(media.settings.home))
     else:
-        _print_many(added)
+        _print_many(added, is_up=is_used(media.settings.home))
     if not added.counts.uploads:
         raise click.exceptions.Exit(1)
 
@@ -168,17 +169,17 @@ def _print_skipped(skips: Sequence[Skipped]) -> None:
         display.console().print(f"and {len(skips) - _SHOWN:,} more{also}; --json lists all.")
 
 
-def _print_one(added: AddedUpload) -> None:
+def _print_one(added: AddedUpload, *, is_up: bool) -> None:
     upload = added.upload
     if not added.jobs:
         is_new = "was added" if added.created else "was registered before"
         display.console().print(f"Upload {upload.id} {is_new}. It has no jobs: it is an image, for timelines.")
         return
     display.console().print(job_table([entry.job for entry in added.jobs], title=f"Upload {upload.id}"))
-    _print_next(any(entry.created for entry in added.jobs))
+    _print_next(any(entry.created for entry in added.jobs), is_up=is_up)
 
 
-def _print_many(added: Added) -> None:
+def _print_many(added: Added, *, is_up: bool) -> None:
     _print_skipped(added.skipped)
     console, counts = display.console(), added.counts
     if not counts.uploads:
@@ -191,11 +192,13 @@ def _print_many(added: Added) -> None:
     if counts.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {added.trace_id}")
     if counts.with_jobs:
-        _print_next(counts.jobs > 0)
+        _print_next(counts.jobs > 0, is_up=is_up)
 
 
-def _print_next(enqueued: bool) -> None:
-    if enqueued:
+def _print_next(enqueued: bool, *, is_up: bool) -> None:
+    if enqueued and is_up:
+        text = "[bold]mediajobs up[/] is running and makes them now."
+    elif enqueued:
         text = "Run them with [bold]mediajobs work[/]; a running [bold]mediajobs up[/] does so by itself."
     else:
         text = "Nothing new was enqueued: these jobs exist already. Run them again with [bold]--force[/]."

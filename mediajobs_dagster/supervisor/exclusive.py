@@ -15,6 +15,8 @@ import psutil
 
 from mediajobs_dagster.errors import AlreadyRunningError, PortTakenError, SettingsError
 
+_LOCK = "up.lock"
+
 
 @contextmanager
 def sole_user_of(folder: Path, note: str) -> Generator[None]:
@@ -24,7 +26,7 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
     """
     with _used(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "up.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,6 +42,21 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a process is the sole user of the folder at the moment."""
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # nobody has ever been, or none of this user
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import signal
@@ -113,6 +115,24 @@ def ffmpegs_of(upload: Upload) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def test_the_demo_leaves_the_work_to_it(up: MediajobsUp, home: Path) -> None:
+    """It waits for the whole trace, shows all of it, and is content."""
+    demo = subprocess.run(
+        [sys.executable, "-m", "mediajobs_dagster", "demo", "--json"],
+        cwd=PROJECT,
+        env={**os.environ, "MEDIAJOBS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    made = json.loads(demo.stdout)["jobs"]
+    assert len(made) == 7
+    assert {each["status"] for each in made} == {"completed"}
+    trace = json.loads(demo.stdout)["traceId"]
+    with platform_on(home) as platform:
+        attempts = list(platform.history.attempts.iterate(AttemptFilter(trace_id=trace)))
+    assert len(attempts) == 7
 
 
 def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, shared: Platform, clips: Clips) -> None:

@@ -15,6 +15,7 @@ import pytest
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.supervisor.exclusive import sole_user_of
 from tests.cli.conftest import Call
 from tests.clips import Clips
 from tests.intake.folders import fill
@@ -248,3 +249,14 @@ def test_a_killed_addition_leaves_nothing_that_the_next_does_not_mend(tmp_path: 
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, ""), out
     assert whole(home, 200)
+
+
+def test_while_mediajobs_is_up_it_says_that_the_work_is_being_done(
+    mediajobs: Call, clips: Clips, tmp_path: Path
+) -> None:
+    """And not how one could do it."""
+    with sole_user_of(tmp_path / "home", "process 1"):
+        shown = mediajobs("add", clips.landscape())
+    assert "mediajobs up is running and makes them now." in shown.out
+    assert "mediajobs work" not in shown.out
+    assert "mediajobs work" in mediajobs("add", clips.no_audio()).out
