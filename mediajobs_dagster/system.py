@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.errors import NotFoundError, RequestError
+from mediajobs_dagster.errors import NotFoundError, RequestError, StorageError, StorageMissingError
 from mediajobs_dagster.history import (
     AttemptFilter,
     ExportFormat,
@@ -330,11 +330,25 @@ class MediaJobs:
     def retry(self, job_id: str, *, force: bool = False) -> Job:
         """Put a failed or finished job back into the queue. `force` makes its output again even if it is up to date.
 
-        Raises NotFoundError, and IllegalTransitionError for a job that is queued or processing.
+        Raises NotFoundError, IllegalTransitionError for a job that is queued or processing, and RequestError when its
+        upload is not in the storage any more: it would only fail again.
         """
+        self._check_source(self.history.jobs.get(job_id))
         job = self.history.jobs.retry(job_id, force=force)
         self.listeners.tell(JobQueued(job=job))
         return job
+
+    def _check_source(self, job: Job) -> None:
+        for upload in self.history.uploads.with_ids([job.subject_id]).values():
+            try:
+                self.storage.stat(upload.storage_key)
+            except StorageMissingError as error:
+                raise RequestError(
+                    f"{upload.filename} is not in the storage any more, so the job cannot succeed. Add the file again: "
+                    "it gets the same id, and its jobs are queued."
+                ) from error
+            except StorageError:  # it may answer by the time of the attempt
+                return
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job. A job that is being processed stops at its worker's next heartbeat.

@@ -11,6 +11,7 @@ from typing_extensions import override
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
@@ -86,6 +87,8 @@ def add(
             keep=as_json,  # there may be a hundred thousand uploads: keep them only if they are printed
             listener=bars,
         )
+    if fault := database_fault(media):
+        display.Terminal(stderr=True, highlight=False).print(fault, style="yellow", markup=False, soft_wrap=True)
     if as_json:
         display.print_json(added)
     elif added.is_single and added.uploads:

@@ -20,6 +20,7 @@ import click
 from rich.text import Text
 
 from mediajobs_dagster.cli.display import Terminal
+from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.gate.names import Names
@@ -58,13 +59,18 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     media.check()  # creates the database, which the processes must not do at the same time
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
-    with sole_user_of(settings.home, note), temporary_folder("up") as folder:
+    file = media.history.file
+    with sole_user_of(settings.home, note, works_with=file_mark(file)), temporary_folder("up") as folder:
         check_port(host, port)
         specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])
         supervisor = Supervisor(specs, lines.say, is_ready=probe.ask, patience_s=_PATIENCE_S)
-        with _stopped_by_signals(supervisor), _watching_code(supervisor, lines, enabled=reload):
+        with (
+            _stopped_by_signals(supervisor),
+            _watching_code(supervisor, lines, enabled=reload),
+            watching_database(file, lambda fault: lines.say("up", fault)),
+        ):
             lines.say("up", f"starting; data is kept in {settings.home}")
             supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))
         lines.say("up", "stopped")

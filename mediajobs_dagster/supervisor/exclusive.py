@@ -19,8 +19,8 @@ _LOCK = "up.lock"
 
 
 @contextmanager
-def sole_user_of(folder: Path, note: str) -> Generator[None]:
-    """Lock the folder for this process; `note` tells others who has it.
+def sole_user_of(folder: Path, note: str, *, works_with: str = "") -> Generator[None]:
+    """Lock the folder for this process; `note` tells others who has it, `works_with` what `used_with` tells them.
 
     The kernel releases the lock when the process ends, however it ends. Raises AlreadyRunningError, SettingsError.
     """
@@ -31,14 +31,14 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(lock, 1000).decode(errors="replace").strip() or "another process"
+            holder = _note_in(lock)[0] or "another process"
             raise AlreadyRunningError(
                 f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
                 "another folder."
             ) from None
         with _used(folder):
             os.truncate(lock, 0)
-            os.write(lock, note.encode())
+            os.write(lock, f"{note}\n{works_with}".encode())
         yield
     finally:
         os.close(lock)
@@ -46,17 +46,28 @@ def sole_user_of(folder: Path, note: str) -> Generator[None]:
 
 def is_used(folder: Path) -> bool:
     """Whether a process is the sole user of the folder at the moment."""
+    return used_with(folder) is not None
+
+
+def used_with(folder: Path) -> str | None:
+    """What the sole user of the folder says that it works with; None if the folder has none at the moment."""
     try:
         lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # nobody has ever been, or none of this user
-        return False
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _note_in(lock)[1]
     finally:
         os.close(lock)
-    return False
+    return None
+
+
+def _note_in(lock: int) -> tuple[str, str]:
+    """Who holds the lock, and what with."""
+    note, _, works_with = os.read(lock, 1000).decode(errors="replace").partition("\n")
+    return note.strip(), works_with.strip()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.supervisor.exclusive import sole_user_of
 from tests.cli.conftest import Call
@@ -260,3 +261,20 @@ def test_while_mediajobs_is_up_it_says_that_the_work_is_being_done(
     assert "mediajobs up is running and makes them now." in shown.out
     assert "mediajobs work" not in shown.out
     assert "mediajobs work" in mediajobs("add", clips.no_audio()).out
+
+
+def test_an_object_that_is_gone_is_stored_again(mediajobs: Call, platform: Platform, clips: Clips) -> None:
+    """As the same upload, with jobs that can succeed; until then, no retry queues a job that has to die."""
+    (job,) = platform.media.add(clips.landscape(), types=[THUMB]).jobs
+    upload = platform.history.uploads.get(job.subject_id)
+    platform.work()
+    platform.storage.delete(upload.storage_key)
+    refused = mediajobs("jobs", "retry", job.id, "--force")
+    assert refused.code == 2
+    assert "not in the storage any more" in refused.err
+    added = mediajobs("add", clips.landscape(), "--type", THUMB, "--json").json
+    assert [each["id"] for each in added["uploads"]] == [upload.id]
+    assert platform.storage.stat(upload.storage_key).bytes == upload.bytes
+    platform.work()
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    assert mediajobs("jobs", "retry", job.id).code == 0
