@@ -367,16 +367,21 @@ class MediaJobs:
     def _result(self, job: Job) -> JobResult:
         from mediajobs_dagster.answers import JobResult
         from mediajobs_dagster.attempts.freshness import standing_keys
-        from mediajobs_dagster.attempts.subjects import resolver_of
 
-        try:
-            title = resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
-        except RequestError:  # its job type is not installed any more, or its subject was deleted
-            title = job.subject_id
+        title = self.title_of(job)
         attempts = self.history.attempts.of_job(job.id)
         latest = attempts[-1] if attempts else None
         keys = standing_keys(latest, job, self.history) if latest else []
         return JobResult(job, title, latest, tuple(map(self.place_of, keys)))
+
+    def title_of(self, job: Job) -> str:
+        """What a job is about, for people: the file name of an upload, the title of a timeline."""
+        from mediajobs_dagster.attempts.subjects import resolver_of
+
+        try:
+            return resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
+        except RequestError:  # its job type is not installed any more, or its subject was deleted
+            return job.subject_id
 
     def place_of(self, key: str) -> str:
         """Where an object is: a path on this machine, or an address."""

@@ -20,6 +20,7 @@ import click
 from rich.text import Text
 
 from mediajobs_dagster.cli.display import Terminal
+from mediajobs_dagster.cli.results import telling_results
 from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
@@ -70,6 +71,7 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
             _stopped_by_signals(supervisor),
             _watching_code(supervisor, lines, enabled=reload),
             watching_database(file, lambda fault: lines.say("up", fault)),
+            telling_results(media, lambda line: lines.say("up", line)),
         ):
             lines.say("up", f"starting; data is kept in {settings.home}")
             supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))
