@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from mediajobs_dagster.cli.display import seconds
+from mediajobs_dagster.cli.log_entries import LogEntries
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, NotFoundError
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import Attempt, AttemptStatus
@@ -17,6 +19,8 @@ from mediajobs_dagster.system import MediaJobs
 
 _LOOK_S = 1.0
 """How often the history is asked, seconds."""
+_LATE_S = 15.0
+"""How long after the end of an outage others still complain of it, seconds."""
 _NEWEST = 200
 """How many of the newest attempts are looked at: more than begin between two looks."""
 
@@ -24,13 +28,14 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def telling_results(media: MediaJobs, say: Say) -> Generator[None]:
-    """While the block runs, `say` what becomes of the jobs, whichever process works on them."""
-    results, stop = Results(media, say), threading.Event()
+def telling_results(results: Results, entries: LogEntries) -> Generator[None]:
+    """While the block runs, tell what becomes of the jobs, whichever process works on them; pass on log entries."""
+    stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(_LOOK_S):
             results.look()
+            entries.end_complete()
 
     results.look()
     thread = threading.Thread(target=watch, name="results", daemon=True)
@@ -40,6 +45,7 @@ def telling_results(media: MediaJobs, say: Say) -> Generator[None]:
     finally:
         stop.set()
         thread.join(_LOOK_S)
+        entries.end_complete(at_once=True)
 
 
 class Results:
@@ -53,20 +59,34 @@ class Results:
         self._held: set[str] = set()
         """Job types whose breaker is open."""
         self._out_since: float | None = None
+        self._back_at = -math.inf
+        self._lock = threading.Lock()
 
     def look(self) -> None:
         """Tell what has ended since the last look, or that the database does not answer."""
         try:
+            if self._out_since is not None:
+                self._media.history.check_writable()
             self._tell_ended()
             self._tell_released()
         except (DatabaseBusyError, DatabaseUnavailableError) as error:
-            if self._out_since is None:
-                self._out_since = time.monotonic()
-                self._say(f"The database does not answer; what is queued waits for it. {error.message}")
+            self.begin_outage(error.message)
             return
-        if self._out_since is not None:
+        with self._lock:
+            if self._out_since is None:
+                return
             lasted, self._out_since = time.monotonic() - self._out_since, None
-            self._say(f"The database answers again, after {lasted:.0f} s.")
+            self._back_at = time.monotonic()
+        self._say(f"The database answers again, after {lasted:.0f} s.")
+
+    def begin_outage(self, reason: str) -> None:
+        """Tell that the database does not answer, unless that is told already; from any thread."""
+        with self._lock:
+            # Who has waited for it may say so only when it is back.
+            if self._out_since is not None or time.monotonic() - self._back_at < _LATE_S:
+                return
+            self._out_since = time.monotonic()
+        self._say(f"The database does not answer; what is queued waits for it. {in_one_line(reason)}")
 
     def _tell_ended(self) -> None:
         newest = self._media.history.attempts.list(AttemptFilter(), limit=_NEWEST)

@@ -20,7 +20,8 @@ import click
 from rich.text import Text
 
 from mediajobs_dagster.cli.display import Terminal
-from mediajobs_dagster.cli.results import telling_results
+from mediajobs_dagster.cli.log_entries import LogEntries
+from mediajobs_dagster.cli.results import Results, telling_results
 from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
@@ -66,12 +67,14 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
         specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])
-        supervisor = Supervisor(specs, lines.say, is_ready=probe.ask, patience_s=_PATIENCE_S)
+        results = Results(media, lambda line: lines.say("up", line))
+        entries = LogEntries(lines.say, results.begin_outage)
+        supervisor = Supervisor(specs, entries.add, is_ready=probe.ask, patience_s=_PATIENCE_S)
         with (
             _stopped_by_signals(supervisor),
             _watching_code(supervisor, lines, enabled=reload),
             watching_database(file, lambda fault: lines.say("up", fault)),
-            telling_results(media, lambda line: lines.say("up", line)),
+            telling_results(results, entries),
         ):
             lines.say("up", f"starting; data is kept in {settings.home}")
             supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))

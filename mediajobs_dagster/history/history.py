@@ -83,6 +83,11 @@ class History:
         """The file of the database; None on a server."""
         return self._database.sqlite_path if self._database.is_sqlite else None
 
+    def check_writable(self) -> None:
+        """Begin a transaction that writes, and end it. Raises DatabaseUnavailableError and DatabaseBusyError."""
+        with self._database.write():
+            pass
+
     def check(self) -> str:
         """Which database this is, such as `SQLite 3.45.1, schema 0001`. Raises DatabaseUnavailableError."""
         name, ask = (
