@@ -40,5 +40,10 @@ def printable_json(encoded: str) -> str:
     return _BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded)
 
 
+def counted(number: int, noun: str, many: str | None = None) -> str:
+    """A number with its noun: `1 export`, `2 exports`, `1,200 jobs`; `many` is its plural where no s makes it."""
+    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
+
+
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape", errors="backslashreplace").decode()

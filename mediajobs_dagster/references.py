@@ -70,7 +70,7 @@ class References:
         return _only("subject", text, found, lambda each: f"{each}  {names.get(each, '')}".rstrip())
 
     def trace(self, text: str) -> str:
-        """The id of a trace that has jobs or uploads."""
+        """The id of a trace that has jobs, uploads or attempts."""
         return _only("trace", text, self.history.naming.traces(text, limit=_SHOWN + 1), str)
 
     def run(self, text: str) -> str:

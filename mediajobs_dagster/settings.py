@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -13,6 +17,13 @@ from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.fault_lists import listed
 from mediajobs_dagster.small_files import read_small
 
+_PREFIX = "MEDIAJOBS_"
+_SCHEMES = {
+    "s3_endpoint_url": ("https", "http"),
+    "console_url": ("https", "http"),
+    "celery_url": ("redis", "rediss", "redis+socket", "unix", "sentinel"),
+}
+"""How the addresses among the settings may begin; those of database and storage are checked when they are opened."""
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
 _MAX_FILE = 1 << 20
@@ -24,7 +35,7 @@ class Settings(BaseSettings):
     """What an operator can set. A field is read from the variable `MEDIAJOBS_` + its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MEDIAJOBS_",
+        env_prefix=_PREFIX,
         env_file=".env",
         env_ignore_empty=True,
         extra="ignore",
@@ -236,6 +247,22 @@ class Settings(BaseSettings):
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
 
+    def doubts(self) -> list[str]:
+        """What looks like a mistake although nothing refuses it: variables of no setting, and addresses that are none.
+
+        One sentence each.
+        """
+        return [*unknown_variables(), *filter(None, map(self._doubt_of, _SCHEMES))]
+
+    def _doubt_of(self, name: str) -> str | None:
+        address, schemes = getattr(self, name), _SCHEMES[name]
+        try:
+            parts = urlsplit(address or "")
+            is_fine = not address or (parts.scheme in schemes and bool(parts.hostname or parts.path.strip("/")))
+        except ValueError:  # brackets that do not close
+            is_fine = False
+        return None if is_fine else f"MEDIAJOBS_{name.upper()} is no address such as {schemes[0]}://host. Correct it."
+
     @property
     def scratch(self) -> Path:
         """Folder for working files, always set."""
@@ -246,6 +273,22 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+def unknown_variables(file: Path = Path(".env")) -> list[str]:
+    """A sentence for each variable `MEDIAJOBS_…` of the environment, and of `.env`, that is no setting."""
+    names = [*os.environ, *(dotenv_values(file) if file.is_file() else {})]
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    return [
+        f"{name} is no setting of mediajobs{_nearest(name, known)}."
+        for name in dict.fromkeys(names)
+        if name.upper().startswith(_PREFIX) and name.upper() not in known
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    found = get_close_matches(name.upper(), known, n=1)
+    return f"; {found[0]} is" if found else ""
 
 
 def check_settings_file(path: Path) -> None:

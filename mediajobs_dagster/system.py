@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import RequestError, StorageError, StorageMissingError
 from mediajobs_dagster.history import (
     AttemptFilter,
     ExportFormat,
@@ -385,11 +385,26 @@ class MediaJobs:
     def retry(self, reference: str, *, force: bool = False) -> Job:
         """Put a failed or finished job back into the queue. `force` makes its output again even if it is up to date.
 
-        Raises NotFoundError, AmbiguousError, and IllegalTransitionError for a job that is queued or processing.
+        Raises NotFoundError, AmbiguousError, IllegalTransitionError for a job that is queued or processing, and
+        RequestError when its upload is not in the storage any more: it would only fail again.
         """
-        job = self.history.jobs.retry(self.references.job(reference).id, force=force)
+        job = self.references.job(reference)
+        self._check_source(job)
+        job = self.history.jobs.retry(job.id, force=force)
         self.listeners.tell(JobQueued(job=job))
         return job
+
+    def _check_source(self, job: Job) -> None:
+        for upload in self.history.uploads.with_ids([job.subject_id]).values():
+            try:
+                self.storage.stat(upload.storage_key)
+            except StorageMissingError as error:
+                raise RequestError(
+                    f"{upload.filename} is not in the storage any more, so the job cannot succeed. Add the file again: "
+                    "it gets the same id, and its jobs are queued."
+                ) from error
+            except StorageError:  # it may answer by the time of the attempt
+                return
 
     def cancel(self, reference: str) -> Job:
         """Cancel a job. A job that is being processed stops at its worker's next heartbeat.
@@ -408,16 +423,21 @@ class MediaJobs:
     def _result(self, job: Job) -> JobResult:
         from mediajobs_dagster.answers import JobResult
         from mediajobs_dagster.attempts.freshness import standing_keys
-        from mediajobs_dagster.attempts.subjects import resolver_of
 
-        try:
-            title = resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
-        except RequestError:  # its job type is not installed any more, or its subject was deleted
-            title = job.subject_id
+        title = self.title_of(job)
         attempts = self.history.attempts.of_job(job.id)
         latest = attempts[-1] if attempts else None
         keys = standing_keys(latest, job, self.history) if latest else []
         return JobResult(job, title, latest, tuple(map(self.place_of, keys)))
+
+    def title_of(self, job: Job) -> str:
+        """What a job is about, for people: the file name of an upload, the title of a timeline."""
+        from mediajobs_dagster.attempts.subjects import resolver_of
+
+        try:
+            return resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
+        except RequestError:  # its job type is not installed any more, or its subject was deleted
+            return job.subject_id
 
     def place_of(self, key: str) -> str:
         """Where an object is, or was: a path on this machine, or an address."""

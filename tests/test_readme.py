@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mediajobs_dagster import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
@@ -28,6 +30,26 @@ def test_the_python_examples(clips: Clips, tmp_path: Path) -> None:
     assert "h264" in run(framing, tmp_path)
     assert run(reporting, tmp_path) == "1.0 []\n"
     assert (tmp_path / "jobs.json").is_file()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_lines_for_completion(shell: str) -> None:
+    """Each makes a function of its shell, which asks the command for the words that may follow."""
+    (variable,) = set(re.findall(rf"(\w+)={shell}_source mediajobs", README.read_text()))
+    command = [str(Path(sys.executable).with_name("mediajobs"))]
+    source = subprocess.run(
+        command, env={**os.environ, variable: f"{shell}_source"}, check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert "_mediajobs_completion" in source.stdout
+    asked = {variable: f"{shell}_complete", "COMP_WORDS": "mediajobs histo", "COMP_CWORD": "1"}
+    words = subprocess.run(
+        command,
+        env={**os.environ, **asked, **({"COMP_CWORD": "histo"} if shell == "fish" else {})},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "history" in words.stdout
 
 
 def run(code: str, folder: Path) -> str:

@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryFile
+from urllib.parse import unquote
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.attempts.scratch import Scratch
-from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError
+from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError, SettingsError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
@@ -66,13 +69,41 @@ def check_up(
         **also,
         "machine": lambda: _machine(settings),
         "ffmpeg": lambda: _ffmpeg(settings),
+        "home": lambda: _home(settings.home),
         "database": lambda: history().check(),
-        "clock": lambda: _clock(history),
+        "clock": lambda: _compared(history()),
         "storage": lambda: storage().check(),
         "scratch disk": lambda: _disk(settings),
         "queue": lambda: _queue(held),
     }
-    return tuple(_examine(what, check) for what, check in checks.items())
+    findings: dict[str, Finding] = {}
+    for what, check in checks.items():
+        # One fault is one finding: what cannot work because of it is not checked.
+        if not any(needed in findings and not findings[needed].fine for needed in _needed(what, settings)):
+            findings[what] = _examine(what, check)
+    return tuple(findings.values())
+
+
+def _needed(what: str, settings: Settings) -> list[str]:
+    """The checks that have to be fine for this one to tell more."""
+    home = str(settings.home)
+    places = {"database": settings.database_url, "storage": settings.storage_url, "scratch disk": str(settings.scratch)}
+    if what == "clock":
+        return ["database", "home"]
+    return ["home"] if home in unquote(places.get(what, "")) else []
+
+
+def _home(folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"mediajobs")
+    except OSError as error:
+        raise SettingsError(
+            f"The folder {folder} cannot be written to: {error.strerror}. Point MEDIAJOBS_HOME at one that this user "
+            "may write to."
+        ) from error
+    return f"{folder} can be written to"
 
 
 def _queue(held: Callable[[], Sequence[Held]]) -> str:
@@ -99,13 +130,6 @@ def _machine(settings: Settings) -> str:
     facts = host_facts(settings.instance_type, settings.imds_enabled, hostname=settings.hostname)
     kind = facts.instance_type or "instance type not known; set MEDIAJOBS_INSTANCE_TYPE to record it"
     return f"{facts.hostname}: {facts.cpu_cores:g} cores, {facts.mem_gb:.1f} GiB ({kind})"
-
-
-def _clock(open_history: Callable[[], History]) -> str:
-    try:
-        return _compared(open_history())
-    except MediaJobsError:
-        return Caution("not compared with the database's, which cannot be asked")
 
 
 def _compared(history: History) -> str:

@@ -54,8 +54,8 @@ class Recovered:
     def summary(self) -> str:
         """In a sentence."""
         return (
-            f"{len(self.lost)} attempts were lost with their worker, {self.released} jobs were given back unstarted, "
-            f"{self.cancelled} were cancelled with their run."
+            f"Attempts lost with their worker: {len(self.lost):,}; jobs given back unstarted: {self.released:,}; "
+            f"jobs cancelled with their run: {self.cancelled:,}."
         )
 
 

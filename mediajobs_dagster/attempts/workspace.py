@@ -51,7 +51,7 @@ class Workspace:
             self.cancellation.check()
             if fault := self.ranges.fault:
                 raise fault from error
-            raise
+            raise self.ranges.named(error) from error
         else:
             if fault := self.ranges.fault:
                 raise fault

@@ -9,10 +9,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
+from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.cli.table import Column
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
+from mediajobs_dagster.printable import counted
+from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 _SHOWN = 10
@@ -28,7 +33,7 @@ _SHOWN = 10
     metavar="JOB_TYPE",
     help="Only this job type; can be repeated. Default: all that fit the file.",
 )
-@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
+@click.option("--priority", type=PRIORITY, default=0, show_default=True, help="Higher goes first.")
 @click.option("--force", is_flag=True, help="Make the outputs again even if they are up to date.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the jobs into this trace; default: a new one.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these file names or paths, such as '*.mov'.")
@@ -59,6 +64,8 @@ def add(
     the command. Files that are not media, and links that lead out of a folder, are skipped and listed. A single file is
     registered whatever it is; its attempts report what is wrong with it.
     """
+    if not all(locations):
+        raise RequestError("An empty name is no file and no folder. Write . for the working folder.")
     chosen = types or None
     bars = IntakeBars(quiet=as_json)
     if dry_run:
@@ -81,12 +88,14 @@ def add(
             keep=as_json,  # there may be a hundred thousand uploads: keep them only if they are printed
             listener=bars,
         )
+    if fault := database_fault(media):
+        display.Terminal(stderr=True, highlight=False).print(fault, style="yellow", markup=False, soft_wrap=True)
     if as_json:
         display.print_json(added)
     elif added.is_single and added.uploads:
-        _print_one(media, added.uploads[0])
+        _print_one(media, added.uploads[0], is_up=is_used(media.settings.home))
     else:
-        _print_many(added)
+        _print_many(added, is_up=is_used(media.settings.home))
     if not added.counts.uploads:
         raise click.exceptions.Exit(1)
 
@@ -144,8 +153,9 @@ class IntakeBars(AddingListener):
     def stopped(self, so_far: Added) -> None:
         self._progress.stop()
         self._console.print(
-            f"Stopped: {so_far.counts.uploads:,} of {so_far.counts.found:,} files are added, and their jobs are "
-            f"queued. Repeat the command to add the rest; with --trace {so_far.trace_id} it stays one trace."
+            f"Stopped. Added so far, with their jobs: {so_far.counts.uploads:,} of "
+            f"{counted(so_far.counts.found, 'file')}. Repeat the command to add the rest; with --trace "
+            f"{so_far.trace_id} it stays one trace."
         )
         self._has_reported = True
 
@@ -163,19 +173,18 @@ def _print_skipped(skips: Sequence[Skipped]) -> None:
         display.console().print(f"and {len(skips) - _SHOWN:,} more{also}; --json lists all.")
 
 
-def _print_one(media: MediaJobs, added: AddedUpload) -> None:
+def _print_one(media: MediaJobs, added: AddedUpload, *, is_up: bool) -> None:
     upload = added.upload
     if not added.jobs:
         is_new = "was added" if added.created else "was registered before"
         display.console().print(f"Upload {upload.id} {is_new}. It has no jobs: it is an image, for timelines.")
         return
-    display.console().print(
-        job_table(media, media.named([entry.job for entry in added.jobs]), title=f"Upload {upload.id}")
-    )
-    _print_next(any(entry.created for entry in added.jobs))
+    jobs = media.named([entry.job for entry in added.jobs])
+    display.console().print(job_table(media, jobs, title=f"Upload {upload.id}"))
+    _print_next(any(entry.created for entry in added.jobs), is_up=is_up)
 
 
-def _print_many(added: Added) -> None:
+def _print_many(added: Added, *, is_up: bool) -> None:
     _print_skipped(added.skipped)
     console, counts = display.console(), added.counts
     if not counts.uploads:
@@ -188,11 +197,13 @@ def _print_many(added: Added) -> None:
     if counts.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {added.trace_id}")
     if counts.with_jobs:
-        _print_next(counts.jobs > 0)
+        _print_next(counts.jobs > 0, is_up=is_up)
 
 
-def _print_next(enqueued: bool) -> None:
-    if enqueued:
+def _print_next(enqueued: bool, *, is_up: bool) -> None:
+    if enqueued and is_up:
+        text = "[bold]mediajobs up[/] is running and makes them now."
+    elif enqueued:
         text = "Run them with [bold]mediajobs work[/]; a running [bold]mediajobs up[/] does so by itself."
     else:
         text = "Nothing new was enqueued: these jobs exist already. Run them again with [bold]--force[/]."
@@ -216,4 +227,4 @@ def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:
     _print_skipped(inspection.skipped)
     new = sum(not each.known for each in inspection.files)
     known = len(inspection.files) - new
-    display.console().print(f"{new:,} uploads would be added, {known:,} are registered already; nothing was changed.")
+    display.console().print(f"Would be added: {new:,}, registered before: {known:,}. Nothing was changed.")

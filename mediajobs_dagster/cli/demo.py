@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,20 @@ from mediajobs_dagster.cli.add import IntakeBars
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import JsonObject, Upload
+from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
     from mediajobs_dagster.answers import TraceResult
     from mediajobs_dagster.intake.adding import Added
+
+
+_LOOK_S = 0.5
+"""How often the trace is looked at while others make it, seconds."""
 
 
 @click.command()
@@ -33,6 +40,8 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
     picture in picture, and music that is ducked under the clip's sound. All jobs are in one trace.
     """
+    if video == "":
+        raise RequestError("An empty name is no file. Leave it out to have a clip made.")
     location = video or _made(media, "demo.mp4", make_demo_clip)
     added = _add(media, location, quiet=as_json)
     if not added.counts.uploads:
@@ -41,16 +50,29 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
         )
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
-    done, _ = work_off(media, quiet=as_json)
+    done = None if _has_been_made(media, added.trace_id) else work_off(media, quiet=as_json)[0]
     result = media.trace(added.trace_id)
     if as_json:
         display.print_json(result)
     else:
         _print(media, result)
-        for held in done.held.values():
+        for held in done.held.values() if done else ():
             display.console().print(held.reason, style="yellow", markup=False)
     if not all(each.is_completed for each in result.jobs):
         raise click.exceptions.Exit(1)
+
+
+def _has_been_made(media: MediaJobs, trace_id: str) -> bool:
+    """Wait while a running `mediajobs up` makes the jobs of the trace; False if none is running, or it has stopped."""
+    with display.Terminal(stderr=True).status("mediajobs up is running and makes them …") as waiting:
+        while is_used(media.settings.home):
+            found = media.jobs(JobFilter(trace_id=trace_id))
+            ended = sum(job.status.is_final for job in found)
+            if ended == len(found):
+                return True
+            waiting.update(f"mediajobs up is running and makes them: {ended} of {display.counted(len(found), 'job')} …")
+            time.sleep(_LOOK_S)
+    return False
 
 
 def _add(

@@ -19,6 +19,7 @@ from typing_extensions import override
 from mediajobs_dagster.cli.table import Column, Table
 from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import JobStatus, JsonObject
+from mediajobs_dagster.printable import counted as counted
 from mediajobs_dagster.printable import in_one_line, printable, printable_json
 from mediajobs_dagster.storage.redaction import redact, redact_values
 
@@ -114,11 +115,6 @@ def table(
     return Table(made, [[cell(value) for value in row] for row in rows], title=shown, whole=whole)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 export`, `2 exports`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def cell(value: object) -> Text:
     """One value as text."""
     if value is None:
@@ -212,6 +208,6 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):  # in UTC it may lie beyond the last date
             self.fail(f"{value!r} is not a date like 2026-01-31 or a time like 2026-01-31T14:00.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

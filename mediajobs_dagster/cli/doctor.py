@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import click
 
-from mediajobs_dagster.attempts.checkup import Finding
+from mediajobs_dagster.attempts.checkup import Caution, Finding
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.cli.table import Column
-from mediajobs_dagster.errors import DagsterVersionError
+from mediajobs_dagster.errors import DagsterVersionError, DatabaseUnavailableError, SettingsError
+from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -17,7 +21,14 @@ from mediajobs_dagster.system import MediaJobs
 @click.pass_obj
 def doctor(media: MediaJobs, as_json: bool) -> None:
     """Check ffmpeg, database, clock, storage, disk and versions, and say how to fix what is wrong."""
-    findings = media.doctor({"start of runs": _start_of_runs})
+    try:
+        settings = media.settings
+        checks = {"settings": lambda: _settings(settings), "start of runs": _start_of_runs}
+        if is_used(settings.home):
+            checks["mediajobs up"] = lambda: _up(media)
+        findings = media.doctor(checks)
+    except SettingsError as error:  # without settings there is nothing else to check
+        findings = (Finding("settings", False, f"{error.code}: {error.message}"),)
     if as_json:
         display.print_json(findings)
     else:
@@ -31,6 +42,17 @@ def _word(finding: Finding) -> str:
     if not finding.fine:
         return "failed"
     return "warning" if finding.warning else "ok"
+
+
+def _settings(settings: Settings) -> str:
+    Names.of("127.0.0.1", settings.web_names)
+    return Caution(" ".join(doubts)) if (doubts := settings.doubts()) else "every variable is one of a setting"
+
+
+def _up(media: MediaJobs) -> str:
+    if fault := database_fault(media):
+        raise DatabaseUnavailableError(fault)
+    return "it is running, and works with this database"
 
 
 def _start_of_runs() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
@@ -14,9 +15,10 @@ from rich.text import Text
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.table import Column
-from mediajobs_dagster.errors import TimelineError
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
@@ -62,6 +64,7 @@ def _one_of(kind: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
 
+_ADDRESS = re.compile(r"(https?|s3|ftp):/", re.IGNORECASE)
 _PROFILE = "draft is fast, high looks best."
 _CODEC = "Video codec; every player supports h264."
 _HARDWARE = "Encode on this graphics hardware; where it does not work, in software, with a note in the manifest."
@@ -81,7 +84,7 @@ _MEDIA = "In a timeline of another program, the reel, clip or file NAME is UPLOA
 @click.option("--to-otio", type=click.Path(path_type=Path), help="Only write the timeline to this .otio file.")
 @click.option("--rate", type=Rate(), help="Frame rate of an edit decision list (.edl), frames per second.")
 @click.option("--media", "named", type=Named(), multiple=True, help=_MEDIA)
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option("--priority", type=PRIORITY, default=0, show_default=True, help="Higher goes first.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
 @click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
 @display.json_option
@@ -116,13 +119,11 @@ def export(
         hardware=Hardware(hardware) if hardware else None,
         allow_untonemapped=allow_untonemapped,
     )
-    try:
-        prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
-    except TimelineError as error:
-        if as_json and error.faults:
-            display.print_json({"error": error.code, "faults": list(error.faults), "more": error.more_faults})
-            raise click.exceptions.Exit(2) from None
-        raise
+    if scheme := _ADDRESS.match(str(timeline)):
+        raise RequestError(
+            f"{scheme[1]} addresses are not supported here. Download the timeline, and give the path of the file."
+        )
+    prepared = media.prepare_export(timeline, rate=rate, named=dict(named))
     if to_otio is not None:
         written = media.write_otio(prepared, to_otio)
         display.print_json(written) if as_json else _print_written(written)
@@ -157,7 +158,7 @@ def _print_requested(media: MediaJobs, requested: Requested) -> None:
 def _print_plan(plan: ExportPlan, params: ExportParams, uploads: Mapping[str, Upload]) -> None:
     console, layout = display.console(), plan.preview.layout
     _print_notes(console, plan.notes)
-    length = f"{float(layout.seconds):.3f} s, {layout.frames} frames at {layout.fps} a second"
+    length = f"{float(layout.seconds):.3f} s, {display.counted(layout.frames, 'frame')} at {layout.fps} a second"
     console.print(f"{layout.width}x{layout.height}, {length}; {params.codec}, profile {params.profile}")
     inputs = [
         (name, use.upload_id, uploads[use.upload_id].filename, use.access) for name, use in plan.preview.inputs.items()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import IO, Any, TypeVar, cast
 
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import checked_attempts
+from mediajobs_dagster.cli.output_file import output_file
 from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.system import MediaJobs
 
 _PARQUET = "parquet"
+
+_NONE = "none"
+_ENDED = (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST)
+"""What counts for the success rate."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,25 +48,6 @@ def filters(command: Command) -> Command:
 
 def _filter(statuses: Iterable[str], conditions: dict[str, Any]) -> AttemptFilter:
     return AttemptFilter(statuses=tuple(AttemptStatus(status) for status in statuses), **conditions)
-
-
-@contextmanager
-def _output(name: str, mode: str) -> Generator[IO[Any]]:
-    """Open the file to write. It appears under its name when it is complete; `-` is standard output."""
-    path = Path(name)
-    if name == "-" or (path.exists() and not path.is_file()):  # a pipe or a device cannot be replaced
-        with click.open_file(name, mode) as out:
-            yield out
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with click.open_file(str(part), mode, encoding=None if "b" in mode else "utf-8") as out:
-            yield out
-        part.replace(path)
-    except OSError as error:
-        raise click.FileError(name, error.strerror) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @click.group()
@@ -96,12 +80,14 @@ def export_history(
     is_binary = form == _PARQUET
     if is_binary and output == "-":
         raise click.UsageError("Parquet is not text. Give the file to write with --output.")
-    manifests = manifests and form in ("json", "jsonl")
-    with _output(output, "wb" if is_binary else "w") as out:
+    if manifests and form not in ("json", "jsonl"):
+        raise click.UsageError(f"A table has no manifests: leave out --manifests, or use --format jsonl, not {form}.")
+    chosen = checked_attempts(media, _filter(statuses, conditions))
+    with output_file(output, "wb" if is_binary else "w") as out:
         if is_binary:
-            media.export_history_parquet(cast(IO[bytes], out), _filter(statuses, conditions))
+            media.export_history_parquet(cast(IO[bytes], out), chosen)
         else:
-            media.export_history(out, form, _filter(statuses, conditions), with_manifest=manifests)
+            media.export_history(out, form, chosen, with_manifest=manifests)
 
 
 @history.command("stats")
@@ -110,7 +96,7 @@ def export_history(
 @click.pass_obj
 def show_statistics(media: MediaJobs, as_json: bool, statuses: tuple[str, ...], **conditions: Any) -> None:
     """Show totals, success rate, durations, outputs, errors, stages and workers."""
-    report = media.statistics(_filter(statuses, conditions))
+    report = media.statistics(checked_attempts(media, _filter(statuses, conditions)))
     if as_json:
         display.print_json(report)
         return
@@ -126,16 +112,17 @@ def show_statistics(media: MediaJobs, as_json: bool, statuses: tuple[str, ...], 
 
 
 def _figures(report: StatisticsReport) -> list[tuple[str, object]]:
+    ended = sum(report.by_status[status] for status in _ENDED)
     return [
         ("attempts", report.attempts),
         *((status, count) for status, count in report.by_status.items() if count),
-        ("success rate", f"{report.success_rate:.1%}"),
-        ("average duration", display.seconds(round(report.duration_ms.average))),
-        ("median duration", display.seconds(round(report.duration_ms.p50))),
-        ("95th percentile", display.seconds(round(report.duration_ms.p95))),
+        ("success rate", f"{report.success_rate:.1%}" if ended else _NONE),
+        ("average duration", display.seconds(round(report.duration_ms.average)) if ended else _NONE),
+        ("median duration", display.seconds(round(report.duration_ms.p50)) if ended else _NONE),
+        ("95th percentile", display.seconds(round(report.duration_ms.p95)) if ended else _NONE),
         ("files made", report.output_files),
         ("bytes made", display.size(report.output_bytes)),
-        ("real-time factor", "-" if report.rtf is None else f"{report.rtf:.2f}x"),
+        ("real-time factor", _NONE if report.rtf is None else f"{report.rtf:.2f}x"),
         ("CPU time", display.seconds(round(report.cpu_seconds * 1000))),
         ("bytes read", display.size(report.bytes_in)),
         ("bytes written", display.size(report.bytes_out)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import checked_jobs
 from mediajobs_dagster.cli.table import Column, Table
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus
@@ -49,10 +50,7 @@ def jobs() -> None:
 @click.pass_obj
 def list_jobs(
     media: MediaJobs,
-    job_type: str | None,
     statuses: tuple[str, ...],
-    trace_id: str | None,
-    subject_id: str | None,
     limit: int,
     after: str | None,
     verbose: bool,
@@ -60,14 +58,8 @@ def list_jobs(
     **conditions: Any,
 ) -> None:
     """List jobs, newest first."""
-    chosen = JobFilter(
-        job_type=job_type and media.registry.name_of(job_type),
-        statuses=tuple(JobStatus(status) for status in statuses),
-        trace_id=trace_id and media.references.trace(trace_id),
-        subject_id=subject_id and media.references.subject(subject_id),
-        **conditions,
-    )
-    found = media.named(media.jobs(chosen, limit=limit, after=after))
+    chosen = JobFilter(statuses=tuple(JobStatus(status) for status in statuses), **conditions)
+    found = media.named(media.jobs(checked_jobs(media, chosen), limit=limit, after=after))
     if as_json:
         display.print_json(found)
         return

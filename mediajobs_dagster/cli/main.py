@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -12,9 +13,10 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
-from mediajobs_dagster.cli.display import Terminal
+from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
 from mediajobs_dagster.cli.export import export
+from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.serve import code_server, daemon, web
@@ -24,9 +26,10 @@ from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.watch import watch_jobs
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
-from mediajobs_dagster.errors import MediaJobsError, RequestError
+from mediajobs_dagster.errors import CancelledError, InternalError, MediaJobsError, RequestError, TimelineError
 from mediajobs_dagster.printable import in_a_list, printable
 from mediajobs_dagster.redacted_logs import redact_output
+from mediajobs_dagster.settings import unknown_variables
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
 
@@ -50,6 +53,9 @@ def commands(context: click.Context) -> None:
     Settings are environment variables that start with MEDIAJOBS_ (a .env file is read too); by default everything is
     kept below .mediajobs in the working folder. Exit codes: 0 done, 1 something failed, 2 the command was refused.
     """
+    if "--supervised" not in sys.argv:  # `up` has said so already
+        for doubt in unknown_variables():
+            _complain("[yellow]Warning[/]: ", doubt)
     context.obj = context.with_resource(MediaJobs())
 
 
@@ -72,20 +78,41 @@ def main() -> None:
         sys.exit(REFUSED)
     except (click.Abort, KeyboardInterrupt):
         _complain("Interrupted.")
+        _print_for_scripts(CancelledError.code, "Interrupted.")
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read the output has stopped, as `head` does. Python would complain once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except MediaJobsError as error:
-        _complain(f"[bold red]{error.code}[/]: ", error.message)
-        sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
+        _end_with(error)
+    except Exception as error:
+        # The edge: what a disk or a database refuses is no bug, wherever it was met. All else keeps its traceback.
+        if (fault := fault_of_machine(error)) is None:
+            _print_for_scripts(InternalError.code, f"{type(error).__name__}: {error}")
+            raise
+        _end_with(fault)
+
+
+def _end_with(error: MediaJobsError) -> NoReturn:
+    _complain(f"[bold red]{error.code}[/]: ", error.message)
+    faults = {"faults": list(error.faults), "more": error.more_faults} if isinstance(error, TimelineError) else {}
+    _print_for_scripts(error.code, error.message, blame=error.blame.value, retryable=error.retryable, **faults)
+    sys.exit(REFUSED if isinstance(error, RequestError) else FAILED)
 
 
 def _show(error: click.ClickException) -> None:
     told = io.StringIO()
     error.show(told)
     click.echo(printable(redact(told.getvalue())), err=True, nl=False)
+    _print_for_scripts(RequestError.code, error.format_message(), blame=RequestError.blame.value, retryable=False)
+
+
+def _print_for_scripts(code: str, message: str, **more: object) -> None:
+    """With `--json`, the failure on standard output, too: whoever reads JSON there always gets some."""
+    given = sys.argv[1:]
+    if "--json" in given[: given.index("--") if "--" in given else None]:
+        print_json({"error": {"code": code, "message": message, **more}})
 
 
 def _complain(head: str, message: str = "") -> None:

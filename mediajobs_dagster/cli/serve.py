@@ -126,6 +126,7 @@ def web(
     """Serve the Dagster UI. It has no login: keep it on loopback, or behind a proxy that has one."""
     check_host(host, unprotected=unprotected)
     names = Names.of(host, media.settings.web_names)
+    check_port(host, port)
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.web import serve_web

@@ -20,6 +20,9 @@ import click
 from rich.text import Text
 
 from mediajobs_dagster.cli.display import Terminal
+from mediajobs_dagster.cli.log_entries import LogEntries
+from mediajobs_dagster.cli.results import Results, telling_results
+from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.gate.names import Names
@@ -55,16 +58,24 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     check_host(host, unprotected=unprotected)
     settings = media.settings
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
+    media.check()  # creates the database, which the processes must not do at the same time
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, Dagster UI at {url}"
-    with sole_user_of(settings.home, note), temporary_folder("up") as folder:
+    file = media.history.file
+    with sole_user_of(settings.home, note, works_with=file_mark(file)), temporary_folder("up") as folder:
         check_port(host, port)
-        media.check()  # creates the database, which the processes must not do at the same time
         specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
         lines = Lines([spec.name for spec in specs])
-        supervisor = Supervisor(specs, lines.say, is_ready=probe.ask, patience_s=_PATIENCE_S)
-        with _stopped_by_signals(supervisor), _watching_code(supervisor, lines, enabled=reload):
+        results = Results(media, lambda line: lines.say("up", line))
+        entries = LogEntries(lines.say, results.begin_outage)
+        supervisor = Supervisor(specs, entries.add, is_ready=probe.ask, patience_s=_PATIENCE_S)
+        with (
+            _stopped_by_signals(supervisor),
+            _watching_code(supervisor, lines, enabled=reload),
+            watching_database(file, lambda fault: lines.say("up", fault)),
+            telling_results(results, entries),
+        ):
             lines.say("up", f"starting; data is kept in {settings.home}")
             supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))
         lines.say("up", "stopped")

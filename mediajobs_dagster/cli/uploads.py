@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import checked_uploads
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import RequestError
@@ -38,7 +39,6 @@ def uploads() -> None:
 def list_uploads(
     media: MediaJobs,
     role: str | None,
-    trace_id: str | None,
     limit: int,
     after: str | None,
     verbose: bool,
@@ -46,11 +46,7 @@ def list_uploads(
     **conditions: Any,
 ) -> None:
     """List uploads, newest first; with NAME, those whose file name contains it, in any letter case."""
-    chosen = UploadFilter(
-        role=UploadRole(role) if role else None,
-        trace_id=trace_id and media.references.trace(trace_id),
-        **conditions,
-    )
+    chosen = checked_uploads(media, UploadFilter(role=UploadRole(role) if role else None, **conditions))
     found = media.uploads(chosen, limit=limit, after=after)
     if as_json:
         display.print_json(found)

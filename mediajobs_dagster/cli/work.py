@@ -84,13 +84,16 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     from mediajobs_dagster.orchestration.local_runs import LocalRuns
     from mediajobs_dagster.orchestration.recovery import recover_runs
 
+    media.check()  # before Dagster makes its own databases in the same folder
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(media, quiet=quiet)
     media.listen(bars)
     try:
-        with bars, open_instance(media.settings) as instance:
+        with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            done = LocalRuns(media, build_definitions(media, for_runs=True), instance).work_off(on_wait=bars.wait)
+            with bars:
+                definitions = build_definitions(media, for_runs=True)
+                done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait)
     except KeyboardInterrupt:
         click.echo(_STOPPED, err=True)
         raise

@@ -41,7 +41,8 @@ _PG_BUSY = frozenset(
 )
 _PG_DISK_FULL = "53100"
 _PG_GONE = ("08", "57P")  # connection exceptions; operator intervention (shutdown, crash, starting up)
-_SQLITE_GONE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_SQLITE_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_SQLITE_REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
 
 class Database:
@@ -96,37 +97,23 @@ class Database:
             yield
         except PoolTimeoutError as error:
             raise DatabaseBusyError(self._busy_message("every pooled connection is in use")) from error
-        except DBAPIError as error:
-            translated = self._translate(error)
-            if translated is None:
+        except (DBAPIError, sqlite3.Error) as error:
+            fault = error.orig if isinstance(error, DBAPIError) else error
+            if is_busy(fault):
+                raise DatabaseBusyError(self._busy_message(str(fault).strip())) from error
+            if (told := fault_of(fault, f"history database {self.shown}")) is None:
                 raise
-            raise translated from error
-
-    def _translate(self, error: DBAPIError) -> MediaJobsError | None:
-        fault = error.orig
-        said = str(fault).strip()
-        where = self._shown
-        if is_busy(fault):
-            return DatabaseBusyError(self._busy_message(said))
-        if _is_disk_full(fault):
-            return DiskFullError(f"The disk of the history database {where} is full ({said}). Free some space.")
-        if _is_gone(fault):
-            return DatabaseUnavailableError(
-                f"The history database {where} cannot be reached ({said}). "
-                "Check MEDIAJOBS_DATABASE_URL and that the server runs."
-            )
-        return None
+            raise told from error
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """The address for people: without password, and without a query, which may hold one too."""
         return self.url.set(query={}).render_as_string(hide_password=True)
 
     def _busy_message(self, said: str) -> str:
-        where = self._shown
         return (
-            f"The history database {where} did not answer within {self._timeout_s:g} s ({said}). Try again, find who "
-            "holds a lock on it, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
+            f"The history database {self.shown} did not answer within {self._timeout_s:g} s ({said}). Try again, find "
+            "who holds a lock on it, or raise MEDIAJOBS_DATABASE_TIMEOUT_S."
         )
 
     def close(self) -> None:
@@ -177,6 +164,46 @@ def is_busy(fault: BaseException | None) -> bool:
     return isinstance(fault, psycopg2.Error) and fault.pgcode in _PG_BUSY
 
 
+def fault_of(fault: BaseException | None, what: str) -> MediaJobsError | None:
+    """The error for a driver's error that says that a database is full, gone, damaged or not ours to write; else None.
+
+    `what` names the database, as in "The disk of the history database is full".
+    """
+    said = str(fault).strip()
+    if _is_disk_full(fault):
+        return DiskFullError(f"The disk of the {what} is full ({said}). Free some space.")
+    if isinstance(fault, sqlite3.Error):
+        return _fault_of_file(_sqlite_code(fault), said, what)
+    if _is_gone(fault):
+        return DatabaseUnavailableError(
+            f"The {what} cannot be reached ({said}). Check MEDIAJOBS_DATABASE_URL and that the server runs."
+        )
+    return None
+
+
+def fault_in_library(error: BaseException, what: str) -> MediaJobsError | None:
+    """As `fault_of`, for what a library raises that keeps a database of its own; also for one that is busy."""
+    if not isinstance(error, DBAPIError):
+        return None
+    if is_busy(error.orig):
+        return DatabaseBusyError(f"The {what} did not answer in time ({error.orig}). Try again.")
+    return fault_of(error.orig, what)
+
+
+def _fault_of_file(code: int, said: str, what: str) -> DatabaseUnavailableError | None:
+    if code in _SQLITE_DAMAGED:
+        return DatabaseUnavailableError(
+            f"The {what} is damaged, or is no SQLite database ({said}). Stop mediajobs and put a backup in its place, "
+            "or save what can be read: sqlite3 OLD.db .recover | sqlite3 NEW.db."
+        )
+    if code in _SQLITE_REFUSED:
+        return DatabaseUnavailableError(
+            f"The {what} cannot be opened or written to ({said}). Check its disk, and that this user has access to the "
+            "file and its folder; or point MEDIAJOBS_HOME, or MEDIAJOBS_DATABASE_URL, elsewhere."
+        )
+    return None
+
+
 def _is_disk_full(fault: BaseException | None) -> bool:
     if isinstance(fault, sqlite3.Error):
         return _sqlite_code(fault) == sqlite3.SQLITE_FULL
@@ -184,8 +211,6 @@ def _is_disk_full(fault: BaseException | None) -> bool:
 
 
 def _is_gone(fault: BaseException | None) -> bool:
-    if isinstance(fault, sqlite3.Error):
-        return _sqlite_code(fault) in _SQLITE_GONE
     if isinstance(fault, psycopg2.Error) and fault.pgcode:
         return fault.pgcode.startswith(_PG_GONE)
     # Without a code there was no answer: connection refused, name not resolved, or connection lost.

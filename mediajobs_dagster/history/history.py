@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 
 import sqlalchemy as sa
@@ -80,6 +81,16 @@ class History:
     def is_on_this_machine(self) -> bool:
         """Whether the database is a file, so that all who use it share one clock."""
         return self._database.is_sqlite
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the database; None on a server."""
+        return self._database.sqlite_path if self._database.is_sqlite else None
+
+    def check_writable(self) -> None:
+        """Begin a transaction that writes, and end it. Raises DatabaseUnavailableError and DatabaseBusyError."""
+        with self._database.write():
+            pass
 
     def check(self) -> str:
         """Which database this is, such as `SQLite 3.45.1, schema 0001`. Raises DatabaseUnavailableError."""

@@ -91,8 +91,8 @@ class Naming:
             return [upload_of(row) for row in connection.execute(statement).mappings()]
 
     def traces(self, text: str, *, limit: int) -> list[str]:
-        """The traces that `text` can mean by their ids, of jobs and of uploads."""
-        return self._distinct(text, limit, jobs.c.trace_id, uploads.c.trace_id)
+        """The traces that `text` can mean by their ids, of jobs, uploads and attempts."""
+        return self._distinct(text, limit, jobs.c.trace_id, uploads.c.trace_id, job_history.c.trace_id)
 
     def runs(self, text: str, *, limit: int) -> list[str]:
         """The runs that `text` can mean by their ids."""

@@ -228,6 +228,11 @@ class Uploads:
             if connection.execute(_DESCRIBING, {"of_upload": upload_id, **_info_columns(info)}).rowcount == 0:
                 raise NotFoundError(f"There is no upload {upload_id}.")
 
+    def set_etag(self, upload_id: str, etag: str) -> None:
+        """Note that the content was stored again, under the same key."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(uploads).where(uploads.c.id == upload_id).values(etag=etag))
+
     def of_day(self, day: date) -> Iterator[Upload]:
         """The uploads created on a UTC day, oldest first."""
 

@@ -204,11 +204,23 @@ class BatchIntake:
         """Enqueue the jobs of the candidates that are registered already; returns the others."""
         known = self._intake.history.uploads.known([candidate.origin for candidate in chunk])
         if known:
+            known = self._restored(known, [candidate for candidate in chunk if candidate.origin in known])
             self._listener.registered(self._intake.commit(list(known.values()), self._order), known=True)
         for candidate in chunk:
             if candidate.origin in known:
                 self._listener.done_with(candidate, 0, stored=False)
         return [candidate for candidate in chunk if candidate.origin not in known]
+
+    def _restored(self, known: dict[str, Upload], candidates: Sequence[Candidate]) -> dict[str, Upload]:
+        """Known uploads by their origins, after what is gone of them was stored again."""
+
+        def restore(candidate: Candidate) -> tuple[str, Upload]:
+            self._cancellation.check()
+            return candidate.origin, self._intake.restore(candidate, known[candidate.origin])
+
+        stop = partial(self._cancellation.cancel, CancelledError("The intake was stopped."))
+        with closing(side_by_side(restore, candidates, threads=_THREADS, beat_s=_BEAT_S, stop=stop)) as results:
+            return dict(filter(None, results))
 
     def _take_new(self, candidates: Iterable[Candidate], journal: Journal) -> None:
         due = time.monotonic() + _BEAT_S

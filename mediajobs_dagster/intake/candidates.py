@@ -209,7 +209,7 @@ class ObjectCandidate(Candidate):
                 except MediaJobsError as error:
                     if reader.fault:
                         raise reader.fault from error
-                    raise
+                    raise reader.named(error) from error
 
     @override
     def head(self, size: int) -> _Bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mediajobs_dagster.errors import InputUnreadableError
+from mediajobs_dagster.errors import InputUnreadableError, StorageMissingError
 from mediajobs_dagster.history import Enqueued, History, Registered
 from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.intake.search import Search
@@ -125,6 +125,21 @@ class Intake:
             created_at=utc_now(),
             trace_id=trace_id,
         )
+
+    def restore(self, candidate: Candidate, upload: Upload, on_bytes: OnBytes | None = None) -> Upload:
+        """Store the content of a registered upload again if its object is gone; returns the upload as it is then.
+
+        Raises as `store`.
+        """
+        if candidate.own_key is not None:
+            return upload
+        try:
+            self.storage.stat(upload.storage_key)
+        except StorageMissingError:
+            stat = candidate.store(self.storage, upload.storage_key, on_bytes)
+            self.history.uploads.set_etag(upload.id, stat.etag)
+            return upload.model_copy(update={"etag": stat.etag})
+        return upload
 
     def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
         """Register uploads, new or known, and enqueue their jobs, all in one transaction."""

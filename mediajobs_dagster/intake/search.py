@@ -18,7 +18,7 @@ from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
 from mediajobs_dagster.storage.redaction import redact_address
 
 _SCHEME = "s3://"
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(https?):/")
 
 Find = Candidate | Skipped
 
@@ -64,9 +64,10 @@ class Search:
         if location.startswith(_SCHEME):
             return self._objects(location) if is_folder(location) else iter([self._object(location)])
         if scheme := _ADDRESS.match(location):
+            kind = scheme[1] or scheme[2]
             raise RequestError(
-                f"{redact_address(location)} cannot be added: {scheme[1]} addresses are not read. Download it, and "
-                "give the path of the file, or give an s3:// address."
+                f"{redact_address(location)} cannot be added: {kind} addresses are not supported here. Download it, "
+                "and give the path of the file, or give an s3:// address."
             )
         path = Path(location)
         try:

@@ -21,6 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
+from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.orchestration.folders import remove_if_empty
 from mediajobs_dagster.orchestration.internals.core import ConfigurableClass, ConfigurableClassData
 from mediajobs_dagster.orchestration.internals.storage import (
@@ -47,9 +48,15 @@ _BUSY_TIMEOUT_S = 20
 
 
 def dagster_folder(settings: Settings) -> Path:
-    """The folder of Dagster's own data; created if it does not exist."""
+    """The folder of Dagster's own data; created if it does not exist. Raises SettingsError when it cannot be."""
     folder = settings.home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder {folder} cannot be made: {error.strerror}. Point MEDIAJOBS_HOME at a folder that this user "
+            "may write to."
+        ) from error
     return folder
 
 

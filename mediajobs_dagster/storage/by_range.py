@@ -81,6 +81,13 @@ class RangeReader:
         """`size` bytes from `start` on of the object at `address`. Raises as the storage does."""
         return b"".join(self._objects[urlsplit(address).path].read_all(start, start + size))
 
+    def named(self, error: MediaJobsError) -> MediaJobsError:
+        """`error` with the names of objects in place of the addresses here, which say nothing to anybody else."""
+        message = error.message
+        for path, served in self._objects.items():
+            message = message.replace(self._server.url + path, f"{self._storage.url.rstrip('/')}/{served.stat.key}")
+        return error if message == error.message else error.with_message(message)
+
     @property
     def fault(self) -> MediaJobsError | None:
         """The storage's error since the last call of `account`, unless a later try succeeded."""

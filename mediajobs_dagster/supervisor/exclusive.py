@@ -15,38 +15,56 @@ import psutil
 
 from mediajobs_dagster.errors import AlreadyRunningError, PortTakenError, SettingsError
 
+_LOCK = "up.lock"
+
 
 @contextmanager
-def sole_user_of(folder: Path, note: str) -> Generator[None]:
-    """Lock the folder for this process; `note` tells others who has it.
+def sole_user_of(folder: Path, note: str, *, works_with: str = "") -> Generator[None]:
+    """Lock the folder for this process; `note` tells others who has it, `works_with` what `used_with` tells them.
 
     The kernel releases the lock when the process ends, however it ends. Raises AlreadyRunningError, SettingsError.
     """
-    try:
+    with _used(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "up.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{folder} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME elsewhere.") from error
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = _note_in(lock)[0] or "another process"
             raise AlreadyRunningError(
-                f"mediajobs is up on {folder} already: {_note_in(lock)}. Use that one, stop it, or set "
-                "MEDIAJOBS_HOME to another folder."
+                f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
+                "another folder."
             ) from None
-        os.truncate(lock, 0)
-        os.write(lock, note.encode())
+        with _used(folder):
+            os.truncate(lock, 0)
+            os.write(lock, f"{note}\n{works_with}".encode())
         yield
     finally:
         os.close(lock)
 
 
 def user_of(folder: Path) -> str | None:
-    """The note of the process that has locked the folder with `sole_user_of`; None: no process has."""
+    """Who is the sole user of the folder at the moment, in its own words; None: nobody."""
+    found = _user(folder)
+    return found and (found[0] or "another process")
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a process is the sole user of the folder at the moment."""
+    return _user(folder) is not None
+
+
+def used_with(folder: Path) -> str | None:
+    """What the sole user of the folder says that it works with; None if the folder has none at the moment."""
+    found = _user(folder)
+    return found and found[1]
+
+
+def _user(folder: Path) -> tuple[str, str] | None:
     try:
-        lock = os.open(folder / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # nobody has ever been, or none of this user
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -57,8 +75,18 @@ def user_of(folder: Path) -> str | None:
     return None
 
 
-def _note_in(lock: int) -> str:
-    return os.pread(lock, 1000, 0).decode(errors="replace").strip() or "another process"
+def _note_in(lock: int) -> tuple[str, str]:
+    """Who holds the lock, and what with."""
+    note, _, works_with = os.pread(lock, 1000, 0).decode(errors="replace").partition("\n")
+    return note.strip(), works_with.strip()
+
+
+@contextmanager
+def _used(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used: {error.strerror}. Point MEDIAJOBS_HOME elsewhere.") from error
 
 
 def is_loopback(host: str) -> bool:

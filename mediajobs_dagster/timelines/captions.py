@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
+from mediajobs_dagster.printable import counted
 from mediajobs_dagster.timelines.model import MAX_TEXT, Captions
 from mediajobs_dagster.timelines.shapes import faint
 from mediajobs_dagster.timelines.text.fonts import Fonts
@@ -121,7 +122,7 @@ def read_captions(text: str, format: Literal["srt", "vtt"]) -> tuple[Cue, ...]:
     cues = [cue for cue in _cues(lines, format) if cue.text and cue.end > cue.start]
     if not cues:
         raise CaptionsError(
-            f"No caption was found in {len(lines)} lines. A caption is a line such as"
+            f"No caption was found in {counted(len(lines), 'line')}. A caption is a line such as"
             f" '00:00:01{'.' if format == 'vtt' else ','}000 --> 00:00:02{'.' if format == 'vtt' else ','}500',"
             " and its text in the lines after it."
         )

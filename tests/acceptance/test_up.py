@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +32,7 @@ from tests.platform import Platform
 from tests.processes import is_gone
 from tests.servers.dagster_dev import PROJECT
 from tests.servers.mediajobs_up import MediajobsUp, command_line, free_port, running_up
+from tests.servers.postgres import running_postgres, start_postgres
 
 THUMB, PROXY = Thumbnail.name, EditProxy.name
 
@@ -113,6 +117,24 @@ def ffmpegs_of(upload: Upload) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def test_the_demo_leaves_the_work_to_it(up: MediajobsUp, home: Path) -> None:
+    """It waits for the whole trace, shows all of it, and is content."""
+    demo = subprocess.run(
+        [sys.executable, "-m", "mediajobs_dagster", "demo", "--json"],
+        cwd=PROJECT,
+        env={**os.environ, "MEDIAJOBS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    made = json.loads(demo.stdout)["jobs"]
+    assert len(made) == 7
+    assert {each["status"] for each in made} == {"completed"}
+    trace = json.loads(demo.stdout)["traceId"]
+    with platform_on(home) as platform:
+        attempts = list(platform.history.attempts.iterate(AttemptFilter(trace_id=trace)))
+    assert len(attempts) == 7
 
 
 def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
@@ -297,3 +319,23 @@ def try_up(home: Path, port: int) -> tuple[int, str]:
     env = {"MEDIAJOBS_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(home)}
     ended = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=150, check=False)
     return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_a_database_that_goes_and_returns_is_two_lines(tmp_path: Path, clips: Clips) -> None:
+    """Not a traceback a second from every loop; and what is asked for afterwards is made, in a line of its own."""
+    with running_postgres() as server:
+        settings = {"database_url": server.get_uri(), "database_timeout_s": "3"}
+        environment = {f"MEDIAJOBS_{name.upper()}": value for name, value in settings.items()}
+        with running_up(tmp_path / "home", **environment) as up:
+            server.stop()
+            up.wait_for(lambda: "The database does not answer" in up.said(), timeout_s=60)
+            time.sleep(5)  # every loop has met it several times
+            start_postgres(server)
+            up.wait_for(lambda: "The database answers again" in up.said(), timeout_s=60)
+            with MediaJobs.open(_env_file=None, home=tmp_path / "home", database_url=server.get_uri()) as media:
+                media.add(clips.landscape(), types=[THUMB])
+            up.wait_for(lambda: f"landscape.mp4: {THUMB} done in " in up.said(), timeout_s=60)
+        said = up.said()
+    assert said.count("The database does not answer") == said.count("The database answers again") == 1
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 20

@@ -14,7 +14,9 @@ import pytest
 
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.supervisor.exclusive import sole_user_of
 from tests.cli.conftest import Call
 from tests.clips import Clips
 from tests.intake.folders import fill
@@ -163,7 +165,7 @@ def test_a_dry_run_adds_nothing(mediajobs: Call, clips: Clips, tmp_path: Path) -
     assert [skipped["code"] for skipped in told["skipped"]] == ["INPUT_NOT_MEDIA"]
     shown = mediajobs("add", folder, "--dry-run")
     assert shown.code == 0
-    assert "2 uploads would be added, 1 are registered already" in shown.out
+    assert "Would be added: 2, registered before: 1." in shown.out
     assert len(mediajobs("jobs", "list", "--json").json) == 1
 
 
@@ -225,7 +227,7 @@ def test_an_interrupted_addition_goes_on_where_it_stopped(tmp_path: Path, clips:
     assert (process.returncode, out) == (130, "")
     registered = len(sources(home))
     assert 3 <= registered < 200
-    assert f"{registered} of 200 files are" in " ".join(err.split())
+    assert f"{registered} of 200 files." in " ".join(err.split())
     assert whole(home, registered)
 
     process = start(home, folder)
@@ -248,3 +250,31 @@ def test_a_killed_addition_leaves_nothing_that_the_next_does_not_mend(tmp_path: 
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, ""), out
     assert whole(home, 200)
+
+
+def test_while_mediajobs_is_up_it_says_that_the_work_is_being_done(
+    mediajobs: Call, clips: Clips, tmp_path: Path
+) -> None:
+    """And not how one could do it."""
+    with sole_user_of(tmp_path / "home", "process 1"):
+        shown = mediajobs("add", clips.landscape())
+    assert "mediajobs up is running and makes them now." in shown.out
+    assert "mediajobs work" not in shown.out
+    assert "mediajobs work" in mediajobs("add", clips.no_audio()).out
+
+
+def test_an_object_that_is_gone_is_stored_again(mediajobs: Call, platform: Platform, clips: Clips) -> None:
+    """As the same upload, with jobs that can succeed; until then, no retry queues a job that has to die."""
+    (job,) = platform.media.add(clips.landscape(), types=[THUMB]).jobs
+    upload = platform.history.uploads.get(job.subject_id)
+    platform.work()
+    platform.storage.delete(upload.storage_key)
+    refused = mediajobs("jobs", "retry", job.id, "--force")
+    assert refused.code == 2
+    assert "not in the storage any more" in refused.err
+    added = mediajobs("add", clips.landscape(), "--type", THUMB, "--json").json
+    assert [each["id"] for each in added["uploads"]] == [upload.id]
+    assert platform.storage.stat(upload.storage_key).bytes == upload.bytes
+    platform.work()
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    assert mediajobs("jobs", "retry", job.id).code == 0

@@ -5,16 +5,32 @@ from __future__ import annotations
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from mediajobs_dagster.attempts import checkup
+from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.internals import warm_runs
+from mediajobs_dagster.supervisor.exclusive import sole_user_of
 from tests.cli.conftest import Answer, Call
+from tests.clips import Clips
 from tests.servers.s3 import S3Server
 
-CHECKS = ["versions", "start of runs", "machine", "ffmpeg", "database", "clock", "storage", "scratch disk", "queue"]
+CHECKS = [
+    "versions",
+    "settings",
+    "start of runs",
+    "machine",
+    "ffmpeg",
+    "home",
+    "database",
+    "clock",
+    "storage",
+    "scratch disk",
+    "queue",
+]
 
 
 def findings(answer: Answer) -> dict[str, tuple[bool, str]]:
@@ -100,13 +116,13 @@ def test_a_wrong_clock_is_a_warning(
     assert "warning" in mediajobs("doctor", **settings).out
 
 
-def test_a_home_that_cannot_be_fails_all_that_lie_in_it(mediajobs: Call, tmp_path: Path) -> None:
-    """Three findings, no traceback; a bad setting is a refusal of its own."""
+def test_a_home_that_cannot_be_is_one_finding(mediajobs: Call, tmp_path: Path) -> None:
+    """Database, storage and scratch folder, which lie in it, are not listed as well."""
     (tmp_path / "file").touch()
     failed = {
         what for what, (fine, _) in findings(mediajobs("doctor", "--json", home=tmp_path / "file")).items() if not fine
     }
-    assert failed == {"database", "storage", "scratch disk"}
+    assert failed == {"home"}
 
 
 def test_a_wrong_secret_on_s3(mediajobs: Call, s3_server: S3Server) -> None:
@@ -125,3 +141,22 @@ def test_a_wrong_secret_on_s3(mediajobs: Call, s3_server: S3Server) -> None:
     assert (answer.code, fine) == (1, False)
     assert detail.startswith("STORAGE_DENIED: ")
     assert "wrong-secret" not in answer.out
+
+
+def test_a_database_that_was_replaced_under_a_running_up_is_told(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """By the doctor, by `add`, and by `up` itself; else jobs go into a file that nobody reads."""
+    assert mediajobs("jobs", "list").code == 0
+    file, said = tmp_path / "home" / "mediajobs.db", Queue[str]()
+    with (
+        sole_user_of(tmp_path / "home", "process 1", works_with=file_mark(file)),
+        watching_database(file, said.put),
+    ):
+        assert findings(mediajobs("doctor", "--json"))["mediajobs up"][0]
+        for path in file.parent.glob("mediajobs.db*"):
+            path.rename(path.with_name(f"old-{path.name}"))
+        added = mediajobs("add", clips.landscape())
+        assert (added.code, "was removed or replaced" in added.err) == (0, True)
+        answer = mediajobs("doctor", "--json")
+        assert answer.code == 1
+        assert not findings(answer)["mediajobs up"][0]
+        assert str(file) in said.get(timeout=30)

@@ -124,7 +124,7 @@ def test_all_faults_at_once(mediajobs: Call, timeline: Path, platform: Platform)
     assert "TIMELINE_INVALID" in answer.err
     told = mediajobs("export", timeline, "--json")
     assert told.code == 2
-    paths = {fault["path"] for fault in told.json["faults"]}
+    paths = {fault["path"] for fault in told.json["error"]["faults"]}
     assert {"$.track[0].out", "$.track[1].source", "$.track[2].speed", "$.music[0].source"} <= paths
     assert all(path in answer.err for path in paths)
     assert jobs_of(platform) == []
@@ -218,7 +218,7 @@ def test_a_list_counts_by_the_time_code_of_its_media(mediajobs: Call, clips: Cli
     assert "25 frames at 25 a second" in plan.out
     assert " -ss 1 -i file:source_0" in plan.out
     late = a_list(tmp_path / "late.edl", "01:00:20:00", "01:00:21:00", said="* FROM CLIP NAME: A012.mov\n")
-    assert mediajobs("export", late, "--json").json["faults"] == [
+    assert mediajobs("export", late, "--json").json["error"]["faults"] == [
         {
             "path": "$.track[0]",
             "message": "event 001 (“A012.mov”): begins at 01:00:20:00, "

@@ -108,10 +108,40 @@ def test_a_mistyped_command_is_refused_with_a_hint(mediajobs: Call, arguments: t
 )
 def test_what_cannot_be_done_is_refused_with_its_code(mediajobs: Call, arguments: tuple[str, ...], code: str) -> None:
     """Exit code 2 and one line on standard error that begins with the code; no traceback."""
-    answer = mediajobs(*arguments)
+    answer = mediajobs(*(each for each in arguments if each != "--json"))
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(f"{code}: ")
     assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [words for words in PRINTING if words[0] != "history" or words[1] != "export"])
+@pytest.mark.parametrize(
+    ("wrong", "settings", "ends_with", "code"),
+    [
+        (["--nonsense"], {}, 2, "REQUEST_INVALID"),
+        ([], {"lease_s": "soon"}, 2, "SETTINGS_INVALID"),
+        ([], {"database_url": "postgresql://me:secretword@127.0.0.1:1/jobs"}, 1, "DATABASE_UNAVAILABLE"),
+    ],
+)
+def test_with_json_every_failure_is_json(
+    mediajobs: Call,
+    words: tuple[str, ...],
+    wrong: list[str],
+    settings: dict[str, str],
+    ends_with: int,
+    code: str,
+) -> None:
+    """On standard output, of every command, with the exit code it would have anyway."""
+    if words in (("doctor",), ("export",)) and not wrong:
+        return  # findings are an answer; a timeline is read before the database is opened
+    # A file does as an upload, and for an id.
+    needed = [__file__ for each in COMMANDS[words].params if isinstance(each, click.Argument)]
+    answer = mediajobs(*words, *needed, *wrong, "--json", **settings)
+    told = answer.json["error"]
+    assert (answer.code, told["code"]) == (ends_with, code)
+    assert told["message"]
+    assert "secretword" not in answer.out
+    assert answer.err
 
 
 def test_a_message_is_not_taken_for_markup(mediajobs: Call) -> None:

@@ -130,6 +130,45 @@ def test_a_newer_schema_is_refused(history: History, history_url: str) -> None:
         engine.dispose()
 
 
+def test_a_damaged_file_says_how_to_restore(tmp_path: Path) -> None:
+    """A file that was cut, or overwritten in its middle."""
+    path = tmp_path / "jobs.db"
+    History.open(f"sqlite:///{path}").close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    with (
+        pytest.raises(DatabaseUnavailableError, match=r"backup.*\.recover"),
+        History.open(f"sqlite:///{path}") as history,
+    ):
+        history.jobs.counts()
+
+
+def test_a_file_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """Be its tables called as ours are, or not."""
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE tunes (name TEXT)")
+        database.commit()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseUnavailableError, match=r"another program.*tunes"):
+        History.open(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+def test_tables_of_ours_beside_those_of_another_program_are_made_on_a_server(postgres_url: str) -> None:
+    """But not where one has a name of ours."""
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE tunes (name TEXT)"))
+        connection.execute(sa.text("CREATE TABLE jobs (name TEXT)"))
+    with pytest.raises(DatabaseUnavailableError, match=r"another program.*jobs"):
+        History.open(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE jobs"))
+    History.open(postgres_url).close()
+    engine.dispose()
+
+
 @pytest.mark.parametrize("url", ["mysql://h/db", "not a url", "sqlite://", "sqlite:///:memory:"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="MEDIAJOBS_DATABASE_URL"):

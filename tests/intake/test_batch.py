@@ -538,3 +538,20 @@ def test_a_fault_of_all_ends_it_and_keeps_what_is_done(
     assert len(again.known) == len(record.added)
     assert len(again.added) == 40 - len(record.added)
     assert is_whole(platform)
+
+
+def test_a_reason_names_the_object_and_not_where_it_was_read(
+    on_s3: Platform, s3_server: S3Server, clips: Clips
+) -> None:
+    """It is read at an address of this machine, which means nothing to anybody else."""
+    bucket = s3_server.make_bucket()
+    folder = s3_server.root / bucket / "in"
+    folder.mkdir(parents=True)
+    whole = clips.landscape().read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "noise.mp4").write_bytes(whole[:32] + bytes(range(256)) * 400)
+    (folder / "notes.mp4").write_text("notes")
+    added = on_s3.media.add(f"s3://{bucket}/in/")
+    assert added.skipped
+    for each in added.skipped:
+        assert "127.0.0.1" not in each.reason

@@ -124,7 +124,7 @@ def test_a_link_that_leads_elsewhere_by_now_is_not_read(local: Storage, footage:
 @pytest.mark.parametrize("scheme", ["https", "http", "ftp", "file"])
 def test_an_address_that_is_not_read_is_refused_without_its_secrets(local: Storage, scheme: str) -> None:
     """It was signed for somebody, and must not stand in a log."""
-    with pytest.raises(RequestError, match=f"{scheme} addresses are not read") as caught:
+    with pytest.raises(RequestError, match=f"{scheme} addresses are not supported here") as caught:
         list(Search(local).find([f"{scheme}://me:hunter2@host/talk.mp4?X-Amz-Signature=0123abcd"]))
     assert "hunter2" not in caught.value.message
     assert "0123abcd" not in caught.value.message

@@ -189,11 +189,11 @@ def test_recovery_takes_back_what_a_dead_run_held(open_dagster: OpenDagster, cli
     (request,) = platform.requests(SENSOR)
     job = platform.definitions.resolve_job_def(THUMB)
     waiting = platform.instance.create_run_for_job(job, tags=dict(request.tags))
-    assert "0 jobs were given back" in skipped(platform, "lease_recovery")
+    assert "given back unstarted: 0" in skipped(platform, "lease_recovery")
 
     platform.instance.report_run_failed(waiting)
     platform.history.leases.renew(request.tags["mediajobs/dispatch"], lease_s=0.0)
-    assert "1 jobs were given back" in skipped(platform, "lease_recovery")
+    assert "given back unstarted: 1" in skipped(platform, "lease_recovery")
     assert len(platform.requests(SENSOR)) == 1
 
 
@@ -204,7 +204,7 @@ def test_a_run_that_was_called_off_takes_its_jobs_with_it(open_dagster: OpenDags
     (request,) = platform.requests(SENSOR)
     waiting = platform.instance.create_run_for_job(platform.definitions.resolve_job_def(THUMB), tags=dict(request.tags))
     platform.instance.report_run_canceled(waiting)
-    assert "1 were cancelled" in skipped(platform, "lease_recovery")
+    assert "cancelled with their run: 1" in skipped(platform, "lease_recovery")
     assert platform.job(upload, THUMB).status is JobStatus.CANCELLED
 
 
@@ -217,7 +217,7 @@ def test_the_run_of_a_dead_worker_is_closed(open_dagster: OpenDagster, clips: Cl
     run = platform.instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
     dispatch_id = request.tags["mediajobs/dispatch"]
     platform.history.leases.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=0.001)
-    assert "1 attempts were lost" in skipped(platform, "lease_recovery")
+    assert "lost with their worker: 1" in skipped(platform, "lease_recovery")
     closed = platform.instance.get_run_by_id(run.run_id)
     assert closed is not None
     assert closed.status is dg.DagsterRunStatus.FAILURE
@@ -230,7 +230,7 @@ def test_recovery_records_the_attempt_of_a_dead_worker(open_dagster: OpenDagster
     upload = platform.add(clips.landscape(), THUMB)
     (request,) = platform.requests(SENSOR)
     platform.history.leases.claim(request.tags["mediajobs/dispatch"], run_id="gone", host="dead-host", lease_s=0.001)
-    assert "1 attempts were lost" in skipped(platform, "lease_recovery")
+    assert "lost with their worker: 1" in skipped(platform, "lease_recovery")
     (attempt,) = platform.attempts(upload, THUMB)
     assert (attempt.status, attempt.error_code) == (AttemptStatus.LOST, "WORKER_LOST")
     assert platform.manifest(upload, THUMB).metrics.host.hostname == "dead-host"
@@ -261,7 +261,7 @@ def test_attempts_of_a_run_that_is_over_are_lost_before_their_lease_ends(
     run = platform.instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
     dispatch_id = request.tags["mediajobs/dispatch"]
     platform.history.leases.claim(dispatch_id, run_id=run.run_id, host="dead-host", lease_s=60.0)
-    assert "0 attempts were lost" in skipped(platform, "lease_recovery")
+    assert "lost with their worker: 0" in skipped(platform, "lease_recovery")
     if end is dg.DagsterRunStatus.FAILURE:
         platform.instance.report_run_failed(run)
     else:

@@ -250,7 +250,7 @@ def test_nothing_wrong() -> None:
             "$.layers[0].name: ",
         ),
         (whole(layers=[title(style={"font": "Comic"})]), "$.layers[0].style.font: There is no font family 'Comic'"),
-        (whole(layers=[captions("Hello")]), "$.layers[0].text: No caption was found in 1 lines"),
+        (whole(layers=[captions("Hello")]), "$.layers[0].text: No caption was found in 1 line"),
         (
             whole(layers=[captions("1\n00:00:01,000 -->\nHello")]),
             "$.layers[0].text: Line 2 of the captions has no times that can be read",

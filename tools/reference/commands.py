@@ -65,6 +65,14 @@ PRINTED: dict[str, Printed] = {
 
 def commands(elsewhere: Places) -> Iterator[str]:
     """The sections of the page."""
+    yield section(
+        "A failure",
+        "With `--json`, a command that fails or is refused prints why on standard output, and as a line for people on "
+        "standard error. The exit code is 2 where it was refused as it was given, 1 where it failed, 130 where it was "
+        "interrupted. `code` is that of an [error](errors.md); what the command line itself refuses, such as an option "
+        "that there is not, is REQUEST_INVALID.",
+        samples.shown(samples.FAILURE),
+    )
     for name, printed in PRINTED.items():
         yield section(f"mediajobs {name}", printed.words, *map(samples.shown, printed.documents))
     yield section(

@@ -126,7 +126,17 @@ _OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_ALSO_RUNNING,), (Fai
 OVERVIEW: dict[str, Any] = {"up": "process 42, Dagster UI at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": _HELD}).to_json(), "attempts": ["…"]}
-FAULTS = {"error": "TIMELINE_INVALID", "faults": [{"path": "track[0].source", "message": "…"}], "more": 0}
+FAILURE = {"error": {"code": "NOT_FOUND", "message": "There is no job nope.", "blame": "input", "retryable": False}}
+FAULTS = {
+    "error": {
+        "code": "TIMELINE_INVALID",
+        "message": "The timeline has 1 fault, and nothing was enqueued: …",
+        "blame": "input",
+        "retryable": False,
+        "faults": [{"path": "track[0].source", "message": "…"}],
+        "more": 0,
+    }
+}
 
 _NAMED: tuple[Value, ...] = (JOB, UPLOAD, ATTEMPT)
 

@@ -20,6 +20,7 @@ from mediajobs_dagster.orchestration.internals.code_server import DagsterApiServ
 from mediajobs_dagster.orchestration.internals.core import FuturesAwareThreadPoolExecutor, LoadableTargetOrigin
 from mediajobs_dagster.orchestration.serving.address import Address
 from mediajobs_dagster.orchestration.serving.run_processes import make_runs_warm
+from mediajobs_dagster.printable import counted
 
 MODULE = "mediajobs_dagster.definitions"
 
@@ -77,7 +78,7 @@ class CodeServer:
     def _end_runs(self) -> None:
         under_way = multiprocessing.active_children()
         if under_way:
-            _log.info("Interrupting %d runs; their jobs go back into the queue.", len(under_way))
+            _log.info("Interrupting %s; what was being made goes back into the queue.", counted(len(under_way), "run"))
         for process in under_way:
             process.terminate()
         give_up = time.monotonic() + self.grace_s

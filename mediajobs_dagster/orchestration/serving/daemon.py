@@ -34,6 +34,7 @@ from mediajobs_dagster.orchestration.internals.daemon import (
 from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext, WorkspaceLoadTarget
 from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
 from mediajobs_dagster.orchestration.turns import RunTurns
+from mediajobs_dagster.printable import counted
 from mediajobs_dagster.system import MediaJobs
 
 _POLL_S = 0.1
@@ -117,7 +118,8 @@ class DispatchingCoordinator(QueuedRunCoordinatorDaemon):
         except BaseException:
             self._media.history.leases.release(batch.id)
             raise
-        _log.info("%s: run %s, %d jobs, trace %s", job_type.name, run_id, len(batch.jobs), batch.trace_id)
+        jobs = counted(len(batch.jobs), "job")
+        _log.info("%s: run %s, %s, trace %s", job_type.name, run_id, jobs, batch.trace_id)
 
     def _wait(self, instance: dg.DagsterInstance, shutdown_event: threading.Event) -> None:
         # Runs that wait for a slot should start soon after it is free; with an empty queue there is no hurry.

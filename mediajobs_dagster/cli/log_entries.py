@@ -1,0 +1,67 @@
+"""Passes on what the processes below `mediajobs up` log, without the tracebacks of a database that does not answer.
+
+An entry of a log is a line that begins with a date, and all that follows up to the next one. While a database is away,
+every loop of every process logs the same hundred lines again and again, and none tells more than the first.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mediajobs_dagster.supervisor.part import Say
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_BEGINS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
+_IS_ERROR = re.compile(r"\b(ERROR|WARNING|CRITICAL)\b|^Traceback \(most recent call last\)")
+_OF_DATABASE = re.compile(r"\b((?:DatabaseBusy|DatabaseUnavailable|Operational|Interface)Error\b.*)")
+_COMPLETE_S = 1.0
+"""An entry to which nothing was added for this long is complete, seconds."""
+
+
+@dataclass
+class _Entry:
+    lines: list[str] = field(default_factory=list[str])
+    at: float = 0.0
+
+
+class LogEntries:
+    """Holds an entry back until it is complete, if it is an error. Threads may share it."""
+
+    def __init__(self, say: Say, on_outage: Callable[[str], None]) -> None:
+        """`on_outage` is called with the reason, in place of `say`, for an entry about a database that is away."""
+        self._say, self._on_outage = say, on_outage
+        self._held: dict[str, _Entry] = {}
+        self._lock = threading.RLock()
+
+    def add(self, name: str, line: str) -> None:
+        """A line that the process `name` has printed."""
+        plain = _COLOUR.sub("", line)
+        with self._lock:
+            entry = self._held.setdefault(name, _Entry())
+            if _BEGINS.match(plain) or not entry.lines:
+                self._end(name)
+                if not _IS_ERROR.search(plain):
+                    self._say(name, line)
+                    return
+            entry.lines.append(line)
+            entry.at = time.monotonic()
+
+    def end_complete(self, *, at_once: bool = False) -> None:
+        """Pass on what nothing is added to any more; `at_once` whatever is held."""
+        with self._lock:
+            for name, entry in self._held.items():
+                if at_once or time.monotonic() - entry.at > _COMPLETE_S:
+                    self._end(name)
+
+    def _end(self, name: str) -> None:
+        lines, self._held[name].lines = self._held[name].lines, []
+        reasons = [found[1] for line in lines if (found := _OF_DATABASE.search(line))]
+        if reasons:
+            self._on_outage(reasons[0])
+            return
+        for line in lines:
+            self._say(name, line)

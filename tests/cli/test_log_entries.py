@@ -1,0 +1,39 @@
+"""Which lines of the processes below `mediajobs up` are passed on."""
+
+from __future__ import annotations
+
+from mediajobs_dagster.cli.log_entries import LogEntries
+
+STARTED = "2026-03-04 05:06:07,089 INFO The daemon has started."
+OUTAGE = """2026-03-04 05:06:08 +0000 - dagster.daemon - \x1b[31mERROR\x1b[0m - Sensor tick caught an error
+Traceback (most recent call last):
+  File "base.py", line 1388, in _checkout
+psycopg2.OperationalError: connection refused
+\tIs the server running?
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+mediajobs_dagster.errors.DatabaseUnavailableError: The history database cannot be reached.""".splitlines()
+BUG = """2026-03-04 05:06:09,089 ERROR Not dispatched
+Traceback (most recent call last):
+  File "daemon.py", line 88, in core_loop
+ZeroDivisionError: division by zero""".splitlines()
+
+
+def test_a_database_that_does_not_answer_is_told_elsewhere_and_a_fault_is_whole() -> None:
+    """However often it is logged, and by however many processes; the lines of a fault stay together."""
+    said: list[tuple[str, str]] = []
+    reasons: list[str] = []
+    entries = LogEntries(lambda name, line: said.append((name, line)), reasons.append)
+    entries.add("daemon", STARTED)
+    assert said == [("daemon", STARTED)]  # at once
+    for line in [*OUTAGE, *OUTAGE, *BUG]:
+        entries.add("daemon", line)
+    for line in OUTAGE:
+        entries.add("code", line)
+    entries.end_complete()
+    assert said == [("daemon", STARTED)]  # what may go on is held back for a moment
+    entries.end_complete(at_once=True)
+    assert said == [("daemon", line) for line in [STARTED, *BUG]]
+    assert reasons == ["OperationalError: connection refused"] * 3
