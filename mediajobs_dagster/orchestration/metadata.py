@@ -86,7 +86,7 @@ def _with_attempts(found: Metadata, totals: RunTotals, worker: Worker) -> Metada
         }
     )
     if totals.attempts == 1:
-        found |= _of_single(totals.first[0], worker)
+        found = {**_of_single(totals.first[0], worker), **found}  # the picture first
     manifests = [outcome.manifest for outcome in totals.first]
     tables = {
         "attempts": Rows([_attempt_row(outcome) for outcome in totals.first], of=totals.attempts),
@@ -124,7 +124,9 @@ def _figure(value: float) -> dg.MetadataValue:
 def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     manifest = outcome.manifest
     console = worker.settings.console_url
+    picture = _preview(manifest, worker)
     found: Metadata = {
+        **({"preview": dg.MetadataValue.md(picture)} if picture else {}),
         "file": dg.MetadataValue.text(in_one_line(outcome.title)),
         "trace_id": dg.MetadataValue.text(manifest.trace_id or ""),
         "host": dg.MetadataValue.text(manifest.metrics.host.hostname),
@@ -135,8 +137,6 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     }
     if manifest.outputs:
         found["output"] = _place(manifest.outputs[0].key, worker)
-    if picture := _preview(manifest, worker):
-        found["preview"] = dg.MetadataValue.md(picture)
     return found
 
 

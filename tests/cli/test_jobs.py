@@ -97,3 +97,20 @@ def test_cancel_then_retry(mediajobs: Call, video: Path, platform: Platform) -> 
     assert len(platform.work()) == 1
     retried = mediajobs("jobs", "retry", job_id, "--force", "--json").json
     assert (retried["status"], retried["force"]) == ("queued", True)
+
+
+def test_an_attempt_shows_no_figure_that_it_does_not_have(mediajobs: Call, clips: Clips) -> None:
+    """Sound has no size of a picture; where no command ran, there is neither CPU nor memory nor a version of ffmpeg."""
+    upload = mediajobs("add", clips.audio_only(), "--type", "upload_audio_envelope_v1", "--json").json
+    job = upload["jobs"][0]["id"]
+    mediajobs("work")
+    made = mediajobs("attempt", job).out
+    assert "no picture" in made
+    assert "None" not in made
+    mediajobs("jobs", "retry", job)
+    mediajobs("work")
+    skipped = mediajobs("attempt", job).out
+    assert "skipped" in skipped
+    assert "None" not in skipped
+    assert "0 %" not in skipped
+    assert "MiB at the peak" not in skipped
