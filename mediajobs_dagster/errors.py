@@ -35,6 +35,8 @@ class MediaJobsError(Exception):
     code: ClassVar[str] = "INTERNAL"
     blame: ClassVar[Blame] = Blame.SYSTEM
     retryable: ClassVar[bool] = True
+    is_outage: ClassVar[bool] = False
+    """Whether it takes minutes or hours to mend, and no job is at fault: then a job is tried for hours."""
     may_be_input: ClassVar[bool] = False
     """Whether a bad input can cause it as well as a bad machine. Then evidence decides: `attempts/evidence.py`."""
     retry_after_s: float | None = None
@@ -272,6 +274,7 @@ class DiskFullError(MediaJobsError):
     """The scratch disk is full. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."""
 
     code = "DISK_FULL"
+    is_outage = True
 
 
 class StalledError(MediaJobsError):
@@ -309,12 +312,14 @@ class DatabaseBusyError(MediaJobsError):
     """The history database did not answer within its time limit."""
 
     code = "DATABASE_BUSY"
+    is_outage = True
 
 
 class DatabaseUnavailableError(MediaJobsError):
     """The history database cannot be reached. Check MEDIAJOBS_DATABASE_URL and that the server runs."""
 
     code = "DATABASE_UNAVAILABLE"
+    is_outage = True
 
 
 class DagsterVersionError(MediaJobsError):
@@ -356,12 +361,14 @@ class StorageDeniedError(StorageError):
     """The object storage denied access. Check the credentials and the bucket's policy."""
 
     code = "STORAGE_DENIED"
+    is_outage = True
 
 
 class StorageUnavailableError(StorageError):
     """The object storage did not answer, or answered that it is out of service."""
 
     code = "STORAGE_UNAVAILABLE"
+    is_outage = True
     blame = Blame.EXTERNAL
 
 
@@ -402,6 +409,7 @@ class ServiceUnavailableError(ServiceError):
     """The service cannot be reached, or answered that it is out of service."""
 
     code = "SERVICE_UNAVAILABLE"
+    is_outage = True
 
 
 class ServiceTimeoutError(ServiceError):

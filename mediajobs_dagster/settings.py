@@ -131,6 +131,19 @@ class Settings(BaseSettings):
     retry_cap_s: float = Field(
         default=300.0, ge=0, description="No retry waits longer than this, seconds, unless a service asks for more."
     )
+    outage_base_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="First pause of a job after an outage, such as a full disk or a storage that is down, seconds; "
+        "doubles each time.",
+    )
+    outage_cap_s: float = Field(default=900.0, gt=0, description="Longest pause of a job in an outage, seconds.")
+    outage_limit_s: float = Field(
+        default=12 * 3600.0,
+        ge=0,
+        description="A job is dead once an outage has lasted for so long, seconds; until then its attempts do not "
+        "count. 0: an outage is as any other fault.",
+    )
     breaker_failures: int = Field(
         default=3, ge=1, description="Jobs that have to fail by system or external faults to open a job type's breaker."
     )

@@ -157,7 +157,12 @@ def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     with ExitStack() as stack:
 
         def open_one(*, registry: Registry | None = None, **overrides: Any) -> Platform:
-            defaults: dict[str, Any] = {"home": tmp_path / "home", "retry_base_s": 0.0, "scratch_reserve_mb": 1}
+            defaults: dict[str, Any] = {
+                "home": tmp_path / "home",
+                "retry_base_s": 0.0,
+                "outage_limit_s": 0.0,
+                "scratch_reserve_mb": 1,
+            }
             settings = Settings.load(_env_file=None, **(defaults | overrides))
             return Platform(stack.enter_context(MediaJobs(settings, registry)))
 

@@ -37,7 +37,7 @@ from mediajobs_dagster.models import (
     utc_now,
 )
 from mediajobs_dagster.records import AttemptRecord
-from mediajobs_dagster.resilience.retry import Verdict
+from mediajobs_dagster.resilience.retry import Outages, Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
 
 UP_TO_DATE = "up_to_date"
@@ -115,9 +115,12 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     if isinstance(ending, MediaJobsError):
         # Before the end is recorded: if the worker dies in between, recovery still finds an attempt that is under way.
         _withdraw(worker, recorder)
+    verdict = _verdict(claim, worker, ending)
+    if isinstance(ending, MediaJobsError):
+        if verdict.note:
+            ending = ending.with_message(f"{ending.message} {verdict.note}")
         recorder.add_error(ending)
     manifest = recorder.manifest(_attempt_status(ending))
-    verdict = _verdict(claim, worker, ending)
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
@@ -213,7 +216,17 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
             return Verdict(worker.after_interrupt())
         case MediaJobsError():
             policy = worker.registry.retry_policy(claim.job.job_type, worker.retry)
-            return policy.judge(claim.job, ending, chance=worker.chance)
+            return policy.judge(claim.job, ending, chance=worker.chance, outages=_outages(claim, worker, ending))
+
+
+def _outages(claim: Claim, worker: Worker, error: MediaJobsError) -> Outages:
+    if error.blame is Blame.CANCELLED or not error.retryable or claim.attempt.attempt == 1:
+        return Outages()
+    try:
+        return Outages.of(worker.history, claim.job)
+    except _PASSING:
+        # Nobody can ask now, and the end has to be recorded: it counts as if outages had ended all attempts before.
+        return Outages(claim.job.attempts - 1)
 
 
 def _row(

@@ -13,7 +13,7 @@ from mediajobs_dagster.errors import Blame, NotFoundError
 from mediajobs_dagster.history.database import Database, insert_or_ignore
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
-from mediajobs_dagster.history.schema import job_history
+from mediajobs_dagster.history.schema import job_history, jobs
 from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
 
 _PAGE = 500
@@ -79,6 +79,8 @@ class FailedJob:
 
 AttemptList = list[Attempt]
 FailedJobs = list[FailedJob]
+AttemptEnds = list[tuple[str | None, datetime | None]]
+"""Error codes, and moments."""
 
 
 class Attempts:
@@ -103,6 +105,22 @@ class Attempts:
     def of_job(self, job_id: str) -> AttemptList:
         """Every attempt at a job, the oldest first, manifests included."""
         return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
+
+    def ends_of(self, job_id: str, *, before: int) -> AttemptEnds:
+        """How the attempts at a job ended before that number, and when, the oldest first.
+
+        Only of those that it was granted at first, or by the latest retry by hand.
+        """
+        history = job_history.c
+        statement = (
+            sa.select(history.error_code, history.completed_at)
+            .join(jobs, jobs.c.id == history.job_id)
+            .where(history.job_id == job_id, history.attempt < before)
+            .where(history.attempt > jobs.c.max_attempts - jobs.c.allowance)
+            .order_by(history.attempt)
+        )
+        with self._database.read() as connection:
+            return [(code, ended_at) for code, ended_at in connection.execute(statement)]
 
     def list(
         self, filter: AttemptFilter, *, limit: int = 50, after: str | None = None, with_manifest: bool = False

@@ -73,6 +73,8 @@ class RunsTurn:
     _next_look: float = field(default_factory=lambda: time.monotonic() + _LOOK_S)
     _looks: int = 0
     """In how many looks, one after the other, others waited."""
+    _started: int = 0
+    """How many runs were at work in the lane when it last looked."""
     _is_over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -86,7 +88,13 @@ class RunsTurn:
 
     def _look(self) -> bool:
         waiting = self._traces_waiting()
-        self._looks = self._looks + 1 if waiting else 0
+        if not waiting:
+            self._looks = 0
+            return False
+        started = self.instance.get_runs_count(self._in_lane(dg.DagsterRunStatus.STARTED))
+        has_room = started < self._started  # another run has ended, and who waits may start any moment
+        self._started = started
+        self._looks = 1 if has_room else self._looks + 1
         if self._looks < _LOOKS:
             return False
         # As many runs as traces wait, the one that has been at work for longest first.

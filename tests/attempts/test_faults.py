@@ -21,6 +21,7 @@ from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, Upload
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.history.factories import let_pass
 from tests.listeners import Watcher
 from tests.platform import AllGone, Platform
 from tests.servers.faulty_s3 import FaultyS3
@@ -103,7 +104,8 @@ def test_s3_fails(
 ) -> None:
     """S3 that denies, is out of service, or drops connections: read by range (thumbnail) or fetched whole (proxy)."""
     settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
-    platform = open_platform(**settings | {"retry_base_s": 0.0, "s3_max_attempts": 1, "max_attempts": 2})
+    at_once = {"retry_base_s": 0.0, "outage_limit_s": 0.0, "s3_max_attempts": 1, "max_attempts": 2}
+    platform = open_platform(**settings | at_once)
     upload = platform.add(clips.landscape(), job_type)
     fault(faulty_s3, upload.storage_key)
     assert_dies(platform, upload, job_type, code)
@@ -111,6 +113,45 @@ def test_s3_fails(
     recorded = str([attempt.to_json() for attempt in platform.attempts(upload, job_type)])
     assert "X-Amz-Signature" not in recorded
     assert s3_settings.s3_secret_access_key.get_secret_value() not in recorded
+
+
+def test_a_job_outlasts_an_outage_of_the_storage(
+    open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
+) -> None:
+    """More attempts than it was granted fail, and none of them counts."""
+    settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings | {"outage_base_s": 0.001, "s3_max_attempts": 1, "max_attempts": 2})
+    upload = platform.add(clips.landscape(), THUMB)
+    faulty_s3.answer(503, key=upload.storage_key, times=4)
+    for _ in range(5):
+        platform.work()
+        let_pass(platform.history, 1)
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    failed = [AttemptStatus.FAILURE] * 4
+    assert [attempt.status for attempt in platform.attempts(upload, THUMB)] == [*failed, AttemptStatus.SUCCESS]
+
+
+def test_a_job_is_given_up_when_an_outage_has_lasted_for_too_long(
+    open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
+) -> None:
+    """Its last attempt says so; until then it waits for minutes, not seconds."""
+    settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings | {"outage_limit_s": 0.001, "s3_max_attempts": 1, "max_attempts": 9})
+    upload = platform.add(clips.landscape(), THUMB)
+    faulty_s3.answer(503, key=upload.storage_key)
+    platform.work()
+    job = platform.job(upload, THUMB)
+    assert job.status is JobStatus.FAILED
+    assert job.not_before is not None
+    assert 14 < (job.not_before - job.updated_at).total_seconds() <= 30
+    let_pass(platform.history, 30)
+    (ended,) = platform.work()
+    assert platform.job(upload, THUMB).status is JobStatus.DEAD
+    attempt = platform.attempts(upload, THUMB)[-1]
+    assert attempt.error is not None
+    assert "2 attempts, so the job is given up" in attempt.error
+    assert ended.error is not None
+    assert attempt.error == ended.error.message
 
 
 def test_thumbnail_survives_dropped_connections(

@@ -83,6 +83,17 @@ class TestMakingRoom:
             assert ask() == ask() == ask() == ask() == [True, False]
             assert ask() == [True, True]
 
+    def test_only_once_for_each(self) -> None:
+        """When a run has ended, whoever waits gets a moment to start before another run makes room."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            runs = self.started(instance, a_run("a"), a_run("a"))
+            ask = self.asked(instance, runs)
+            instance.add_run(a_run("b"))
+            assert [ask(), ask()] == [[False, False], [True, False]]
+            instance.delete_run(runs[0].run_id)
+            assert ask() == [True, False]
+            assert ask() == [True, True]
+
     def test_not_for_its_own_trace_another_lane_or_what_is_less_urgent(self) -> None:
         """Nor for runs that found a slot meanwhile."""
         with dg.DagsterInstance.ephemeral() as instance:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from mediajobs_dagster.errors import (
     CancelledError,
+    DatabaseUnavailableError,
     DiskFullError,
+    FfmpegKilledError,
     InputCorruptError,
     JobLogError,
     MediaJobsError,
     ParametersError,
     ServiceLimitedError,
     ServiceRefusedError,
+    ServiceUnavailableError,
+    StorageDeniedError,
+    StorageMissingError,
     StorageUnavailableError,
     WorkerLostError,
 )
-from mediajobs_dagster.models import Job, JobStatus, new_id
-from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
+from mediajobs_dagster.history import History
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id
+from mediajobs_dagster.resilience.retry import Outages, RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
+from tests.history.factories import THUMB, a_new_job, ended
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -55,7 +63,7 @@ def delay_s(verdict: Verdict) -> float:
     return verdict.pause_s
 
 
-@pytest.mark.parametrize("error", [DiskFullError(), StorageUnavailableError(), WorkerLostError(), MediaJobsError("?")])
+@pytest.mark.parametrize("error", [FfmpegKilledError(), StorageMissingError(), WorkerLostError(), MediaJobsError("?")])
 def test_a_fault_that_may_pass_is_tried_again_until_the_attempts_are_used_up(error: MediaJobsError) -> None:
     """The first two fail, the third is the last."""
     assert [judge(error, attempts).status for attempts in (1, 2, 3)] == [
@@ -78,7 +86,7 @@ def test_a_cancelled_job_is_neither_dead_nor_tried_again() -> None:
 
 def test_a_job_with_one_attempt_gets_one() -> None:
     """No retry where none was granted."""
-    assert judge(DiskFullError(), max_attempts=1).status is JobStatus.DEAD
+    assert judge(FfmpegKilledError(), max_attempts=1).status is JobStatus.DEAD
 
 
 def test_delays_double_up_to_the_cap() -> None:
@@ -91,7 +99,7 @@ def test_delays_double_up_to_the_cap() -> None:
 
 def test_delays_are_spread_evenly() -> None:
     """Full jitter: anything from nothing to the longest, so that jobs that failed together come back apart."""
-    delays = [delay_s(judge(DiskFullError(), attempts=2, seed=seed)) for seed in range(2_000)]
+    delays = [delay_s(judge(FfmpegKilledError(), attempts=2, seed=seed)) for seed in range(2_000)]
     assert 0 <= min(delays) < 0.1
     assert 9.9 < max(delays) <= 10
     assert sum(delays) / len(delays) == pytest.approx(5, abs=0.3)
@@ -99,7 +107,9 @@ def test_delays_are_spread_evenly() -> None:
 
 def test_chance_is_handed_in() -> None:
     """The same chance, the same delay."""
-    assert judge(DiskFullError(), seed=4) == judge(DiskFullError(), seed=4) != judge(DiskFullError(), seed=5)
+    assert (
+        judge(FfmpegKilledError(), seed=4) == judge(FfmpegKilledError(), seed=4) != judge(FfmpegKilledError(), seed=5)
+    )
 
 
 def test_a_service_that_said_how_long_is_left_alone_for_so_long() -> None:
@@ -124,4 +134,89 @@ def test_the_settings_say_how_long() -> None:
     """And a base of nothing means at once."""
     policy = RetryPolicy.of(Settings.load(_env_file=None, retry_base_s=0, retry_cap_s=7))
     assert policy == RetryPolicy(base_s=0, cap_s=7)
-    assert delay_s(policy.judge(a_job(1), DiskFullError(), chance=random.Random(1))) == 0
+    assert delay_s(policy.judge(a_job(1), FfmpegKilledError(), chance=random.Random(1))) == 0
+
+
+OUTAGES = [
+    DiskFullError,
+    DatabaseUnavailableError,
+    StorageDeniedError,
+    StorageUnavailableError,
+    ServiceUnavailableError,
+]
+
+
+@pytest.mark.parametrize("kind", OUTAGES)
+def test_an_outage_uses_up_no_attempts(kind: type[MediaJobsError]) -> None:
+    """Its pauses are minutes, and grow to a quarter of an hour: it takes a person to mend it."""
+    pauses = [outlast(kind(), number) for number in range(8)]
+    assert all(longest / 2 <= pause <= longest for pause, longest in zip(pauses, LONGEST_S, strict=True))
+
+
+LONGEST_S = (30, 60, 120, 240, 480, 900, 900, 900)
+
+
+def outlast(error: MediaJobsError, number: int) -> float:
+    """Seconds until the next attempt, in an outage that has ended so many attempts before."""
+    outages = Outages(number, number, since=NOON)
+    verdict = RetryPolicy().judge(a_job(number + 1), error, chance=random.Random(number), outages=outages, now=NOON)
+    assert verdict.status is JobStatus.FAILED
+    return delay_s(verdict)
+
+
+def test_an_outage_of_half_a_day_is_the_end_and_says_why() -> None:
+    """It has left some fifty attempts by then, not thousands."""
+    chance, moment, number = random.Random(3), NOON, 0
+    while True:
+        outages = Outages(number, number, since=NOON if number else None)
+        error = StorageUnavailableError("The bucket does not answer.")
+        verdict = RetryPolicy().judge(a_job(number + 1), error, chance=chance, outages=outages, now=moment)
+        if verdict.status is JobStatus.DEAD:
+            break
+        moment, number = moment + timedelta(seconds=delay_s(verdict)), number + 1
+    assert timedelta(hours=12) <= moment - NOON < timedelta(hours=12, minutes=15)
+    assert 48 < number < 100
+    assert verdict.note.startswith("This has lasted for 12.")
+    assert f" hours and {number + 1} attempts, so the job is given up." in verdict.note
+
+
+def test_other_faults_have_their_three_attempts_beside_those_of_an_outage() -> None:
+    """And their short pauses."""
+    policy, after = RetryPolicy(), Outages(attempts=20)
+    verdicts = [policy.judge(a_job(number), WorkerLostError(), chance=CHANCE, outages=after) for number in (21, 22, 23)]
+    assert [verdict.status for verdict in verdicts] == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DEAD]
+    assert all(delay_s(verdict) <= 10 for verdict in verdicts[:2])
+
+
+CHANCE = random.Random(5)
+
+
+def test_an_outage_may_be_as_any_other_fault() -> None:
+    """If the limit is nothing."""
+    policy = RetryPolicy.of(Settings.load(_env_file=None, outage_limit_s=0))
+    verdict = policy.judge(a_job(3), DiskFullError(), chance=CHANCE, outages=Outages(2, 2, NOON))
+    assert verdict == Verdict(JobStatus.DEAD)
+
+
+def test_which_attempts_an_outage_ended_is_read_from_the_history(history: History) -> None:
+    """The last ones in a row say since when it lasts; a retry by hand starts anew."""
+    [entry] = history.jobs.enqueue([a_new_job()])
+    codes = ["DISK_FULL", "STALLED", "STORAGE_UNAVAILABLE", "DATABASE_BUSY"]
+    for number, code in enumerate(codes):
+        at = NOON + timedelta(hours=number)
+        fail(history, AttemptStatus.FAILURE, completed_at=at, error_code=code)
+    job = history.jobs.get(entry.job.id).model_copy(update={"attempts": 5})
+    assert Outages.of(history, job) == Outages(attempts=3, in_a_row=2, since=NOON + timedelta(hours=2))
+    assert Outages.of(history, job.model_copy(update={"attempts": 2})) == Outages(1, 1, NOON)
+    history.jobs.cancel(job.id)
+    history.jobs.retry(job.id)
+    assert Outages.of(history, job) == Outages()
+
+
+def fail(history: History, status: AttemptStatus, **how: Any) -> None:
+    """One attempt at the job that waits fails."""
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert history.leases.finish(ended(claim, status, **how), job_status=JobStatus.FAILED)
