@@ -517,11 +517,12 @@ class MediaJobs:
         with_manifest: bool = False,
     ) -> int:
         """Write the attempts that match to `out`, newest first; returns how many. See `history.export`."""
-        return export(self.attempts(filter, with_manifest=with_manifest), format, out)
+        names = self.history.naming.of_attempts
+        return export(self.attempts(filter, with_manifest=with_manifest), format, out, names)
 
     def export_history_parquet(self, out: IO[bytes], filter: AttemptFilter | None = None) -> int:
         """Write the attempts that match to `out` as a Parquet file; returns how many. Raises ExtraMissingError."""
-        return export_parquet(self.attempts(filter), out)
+        return export_parquet(self.attempts(filter), out, self.history.naming.of_attempts)
 
     # --- data frames, for notebooks ----------------------------------------------------------------------------------
 

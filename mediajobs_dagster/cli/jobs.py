@@ -146,7 +146,7 @@ def job_table(media: MediaJobs, found: Sequence[NamedJob], *, title: str | None 
             each.label,
             note_of(each.job),
             each.job.created_at,
-            f"{each.job.attempts}/{each.job.max_attempts}",
+            tries_of(each.job, "/"),
             each.job.trace_id,
         )
         for each in found
@@ -161,6 +161,11 @@ def note_of(job: Job) -> str | None:
     if job.status is JobStatus.FAILED and job.not_before:
         return f"{job.error_code}, next try {job.not_before:%H:%M:%S}"
     return job.error_code
+
+
+def tries_of(job: Job, of: str) -> str:
+    """How many attempts it has had, of how many; attempts in an outage count for nothing, so there may be more."""
+    return f"{job.attempts}{of}{job.max_attempts}" if job.attempts <= job.max_attempts else str(job.attempts)
 
 
 def progress_words(progress: JobProgress) -> str:
@@ -218,7 +223,7 @@ def _fields(media: MediaJobs, named: NamedJob) -> list[tuple[str, object]]:
     return [
         *fields,
         ("error", job.error_code),
-        ("tries", f"{job.attempts} of {job.max_attempts}"),
+        ("tries", tries_of(job, " of ")),
         ("next try (UTC)", next_try),
         ("parameters", display.plain(job.params)),
         ("priority", job.priority),

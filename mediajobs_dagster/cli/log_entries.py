@@ -1,4 +1,5 @@
-"""Passes on what the processes below `mediajobs up` log, without the tracebacks of a database that does not answer.
+"""Passes on what the processes below `mediajobs up` log, less what tells nothing: the tracebacks of a database that
+does not answer, and the events of runs.
 
 An entry of a log is a line that begins with a date, and all that follows up to the next one. While a database is away,
 every loop of every process logs the same hundred lines again and again, and none tells more than the first.
@@ -18,6 +19,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BEGINS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 _IS_ERROR = re.compile(r"\b(ERROR|WARNING|CRITICAL)\b|^Traceback \(most recent call last\)")
 _OF_DATABASE = re.compile(r"\b((?:DatabaseBusy|DatabaseUnavailable|Operational|Interface)Error\b.*)")
+_IS_EVENT = re.compile(r"\d{4}-\d\d-\d\d \S+ \S+ - dagster - DEBUG - ")
+"""How Dagster's own logger prints an event of a run that was started in its UI. The run's page has all of them."""
 _COMPLETE_S = 1.0
 """An entry to which nothing was added for this long is complete, seconds."""
 
@@ -26,6 +29,8 @@ _COMPLETE_S = 1.0
 class _Entry:
     lines: list[str] = field(default_factory=list[str])
     at: float = 0.0
+    is_event: bool = False
+    """Whether it is one of those events, which are not passed on."""
 
 
 class LogEntries:
@@ -42,6 +47,11 @@ class LogEntries:
         plain = _COLOUR.sub("", line)
         with self._lock:
             entry = self._held.setdefault(name, _Entry())
+            if _BEGINS.match(plain):
+                entry.is_event = bool(_IS_EVENT.match(plain))
+            if entry.is_event:
+                self._end(name)
+                return
             if _BEGINS.match(plain) or not entry.lines:
                 self._end(name)
                 if not _IS_ERROR.search(plain):

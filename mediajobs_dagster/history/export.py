@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 from pydantic.alias_generators import to_camel
 
 from mediajobs_dagster.errors import ExtraMissingError
-from mediajobs_dagster.history.frames import ATTEMPT_COLUMNS, ColumnType, Frame, frames_of
+from mediajobs_dagster.history.frames import ATTEMPT_COLUMNS, ColumnType, Frame, Names, frames_of, with_names
 from mediajobs_dagster.models import Attempt
 from mediajobs_dagster.printable import printable, printable_json
 
@@ -18,20 +18,20 @@ ExportFormat = Literal["json", "jsonl", "csv"]
 _TEXTS = [name for name, kind in ATTEMPT_COLUMNS.items() if kind is ColumnType.TEXT]
 
 
-def export(attempts: Iterable[Attempt], format: ExportFormat, out: IO[str]) -> int:
-    """Write attempts to `out`; returns how many.
+def export(attempts: Iterable[Attempt], format: ExportFormat, out: IO[str], names: Names) -> int:
+    """Write attempts to `out`, each with what people call its subject (`names`); returns how many.
 
     `json` is one array, `jsonl` one object a line, both camelCase. `csv` has a header and the columns of
     `frames.ATTEMPT_COLUMNS`, in camelCase too, with the result as JSON; open its file with `newline=""`.
     """
     if format == "csv":
-        return _export_csv(attempts, out)
+        return _export_csv(attempts, out, names)
     if format == "jsonl":
-        return _export_objects(attempts, out, before="", between="\n", after="\n", empty="")
-    return _export_objects(attempts, out, before="[\n", between=",\n", after="\n]\n", empty="[]\n")
+        return _export_objects(attempts, out, names, before="", between="\n", after="\n", empty="")
+    return _export_objects(attempts, out, names, before="[\n", between=",\n", after="\n]\n", empty="[]\n")
 
 
-def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
+def export_parquet(attempts: Iterable[Attempt], out: IO[bytes], names: Names) -> int:
     """Write attempts to `out` as a Parquet file with the columns of the CSV, typed; returns how many.
 
     Raises ExtraMissingError when pyarrow is not installed.
@@ -41,7 +41,7 @@ def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
     writer: Any = None
     count = 0
     try:
-        for frame in frames_of(attempts):
+        for frame in frames_of(attempts, names):
             table = pyarrow.Table.from_pandas(_camel(frame), schema=schema, preserve_index=False)
             # The first table's schema remembers pandas' types, so that a column of whole numbers with missing values
             # is read back as whole numbers.
@@ -55,19 +55,20 @@ def export_parquet(attempts: Iterable[Attempt], out: IO[bytes]) -> int:
 
 
 def _export_objects(
-    attempts: Iterable[Attempt], out: IO[str], *, before: str, between: str, after: str, empty: str
+    attempts: Iterable[Attempt], out: IO[str], names: Names, *, before: str, between: str, after: str, empty: str
 ) -> int:
     count = 0
-    for count, attempt in enumerate(attempts, start=1):
+    for count, (attempt, name) in enumerate(with_names(attempts, names), start=1):
         out.write(before if count == 1 else between)
-        out.write(printable_json(json.dumps(attempt.to_json(), ensure_ascii=False)))
+        document = {**attempt.to_json(), "subjectName": name}
+        out.write(printable_json(json.dumps(document, ensure_ascii=False)))
     out.write(after if count else empty)
     return count
 
 
-def _export_csv(attempts: Iterable[Attempt], out: IO[str]) -> int:
+def _export_csv(attempts: Iterable[Attempt], out: IO[str], names: Names) -> int:
     count = 0
-    for number, frame in enumerate(frames_of(attempts)):
+    for number, frame in enumerate(frames_of(attempts, names)):
         for name in _TEXTS:
             frame[name] = frame[name].map(csv_cell, na_action="ignore")
         _camel(frame).to_csv(

@@ -11,7 +11,7 @@ fits into memory: a million attempts take about a gigabyte.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from itertools import islice
@@ -26,6 +26,7 @@ Frame = Any
 """A pandas.DataFrame; pandas ships no types."""
 
 ROWS_AT_ONCE = 10_000
+_NAMED_AT_ONCE = 500
 """Rows in one chunk."""
 
 
@@ -42,6 +43,8 @@ class ColumnType(StrEnum):
 
 
 Columns = Mapping[str, ColumnType]
+Names = Callable[[Sequence[Attempt]], Mapping[str, str]]
+"""The names of the subjects of attempts, by the ids of their jobs: `Naming.of_attempts`."""
 
 _TEXT, _WHOLE, _NUMBER, _MOMENT = ColumnType.TEXT, ColumnType.WHOLE, ColumnType.NUMBER, ColumnType.MOMENT
 
@@ -81,8 +84,10 @@ ATTEMPT_COLUMNS: Columns = {
     "wasted_ms": _WHOLE,
     "output_files": _WHOLE,
     "output_bytes": _WHOLE,
+    "subject_name": _TEXT,
 }
-"""The columns of attempts. The last three: milliseconds wasted, files made, bytes of these files."""
+"""The columns of attempts. The last four: milliseconds wasted, files made, bytes of these files, and what people call
+the subject (a file name or a title), as long as it is known."""
 
 JOB_COLUMNS: Columns = {
     "id": _TEXT,
@@ -132,21 +137,30 @@ def attempt_frame(history: History, filter: AttemptFilter | None = None) -> Fram
 
 def attempt_frames(history: History, filter: AttemptFilter | None = None) -> Iterator[Frame]:
     """The same in chunks; without rows, one empty chunk."""
-    return frames_of(history.attempts.iterate(filter or AttemptFilter()))
+    return frames_of(history.attempts.iterate(filter or AttemptFilter()), history.naming.of_attempts)
 
 
-def frames_of(attempts: Iterable[Attempt]) -> Iterator[Frame]:
+def frames_of(attempts: Iterable[Attempt], names: Names) -> Iterator[Frame]:
     """These attempts in chunks with ATTEMPT_COLUMNS; without attempts, one empty chunk."""
-    return _chunks(ATTEMPT_COLUMNS, map(_attempt_row, attempts))
+    return _chunks(ATTEMPT_COLUMNS, (_attempt_row(*each) for each in with_names(attempts, names)))
 
 
-def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+def with_names(attempts: Iterable[Attempt], names: Names) -> Iterator[tuple[Attempt, str | None]]:
+    """Each attempt with what people call its subject."""
+    rest = iter(attempts)
+    while chunk := list(islice(rest, _NAMED_AT_ONCE)):
+        known = names(chunk)
+        yield from ((each, known.get(each.job_id or "")) for each in chunk)
+
+
+def _attempt_row(attempt: Attempt, name: str | None) -> dict[str, Any]:
     outputs = outputs_of(attempt.result)
     return {name: getattr(attempt, name) for name in Attempt.model_fields} | {
         "result": _as_text(attempt.result),
         "wasted_ms": attempt.wasted_ms,
         "output_files": len(outputs),
         "output_bytes": sum(int(output.get("bytes") or 0) for output in outputs),
+        "subject_name": name,
     }
 
 

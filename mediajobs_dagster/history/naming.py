@@ -27,6 +27,14 @@ _CHUNK = 1000
 _HEXADECIMAL = re.compile(r"[0-9a-f-]+")
 
 
+_NAMING = (
+    sa.select(jobs.c.id, sa.func.coalesce(uploads.c.filename, timelines.c.title))
+    .outerjoin(uploads, uploads.c.id == jobs.c.subject_id)
+    .outerjoin(timelines, timelines.c.id == jobs.c.subject_id)
+    .where(jobs.c.id.in_(sa.bindparam("of_jobs", expanding=True)))
+)
+
+
 class Naming:
     """Finds what a text can mean, and the names of subjects."""
 
@@ -44,6 +52,16 @@ class Naming:
                 for table, name in ((uploads, uploads.c.filename), (timelines, timelines.c.title)):
                     rows = connection.execute(sa.select(table.c.id, name).where(table.c.id.in_(some)))
                     found |= {row[0]: row[1] for row in rows}
+        return found
+
+    def of_attempts(self, attempts: Sequence[Attempt]) -> dict[str, str]:
+        """The names of the subjects of these attempts, by the ids of their jobs; those without one are left out."""
+        ids = sorted({each.job_id for each in attempts if each.job_id})
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                rows = connection.execute(_NAMING, {"of_jobs": ids[start : start + _CHUNK]})
+                found |= {row[0]: row[1] for row in rows if row[1] is not None}
         return found
 
     def jobs(self, text: str, *, limit: int) -> list[Job]:

@@ -15,6 +15,10 @@ The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
 mediajobs_dagster.errors.DatabaseUnavailableError: The history database cannot be reached.""".splitlines()
+EVENT = """2026-03-04 05:06:08 +0000 - dagster - DEBUG - __ASSET_JOB - 0d1c - 42 - thumbnail - STEP_FAILURE - Execution failed.
+
+dagster.Failure: talk.mp4 is no media file.
+Stack Trace:""".splitlines()
 BUG = """2026-03-04 05:06:09,089 ERROR Not dispatched
 Traceback (most recent call last):
   File "daemon.py", line 88, in core_loop
@@ -37,3 +41,13 @@ def test_a_database_that_does_not_answer_is_told_elsewhere_and_a_fault_is_whole(
     entries.end_complete(at_once=True)
     assert said == [("daemon", line) for line in [STARTED, *BUG]]
     assert reasons == ["OperationalError: connection refused"] * 3
+
+
+def test_events_of_runs_are_not_passed_on() -> None:
+    """Dagster prints those of runs that its UI started; what is logged before and after is passed on."""
+    said: list[str] = []
+    entries = LogEntries(lambda _, line: said.append(line), lambda _: None)
+    for line in (*EVENT, STARTED, *EVENT, *BUG, *EVENT):
+        entries.add("code", line)
+    entries.end_complete(at_once=True)
+    assert said == [STARTED, *BUG]

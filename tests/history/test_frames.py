@@ -26,6 +26,12 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus
 from tests.history.factories import DAY, NOON, THUMB, a_new_job, an_attempt, claimed, ended, some_new_jobs
 
+
+def nameless(_: object) -> dict[str, str]:
+    """No subject has a name."""
+    return {}
+
+
 STAGES = [
     {"name": "fetch", "startedAt": "2026-03-04T12:00:00Z", "durationMs": 5, "status": "ok"},
     {"name": "ffmpeg", "startedAt": "2026-03-04T12:00:00.005000Z", "durationMs": 70, "status": "STALLED"},
@@ -143,7 +149,7 @@ def test_a_parquet_file_has_the_rows_and_types_of_the_frame(history: History, sm
     for hour in range(5):
         history.attempts.record(an_attempt(created_at=NOON + timedelta(hours=hour), **FULL if hour % 2 else {}))
     out = io.BytesIO()
-    assert export_parquet(history.attempts.iterate(AttemptFilter()), out) == 5
+    assert export_parquet(history.attempts.iterate(AttemptFilter()), out, history.naming.of_attempts) == 5
     assert parquet.ParquetFile(out).num_row_groups == 3
     read = parquet.read_table(out).to_pandas()
     expected = attempt_frame(history)
@@ -155,21 +161,21 @@ def test_a_parquet_file_has_the_rows_and_types_of_the_frame(history: History, sm
 
 def test_a_parquet_file_without_rows_has_its_columns() -> None:
     out = io.BytesIO()
-    assert export_parquet([], out) == 0
+    assert export_parquet([], out, nameless) == 0
     assert len(parquet.read_schema(out)) == len(frames.ATTEMPT_COLUMNS)
 
 
 def test_parquet_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ExtraMissingError, match=r"pip install 'mediajobs\[parquet\]'"):
-        export_parquet([], io.BytesIO())
+        export_parquet([], io.BytesIO(), nameless)
 
 
 def test_csv_goes_on_over_chunks(small_chunks: None) -> None:
     """One header, numbers with no decimals that they have not got, moments in UTC, nothing where nothing is known."""
     out = io.StringIO(newline="")
     attempts = [an_attempt(id=f"id-{number}", queue_ms=number if number else None) for number in range(3)]
-    assert export(attempts, "csv", out) == 3
+    assert export(attempts, "csv", out, nameless) == 3
     header, *rows = (line.split(",") for line in out.getvalue().split("\r\n")[:-1])
     cells = [dict(zip(header, row, strict=True)) for row in rows]
     assert [row["id"] for row in cells] == ["id-0", "id-1", "id-2"]

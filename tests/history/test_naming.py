@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+
+import pandas
 import pytest
 
-from mediajobs_dagster.history import History, UploadFilter
+from mediajobs_dagster.history import AttemptFilter, History, UploadFilter, attempt_frame, export
 from mediajobs_dagster.models import Job, Timeline, UploadRole, new_id, new_trace_id
-from tests.history.factories import NOON, THUMB, a_new_job, an_upload
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, an_upload
 
 OTHER = "other_v1"
 
@@ -84,3 +88,18 @@ def test_uploads_by_part_of_their_name(history: History, name: str | None, expec
     pages = [each for start in [None] for each in history.uploads.list(UploadFilter(name=name), limit=1, after=start)]
     rest = history.uploads.list(UploadFilter(name=name), after=pages[0].id) if pages else []
     assert [*pages, *rest] == listed
+
+
+def test_attempts_are_exported_with_the_names_of_their_subjects(history: History) -> None:
+    """In every format; one whose job is gone has none."""
+    upload = history.uploads.add(an_upload(filename="talk.mp4"))
+    asked(history, subject_id=upload.id)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch
+    assert history.leases.claim(dispatch.id, run_id="run", host="here", lease_s=60)
+    history.attempts.record(an_attempt(created_at=NOON))
+    written = io.StringIO()
+    export(history.attempts.iterate(AttemptFilter()), "jsonl", written, history.naming.of_attempts)
+    assert [json.loads(line)["subjectName"] for line in written.getvalue().splitlines()] == ["talk.mp4", None]
+    frame = attempt_frame(history)
+    assert [None if name is pandas.NA else name for name in frame["subject_name"]] == ["talk.mp4", None]
