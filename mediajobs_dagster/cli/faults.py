@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 
 from mediajobs_dagster.errors import DiskFullError, MediaJobsError, RequestError, SettingsError
@@ -50,6 +51,11 @@ def _of_disk(error: OSError) -> MediaJobsError | None:
         return DiskFullError(
             f"A disk is full ({where}). Free some space, or point MEDIAJOBS_HOME, or TMPDIR for what is temporary, at "
             "a larger one."
+        )
+    if "AF_UNIX path too long" in str(error):  # Python's own check, which has no number
+        return SettingsError(
+            f"The folder for temporary files has too long a name for the sockets in it: {tempfile.gettempdir()}. Point "
+            "TMPDIR at one with a shorter name."
         )
     if error.errno in _REFUSED:
         return SettingsError(

@@ -150,8 +150,7 @@ def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, share
     assert tags["dagster/partition"] == upload.created_at.date().isoformat()
     assert tags["dagster/partition_set"] == f"{THUMB}_partition_set"
     assert tags["mediajobs/subject"] == upload.id
-    # The daemon saw the job itself.
-    assert "dagster/sensor_name" not in tags
+    assert tags["dagster/sensor_name"] == f"dispatch_{THUMB}"  # in its name, although the daemon saw the job itself
     assert any("forkserver" in " ".join(command_line(each)) for each in up.part("code-server").children())
 
 

@@ -621,7 +621,8 @@ def test_a_source_that_is_replaced_in_mid_render(
 ) -> None:
     """It is not rendered half from the one and half from the other; the next attempt sees that it is too short."""
     platform = open_platform(
-        **s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"}) | {"retry_base_s": 0.0}
+        **s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+        | {"retry_base_s": 0.0, "outage_limit_s": 0.0}
     )
     source = taken(platform, clips.detailed(120))
     requested = ask(platform, cuts(source, (80, 82)))

@@ -68,7 +68,7 @@ def test_jobs_that_were_not_started(
     began = utc_now()
     found = recovered(history, settings, state)
     assert (len(found.lost), found.released, found.cancelled) == (0, released, cancelled)
-    assert f"{released} jobs were given back" in found.summary
+    assert f"jobs given back unstarted: {released};" in found.summary
     for job in (history.jobs.get(entry.job.id) for entry in entries):
         assert job.status is status
         assert job.dispatch_id == ("d" if state is RunState.ALIVE else None)

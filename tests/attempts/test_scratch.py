@@ -347,11 +347,12 @@ def test_a_source_on_s3_is_fetched_once_for_all_jobs_of_a_worker(
 
 
 def test_a_source_on_this_machine_is_not_copied(platform: Platform, clips: Clips) -> None:
-    """The local storage's own file is linked into the attempt's folder."""
-    platform.add(clips.landscape(), EditProxy.name)
+    """The local storage's own file is linked into the attempt's folder, and read there: that counts as read."""
+    upload = platform.add(clips.landscape(), EditProxy.name)
     peeks = Peeks(platform.settings.scratch)
     (outcome,) = platform.work(peeks)
-    assert outcome.manifest.metrics.s3_bytes_in == 0
+    assert [op.bytes for op in outcome.manifest.s3_ops if op.op == "get"] == []
+    assert outcome.manifest.metrics.s3_bytes_in == upload.bytes
     (seen,) = peeks.seen
     assert "attempt" in seen
     assert "sources" not in seen

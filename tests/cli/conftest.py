@@ -38,6 +38,7 @@ def mediajobs(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("MEDIAJOBS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("MEDIAJOBS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MEDIAJOBS_SCRATCH_RESERVE_MB", "1")
 

@@ -9,8 +9,10 @@ import re
 import shutil
 import signal
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,13 @@ def used(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Path:
     with MediaJobs.open(home=home, scratch_reserve_mb=1, _env_file=None) as media:
         media.add(clips.landscape(), types=["upload_thumb_v1"])
     return home
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files. Sockets are among them, and the name of a socket has little room."""
+    with tempfile.TemporaryDirectory(prefix="m-") as folder:
+        yield Path(folder)
 
 
 def _read_only(home: Path, used: Path) -> None:
@@ -141,11 +150,10 @@ def _cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("words", "kind"), [*_cases()])
 def test_whatever_its_home_is_a_command_tells_it_in_one_line(
-    words: tuple[str, ...], kind: str, warm: Warm, used: Path, clips: Clips, tmp_path: Path
+    words: tuple[str, ...], kind: str, warm: Warm, used: Path, clips: Clips, tmp_path: Path, temporary: Path
 ) -> None:
     """No traceback; exit code 1 or 2 with one line, or it does what it should."""
-    top, home, temporary = tmp_path / "top", tmp_path / "top" / "home", tmp_path / "tmp"
-    temporary.mkdir()
+    top, home = tmp_path / "top", tmp_path / "top" / "home"
     HOMES[kind](home, used)
     clip = tmp_path / "clip.mp4"
     shutil.copy(clips.landscape(), clip)
@@ -212,6 +220,15 @@ def test_what_no_database_takes_is_refused(warm: Warm, used: Path, arguments: tu
     answer = warm.run(_request(tmp_path, used, *arguments))
     assert (answer.code, answer.out) == (2, "")
     assert "Traceback" not in answer.err
+
+
+def test_a_temporary_folder_with_too_long_a_name_is_told(warm: Warm, used: Path, tmp_path: Path) -> None:
+    """For the sockets of the code server there are about a hundred characters."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    request = _request(tmp_path, used, "code-server", "--listen", f"127.0.0.1:{free_port()}")
+    answer = warm.run(replace(request, environment={**request.environment, "TMPDIR": str(folder)}))
+    assert (answer.code, "TMPDIR" in answer.err, "Traceback" in answer.err) == (2, True, False), answer
 
 
 def test_a_file_in_a_folder_without_permission_is_told(warm: Warm, used: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
 mediajobs_dagster.errors.DatabaseUnavailableError: The history database cannot be reached.""".splitlines()
-EVENT = """2026-03-04 05:06:08 +0000 - dagster - DEBUG - __ASSET_JOB - 0d1c - 42 - thumbnail - STEP_FAILURE - Execution failed.
+EVENT = """2026-03-04 05:06:08 +0000 - dagster - DEBUG - __ASSET_JOB - 0d1c - 42 - thumbnail - STEP_FAILURE - Failed.
 
 dagster.Failure: talk.mp4 is no media file.
 Stack Trace:""".splitlines()

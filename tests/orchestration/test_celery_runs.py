@@ -48,7 +48,8 @@ def test_runs_that_fail_before_they_claim_a_job_open_the_breaker(
     assert (job.status, job.dispatch_id, job.attempts) == (JobStatus.QUEUED, None, 0)
     answer = platform.tick(SENSOR)
     assert isinstance(answer, dg.SkipReason)
-    assert "a run (RUN_FAILED)" in (answer.skip_message or "")
+    assert "breaker open since" in (answer.skip_message or "")
+    assert "(RUN_FAILED)" in (answer.skip_message or "")
     rows = platform.history.attempts.list(AttemptFilter(error_code="RUN_FAILED"))
     assert [(row.job_id, row.job_name, row.status) for row in rows] == [(None, THUMB, AttemptStatus.FAILURE)] * 3
 
