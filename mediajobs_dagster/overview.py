@@ -15,14 +15,14 @@ from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
 
-_RUNNING = 100
+_RUNNING = 500
 _FAILURES = 5
 _WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True)
 class Queue:
-    """The jobs of one type that are not final."""
+    """The jobs of one type that wait, run, or are dead."""
 
     job_type: str
     makes: str
@@ -33,6 +33,7 @@ class Queue:
     paused: int
     """Those that failed and wait for their next try."""
     processing: int
+    dead: int
     oldest_at: datetime | None
     """When the one that waits longest was asked for."""
 
@@ -45,6 +46,7 @@ class Queue:
             "queued": self.queued,
             "paused": self.paused,
             "processing": self.processing,
+            "dead": self.dead,
             "oldestAt": self.oldest_at.isoformat() if self.oldest_at else None,
         }
 
@@ -80,6 +82,8 @@ class Disk:
 
     what: str
     path: str
+    device: int
+    """Two places with the same one are on one disk."""
     free_bytes: int
     total_bytes: int
 
@@ -97,7 +101,7 @@ class Overview:
     queues: tuple[Queue, ...]
     held: tuple[Held, ...]
     running: tuple[Running, ...]
-    """The newest hundred at most, oldest first."""
+    """The newest five hundred at most, oldest first."""
     failures: tuple[Failure, ...]
     """The latest attempts that failed or were lost, newest first."""
     disks: tuple[Disk, ...]
@@ -146,19 +150,20 @@ def _queues(history: History, registry: Registry) -> tuple[Queue, ...]:
             queued=counts[JobStatus.QUEUED],
             paused=counts[JobStatus.FAILED],
             processing=counts[JobStatus.PROCESSING],
+            dead=counts[JobStatus.DEAD],
             oldest_at=history.jobs.oldest_waiting(name),
         )
         for name, counts in sorted(history.jobs.counts().items())
-        if any(counts[status] for status in (*_WAITING, JobStatus.PROCESSING))
+        if any(counts[status] for status in (*_WAITING, JobStatus.PROCESSING, JobStatus.DEAD))
     )
 
 
 def _running(history: History) -> tuple[Running, ...]:
-    under_way = history.jobs.list(JobFilter(statuses=(JobStatus.PROCESSING,)), limit=_RUNNING)
     attempts = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.RUNNING,)), limit=_RUNNING)
-    by_job = {each.job_id: each for each in attempts}
+    by_job = {each.job_id: each for each in attempts if each.job_id}
+    under_way = history.jobs.list(JobFilter(ids=tuple(by_job), statuses=(JobStatus.PROCESSING,)), limit=_RUNNING)
     names = history.naming.of_subjects(job.subject_id for job in under_way)
-    found = [Running(NamedJob(job, names.get(job.subject_id)), by_job[job.id]) for job in under_way if job.id in by_job]
+    found = [Running(NamedJob(job, names.get(job.subject_id)), by_job[job.id]) for job in under_way]
     return tuple(sorted(found, key=lambda each: each.attempt.started_at))
 
 
@@ -168,5 +173,6 @@ def _disks(settings: Settings) -> tuple[Disk, ...]:
 
 
 def _disk(what: str, path: Path) -> Disk:
-    usage = shutil.disk_usage(next(each for each in (path, *path.absolute().parents) if each.exists()))
-    return Disk(what, str(path), usage.free, usage.total)
+    place = next(each for each in (path, *path.absolute().parents) if each.exists())
+    usage = shutil.disk_usage(place)
+    return Disk(what, str(path), place.stat().st_dev, usage.free, usage.total)

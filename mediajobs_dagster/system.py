@@ -243,7 +243,7 @@ class MediaJobs:
         )
 
     def _of_uploads(self, name: str) -> JobType:
-        job_type = self.registry[name]
+        job_type = self.registry[self.registry.name_of(name)]
         if job_type.subject is not SubjectKind.UPLOAD:
             raise RequestError(f"{name} does not work on uploads. For a timeline, use `mediajobs export TIMELINE`.")
         return job_type
@@ -395,13 +395,19 @@ class MediaJobs:
         return job
 
     def _check_source(self, job: Job) -> None:
-        for upload in self.history.uploads.with_ids([job.subject_id]).values():
+        found = self.history.uploads.with_ids([job.subject_id])
+        is_of_upload = any(each.name == job.job_type for each in self.registry.of_uploads())
+        if is_of_upload and not found:
+            raise RequestError(
+                f"The upload {job.subject_id} was deleted, so the job cannot succeed. Add the file again."
+            )
+        for upload in found.values():
             try:
                 self.storage.stat(upload.storage_key)
             except StorageMissingError as error:
                 raise RequestError(
                     f"{upload.filename} is not in the storage any more, so the job cannot succeed. Add the file again: "
-                    "it gets the same id, and its jobs are queued."
+                    "it keeps its id. Then retry the job, unless it was queued by that."
                 ) from error
             except StorageError:  # it may answer by the time of the attempt
                 return

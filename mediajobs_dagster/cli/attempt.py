@@ -50,7 +50,7 @@ def attempt(media: MediaJobs, attempt: str, verbose: bool, as_json: bool) -> Non
     _print_commands(console, manifest, verbose=verbose)
     if manifest.s3_ops:
         rows = [(op.op, op.key, display.size(op.bytes), f"{op.duration_ms} ms", op.status) for op in manifest.s3_ops]
-        columns = ("Operation", "Key", Column("Bytes", rank=2), Column("Time", rank=1), "Status")
+        columns = ("Operation", Column("Key", "name"), Column("Bytes", rank=2), Column("Time", rank=1), "Status")
         console.print(display.table(columns, rows, title="Storage", whole=verbose))
     if verbose and manifest.outputs:
         checksums = [(output.key, output.sha256) for output in manifest.outputs]

@@ -70,7 +70,10 @@ def _has_been_made(media: MediaJobs, trace_id: str) -> bool:
             ended = sum(job.status.is_final for job in found)
             if ended == len(found):
                 return True
-            waiting.update(f"mediajobs up is running and makes them: {ended} of {display.counted(len(found), 'job')} …")
+            types = {job.job_type for job in found if job.status.is_waiting}
+            held = [each.reason for each in media.held() if each.job_type in types]
+            done = f"{ended} of {display.counted(len(found), 'job')} …"
+            waiting.update(" ".join((f"mediajobs up is running and makes them: {done}", *held)))
             time.sleep(_LOOK_S)
     return False
 

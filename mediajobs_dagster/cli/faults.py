@@ -24,12 +24,16 @@ def fault_of_machine(error: BaseException) -> MediaJobsError | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and what it was raised from; of what was only being handled meanwhile, what a library raised."""
     link: BaseException | None = error
     seen: set[int] = set()
+    is_cause = True
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
+        if is_cause or not isinstance(link, MediaJobsError | UnicodeEncodeError):
+            yield link
+        is_cause = is_cause and link.__cause__ is not None
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 def _named(error: BaseException) -> MediaJobsError | None:

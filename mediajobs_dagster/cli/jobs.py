@@ -12,7 +12,7 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import checked_jobs
 from mediajobs_dagster.cli.table import Column, Table
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus
+from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, utc_now
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
@@ -159,7 +159,8 @@ def note_of(job: Job) -> str | None:
     if job.status is JobStatus.PROCESSING:
         return job.progress and progress_words(job.progress)
     if job.status is JobStatus.FAILED and job.not_before:
-        return f"{job.error_code}, next try {job.not_before:%H:%M:%S}"
+        again = f"next try {job.not_before:%H:%M:%S}" if job.not_before > utc_now() else "to be tried again now"
+        return f"{job.error_code}, {again}"
     return job.error_code
 
 

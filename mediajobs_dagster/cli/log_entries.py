@@ -18,7 +18,12 @@ from mediajobs_dagster.supervisor.part import Say
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BEGINS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 _IS_ERROR = re.compile(r"\b(ERROR|WARNING|CRITICAL)\b|^Traceback \(most recent call last\)")
-_OF_DATABASE = re.compile(r"\b((?:DatabaseBusy|DatabaseUnavailable|Operational|Interface)Error\b.*)")
+_OF_DATABASE = re.compile(
+    r"\b((?:DatabaseBusy|DatabaseUnavailable)Error\b.*"
+    r"|(?:Operational|Interface)Error\b.*"
+    r"(?:connect|locked|closed|terminat|shutting down|starting up|recovery|refused).*)"
+)
+"""An error of a library is one of these only if it says so: `no such column` is a fault that must be seen."""
 _IS_EVENT = re.compile(r"\d{4}-\d\d-\d\d \S+ \S+ - dagster - DEBUG - ")
 """How Dagster's own logger prints an event of a run that was started in its UI. The run's page has all of them."""
 _COMPLETE_S = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -26,6 +27,8 @@ _NEWEST = 200
 
 Say = Callable[[str], None]
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def telling_results(results: Results, entries: LogEntries) -> Generator[None]:
@@ -34,7 +37,10 @@ def telling_results(results: Results, entries: LogEntries) -> Generator[None]:
 
     def watch() -> None:
         while not stop.wait(_LOOK_S):
-            results.look()
+            try:
+                results.look()
+            except Exception:  # noqa: BLE001  # whatever it is, the next look may succeed
+                _log.exception("What has become of the jobs could not be told")
             entries.end_complete()
 
     results.look()
@@ -94,7 +100,10 @@ class Results:
         older = [self._media.history.attempts.get(each) for each in self._under_way - ids]
         ended = [each for each in (*newest, *older) if each.status is not AttemptStatus.RUNNING]
         self._under_way = {each.id for each in (*newest, *older) if each.status is AttemptStatus.RUNNING}
-        if self._told is not None:
+        if self._told is None:
+            for held in self._media.held():
+                self._say(held.reason)
+        else:
             for each in sorted(ended, key=lambda each: each.completed_at or each.started_at):
                 if each.id not in self._told:
                     self._tell(each)

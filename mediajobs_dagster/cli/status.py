@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _EVERY_S = 2.0
 _SHOWN = 10
-"""How many running jobs are listed; --json has a hundred."""
+"""How many running jobs are listed; --json has up to 500."""
 _LITTLE = 0.05
 """A disk with less of it free is shown in red."""
 
@@ -80,12 +80,12 @@ def _line(text: str, style: str = "") -> Text:
 def _queues(found: Overview, *, whole: bool) -> RenderableType:
     rows = [
         (
-            *(each.makes, each.lane, each.queued, each.paused, each.processing),
+            *(each.makes, each.lane, each.queued, each.paused, each.processing, each.dead),
             display.span((found.at - each.oldest_at).total_seconds()) if each.oldest_at else None,
         )
         for each in found.queues
     ]
-    columns = ("Makes", Column("Lane", rank=1), "Queued", "Retry later", "Running", "Oldest waits")
+    columns = ("Makes", Column("Lane", rank=1), "Queued", "Retry later", "Running", "Dead", "Oldest waits")
     return display.table(columns, rows, title="Queue", whole=whole)
 
 
@@ -123,15 +123,15 @@ def _failures(media: MediaJobs, found: Overview, *, whole: bool) -> RenderableTy
 
 
 def _disk_lines(found: Overview) -> list[Text]:
-    places: dict[tuple[int, int], list[str]] = {}
+    places: dict[int, list[str]] = {}
     for disk in found.disks:  # two places on one disk are one line
-        places.setdefault((disk.free_bytes >> 24, disk.total_bytes), []).append(disk.what)
-    by_disk = {(disk.free_bytes >> 24, disk.total_bytes): disk for disk in found.disks}
+        places.setdefault(disk.device, []).append(disk.what)
+    by_device = {disk.device: disk for disk in found.disks}
     return [
         _line(
-            f"Disk of {' and '.join(whats)}: {display.size(disk.free_bytes)} of {display.size(disk.total_bytes)} free",
+            f"Disk of {' and '.join(places[device])}: {display.size(disk.free_bytes)} of "
+            f"{display.size(disk.total_bytes)} free",
             "red" if disk.free_bytes < _LITTLE * disk.total_bytes else "dim",
         )
-        for key, whats in places.items()
-        if (disk := by_disk[key])
+        for device, disk in by_device.items()
     ]

@@ -115,7 +115,7 @@ def shortened(text: str, width: int) -> str:
     """`text`, cut in the middle to `width` columns of the terminal: both ends of a name tell it from others."""
     if cell_len(text) <= width:
         return text
-    head = (width - 1) // 2
+    head = (width - 1) // 3  # names that begin alike, such as takes of one scene, differ at their end
     tail = width - 1 - head
     end = ""
     for character in reversed(text):

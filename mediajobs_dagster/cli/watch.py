@@ -33,12 +33,14 @@ _TOLD_S = 10.0
 """Where there is no terminal, a job that runs gets a line so often."""
 _BAR = 20
 _LISTED = 10
+_LOOKED_AT = 1000
+"""How many jobs of a trace are followed one by one; of all of them, the numbers are told."""
 _NEAR_END = 0.99
 _WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 
 
 @click.command("watch")
-@click.argument("job", metavar="JOB", required=False)
+@click.argument("job", metavar="[JOB]", required=False)
 @click.option("--trace", "trace_id", metavar="TRACE", help="All jobs of this trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts: a job a line, whenever it has changed.")
 @click.pass_obj
@@ -103,6 +105,8 @@ class _Watch:
     _lines: list[Text] = field(default_factory=list[Text])
     _told: dict[str, float] = field(default_factory=dict[str, float])
     _seen: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
+    _statuses: dict[str, JobStatus] = field(default_factory=dict[str, JobStatus])
+    """Of the jobs of the trace, at the last look."""
     _ended: list[NamedJob] = field(default_factory=list["NamedJob"])
 
     def screens(self) -> Iterator[RenderableType]:
@@ -134,12 +138,18 @@ class _Watch:
             running = [job for job in watched if job.status is JobStatus.PROCESSING]
         else:
             chosen = JobFilter(statuses=(JobStatus.PROCESSING,), trace_id=self.trace_id)
-            watched = running = jobs.jobs(chosen, limit=1000)
+            watched = running = jobs.jobs(chosen, limit=_LOOKED_AT)
         self._running = {each.job.id: each for each in jobs.named(running)}
         ended = tuple(job_id for job_id in before if job_id not in self._running)
+        if self.trace_id:  # a short job may run and end between two looks
+            newest = {job.id: job.status for job in jobs.jobs(JobFilter(trace_id=self.trace_id), limit=_LOOKED_AT)}
+            final = [job_id for job_id, status in newest.items() if status.is_final]
+            known, self._statuses = self._statuses, newest
+            new = [job_id for job_id in final if job_id not in known or not known[job_id].is_final]
+            ended = tuple(dict.fromkeys((*ended, *new)))
         if self.job_id and watched[0].status.is_final:
             ended = (self.job_id,)
-        for each in jobs.named(history.jobs.list(JobFilter(ids=ended), limit=1000)) if ended else ():
+        for each in jobs.named(history.jobs.list(JobFilter(ids=ended), limit=_LOOKED_AT)) if ended else ():
             self._ended.append(each)
             self._lines.append(self._line(each))
         parts: list[RenderableType] = [_line(self._summary(watched)), *self._held(watched)]

@@ -231,7 +231,7 @@ class Bars:
 
     def _print(self, line: object) -> None:
         if not self._progress.disable:
-            self._progress.console.print(line)
+            self._progress.console.print(line, soft_wrap=True)
 
     def _drop(self, name: str) -> None:
         if name in self._tasks:

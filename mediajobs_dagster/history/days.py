@@ -24,7 +24,7 @@ from mediajobs_dagster.history.schema import (
     upload_days,
     uploads,
 )
-from mediajobs_dagster.models import JobStatus, JsonObject, SubjectKind
+from mediajobs_dagster.models import JobStatus, SubjectKind
 
 _WAITING = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.FAILED)
 _MADE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
@@ -244,7 +244,7 @@ def _title_in(subject: sa.FromClause, kind: SubjectKind) -> sa.ColumnElement[Any
         case SubjectKind.UPLOAD:
             return subject.c.filename.label("title")
         case SubjectKind.TIMELINE:
-            return subject.c.document.label("title")
+            return subject.c.title.label("title")
         case SubjectKind.TICK:
             return subject.c.id.label("title")
 
@@ -281,17 +281,12 @@ def _standing_of(groups: Sequence[Any]) -> DayStanding:
 def _without_output(row: Any) -> WithoutOutput:
     return WithoutOutput(
         subject_id=row.subject_id,
-        title=_title(row.title),
+        title=row.title,
         job_id=row.job_id,
         code=row.error_code,
         blame=Blame(row.blame) if row.blame else None,
         reason=row.error or "",
     )
-
-
-def _title(found: str | JsonObject) -> str:
-    """A name, or the title in the document of a timeline."""
-    return found if isinstance(found, str) else str(found.get("title") or "Untitled")
 
 
 def first_day_of(url: str, *, timeout_s: float) -> date | None:

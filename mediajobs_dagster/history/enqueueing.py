@@ -44,7 +44,8 @@ def insert_jobs(
     if not new_jobs:
         return []
     rows = [_row_of(new_job, now) for new_job in new_jobs]
-    give_turns(connection, rows)
+    before = _known_keys(connection, [new_job.idempotency_key for new_job in new_jobs])
+    give_turns(connection, [row for row in rows if row["idempotency_key"] not in before])
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
     insert_new(connection, jobs, by_key, also=_lease_of(assignment) if assignment else NO_LEASE)
@@ -63,11 +64,20 @@ def _row_of(new_job: NewJob, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "updated_at": now,
         "error_code": None,
+        "turn": 0,
     }
 
 
 def _lease_of(assignment: Assignment) -> dict[str, Any]:
     return {"dispatch_id": assignment.dispatch_id, "lease_expires_at": db_time_in(assignment.lease_s)}
+
+
+def _known_keys(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        found.update(connection.scalars(sa.select(jobs.c.idempotency_key).where(jobs.c.idempotency_key.in_(chunk))))
+    return found
 
 
 def _by_idempotency_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Job]:

@@ -26,8 +26,9 @@ Frame = Any
 """A pandas.DataFrame; pandas ships no types."""
 
 ROWS_AT_ONCE = 10_000
-_NAMED_AT_ONCE = 500
 """Rows in one chunk."""
+_NAMED_AT_ONCE = 500
+"""Attempts whose subjects are looked up at once."""
 
 
 class ColumnType(StrEnum):

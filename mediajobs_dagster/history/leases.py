@@ -242,8 +242,13 @@ class Leases:
         fold_in_turn(self._database, attempt.id)
 
     def release(self, dispatch_id: str) -> int:
-        """Return the jobs of a dispatch that were never started to the queue; returns how many."""
-        given_back = {"not_before": None, "updated_at": db_now()}
+        """Return the jobs of a dispatch that were never started to the queue; returns how many.
+
+        They are next: their turns were those of their trace before others came, who must not all go first.
+        """
+        now_served = first_turn(jobs.c.job_type, jobs.c.priority).correlate(jobs)
+        turn = sa.case((now_served < jobs.c.turn, now_served), else_=jobs.c.turn)
+        given_back = {"not_before": None, "updated_at": db_now(), "turn": turn}
         statement = (
             sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**given_back, **NO_LEASE)
         )

@@ -17,7 +17,7 @@ from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
 from mediajobs_dagster.history.schema import job_history, jobs, timelines, uploads
-from mediajobs_dagster.history.uploads import UPLOAD_COLUMNS, upload_of
+from mediajobs_dagster.history.uploads import ESCAPE, UPLOAD_COLUMNS, escaped, upload_of
 from mediajobs_dagster.models import Attempt, Job, Upload
 
 LEAST_DIGITS = 4
@@ -164,6 +164,7 @@ def _uploads_named(connection: sa.Connection, text: str, limit: int) -> Sequence
     newest = sa.select(uploads.c.id).order_by(uploads.c.id.desc()).limit(limit)
     if found := connection.scalars(newest.where(uploads.c.filename == text)).all():
         return found
+    # Both are put in lower case by the database: SQLite knows A to Z only.
     lowered = sa.func.lower(uploads.c.filename)
-    like = (lowered == sa.func.lower(text), lowered.startswith(f"{text.lower()}.", autoescape=True))
-    return connection.scalars(newest.where(sa.or_(*like))).all()
+    with_suffix = lowered.like(sa.func.lower(f"{escaped(text)}.%"), escape=ESCAPE)
+    return connection.scalars(newest.where(sa.or_(lowered == sa.func.lower(text), with_suffix))).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from mediajobs_dagster.history.schema import current_outputs, upload_days, uploa
 from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, utc_now
 
 _PAGE = 500
+ESCAPE = "/"
 UPLOAD_COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
 _GETTING = sa.select(*UPLOAD_COLUMNS).where(
     uploads.c.id == sa.bindparam("upload_id")
@@ -66,7 +68,8 @@ class UploadFilter:
         """The filter as conditions on the table `uploads`."""
         found: Conditions = []
         if self.name is not None:
-            found.append(sa.func.lower(uploads.c.filename).contains(self.name.lower(), autoescape=True))
+            pattern = sa.func.lower(f"%{escaped(self.name)}%")
+            found.append(sa.func.lower(uploads.c.filename).like(pattern, escape=ESCAPE))
         if self.role is not None:
             found.append(uploads.c.role == self.role)
         if self.trace_id is not None:
@@ -266,6 +269,11 @@ class Uploads:
             conditions = filter.conditions() + starting_after(connection, uploads, after)
             found = newest_of(connection, uploads, UPLOAD_COLUMNS, [conditions], limit=limit)
             return [upload_of(row) for row in found]
+
+
+def escaped(text: str) -> str:
+    """`text` as part of a pattern for LIKE, with ESCAPE."""
+    return re.sub(rf"([%_{ESCAPE}])", rf"{ESCAPE}\1", text)
 
 
 def add_upload(connection: sa.Connection, upload: Upload) -> Upload:

@@ -204,8 +204,8 @@ class BatchIntake:
         """Enqueue the jobs of the candidates that are registered already; returns the others."""
         known = self._intake.history.uploads.known([candidate.origin for candidate in chunk])
         if known:
-            known = self._restored(known, [candidate for candidate in chunk if candidate.origin in known])
-            self._listener.registered(self._intake.commit(list(known.values()), self._order), known=True)
+            whole = self._restored(known, [candidate for candidate in chunk if candidate.origin in known])
+            self._listener.registered(self._intake.commit(list(whole.values()), self._order), known=True)
         for candidate in chunk:
             if candidate.origin in known:
                 self._listener.done_with(candidate, 0, stored=False)
@@ -214,13 +214,28 @@ class BatchIntake:
     def _restored(self, known: dict[str, Upload], candidates: Sequence[Candidate]) -> dict[str, Upload]:
         """Known uploads by their origins, after what is gone of them was stored again."""
 
-        def restore(candidate: Candidate) -> tuple[str, Upload]:
+        def count(size: int) -> None:
             self._cancellation.check()
-            return candidate.origin, self._intake.restore(candidate, known[candidate.origin])
+            self._listener.moved(size)
 
+        def restore(candidate: Candidate) -> tuple[str, Upload] | Skipped:
+            self._cancellation.check()
+            try:
+                return candidate.origin, self._intake.restore(candidate, known[candidate.origin], count)
+            except MediaJobsError as error:
+                if not candidate.is_to_blame(error):
+                    raise
+                return candidate.skipped(error)
+
+        restored: dict[str, Upload] = {}
         stop = partial(self._cancellation.cancel, CancelledError("The intake was stopped."))
         with closing(side_by_side(restore, candidates, threads=_THREADS, beat_s=_BEAT_S, stop=stop)) as results:
-            return dict(filter(None, results))
+            for found in filter(None, results):
+                if isinstance(found, Skipped):
+                    self._listener.skipped(found)
+                else:
+                    restored.setdefault(*found)
+        return restored
 
     def _take_new(self, candidates: Iterable[Candidate], journal: Journal) -> None:
         due = time.monotonic() + _BEAT_S

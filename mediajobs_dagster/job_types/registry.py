@@ -70,7 +70,7 @@ class Registry:
         try:
             return self._types[name]
         except KeyError:
-            known = ", ".join(self._types)
+            known = ", ".join(f"{each.name} ({each.asset})" for each in self)
             raise RequestError(f"There is no job type {name!r}. Known are: {known}.") from None
 
     def __iter__(self) -> Iterator[JobType]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mediajobs_dagster.attempts.subjects import resolver_of
-from mediajobs_dagster.errors import NotFoundError
+from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
@@ -111,6 +111,6 @@ def _title_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> str | Non
     """What the run is about, for people: the file or the timeline of its first job; None if that is gone."""
     try:
         title = resolver_of(job_type.subject, media.history).get(batch.jobs[0].subject_id).title
-    except NotFoundError:
+    except MediaJobsError:  # it is gone, or the database is busy: the run must start all the same
         return None
     return in_one_line(title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…")

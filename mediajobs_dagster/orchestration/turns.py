@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,8 @@ _LOOKS = 2
 """In how many looks others have to wait before a run makes room: a run that finds a free slot starts sooner."""
 _MORE_LOOKS = 4
 """After how many further looks another run makes room too: the first one may be held up by a slow file."""
+
+_log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
 """A lane and a trace."""
@@ -83,7 +86,10 @@ class RunsTurn:
         with self._lock:
             if not self._is_over and time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_S
-                self._is_over = self._look()
+                try:
+                    self._is_over = self._look()
+                except Exception as error:  # noqa: BLE001  # to make room is a courtesy, and must not fail the run
+                    _log.warning("Whether other runs wait is not known: %s", error)
             return self._is_over
 
     def _look(self) -> bool:

@@ -7,6 +7,7 @@ import fcntl
 import ipaddress
 import os
 import socket
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 from mediajobs_dagster.errors import AlreadyRunningError, PortTakenError, SettingsError
 
 _LOCK = "up.lock"
+_TRIES, _PAUSE_S = 10, 0.02
 
 
 @contextmanager
@@ -28,20 +30,30 @@ def sole_user_of(folder: Path, note: str, *, works_with: str = "") -> Generator[
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _is_locked(lock):
             holder = _note_in(lock)[0] or "another process"
             raise AlreadyRunningError(
                 f"mediajobs is up on {folder} already: {holder}. Use that one, stop it, or set MEDIAJOBS_HOME to "
                 "another folder."
-            ) from None
+            )
         with _used(folder):
             os.truncate(lock, 0)
             os.write(lock, f"{note}\n{works_with}".encode())
         yield
     finally:
         os.close(lock)
+
+
+def _is_locked(lock: int) -> bool:
+    """Lock it for this process. Who only asks whether it is used holds it for a moment, so that is waited for."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+    return False
 
 
 def user_of(folder: Path) -> str | None:

@@ -51,3 +51,17 @@ def test_events_of_runs_are_not_passed_on() -> None:
         entries.add("code", line)
     entries.end_complete(at_once=True)
     assert said == [STARTED, *BUG]
+
+
+def test_a_fault_that_only_sounds_like_an_outage_is_passed_on() -> None:
+    """A missing column is no database that is away."""
+    said: list[str] = []
+    reasons: list[str] = []
+    entries = LogEntries(lambda _, line: said.append(line), reasons.append)
+    fault = ["2026-03-04 05:06:09,089 ERROR Not dispatched", "sqlite3.OperationalError: no such column: jobs.turn"]
+    locked = ["2026-03-04 05:06:09,089 ERROR Not dispatched", "sqlite3.OperationalError: database is locked"]
+    for line in (*fault, *locked):
+        entries.add("daemon", line)
+    entries.end_complete(at_once=True)
+    assert said == fault
+    assert reasons == ["OperationalError: database is locked"]

@@ -75,3 +75,15 @@ def test_one_line_when_the_database_is_gone_and_one_when_it_is_back(
     gone, back = said
     assert gone.startswith("The database does not answer; what is queued waits for it.")
     assert back.startswith("The database answers again, after ")
+
+
+def test_what_is_held_already_is_told_at_the_start(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """Whoever starts `up` with an open breaker reads why nothing happens."""
+    platform = open_platform(breaker_failures=1, breaker_cooldown_s=100, max_attempts=1)
+    platform.storage.delete(platform.add(clips.landscape(), THUMB).storage_key)
+    platform.work()
+    platform.add(clips.no_audio(), THUMB)
+    said: list[str] = []
+    Results(platform.media, said.append).look()
+    (line,) = said
+    assert line.startswith(f"1 {THUMB} job waits: breaker open since")

@@ -40,7 +40,7 @@ def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
     assert max(map(cell_len, shown)) <= width
     assert sum(ID in line for line in shown) == 2
     (first, *_) = [line for line in shown if ID in line]
-    assert "A ver" in first
+    assert "A v" in first
     assert "wo.mp4" in first
     words = " ".join(" ".join(shown).split())
     assert ("└ STORAGE_MISSING" in words) == (width == 80)

@@ -129,6 +129,26 @@ def test_what_was_tried_or_given_back_is_not_overtaken_for_ever(history: History
     assert rest(history) == "b a a c a c c"
 
 
+def test_a_batch_that_is_given_back_is_next(history: History) -> None:
+    """And not behind all jobs that came while a run had it; nor does it count as far behind, to be passed over."""
+    history.jobs.enqueue(some_new_jobs(6, trace_id=A))
+    batch = history.leases.assign(THUMB, limit=6, lease_s=60)
+    assert batch is not None
+    history.jobs.enqueue(some_new_jobs(4, trace_id=B))
+    history.leases.release(batch.id)
+    assert served(history, besides=(B,)) == "a"
+    assert rest(history, limit=3) == "aaa aa bbb b"
+
+
+def test_what_is_known_takes_no_turn(history: History) -> None:
+    """A folder that is added again with one new file does not go behind all others for it."""
+    known = some_new_jobs(5, trace_id=A)
+    history.jobs.enqueue(known)
+    history.jobs.enqueue(some_new_jobs(3, trace_id=B))
+    history.jobs.enqueue([each.model_copy(update={"trace_id": C}) for each in known] + some_new_jobs(1, trace_id=C))
+    assert rest(history).split().index("c") < 5
+
+
 def test_a_trace_that_has_had_enough_is_passed_over(history: History) -> None:
     """For the job of another trace that is next, or nothing; its own come next when it may have more."""
     history.jobs.enqueue(some_new_jobs(4, trace_id=A))

@@ -103,3 +103,11 @@ def test_attempts_are_exported_with_the_names_of_their_subjects(history: History
     assert [json.loads(line)["subjectName"] for line in written.getvalue().splitlines()] == ["talk.mp4", None]
     frame = attempt_frame(history)
     assert [None if name is pandas.NA else name for name in frame["subject_name"]] == ["talk.mp4", None]
+
+
+def test_names_in_other_letters_than_a_to_z(history: History) -> None:
+    """They are found as they are written, whatever the database makes of their case."""
+    upload = history.uploads.add(an_upload(filename="Übung 50% Ärger.mp4"))
+    assert [each.id for each in history.naming.uploads("Übung 50% Ärger", limit=5)] == [upload.id]
+    assert history.uploads.list(UploadFilter(name="Übung 50%")) == [upload]
+    assert history.uploads.list(UploadFilter(name="0_Ä")) == []

@@ -120,8 +120,8 @@ _HELD = Held(
 UPLOAD_DETAILS = UploadDetails(UPLOAD, "/data/objects/uploads/UPLOAD_ID/source", (JOB,), _RESULT.outputs)
 REMOVED = Removed(UPLOAD, ("uploads/UPLOAD_ID/source",), ("JOB_ID",), is_source_kept=False)
 _ALSO_RUNNING = Running(_NAMED_JOB, ATTEMPT)
-_QUEUE = Queue(JOB.job_type, "thumbnail", "light", queued=12, paused=1, processing=2, oldest_at=JOB.created_at)
-_DISKS = (Disk("data", "/data", 64_000_000_000, 256_000_000_000),)
+_QUEUE = Queue(JOB.job_type, "thumbnail", "light", queued=12, paused=1, processing=2, dead=1, oldest_at=JOB.created_at)
+_DISKS = (Disk("data", "/data", 1, 64_000_000_000, 256_000_000_000),)
 _OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_ALSO_RUNNING,), (Failure(ATTEMPT, "talk.mp4"),), _DISKS)
 OVERVIEW: dict[str, Any] = {"up": "process 42, Dagster UI at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
