@@ -38,6 +38,7 @@ def test_export_as_json_lines(mediajobs: Call, worked: Platform) -> None:
     lines = [json.loads(line) for line in mediajobs("history", "export").out.splitlines()]
     assert len(lines) == 3
     assert [line["id"] for line in lines] == sorted((line["id"] for line in lines), reverse=True)
+    assert all(line.pop("subjectName").endswith(".mp4") for line in lines)
     assert all(Attempt.model_validate(line).manifest is None for line in lines)
     full = [json.loads(line) for line in mediajobs("history", "export", "--manifests").out.splitlines()]
     assert [line["manifest"]["jobId"] for line in full] == [line["jobId"] for line in lines]
