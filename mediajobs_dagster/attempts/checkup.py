@@ -13,8 +13,14 @@ from urllib.parse import unquote
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.attempts.scratch import Scratch
-from mediajobs_dagster.errors import DiskFullError, FfmpegMissingError, MediaJobsError, SettingsError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.errors import (
+    DiskFullError,
+    FfmpegMissingError,
+    MediaJobsError,
+    SettingsError,
+    StorageUnavailableError,
+)
+from mediajobs_dagster.history import History, UploadFilter
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject, utc_now
@@ -72,7 +78,7 @@ def check_up(
         "home": lambda: _home(settings.home),
         "database": lambda: history().check(),
         "clock": lambda: _compared(history()),
-        "storage": lambda: storage().check(),
+        "storage": lambda: _storage(history, storage()),
         "scratch disk": lambda: _disk(settings),
         "queue": lambda: _queue(held),
     }
@@ -104,6 +110,22 @@ def _home(folder: Path) -> str:
             "may write to."
         ) from error
     return f"{folder} can be written to"
+
+
+def _storage(history: Callable[[], History], storage: Storage) -> str:
+    # First, because the check itself would make the folder.
+    if not storage.is_there and _has_uploads(history):
+        raise StorageUnavailableError(
+            f"{storage.url} is not there, although uploads are registered in it. Is its disk mounted? Put it back."
+        )
+    return storage.check()
+
+
+def _has_uploads(history: Callable[[], History]) -> bool:
+    try:
+        return bool(history().uploads.list(UploadFilter(), limit=1))
+    except MediaJobsError:  # a check of its own tells it
+        return False
 
 
 def _queue(held: Callable[[], Sequence[Held]]) -> str:

@@ -75,6 +75,11 @@ class Storage(ABC):
     def url(self) -> str:
         """Address of the root, for people."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a place for objects already; a folder is made with the first one. No object is asked for."""
+        return True
+
     def place(self, key: str) -> str:
         """Where an object is or would be, for people: an address, or the path of a file."""
         return f"{self.url.rstrip('/')}/{check_key(key)}"

@@ -228,6 +228,20 @@ class LocalStorage(Storage):
             )
         return path
 
+    def _absence(self) -> str:
+        what = "is a file" if self.root.exists() else "is not there"
+        return f"The storage folder {self.root} {what}. Is its disk mounted? Put it back; jobs go on by themselves."
+
+    def _file_on_the_way(self, key: str) -> Path | None:
+        """The file that stands where a folder of the object has to be, if any."""
+        folders = [folder for folder in self._path(key).parents if folder.is_relative_to(self.root)]
+        return next((folder for folder in reversed(folders) if folder.is_file()), None)
+
+    @property
+    @override
+    def is_there(self) -> bool:
+        return self.root.is_dir()
+
     @contextmanager
     def _faults(self, verb: str, key: str) -> Generator[None]:
         try:
@@ -247,6 +261,12 @@ class LocalStorage(Storage):
             return StorageError(
                 f"The folder {self.root} cannot be made: {reason}. Point MEDIAJOBS_HOME, or MEDIAJOBS_STORAGE_URL, at "
                 "a folder that this user may write to."
+            )
+        if error.errno in _NO_SUCH_FILE and not self.root.is_dir():
+            return StorageUnavailableError(self._absence())
+        if error.errno == errno.ENOTDIR and (blocking := self._file_on_the_way(key)):
+            return StorageError(
+                f"{blocking} is a file, and a folder has to be there for {key}. Move it away, then retry what failed."
             )
         if error.errno in _NO_SUCH_FILE and verb == "write":
             return KeyRefusedError(f"The folder {self.root} cannot hold an object {key}: {reason}.")

@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from mediajobs_dagster.errors import (
+    Blame,
     DiskFullError,
     KeyRefusedError,
     RequestError,
     StorageDeniedError,
+    StorageError,
     StorageMissingError,
+    StorageUnavailableError,
 )
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
@@ -181,11 +184,10 @@ def test_access_that_is_denied_is_named(make_file: MakeFile) -> None:
 
 
 def test_a_key_that_the_folder_cannot_hold_is_refused(local: Storage, make_file: MakeFile) -> None:
-    """A file is no folder and a folder no file; a name is longer than file systems take."""
+    """A folder is no file, and a name is longer than file systems take."""
     source = make_file()
-    local.put(source, "file", content_type=TYPE)
     local.put(source, "folder/file", content_type=TYPE)
-    for key in ("file/below", "folder", "x" * 300):
+    for key in ("folder", "x" * 300):
         with pytest.raises(KeyRefusedError, match="cannot hold"):
             local.put(source, key, content_type=TYPE)
         assert local.find(key) is None
@@ -216,3 +218,32 @@ def _ordinary_user() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+def test_a_folder_that_is_gone_is_an_outage_and_not_a_missing_object(
+    local: Storage, make_file: MakeFile, tmp_path: Path
+) -> None:
+    """As when a disk is not mounted, or something else stands in its place; all is well when it is back."""
+    local.put(make_file(), "thumbs/a", content_type=TYPE)
+    path = local.local_path("thumbs/a")
+    assert path
+    root, elsewhere = path.parents[1], tmp_path / "elsewhere"
+    assert local.is_there
+    root.rename(elsewhere)
+    for fault in ("is not there", "is a file"):
+        with pytest.raises(StorageUnavailableError, match=fault):
+            local.stat("thumbs/a")
+        assert not local.is_there
+        root.touch()
+    root.unlink()
+    elsewhere.rename(root)
+    assert local.find("thumbs/a")
+
+
+def test_a_file_where_a_folder_has_to_be_is_named(local: Storage, make_file: MakeFile) -> None:
+    """It is no fault of the input, and whoever is on call has to know which file it is."""
+    local.put(make_file(), "thumbs", content_type=TYPE)
+    with pytest.raises(StorageError, match="/thumbs is a file") as caught:
+        local.put(make_file(), "thumbs/uploads/a", content_type=TYPE)
+    assert (type(caught.value), caught.value.blame) == (StorageError, Blame.SYSTEM)
+    assert local.find("thumbs/uploads/a") is None
