@@ -98,6 +98,11 @@ class JobStatus(StrEnum):
         """Whether the job waits to be claimed."""
         return self in (JobStatus.QUEUED, JobStatus.FAILED)
 
+    @classmethod
+    def waiting(cls) -> tuple[JobStatus, ...]:
+        """Those in which a job waits to be claimed."""
+        return tuple(status for status in cls if status.is_waiting)
+
     def may_become(self, other: JobStatus) -> bool:
         """Whether the transition from this status to `other` is legal."""
         return other in _TRANSITIONS[self]

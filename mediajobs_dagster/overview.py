@@ -17,7 +17,6 @@ from mediajobs_dagster.settings import Settings
 
 _RUNNING = 500
 _FAILURES = 5
-_WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _queues(history: History, registry: Registry) -> tuple[Queue, ...]:
             oldest_at=history.jobs.oldest_waiting(name),
         )
         for name, counts in sorted(history.jobs.counts().items())
-        if any(counts[status] for status in (*_WAITING, JobStatus.PROCESSING, JobStatus.DEAD))
+        if any(counts[status] for status in (*JobStatus.waiting(), JobStatus.PROCESSING, JobStatus.DEAD))
     )
 
 

@@ -424,26 +424,16 @@ class MediaJobs:
         from mediajobs_dagster.answers import TraceResult
 
         found = sorted(self.jobs(JobFilter(trace_id=trace_id)), key=lambda job: job.id)
-        return TraceResult(trace_id, tuple(self._result(job) for job in found))
+        return TraceResult(trace_id, tuple(map(self._result, self.named(found))))
 
-    def _result(self, job: Job) -> JobResult:
+    def _result(self, named: NamedJob) -> JobResult:
         from mediajobs_dagster.answers import JobResult
         from mediajobs_dagster.attempts.freshness import standing_keys
 
-        title = self.title_of(job)
-        attempts = self.history.attempts.of_job(job.id)
+        attempts = self.history.attempts.of_job(named.job.id)
         latest = attempts[-1] if attempts else None
-        keys = standing_keys(latest, job, self.history) if latest else []
-        return JobResult(job, title, latest, tuple(map(self.place_of, keys)))
-
-    def title_of(self, job: Job) -> str:
-        """What a job is about, for people: the file name of an upload, the title of a timeline."""
-        from mediajobs_dagster.attempts.subjects import resolver_of
-
-        try:
-            return resolver_of(self.registry[job.job_type].subject, self.history).get(job.subject_id).title
-        except RequestError:  # its job type is not installed any more, or its subject was deleted
-            return job.subject_id
+        keys = standing_keys(latest, named.job, self.history) if latest else []
+        return JobResult(named.job, named.label, latest, tuple(map(self.place_of, keys)))
 
     def place_of(self, key: str) -> str:
         """Where an object is, or was: a path on this machine, or an address."""
@@ -471,14 +461,21 @@ class MediaJobs:
         found = (self._held(name, waiting) for name, waiting in self.history.jobs.waiting().items())
         return tuple(held for held in found if held)
 
+    def held_by_needs(self, job_type: JobType) -> Held | None:
+        """What waits of a type whose needs this machine does not offer; None: it offers them all, or nothing waits."""
+        lacking = job_type.lacking(self.settings.offers)
+        waiting = self.history.jobs.waiting(job_type.name).get(job_type.name) if lacking else None
+        if waiting is None:
+            return None
+        at = self.history.now()
+        return Held(job_type=job_type.name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=at, lacking=lacking)
+
     def _held(self, name: str, waiting: Waiting) -> Held | None:
         job_type = next((each for each in self.registry if each.name == name), None)
         if job_type is None:
             return Held(job_type=name, by=HeldBy.NOT_INSTALLED, waiting=waiting.jobs, at=self.history.now())
-        lacking = job_type.lacking(self.settings.offers)
-        if lacking and not self.settings.celery_url:
-            return Held(job_type=name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=self.history.now(), lacking=lacking)
-        return self.dispatcher.held(name)
+        by_needs = None if self.settings.celery_url else self.held_by_needs(job_type)
+        return by_needs or self.dispatcher.held(name)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

@@ -330,12 +330,12 @@ def test_the_doctor_finds_what_is_not_fine(open_platform: Callable[..., Platform
 
 
 def test_a_trace_outlives_its_job_types(platform: Platform, clips: Clips) -> None:
-    """A job whose type is not installed any more is listed by its subject's id."""
+    """A job whose type is not installed any more is listed by the name of its subject, as any other."""
     added = platform.media.add(clips.landscape(), types=["upload_thumb_v1"])
     with MediaJobs(platform.settings, Registry(())) as media:
         assert len(media.registry) == 0
         (result,) = media.trace(added.trace_id).jobs
-        assert result.subject == added.uploads[0].upload.id
+        assert result.subject == clips.landscape().name
 
 
 def test_what_nobody_can_make_is_told_wherever_somebody_asks(open_platform: Callable[..., Platform]) -> None:

@@ -23,7 +23,7 @@ from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted, UpToDate, Work, settle
 from mediajobs_dagster.attempts.progress import ProgressMeter
-from mediajobs_dagster.attempts.recorder import OPEN, Recorder, Stage
+from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.rehearsal import inputs_of_clip
 from mediajobs_dagster.attempts.steps import StepMaker
 from mediajobs_dagster.attempts.subjects import AttemptSource, Inputs, inputs_of, resolver_of
@@ -41,7 +41,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
-from mediajobs_dagster.job_types.material import Access, Material, Source
+from mediajobs_dagster.job_types.material import Material, Source
 from mediajobs_dagster.job_types.plan import Check, Output, Plan
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.allowance import Allowance
@@ -50,7 +50,7 @@ from mediajobs_dagster.media.images import image_info
 from mediajobs_dagster.media.probe import probe, refuse_unusable
 from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
-from mediajobs_dagster.models import MediaInfo, StorageOp
+from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.storage import ObjectStat, Storage, attempt_key, redact
 from mediajobs_dagster.storage.by_range import RangeReader
@@ -87,12 +87,6 @@ def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellatio
     ended = settle(claim, worker, recorder, ending)
     listeners.tell_all([*(JobQueued(job=child) for child in ended.children), ended])
     return ended
-
-
-def _opened(source: AttemptSource, storage: Storage) -> StorageOp:
-    """The reading of a source that ffmpeg opens where it lies, whole as the job asks for it."""
-    content = source.content
-    return StorageOp(op=OPEN, bucket=storage.bucket, key=content.key, bytes=content.bytes, duration_ms=0, status="ok")
 
 
 def _fault_of_machine(error: OSError) -> MediaJobsError:
@@ -197,8 +191,6 @@ class _Attempt:
             )
             self.recorder.stands_for(source, each.upload.storage_key)
             workspace.sources[each.name] = source
-            if storage.url.startswith("file:") and each.use.access is Access.WHOLE:
-                self.recorder.add_storage_op(_opened(each, storage))
 
     def _probe_sources(self, inputs: Inputs, workspace: Workspace) -> Material:
         """Probe the sources; the attempt's figures are about the first one."""

@@ -41,7 +41,8 @@ class SourceShelf:
         """
         if content.bytes == 0:
             raise InputEmptyError
-        local = storage.local_path(content.key)
+        # How much is read of a file where it lies is known only if the job asks for all of it.
+        local = storage.in_place(content, read_whole=access is Access.WHOLE)
         if local is not None:
             (workspace.folder / name).symlink_to(local)
         elif access is Access.RANGE:

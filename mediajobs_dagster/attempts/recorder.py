@@ -51,6 +51,7 @@ from mediajobs_dagster.records import (
     StageStarted,
     StorageOpEnded,
 )
+from mediajobs_dagster.storage.base import OPEN
 from mediajobs_dagster.storage.partly_read import RANGE_READ
 from mediajobs_dagster.storage.redaction import redact
 
@@ -78,8 +79,6 @@ _LEDGER: dict[str, str] = {
     Stage.PUBLISH: "upload_ms",
 }
 """The part of the ledger for each stage. All other stages count as preparation, less the time of service calls."""
-OPEN = "open"
-"""The storage operation of a source that is read where it lies, in a folder."""
 _READING = ("get", RANGE_READ, OPEN)
 _WRITING = ("put",)
 

@@ -36,8 +36,6 @@ class RunTotals:
     """Duration of the attempts that made something, milliseconds."""
     media_seconds: float = 0.0
     """Media seconds of these attempts: of the source or of the output, whichever the real-time factor counts."""
-    ffmpeg_cpu_ms: float = 0.0
-    rss_mb_max: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
     _lock: Lock = field(default_factory=Lock)
@@ -51,11 +49,6 @@ class RunTotals:
     def rtf(self) -> float:
         """Real-time factor over the attempts that made something; 0 if none did."""
         return self.media_seconds / (self.making_ms / 1000) if self.making_ms else 0.0
-
-    @property
-    def cpu_pct(self) -> float:
-        """CPU time of all ffmpeg commands over their wall time, percent of one core."""
-        return 100 * self.ffmpeg_cpu_ms / self.ffmpeg_ms if self.ffmpeg_ms else 0.0
 
     def add(self, outcome: AttemptEnded) -> None:
         """Add an outcome; from any thread."""
@@ -82,7 +75,5 @@ class RunTotals:
         if metrics.rtf is not None and metrics.media_seconds is not None:
             self.making_ms += manifest.duration_ms
             self.media_seconds += metrics.media_seconds
-        self.ffmpeg_cpu_ms += metrics.cpu_pct_avg / 100 * metrics.ffmpeg_ms
-        self.rss_mb_max = max(self.rss_mb_max, metrics.mem_rss_mb_max)
         self.bytes_in += metrics.s3_bytes_in
         self.bytes_out += metrics.s3_bytes_out

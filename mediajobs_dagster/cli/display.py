@@ -126,6 +126,11 @@ def cell(value: object) -> Text:
     return Text(text, style=_COLOURS.get(text, ""))
 
 
+def line(text: str, style: str = "") -> Text:
+    """Text in one line, without secrets and control characters."""
+    return Text(in_one_line(redact(text)), style=style)
+
+
 def print_command(console: Console, argv: Sequence[str], *, with_graph: bool = True) -> None:
     """Print an ffmpeg command, ready to copy; a graph of several chains is printed below it, one chain per line.
 

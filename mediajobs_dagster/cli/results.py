@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from mediajobs_dagster.cli.display import seconds
 from mediajobs_dagster.cli.log_entries import LogEntries
-from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, NotFoundError
+from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import Attempt, AttemptStatus
 from mediajobs_dagster.printable import in_one_line
@@ -95,31 +95,28 @@ class Results:
         self._say(f"The database does not answer; what is queued waits for it. {in_one_line(reason)}")
 
     def _tell_ended(self) -> None:
-        newest = self._media.history.attempts.list(AttemptFilter(), limit=_NEWEST)
+        history = self._media.history
+        newest = history.attempts.list(AttemptFilter(), limit=_NEWEST)
         ids = {each.id for each in newest}
-        older = [self._media.history.attempts.get(each) for each in self._under_way - ids]
-        ended = [each for each in (*newest, *older) if each.status is not AttemptStatus.RUNNING]
-        self._under_way = {each.id for each in (*newest, *older) if each.status is AttemptStatus.RUNNING}
+        known = [*newest, *(history.attempts.get(each) for each in self._under_way - ids)]
+        self._under_way = {each.id for each in known if not each.status.is_final}
+        ended = [each for each in known if each.status.is_final]
         if self._told is None:
             for held in self._media.held():
                 self._say(held.reason)
-        else:
-            for each in sorted(ended, key=lambda each: each.completed_at or each.started_at):
-                if each.id not in self._told:
-                    self._tell(each)
+        elif new := [each for each in ended if each.id not in self._told]:
+            names = history.naming.of_attempts(new)
+            for each in sorted(new, key=lambda each: each.completed_at or each.started_at):
+                self._tell(each, names.get(each.job_id or ""))
         self._told = {each.id for each in ended}
 
-    def _tell(self, attempt: Attempt) -> None:
+    def _tell(self, attempt: Attempt, name: str | None) -> None:
         if attempt.job_id is None:
             if attempt.error_code == BREAKER_OPEN:
                 self._held.add(attempt.job_name)
             self._say(f"{attempt.job_name}: {in_one_line(attempt.error or attempt.status)}")
-            return
-        try:
-            title = self._media.title_of(self._media.history.jobs.get(attempt.job_id))
-        except NotFoundError:
-            title = attempt.job_id
-        self._say(f"{in_one_line(title)}: {attempt.job_name} {_end_of(attempt)}")
+        else:
+            self._say(f"{in_one_line(name or attempt.job_id)}: {attempt.job_name} {_end_of(attempt)}")
 
     def _tell_released(self) -> None:
         if not self._held:

@@ -14,8 +14,6 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.jobs import note_of
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.printable import in_one_line
-from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.supervisor.exclusive import user_of
 from mediajobs_dagster.system import MediaJobs
 
@@ -56,7 +54,11 @@ def _screen(media: MediaJobs, *, verbose: bool) -> Group:
     parts: list[RenderableType] = [_head(media, found), Text()]
     parts.append(_queues(found, whole=verbose) if found.queues else Text("No job waits or runs.\n"))
     if found.held:
-        parts += [Text("Held back", style="bold"), *(_line(held.reason, "yellow") for held in found.held), Text()]
+        parts += [
+            Text("Held back", style="bold"),
+            *(display.line(held.reason, "yellow") for held in found.held),
+            Text(),
+        ]
     if found.running:
         parts.append(_running(media, found, whole=verbose))
     if found.failures:
@@ -70,11 +72,7 @@ def _head(media: MediaJobs, found: Overview) -> Text:
     if media.settings.celery_url:
         known = "on a cluster"
     workers = ", ".join(f"{host} works on {display.counted(number, 'job')}" for host, number in found.workers.items())
-    return _line(f"{found.at:%Y-%m-%d %H:%M:%S} UTC, {known}{f'; {workers}' if workers else ''}")
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(in_one_line(redact(text)), style=style)
+    return display.line(f"{found.at:%Y-%m-%d %H:%M:%S} UTC, {known}{f'; {workers}' if workers else ''}")
 
 
 def _queues(found: Overview, *, whole: bool) -> RenderableType:
@@ -128,7 +126,7 @@ def _disk_lines(found: Overview) -> list[Text]:
         places.setdefault(disk.device, []).append(disk.what)
     by_device = {disk.device: disk for disk in found.disks}
     return [
-        _line(
+        display.line(
             f"Disk of {' and '.join(places[device])}: {display.size(disk.free_bytes)} of "
             f"{display.size(disk.total_bytes)} free",
             "red" if disk.free_bytes < _LITTLE * disk.total_bytes else "dim",

@@ -74,7 +74,8 @@ class Table:
             yield _line(cells, widths)
         for number, column in enumerate(self.columns):
             if column.below and number not in widths and row[number].plain not in ("", "–"):
-                yield Text("  └ ", style="dim").append_text(row[number])
+                # One line, however long: a path that the terminal breaks by itself is still copied whole.
+                yield Text("  └ ", style="dim", no_wrap=True, overflow="ignore").append_text(row[number])
 
     def _widths(self, available: int) -> dict[int, int]:
         """The width of each column that is shown, by its position."""

@@ -20,9 +20,7 @@ from mediajobs_dagster.cli.jobs import note_of, progress_words
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import JobFilter
-from mediajobs_dagster.models import Job, JobProgress, JobStatus
-from mediajobs_dagster.printable import in_one_line
-from mediajobs_dagster.storage.redaction import redact
+from mediajobs_dagster.models import JobProgress, JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ _LISTED = 10
 _LOOKED_AT = 1000
 """How many jobs of a trace are followed one by one; of all of them, the numbers are told."""
 _NEAR_END = 0.99
-_WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
+_BAD = (JobStatus.DEAD, JobStatus.CANCELLED)
 
 
 @click.command("watch")
@@ -67,29 +65,29 @@ def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None, as_json:
 
 
 def _print_changes(watch: _Watch) -> None:
-    for _ in watch.screens():
-        for each in watch.take_changes():
+    for changed in watch.looks():
+        for each in changed:
             click.echo(display.json_text(each.to_json()))
         sys.stdout.flush()
-        if watch.is_over:
-            return
-        time.sleep(_EVERY_S)
 
 
 def _show(watch: _Watch) -> None:
     console = display.console()
     live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+    told: dict[str, float] = {}
     with live or nullcontext():
-        for screen in watch.screens():
-            for line in watch.take_lines(with_progress=live is None):
-                console.print(line, soft_wrap=True)
+        for changed in watch.looks():
+            for each in changed:
+                if each.job.status.is_final:
+                    console.print(watch.line(each), soft_wrap=True)
             if live:
-                live.update(screen, refresh=True)
-            if watch.is_over:
-                break
-            time.sleep(_EVERY_S)
-    for line in watch.take_lines(with_progress=False):
-        console.print(line, soft_wrap=True)
+                live.update(watch.screen(), refresh=True)
+                continue
+            for each in watch.running:
+                if time.monotonic() - told.get(each.job.id, -_TOLD_S) >= _TOLD_S:
+                    told[each.job.id] = time.monotonic()
+                    console.print(watch.line(each), soft_wrap=True)
+    console.print(display.line(watch.summary), soft_wrap=True)
 
 
 @dataclass
@@ -99,104 +97,93 @@ class _Watch:
     media: MediaJobs
     job_id: str | None
     trace_id: str | None
-    is_over: bool = False
     has_failed: bool = False
-    _running: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
-    _lines: list[Text] = field(default_factory=list[Text])
-    _told: dict[str, float] = field(default_factory=dict[str, float])
-    _seen: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
-    _statuses: dict[str, JobStatus] = field(default_factory=dict[str, JobStatus])
-    """Of the jobs of the trace, at the last look."""
-    _ended: list[NamedJob] = field(default_factory=list["NamedJob"])
+    summary: str = ""
+    """Where it stands, in a sentence."""
+    now: datetime = field(default_factory=utc_now)
+    _jobs: dict[str, NamedJob] = field(default_factory=dict[str, "NamedJob"])
 
-    def screens(self) -> Iterator[RenderableType]:
-        """What to show now, again and again."""
+    @property
+    def running(self) -> list[NamedJob]:
+        """The jobs that are being worked on."""
+        return [each for each in self._jobs.values() if each.job.status is JobStatus.PROCESSING]
+
+    def looks(self) -> Iterator[list[NamedJob]]:
+        """Look every second until all is over; yields the jobs that have changed since the look before."""
+        first = True
         while True:
-            yield self._look()
+            before, self._jobs = self._jobs, self._look()
+            is_over = self._sum_up()
+            changed = [each for job_id, each in self._jobs.items() if before.get(job_id) != each]
+            # What of a trace had ended before is only counted.
+            yield [each for each in changed if self.job_id or not (first and each.job.status.is_final)]
+            if is_over:
+                return
+            first = False
+            time.sleep(_EVERY_S)
 
-    def take_lines(self, *, with_progress: bool) -> list[Text]:
-        """What has ended since the last call; also how far the rest is, `with_progress`, now and then."""
-        lines, self._lines = self._lines, []
-        for job_id, each in self._running.items() if with_progress else ():
-            if time.monotonic() - self._told.get(job_id, 0.0) > _TOLD_S:
-                self._told[job_id] = time.monotonic()
-                lines.append(self._line(each))
-        return lines
-
-    def take_changes(self) -> list[NamedJob]:
-        """The jobs that have changed since the last call, as they are now."""
-        ended, self._ended = self._ended, []
-        changed = [each for each in (*self._running.values(), *ended) if self._seen.get(each.job.id) != each]
-        self._seen = dict(self._running)
-        return changed
-
-    def _look(self) -> RenderableType:
-        jobs, history = self.media, self.media.history
-        before, now = self._running, history.now()
+    def _look(self) -> dict[str, NamedJob]:
+        history = self.media.history
+        self.now = history.now()
         if self.job_id:
-            watched = [history.jobs.get(self.job_id)]
-            running = [job for job in watched if job.status is JobStatus.PROCESSING]
+            found = [history.jobs.get(self.job_id)]
         else:
-            chosen = JobFilter(statuses=(JobStatus.PROCESSING,), trace_id=self.trace_id)
-            watched = running = jobs.jobs(chosen, limit=_LOOKED_AT)
-        self._running = {each.job.id: each for each in jobs.named(running)}
-        ended = tuple(job_id for job_id in before if job_id not in self._running)
-        if self.trace_id:  # a short job may run and end between two looks
-            newest = {job.id: job.status for job in jobs.jobs(JobFilter(trace_id=self.trace_id), limit=_LOOKED_AT)}
-            final = [job_id for job_id, status in newest.items() if status.is_final]
-            known, self._statuses = self._statuses, newest
-            new = [job_id for job_id in final if job_id not in known or not known[job_id].is_final]
-            ended = tuple(dict.fromkeys((*ended, *new)))
-        if self.job_id and watched[0].status.is_final:
-            ended = (self.job_id,)
-        for each in jobs.named(history.jobs.list(JobFilter(ids=ended), limit=_LOOKED_AT)) if ended else ():
-            self._ended.append(each)
-            self._lines.append(self._line(each))
-        parts: list[RenderableType] = [_line(self._summary(watched)), *self._held(watched)]
-        if self._running:
-            parts.append(self._bars(now))
-        return Group(*parts)
+            of_all = () if self.trace_id else (JobStatus.PROCESSING,)
+            found = history.jobs.list(JobFilter(trace_id=self.trace_id, statuses=of_all), limit=_LOOKED_AT)
+            known = {job.id for job in found}
+            gone = tuple(each.job.id for each in self.running if each.job.id not in known)
+            found += history.jobs.list(JobFilter(ids=gone), limit=_LOOKED_AT) if gone else []
+        return {each.job.id: each for each in self.media.named(found)}
 
-    def _summary(self, watched: list[Job]) -> str:
-        """Where it stands in one line; also finds out whether all is over."""
+    def _sum_up(self) -> bool:
+        """Say where it stands; returns whether all is over."""
         if self.job_id:
-            job = watched[0]
-            self.is_over, self.has_failed = job.status.is_final, job.status in (JobStatus.DEAD, JobStatus.CANCELLED)
-            return f"Job {job.id} is {job.status}"
+            (job,) = (each.job for each in self._jobs.values())
+            self.has_failed = job.status in _BAD
+            self.summary = f"Job {job.id} is {job.status}"
+            return job.status.is_final
         if not self.trace_id:
             waiting = sum(each.jobs for each in self.media.history.jobs.waiting().values())
-            return f"{display.counted(len(watched), 'job')} running, {waiting} waiting (Ctrl-C ends)"
+            self.summary = f"{display.counted(len(self.running), 'job')} running, {waiting} waiting (Ctrl-C ends)"
+            return False
         tally = self.media.history.jobs.tally(self.trace_id)
-        final = sum(number for status, number in tally.items() if status.is_final)
-        bad = tally[JobStatus.DEAD] + tally[JobStatus.CANCELLED]
-        self.is_over, self.has_failed = final == sum(tally.values()), bad > 0
-        waiting = sum(tally[status] for status in _WAITING)
-        said = f"{final} of {display.counted(sum(tally.values()), 'job')} done"
+        whole, final = sum(tally.values()), sum(number for status, number in tally.items() if status.is_final)
+        bad, waiting = (sum(tally[status] for status in some) for some in (_BAD, JobStatus.waiting()))
+        self.has_failed = bad > 0
         details = ((bad, "dead or cancelled"), (tally[JobStatus.PROCESSING], "running"), (waiting, "waiting"))
-        line = ", ".join([said, *(f"{number} {what}" for number, what in details if number)])
-        if self.is_over:
-            self._lines.append(Text(line))
-        return line
+        parts = [
+            f"{final} of {display.counted(whole, 'job')} done",
+            *(f"{count} {what}" for count, what in details if count),
+        ]
+        self.summary = ", ".join(parts)
+        return final == whole
 
-    def _held(self, watched: list[Job]) -> list[Text]:
-        types = {job.job_type for job in watched if job.status in _WAITING} if self.job_id else None
-        return [_line(held.reason, "yellow") for held in self.media.held() if types is None or held.job_type in types]
+    def screen(self) -> RenderableType:
+        """Where it stands, what is held back, and a bar for each job that runs."""
+        types = {each.job.job_type for each in self._jobs.values() if each.job.status.is_waiting}
+        held = [each for each in self.media.held() if each.job_type in types or not (self.job_id or self.trace_id)]
+        parts: list[RenderableType] = [display.line(self.summary)]
+        parts += [display.line(each.reason, "yellow") for each in held]
+        if self.running:
+            parts.append(self._bars())
+        return Group(*parts)
 
-    def _line(self, each: NamedJob) -> Text:
+    def line(self, each: NamedJob) -> Text:
+        """One job, with its status and what there is to say of it."""
         job = each.job
         note = note_of(job)
         text = f"  {self.media.registry.noun(job.job_type)}  {each.label}  {job.id}{f'  {note}' if note else ''}"
-        return display.cell(job.status).append(in_one_line(redact(text)), style="default")
+        return display.cell(job.status).append_text(display.line(text))
 
-    def _bars(self, now: datetime) -> RenderableType:
+    def _bars(self) -> RenderableType:
         rows = [
             (
                 self.media.registry.noun(each.job.job_type),
                 each.label,
-                _bar(each.job.progress, now),
-                progress_words(estimated(each.job.progress, now)) if each.job.progress else "started",
+                _bar(each.job.progress, self.now),
+                progress_words(estimated(each.job.progress, self.now)) if each.job.progress else "started",
             )
-            for each in list(self._running.values())[:_LISTED]
+            for each in self.running[:_LISTED]
         ]
         columns = (Column(""), Column("", "name"), Column("", rank=1), Column("", "text"))
         return display.table(columns, rows)
@@ -216,7 +203,3 @@ def _bar(progress: JobProgress | None, now: datetime) -> str:
     fraction = (progress and estimated(progress, now).fraction) or 0.0
     full = round(_BAR * fraction)
     return "█" * full + "░" * (_BAR - full)
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(in_one_line(redact(text)), style=style)

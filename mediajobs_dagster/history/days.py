@@ -26,7 +26,7 @@ from mediajobs_dagster.history.schema import (
 )
 from mediajobs_dagster.models import JobStatus, SubjectKind
 
-_WAITING = (JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.FAILED)
+_UNDER_WAY = (*JobStatus.waiting(), JobStatus.PROCESSING)
 _MADE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
 _OPERATORS = tuple(blame for blame in Blame if blame.concerns_operators)
 
@@ -263,7 +263,7 @@ def _standing_of(groups: Sequence[Any]) -> DayStanding:
     return DayStanding(
         subjects=sum(group.subjects for group in groups),
         made=count(made=True),
-        waiting=count(made=False, statuses=_WAITING),
+        waiting=count(made=False, statuses=_UNDER_WAY),
         dead=count(made=False, statuses=(JobStatus.DEAD,)),
         faults=count(made=False, statuses=(JobStatus.DEAD,), blames=_OPERATORS),
         cancelled=count(made=False, statuses=(JobStatus.CANCELLED,)),

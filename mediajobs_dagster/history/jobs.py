@@ -21,7 +21,6 @@ from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, UtcDateTime, j
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
 _PAGE = 500
-_WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,9 @@ class Jobs:
     def waiting(self, job_type: str | None = None) -> dict[str, Waiting]:
         """How many jobs wait in the queue, by job type; a type of which none waits is not listed."""
         known, active = job_counts.c, jobs.c
-        counted = sa.select(known.job_type, known.status, sa.func.sum(known.jobs)).where(known.status.in_(_WAITING))
+        counted = sa.select(known.job_type, known.status, sa.func.sum(known.jobs)).where(
+            known.status.in_(JobStatus.waiting())
+        )
         # What a run has been given keeps its status until it is claimed.
         given = sa.select(active.job_type, active.status, -sa.func.count()).where(active.dispatch_id.is_not(None))
         if job_type is not None:
@@ -242,7 +243,7 @@ class Jobs:
             for name, status, number in connection.execute(statement):
                 found[name, JobStatus(status)] += int(number)
         types = sorted({name for (name, _), number in found.items() if number > 0})
-        return {name: Waiting(*(max(0, found[name, status]) for status in _WAITING)) for name in types}
+        return {name: Waiting(*(max(0, found[name, status]) for status in JobStatus.waiting())) for name in types}
 
     def next_due(self, job_types: Sequence[str] | None = None) -> Due | None:
         """When the next unassigned job may start; None when none waits.
@@ -266,7 +267,7 @@ class Jobs:
         """When the job of a type that waits longest was asked for; None when none waits."""
         waiting = [
             sa.select(sa.func.min(jobs.c.created_at)).where(jobs.c.job_type == job_type, jobs.c.status == status)
-            for status in _WAITING
+            for status in JobStatus.waiting()
         ]
         with self._database.read() as connection:
             return min((found for each in waiting if (found := connection.scalar(each))), default=None)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from mediajobs_dagster.attempts.subjects import resolver_of
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.partitions import tag_of_day
 from mediajobs_dagster.printable import in_one_line
-from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 
@@ -54,7 +53,7 @@ def take_next(
     of runs that were requested but do not exist yet.
     """
     if lacks_needs(media.settings, job_type, instance):
-        held = held_by_needs(media, job_type)
+        held = media.held_by_needs(job_type)
         return NoneDue(held.reason, is_blocked=True) if held else NoneDue(f"No {job_type.name} job is due.")
     waiting = [*requested, *_traces_waiting(instance, job_type)]
     if len(waiting) >= _QUEUED_RUNS:
@@ -83,16 +82,6 @@ def lacks_needs(settings: Settings, job_type: JobType, instance: dg.DagsterInsta
     return bool(job_type.lacking(settings.offers)) and not getattr(instance.run_launcher, ROUTES_BY_NEEDS, False)
 
 
-def held_by_needs(media: MediaJobs, job_type: JobType) -> Held | None:
-    """What waits of a type whose needs this machine does not offer; None: nothing."""
-    waiting = media.history.jobs.waiting(job_type.name).get(job_type.name)
-    if waiting is None:
-        return None
-    lacking = job_type.lacking(media.settings.offers)
-    now = media.history.now()
-    return Held(job_type=job_type.name, by=HeldBy.NEEDS, waiting=waiting.jobs, at=now, lacking=lacking)
-
-
 def run_request_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> dg.RunRequest:
     """The run that works off `batch`."""
     return dg.RunRequest(
@@ -100,17 +89,18 @@ def run_request_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> dg.R
         job_name=job_type.name,
         partition_key=batch.subject_day.isoformat(),
         tags={
-            **tags.of_dispatch(batch, job_type, title=_title_of(batch, job_type, media)),
+            **tags.of_dispatch(batch, job_type, title=_title_of(batch, media)),
             **tag_of_day(batch.subject_day),
         },
         run_config=_QUIET,
     )
 
 
-def _title_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> str | None:
-    """What the run is about, for people: the file or the timeline of its first job; None if that is gone."""
+def _title_of(batch: Dispatch, media: MediaJobs) -> str | None:
+    """What the run is about, for people: the file or the timeline of its first job; None if it has no such name."""
+    subject_id = batch.jobs[0].subject_id
     try:
-        title = resolver_of(job_type.subject, media.history).get(batch.jobs[0].subject_id).title
-    except MediaJobsError:  # it is gone, or the database is busy: the run must start all the same
+        title = media.history.naming.of_subjects([subject_id]).get(subject_id)
+    except MediaJobsError:  # the database is busy: the run must start all the same
         return None
-    return in_one_line(title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…")
+    return title and in_one_line(title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…")

@@ -14,7 +14,7 @@ from mediajobs_dagster.job_types.base import JobType, Lane
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.defaults import LOCATION, REPOSITORY
-from mediajobs_dagster.orchestration.dispatching import held_by_needs, lacks_needs, run_request_of
+from mediajobs_dagster.orchestration.dispatching import lacks_needs, run_request_of
 from mediajobs_dagster.orchestration.internals.core import DagsterExecutionInterruptedError
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.system import MediaJobs
@@ -72,7 +72,7 @@ class LocalRuns:
 
     def _run_next(self, job_type: JobType, done: WorkedOff) -> bool:
         if lacks_needs(self.media.settings, job_type, self.instance):
-            if held := held_by_needs(self.media, job_type):
+            if held := self.media.held_by_needs(job_type):
                 done.held[job_type.name] = held
             return False
         batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)

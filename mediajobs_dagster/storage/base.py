@@ -26,6 +26,8 @@ from mediajobs_dagster.storage.keys import check_key, check_prefix
 from mediajobs_dagster.storage.whole_file import whole_file
 
 MiB = 1024 * 1024
+OPEN = "open"
+"""The operation of reading an object where it lies, in a folder."""
 
 OnBytes = Callable[[int], None]
 """Called with the number of bytes moved since the last call; negative for bytes that a retry will move again. It is
@@ -227,6 +229,14 @@ class Storage(ABC):
 
         None where objects are not files. Raises StorageMissingError.
         """
+
+    def in_place(self, content: ObjectStat, *, read_whole: bool) -> Path | None:
+        """As `local_path`, for a reader of the file. With `read_whole`, it is reported as an operation of its size."""
+        path = self.local_path(content.key)
+        if path is not None and read_whole:
+            with self._operation(OPEN, content.key) as moved:
+                moved(content.bytes)
+        return path
 
     @abstractmethod
     def reader_url(self, key: str, *, expires_s: int = 3600) -> str | None:

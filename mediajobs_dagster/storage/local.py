@@ -228,10 +228,6 @@ class LocalStorage(Storage):
             )
         return path
 
-    def _absence(self) -> str:
-        what = "is a file" if self.root.exists() else "is not there"
-        return f"The storage folder {self.root} {what}. Is its disk mounted? Put it back; jobs go on by themselves."
-
     def _file_on_the_way(self, key: str) -> Path | None:
         """The file that stands where a folder of the object has to be, if any."""
         folders = [folder for folder in self._path(key).parents if folder.is_relative_to(self.root)]
@@ -262,16 +258,17 @@ class LocalStorage(Storage):
                 f"The folder {self.root} cannot be made: {reason}. Point MEDIAJOBS_HOME, or MEDIAJOBS_STORAGE_URL, at "
                 "a folder that this user may write to."
             )
-        if error.errno in _NO_SUCH_FILE and not self.root.is_dir():
-            return StorageUnavailableError(self._absence())
-        if error.errno == errno.ENOTDIR and (blocking := self._file_on_the_way(key)):
-            return StorageError(
-                f"{blocking} is a file, and a folder has to be there for {key}. Move it away, then retry what failed."
-            )
+        if error.errno == errno.ENOTDIR and self.root.is_file():
+            return StorageUnavailableError(f"{self.root} is a file, where the storage folder has to be. Put it back.")
         if error.errno in _NO_SUCH_FILE and verb == "write":
+            if error.errno == errno.ENOTDIR and (blocking := self._file_on_the_way(key)):
+                return StorageError(
+                    f"{blocking} is a file, and {key} needs a folder there. Move it away, then retry what failed."
+                )
             return KeyRefusedError(f"The folder {self.root} cannot hold an object {key}: {reason}.")
         if error.errno in _NO_SUCH_FILE:
-            return StorageMissingError(f"There is no object {key} in {self.root}: {reason}.")
+            gone = "" if self.is_there else f" The folder {self.root} itself is not there: is its disk mounted?"
+            return StorageMissingError(f"There is no object {key} in {self.root}: {reason}.{gone}")
         return StorageError(f"Could not {verb} {key} in {self.root}: {reason}. Check the disk.")
 
 

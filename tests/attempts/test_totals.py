@@ -36,9 +36,6 @@ def test_figures_are_the_sums_of_the_manifests(
     assert totals.ffmpeg_ms == sum(manifest.metrics.ffmpeg_ms for manifest in manifests) > 0
     assert totals.making_ms == sum(manifest.duration_ms for manifest in made)
     assert totals.rtf == pytest.approx(6 / (totals.making_ms / 1000), rel=0.05)
-    cpu_ms = 1000 * sum(command.cpu_seconds for command in commands if command.argv[0] == "ffmpeg")
-    assert totals.cpu_pct == pytest.approx(100 * cpu_ms / totals.ffmpeg_ms, rel=0.05)
-    assert totals.rss_mb_max == max(manifest.metrics.mem_rss_mb_max for manifest in manifests) > 0
     assert totals.bytes_in == sum(manifest.metrics.s3_bytes_in for manifest in manifests) > 0
     assert totals.bytes_out == sum(manifest.metrics.s3_bytes_out for manifest in manifests) > 0
 

@@ -64,6 +64,16 @@ def test_nothing_is_left_out_of_a_whole_table() -> None:
     assert NOTE in row
 
 
+def test_what_stands_below_a_row_is_one_line() -> None:
+    """A path that was broken into lines could not be copied."""
+    path = f"/data/objects/proxies/uploads/{ID}/{ID}/edit_proxy.mp4"
+    out = io.StringIO()
+    console = display.Terminal(file=out, width=80, highlight=False)
+    columns = (Column("Makes"), Column("Output", rank=1, below=True))
+    console.print(display.table(columns, [("edit_proxy", path)]))
+    assert f"  └ {path}\n" in out.getvalue()
+
+
 def test_lines_end_where_their_text_ends() -> None:
     """No padding, for those who read them by program."""
     assert [line for line in lines(300) if line != line.rstrip()] == []

@@ -220,21 +220,20 @@ def _ordinary_user() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_folder_that_is_gone_is_an_outage_and_not_a_missing_object(
-    local: Storage, make_file: MakeFile, tmp_path: Path
-) -> None:
-    """As when a disk is not mounted, or something else stands in its place; all is well when it is back."""
+def test_a_storage_folder_that_is_gone_is_told(local: Storage, make_file: MakeFile, tmp_path: Path) -> None:
+    """As when its disk is not mounted; a file in its place is an outage. All is well when the folder is back."""
     local.put(make_file(), "thumbs/a", content_type=TYPE)
     path = local.local_path("thumbs/a")
     assert path
     root, elsewhere = path.parents[1], tmp_path / "elsewhere"
     assert local.is_there
     root.rename(elsewhere)
-    for fault in ("is not there", "is a file"):
-        with pytest.raises(StorageUnavailableError, match=fault):
-            local.stat("thumbs/a")
-        assert not local.is_there
-        root.touch()
+    assert not local.is_there
+    with pytest.raises(StorageMissingError, match="is its disk mounted"):
+        local.stat("thumbs/a")
+    root.touch()
+    with pytest.raises(StorageUnavailableError, match="is a file"):
+        local.stat("thumbs/a")
     root.unlink()
     elsewhere.rename(root)
     assert local.find("thumbs/a")
