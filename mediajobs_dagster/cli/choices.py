@@ -37,7 +37,7 @@ def checked_attempts(media: MediaJobs, chosen: AttemptFilter) -> AttemptFilter:
         chosen,
         job_name=_type(media, chosen.job_name),
         trace_id=_trace(media, chosen.trace_id),
-        job_id=chosen.job_id and media.references.job(chosen.job_id).id,
+        job_id=None if chosen.job_id is None else media.references.job(chosen.job_id).id,
         run_id=_run(media, chosen.run_id),
     )
 
@@ -49,14 +49,14 @@ def checked_uploads(media: MediaJobs, chosen: UploadFilter) -> UploadFilter:
 
 def _type(media: MediaJobs, name: str | None) -> str | None:
     # One that is not installed any more may still have jobs.
-    if not name or media.jobs(JobFilter(job_type=name), limit=1):
+    if name is None or media.jobs(JobFilter(job_type=name), limit=1):
         return name
     return media.registry.name_of(name)
 
 
 def _trace(media: MediaJobs, text: str | None) -> str | None:
-    if not text:
-        return text
+    if text is None:
+        return None
     try:
         return media.references.trace(text)
     except NotFoundError:
@@ -65,8 +65,8 @@ def _trace(media: MediaJobs, text: str | None) -> str | None:
 
 
 def _subject(media: MediaJobs, text: str | None) -> str | None:
-    if not text:
-        return text
+    if text is None:
+        return None
     try:
         return media.references.subject(text)
     except NotFoundError:
@@ -75,8 +75,8 @@ def _subject(media: MediaJobs, text: str | None) -> str | None:
 
 
 def _run(media: MediaJobs, text: str | None) -> str | None:
-    if not text:
-        return text
+    if text is None:
+        return None
     try:
         return media.references.run(text)
     except NotFoundError:
@@ -85,7 +85,7 @@ def _run(media: MediaJobs, text: str | None) -> str | None:
 
 
 def _check_code(media: MediaJobs, code: str | None) -> None:
-    if not code or code in (known := {BREAKER_OPEN, *_codes(MediaJobsError)}):
+    if code is None or code in (known := {BREAKER_OPEN, *_codes(MediaJobsError)}):
         return
     if media.jobs(JobFilter(error_code=code), limit=1) or _any_attempt(media, AttemptFilter(error_code=code)):
         return  # of another package

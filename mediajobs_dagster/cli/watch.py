@@ -49,12 +49,12 @@ def watch_jobs(media: MediaJobs, job: str | None, trace_id: str | None, as_json:
     estimated. Without JOB and --trace it goes on until Ctrl-C. Exit code 1: a job that was watched is dead or
     cancelled.
     """
-    if job and trace_id:
+    if job is not None and trace_id is not None:
         raise RequestError("Give either JOB or --trace.")
     watch = _Watch(
         media,
-        job_id=media.references.job(job).id if job else None,
-        trace_id=media.references.trace(trace_id) if trace_id else None,
+        job_id=None if job is None else media.references.job(job).id,
+        trace_id=None if trace_id is None else media.references.trace(trace_id),
     )
     if as_json:
         _print_changes(watch)

@@ -43,6 +43,21 @@ def test_a_filter_that_names_nothing_is_refused_with_what_there_is(
     assert stands_for.get(there_is, there_is) in answer.err
 
 
+@pytest.mark.parametrize("option", ["--trace", "--type", "--error", "--upload"])
+def test_an_empty_filter_is_refused(mediajobs: Call, platform: Platform, clips: Clips, option: str) -> None:
+    """A script whose variable is empty would otherwise be shown everything."""
+    platform.media.add(clips.landscape(), types=[Thumbnail.name])
+    answer = mediajobs("jobs", "list", option, "")
+    assert (answer.code, answer.out) == (2, "")
+    assert "Traceback" not in answer.err
+
+
+def test_an_empty_job_is_not_watched(mediajobs: Call, platform: Platform, clips: Clips) -> None:
+    """Rather than all jobs until Ctrl-C."""
+    platform.media.add(clips.landscape(), types=[Thumbnail.name])
+    assert mediajobs("jobs", "watch", "").code == 2
+
+
 def test_a_filter_that_names_what_is_there_is_answered(mediajobs: Call, platform: Platform, clips: Clips) -> None:
     """Even if the other conditions leave nothing."""
     (job,) = platform.media.add(clips.landscape(), types=[Thumbnail.name]).jobs
