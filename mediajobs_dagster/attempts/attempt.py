@@ -255,8 +255,9 @@ class _Attempt:
         )
 
     def _steps(self, workspace: Workspace, allowance: Allowance) -> StepMaker:
-        settings, recorder = self.worker.settings, self.recorder
-        return StepMaker(settings, self.runner, workspace, recorder, self.cancellation, self.meter, allowance)
+        recorder = self.recorder
+        installation = self.worker.installation(recorder.add_storage_op)
+        return StepMaker(installation, self.runner, workspace, recorder, self.cancellation, self.meter, allowance)
 
     def _make(self, plan: Plan, workspace: Workspace, allowance: Allowance) -> Mapping[str, Made]:
         """Make every output in the folder; returns what ffmpeg says it made, by the name of the file."""

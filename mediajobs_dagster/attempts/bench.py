@@ -10,10 +10,9 @@ from typing import cast
 
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.cancellation import Cancellation, Deadline
-from mediajobs_dagster.job_types.bench import Client
+from mediajobs_dagster.job_types.bench import Client, Installation
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.services.base import ServiceClient, ServiceContext
-from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import redact, redact_values
 
 
@@ -24,7 +23,7 @@ class AttemptBench:
     folder: Path
     cancellation: Cancellation
     deadline: Deadline
-    settings: Settings
+    installation: Installation
     recorder: Recorder
     on_progress: Callable[[float | None], None] = lambda _: None
     _clients: dict[type[ServiceClient], ServiceClient] = field(default_factory=dict[type[ServiceClient], ServiceClient])
@@ -40,7 +39,9 @@ class AttemptBench:
 
     def service(self, kind: type[Client]) -> Client:
         if kind not in self._clients:
-            context = ServiceContext(self.settings, self.cancellation, self.deadline, self.recorder.add_call)
+            context = ServiceContext(
+                self.installation.settings, self.cancellation, self.deadline, self.recorder.add_call
+            )
             self._clients[kind] = kind.open(context)
         return cast("Client", self._clients[kind])
 

@@ -13,20 +13,20 @@ from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.workspace import Workspace
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.errors import InputCorruptError, MediaJobsError
+from mediajobs_dagster.job_types.bench import Installation
 from mediajobs_dagster.job_types.plan import Call, Left, Run, Step
 from mediajobs_dagster.media.allowance import Allowance
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.stderr import Faults
 from mediajobs_dagster.models import Progress
-from mediajobs_dagster.settings import Settings
 
 
 @dataclass
 class StepMaker:
     """Runs the steps of one attempt, and records what they do."""
 
-    settings: Settings
+    installation: Installation
     runner: Callable[[], Runner]
     """Raises FfmpegMissingError."""
     workspace: Workspace
@@ -142,8 +142,8 @@ class StepMaker:
         bench = AttemptBench(
             folder=self.workspace.folder,
             cancellation=self.cancellation,
-            deadline=Deadline.after(step.deadline_s or self.settings.job_timeout_s),
-            settings=self.settings,
+            deadline=Deadline.after(step.deadline_s or self.installation.settings.job_timeout_s),
+            installation=self.installation,
             recorder=self.recorder,
             on_progress=lambda done: self.meter.within(STEPS, None if done is None else begin + share * done),
         )

@@ -14,6 +14,7 @@ from mediajobs_dagster.attempts.scratch import Scratch
 from mediajobs_dagster.attempts.spool import Spool
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.bench import Installation
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.budget import Budget, granted_budget
 from mediajobs_dagster.media.host import host_facts
@@ -21,7 +22,7 @@ from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import HostFacts, JobStatus
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage import Storage
+from mediajobs_dagster.storage import OnOperation, Storage
 from mediajobs_dagster.storage.by_range import RangeServer
 
 
@@ -123,6 +124,10 @@ class Worker:
             if concurrency not in lazy.runners:
                 lazy.runners[concurrency] = Runner.from_settings(self.settings, concurrency=concurrency)
             return lazy.runners[concurrency]
+
+    def installation(self, listener: OnOperation) -> Installation:
+        """What the steps of system jobs work on; `listener` is told of what they do to the storage."""
+        return Installation(self.settings, self.history, lambda: self.storage.observed(listener))
 
     @property
     def storage(self) -> Storage:

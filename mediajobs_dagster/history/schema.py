@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration: the schema that this code works with."""
 
 
@@ -418,4 +418,161 @@ metric_hosts = sa.Table(
     sa.Column("host", sa.String, primary_key=True),
     sa.Column("attempts", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# --- what runs unattended --------------------------------------------------------------------------------------------
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    # The name of the job type that the schedule asks for.
+    sa.Column("name", sa.String, primary_key=True),
+    # The latest moment that was asked for, or passed over: what lies after it was missed.
+    sa.Column("last_moment", UtcDateTime, nullable=False),
+    # When it was last missed, and how many moments were passed over then and altogether.
+    sa.Column("missed_at", UtcDateTime),
+    sa.Column("missed", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("missed_in_all", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sqlite_with_rowid=False,
+)
+
+scheduled_events = sa.Table(
+    "scheduled_events",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("external_id", ForeignText, nullable=False),
+    sa.Column("title", ForeignText, nullable=False),
+    _json("participants"),
+    sa.Column("starts_at", UtcDateTime, nullable=False),
+    sa.Column("ends_at", UtcDateTime),
+    sa.Column("is_all_day", sa.Boolean, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    _json("raw"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    # When its source was found not to have it any more; NULL: it has it.
+    sa.Column("removed_at", UtcDateTime),
+    sa.UniqueConstraint("source", "external_id"),
+    sa.Index("scheduled_events_by_start", "starts_at", "id"),
+    sa.Index("scheduled_events_of_status", "status", "starts_at", "id"),
+)
+
+videos = sa.Table(
+    "videos",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # Where it is: the name of the site, and its id there.
+    sa.Column("site", sa.String, nullable=False),
+    sa.Column("external_id", ForeignText, nullable=False),
+    sa.Column("address", ForeignText, nullable=False),
+    sa.Column("title", ForeignText, nullable=False),
+    sa.Column("channel_id", ForeignText),
+    sa.Column("channel", ForeignText),
+    sa.Column("published_at", UtcDateTime),
+    sa.Column("duration_seconds", sa.Double[float]()),
+    # How it was found, such as `feed`, `playlist` or `search`, and by which setting.
+    sa.Column("found_by", sa.String, nullable=False),
+    sa.Column("found_in", ForeignText, nullable=False),
+    sa.Column("event_id", sa.String, sa.ForeignKey("scheduled_events.id", ondelete="SET NULL")),
+    # Who decided on event_id: `matching` or `person`; NULL: nobody has.
+    sa.Column("linked_by", sa.String),
+    sa.Column("linked_at", UtcDateTime),
+    sa.Column("trace_id", sa.String),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("site", "external_id"),
+    sa.Index("videos_by_time", "created_at", "id"),
+    sa.Index("videos_of_event", "event_id", "id"),
+)
+
+video_matches = sa.Table(
+    "video_matches",
+    metadata,
+    # How well a video fits an event, and why: kept for every pair that came into question.
+    sa.Column("video_id", sa.String, sa.ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("event_id", sa.String, sa.ForeignKey("scheduled_events.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("score", sa.Double[float](), nullable=False),
+    _json("reasons"),
+    sa.Column("scored_at", UtcDateTime, nullable=False),
+    sa.Index("video_matches_of_event", "event_id", "score"),
+)
+
+quota_ledger = sa.Table(
+    "quota_ledger",
+    metadata,
+    # One row a bucket and period. What is charged never passes `units_limit`.
+    sa.Column("bucket", sa.String, primary_key=True),
+    sa.Column("resets_at", UtcDateTime, primary_key=True),
+    sa.Column("units_used", sa.BigInteger, nullable=False),
+    sa.Column("units_limit", sa.BigInteger, nullable=False),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    # Since when the service itself says that nothing is left.
+    sa.Column("exhausted_at", UtcDateTime),
+    sa.Column("first_used_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+breaker_switches = sa.Table(
+    "breaker_switches",
+    metadata,
+    # Breakers that a person has set: scope is `job_type`, `schedule` or `host`.
+    sa.Column("scope", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    # `open`: nothing of it starts. `closed`: failures before `since` do not count.
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("reason", ForeignText, nullable=False),
+    sa.Column("who", ForeignText, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+actions = sa.Table(
+    "actions",
+    metadata,
+    # What people did to many jobs, or to breakers, objects and rows.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("target", ForeignText, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("reason", ForeignText, nullable=False),
+    sa.Column("who", ForeignText, nullable=False),
+    _json("details"),
+    sa.Index("actions_by_time", "at", "id"),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    # The outbox. One row a message: a cause that comes again within its hour counts in the same row.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("cause", sa.String, nullable=False),
+    sa.Column("title", ForeignText, nullable=False),
+    sa.Column("body", ForeignText, nullable=False),
+    _json("details"),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("first_at", UtcDateTime, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("sent_at", UtcDateTime),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("error", ForeignText),
+    sa.Index("alerts_by_time", "first_at", "id"),
+    sa.Index("alerts_of_cause", "cause", "first_at"),
+)
+_is_unsent = sa.text("sent_at IS NULL")
+sa.Index("alerts_due", alerts.c.due_at, alerts.c.id, sqlite_where=_is_unsent, postgresql_where=_is_unsent)
+
+storage_snapshots = sa.Table(
+    "storage_snapshots",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("taken_at", UtcDateTime, nullable=False),
+    sa.Column("objects", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    _json("report"),
+    sa.Index("storage_snapshots_by_time", "taken_at", "id"),
 )

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
+from mediajobs_dagster.history import History
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.services.base import ServiceClient
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import Storage
 
 Client = TypeVar("Client", bound=ServiceClient)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What the jobs that look after the installation itself work on: clean-up, reports, discovery."""
+
+    settings: Settings
+    history: History
+    open_storage: Callable[[], Storage]
+    """Raises SettingsError."""
 
 
 class Bench(Protocol):
@@ -21,6 +36,11 @@ class Bench(Protocol):
     @property
     def folder(self) -> Path:
         """The attempt's scratch folder. Sources are in it, outputs have to be; it is removed at the end."""
+        ...
+
+    @property
+    def installation(self) -> Installation:
+        """The installation that the job looks after. Jobs that make media have no use for it."""
         ...
 
     @property

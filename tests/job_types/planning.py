@@ -10,12 +10,16 @@ from pathlib import Path
 from mediajobs_dagster.attempts.bench import AttemptBench
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.cancellation import Cancellation, Deadline
+from mediajobs_dagster.history import History
+from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.job_types.base import JobType, Params
+from mediajobs_dagster.job_types.bench import Installation
 from mediajobs_dagster.job_types.material import Machine, Material, Source, ToneMapping
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.models import HostFacts, Job, JsonObject, Timeline, new_id, new_trace_id, utc_now
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import open_storage
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,11 @@ def make_calls(plan: Plan, folder: Path) -> Recorder:
     """Do the work of a plan's calls in `folder`, and leave out its commands."""
     key = AttemptKey(attempt_id=new_id(), job_type="test", subject_id=new_id())
     recorder = Recorder(key, HostFacts(hostname="here"))
+    settings = Settings(_env_file=None, home=folder / "home")
+    # Nothing of it is opened: these calls make media.
+    history = History(Database(settings.database_url, timeout_s=1))
+    installation = Installation(settings, history, lambda: open_storage(settings))
     for step in plan.steps:
         if isinstance(step, Call):
-            step.work(AttemptBench(folder, Cancellation(), Deadline.after(60), Settings(_env_file=None), recorder))
+            step.work(AttemptBench(folder, Cancellation(), Deadline.after(60), installation, recorder))
     return recorder
