@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediajobs_dagster.cron import ScheduleChange, change_of, checked_zone
@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
     )
 
+    private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that addresses from users, feeds and redirects may lead to, separated by commas, "
+        "such as 10.1.0.0/16; 127.0.0.0/8 is this machine. Any other private address is refused.",
+    )
     schedules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Changes to scheduled jobs, separated by semicolons: NAME=off, NAME=on, NAME=CRON or NAME=CRON "
@@ -233,7 +238,7 @@ class Settings(BaseSettings):
             raise ValueError(f"Input should be {_MOST_S:,} at most")
         return value
 
-    @field_validator("listeners", "offers", "web_names", mode="before")
+    @field_validator("listeners", "offers", "private_addresses", "web_names", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
