@@ -26,6 +26,7 @@ from mediajobs_dagster.job_types.material import Access, Machine, Material, Sour
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.models import Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
 from mediajobs_dagster.resilience.retry import RetryPolicy
+from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.keys import without_attempt
 
 MAX_ITEMS = 10_000
@@ -107,6 +108,15 @@ class JobType(ABC):
         """Whether an upload gets a job of this type by itself: it is wanted, and it is no image."""
         is_image = upload.media_info is not None and upload.media_info.is_image
         return not is_image and self.wanted_for(upload)
+
+    def quota_needed(self, settings: Settings) -> Mapping[str, int]:
+        """Units of services' quotas without which a job would be of no use, by the names of the buckets.
+
+        While fewer are left, no job of this type is started: one on a tick ends as skipped, any other waits for the
+        reset. See `resilience/quota.py`.
+        """
+        del settings
+        return {}
 
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         """The uploads that a job on this subject reads; the first is the primary one."""
