@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from mediajobs_dagster.errors import Blame
@@ -500,6 +500,59 @@ class Tick(Value):
     def summary(self) -> JsonObject:
         """What the record of an attempt says about it."""
         return {"schedule": self.schedule, "scheduledAt": self.created_at.isoformat()}
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventStatus(StrEnum):
+    """Where an event stands, by its source's word and by the clock."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    FINISHED = "finished"
+    POSTPONED = "postponed"
+    CANCELLED = "cancelled"
+
+
+def _storable(text: str) -> str:
+    """Text that every database stores unchanged: without NUL characters and halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+_ForeignText = Annotated[str, AfterValidator(_storable)]
+
+
+class NewEvent(Value):
+    """An event as its source describes it."""
+
+    external_id: _ForeignText = Field(description="Its id at the source; each occurrence of a repeated event has one.")
+    title: _ForeignText = Field(description="Its title.")
+    participants: tuple[_ForeignText, ...] = Field(default=(), description="Who takes part, such as two teams.")
+    starts_at: datetime = Field(description="When it begins; of an event of whole days, midnight at the source.")
+    ends_at: datetime | None = Field(default=None, description="When it ends; null: the source does not say.")
+    is_all_day: bool = Field(default=False, description="Whether it takes whole days.")
+    status: EventStatus = Field(description="Where it stands.")
+    raw: JsonObject | None = Field(default=None, description="What the source says of it, if that is not too long.")
+
+
+class Event(NewEvent):
+    """A scheduled event, as its source described it last."""
+
+    id: str = Field(description="Its id, a UUIDv7.")
+    source: str = Field(description="The name of the source, from the settings.")
+    created_at: datetime = Field(description="When it was stored first.")
+    updated_at: datetime = Field(description="When anything of it changed last.")
+    seen_at: datetime = Field(description="When its source had it last.")
+    removed_at: datetime | None = Field(
+        default=None, description="When its source was found not to have it any more; null: it has it."
+    )
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is finished by its source's word, or ended before `now` without being called off."""
+        if self.status in (EventStatus.SCHEDULED, EventStatus.IN_PROGRESS):
+            return self.ends_at is not None and self.ends_at <= now
+        return self.status is EventStatus.FINISHED
 
 
 class SubjectKind(StrEnum):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from mediajobs_dagster.errors import AmbiguousError, NotFoundError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import Attempt, Job, JsonObject, Upload
+from mediajobs_dagster.models import Attempt, Event, Job, JsonObject, Upload
 
 _SHOWN = 10
 """How many candidates are listed."""
@@ -63,6 +63,10 @@ class References:
         """An upload: by its id or file name."""
         return _only("upload", text, self.history.naming.uploads(text, limit=_SHOWN + 1), _line_of_upload)
 
+    def event(self, text: str) -> Event:
+        """A scheduled event: by its id, its id at its source, or its title."""
+        return _only("event", text, self.history.naming.events(text, limit=_SHOWN + 1), _line_of_event)
+
     def subject(self, text: str) -> str:
         """The id of a subject: by its id, file name or title."""
         found = self.history.naming.subjects(text, limit=_SHOWN + 1)
@@ -91,6 +95,10 @@ def _line_of_attempt(attempt: Attempt) -> str:
 
 def _line_of_upload(upload: Upload) -> str:
     return f"{upload.id}  {upload.filename}  {upload.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _line_of_event(event: Event) -> str:
+    return f"{event.id}  {event.starts_at:%Y-%m-%d %H:%M} UTC  {event.title}"
 
 
 def _only(kind: str, text: str, found: Sequence[Found], line: Callable[[Found], str]) -> Found:

@@ -3,6 +3,7 @@
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.days import DayStanding, WithoutOutput, first_day_of
 from mediajobs_dagster.history.enqueueing import Enqueued
+from mediajobs_dagster.history.events import EventChanges, EventFilter
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
@@ -19,6 +20,8 @@ __all__ = [
     "Dispatch",
     "Due",
     "Enqueued",
+    "EventChanges",
+    "EventFilter",
     "ExportFormat",
     "FailedJob",
     "Finished",

@@ -14,6 +14,7 @@ from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.days import Days
+from mediajobs_dagster.history.events import Events
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
@@ -38,6 +39,7 @@ class History:
         self.attempts = Attempts(database)
         self.current = Current(database)
         self.days = Days(database)
+        self.events = Events(database)
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)

@@ -1,8 +1,8 @@
-"""What people call things: jobs, attempts, uploads, runs and traces by their ids, the beginnings of these, and names.
+"""What people call things: jobs, attempts, uploads, events, runs and traces by ids, beginnings of these, and names.
 
 An id may be given in any letter case and by its beginning, at least LEAST_DIGITS of it. A name is the file name of an
-upload, with or without its suffix, or the title of a timeline. What one text can mean is found in all of these ways,
-so that nobody acts on the wrong job because two ids begin alike.
+upload, with or without its suffix, or the title of a timeline or an event. What one text can mean is found in all of
+these ways, so that nobody acts on the wrong job because two ids begin alike.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.events import EVENT_COLUMNS, event_of
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
-from mediajobs_dagster.history.schema import job_history, jobs, timelines, uploads
+from mediajobs_dagster.history.schema import job_history, jobs, scheduled_events, timelines, uploads
 from mediajobs_dagster.history.uploads import ESCAPE, UPLOAD_COLUMNS, escaped, upload_of
-from mediajobs_dagster.models import Attempt, Job, Upload
+from mediajobs_dagster.models import Attempt, Event, Job, Upload
 
 LEAST_DIGITS = 4
 """Fewer hexadecimal digits of an id name nothing."""
@@ -107,6 +108,15 @@ class Naming:
             way = sa.or_(_begins(uploads.c.id, text), uploads.c.id.in_(named))
             statement = sa.select(*UPLOAD_COLUMNS).where(way).order_by(uploads.c.id.desc()).limit(limit)
             return [upload_of(row) for row in connection.execute(statement).mappings()]
+
+    def events(self, text: str, *, limit: int) -> list[Event]:
+        """The events that `text` can mean by their id, their id at the source or their title, the latest first."""
+        columns = scheduled_events.c
+        way = sa.or_(_begins(columns.id, text), columns.external_id == text, columns.title == text)
+        statement = sa.select(*EVENT_COLUMNS).order_by(columns.starts_at.desc(), columns.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            exact = connection.execute(statement.where(columns.id == text.lower())).mappings().all()
+            return [event_of(row) for row in exact or connection.execute(statement.where(way)).mappings()]
 
     def traces(self, text: str, *, limit: int) -> list[str]:
         """The traces that `text` can mean by their ids, of jobs, uploads and attempts."""

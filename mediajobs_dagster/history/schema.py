@@ -451,6 +451,8 @@ scheduled_events = sa.Table(
     _json("raw"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    # When its source was asked that had it last. What was learned earlier never replaces what was learned later.
+    sa.Column("seen_at", UtcDateTime, nullable=False),
     # When its source was found not to have it any more; NULL: it has it.
     sa.Column("removed_at", UtcDateTime),
     sa.UniqueConstraint("source", "external_id"),

@@ -105,6 +105,7 @@ def _create_scheduled_events() -> None:
         sa.Column("raw", sa.JSON()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("removed_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="scheduled_events_pkey"),
         sa.UniqueConstraint("source", "external_id", name="scheduled_events_source_key"),
