@@ -18,7 +18,7 @@ from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.events import EVENT_COLUMNS, event_of
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
 from mediajobs_dagster.history.schema import job_history, jobs, scheduled_events, timelines, uploads
-from mediajobs_dagster.history.uploads import ESCAPE, UPLOAD_COLUMNS, escaped, upload_of
+from mediajobs_dagster.history.uploads import UPLOAD_COLUMNS, is_called, upload_of
 from mediajobs_dagster.models import Attempt, Event, Job, Upload
 
 LEAST_DIGITS = 4
@@ -168,13 +168,10 @@ def _subjects_named(connection: sa.Connection, text: str, limit: int) -> list[st
 
 
 def _uploads_named(connection: sa.Connection, text: str, limit: int) -> Sequence[str]:
-    """Exactly so if there is one, which an index finds; else in any letter case, with or without the suffix."""
+    """Exactly so if there is one; else in any letter case, with or without the suffix."""
     if not text:
         return []
     newest = sa.select(uploads.c.id).order_by(uploads.c.id.desc()).limit(limit)
     if found := connection.scalars(newest.where(uploads.c.filename == text)).all():
         return found
-    # Both are put in lower case by the database: SQLite knows A to Z only.
-    lowered = sa.func.lower(uploads.c.filename)
-    with_suffix = lowered.like(sa.func.lower(f"{escaped(text)}.%"), escape=ESCAPE)
-    return connection.scalars(newest.where(sa.or_(lowered == sa.func.lower(text), with_suffix))).all()
+    return connection.scalars(newest.where(is_called(text))).all()

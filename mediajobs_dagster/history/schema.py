@@ -77,6 +77,24 @@ class ForeignText(sa.TypeDecorator[str]):
         return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
+class FoldedText(ForeignText):
+    """Text in which names are looked for: put in one letter case by `folded`, and ordered by its characters alone.
+
+    So the names that begin alike lie between two bounds, in whatever language the database was set up.
+    """
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        """The type in the database."""
+        return sa.Text(collation="C" if dialect.name == "postgresql" else None)
+
+
+def folded(name: str) -> str:
+    """A name in one letter case, whatever its script."""
+    return name.casefold()
+
+
 class PackedJson(sa.TypeDecorator[Any]):
     """JSON that is large and that no query looks into: packed on SQLite; PostgreSQL compresses it by itself.
 
@@ -134,6 +152,8 @@ uploads = sa.Table(
     sa.Column("role", sa.String, nullable=False),
     sa.Column("storage_key", sa.String, nullable=False),
     sa.Column("filename", ForeignText, nullable=False),
+    # The file name by `folded`, taken when the row is written: it is looked for in any letter case.
+    sa.Column("folded_name", FoldedText, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String, nullable=False),
     sa.Column("origin", ForeignText, unique=True),
@@ -146,6 +166,7 @@ uploads = sa.Table(
     sa.Index("uploads_by_time", "created_at", "id"),
     sa.Index("uploads_of_trace", "trace_id"),
     sa.Index("uploads_named", "filename", "etag", "id"),
+    sa.Index("uploads_named_in_any_case", "folded_name", "id"),
 )
 
 timelines = sa.Table(

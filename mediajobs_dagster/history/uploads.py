@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,11 +15,10 @@ from mediajobs_dagster.history.database import Database, insert_new
 from mediajobs_dagster.history.enqueueing import Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.paging import Conditions, newer_than, newest_of, of_day, pages, starting_after
-from mediajobs_dagster.history.schema import current_outputs, upload_days, uploads
+from mediajobs_dagster.history.schema import current_outputs, folded, upload_days, uploads
 from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, utc_now
 
 _PAGE = 500
-ESCAPE = "/"
 UPLOAD_COLUMNS = tuple(uploads.c[name] for name in Upload.model_fields)
 _GETTING = sa.select(*UPLOAD_COLUMNS).where(
     uploads.c.id == sa.bindparam("upload_id")
@@ -68,8 +66,7 @@ class UploadFilter:
         """The filter as conditions on the table `uploads`."""
         found: Conditions = []
         if self.name is not None:
-            pattern = sa.func.lower(f"%{escaped(self.name)}%")
-            found.append(sa.func.lower(uploads.c.filename).like(pattern, escape=ESCAPE))
+            found.append(uploads.c.folded_name.contains(folded(self.name), autoescape=True))
         if self.role is not None:
             found.append(uploads.c.role == self.role)
         if self.trace_id is not None:
@@ -200,7 +197,7 @@ class Uploads:
         """The uploads whose file name is one of `names` with or without its suffix, in whatever case.
 
         By the name that was asked for: the newest of each different content, newest first, at most `limit` of a name.
-        An export is found where no source has that name. Looks through all uploads.
+        An export is found where no source has that name.
         """
         found = self._with_stems(names, UploadRole.SOURCE, limit)
         return found | self._with_stems([name for name in names if name not in found], UploadRole.EXPORT, limit)
@@ -211,10 +208,10 @@ class Uploads:
             for start in range(0, len(names), _STEMS):
                 wanted: dict[str, list[str]] = {}
                 for name in names[start : start + _STEMS]:
-                    wanted.setdefault(name.casefold(), []).append(name)
-                ids = _newest_like(connection, [*wanted, *map(_lower, names[start : start + _STEMS])], role)
+                    wanted.setdefault(folded(name), []).append(name)
+                ids = _newest_like(connection, list(wanted), role)
                 for upload in sorted(_where_in(connection, uploads.c.id, ids), key=lambda each: each.id, reverse=True):
-                    filename = upload.filename.casefold()
+                    filename = folded(upload.filename)
                     for name in (*wanted.get(filename, ()), *wanted.get(filename.rpartition(".")[0], ())):
                         if len(contents := found.setdefault(name, [])) < limit:
                             contents.append(upload)
@@ -271,9 +268,11 @@ class Uploads:
             return [upload_of(row) for row in found]
 
 
-def escaped(text: str) -> str:
-    """`text` as part of a pattern for LIKE, with ESCAPE."""
-    return re.sub(rf"([%_{ESCAPE}])", rf"{ESCAPE}\1", text)
+def is_called(name: str) -> sa.ColumnElement[bool]:
+    """Whether an upload's file name is `name`, with or without its suffix, in any letter case."""
+    wanted, column = folded(name), uploads.c.folded_name
+    # A range, which every database finds by an index; the slash is the character after the full stop.
+    return sa.or_(column == wanted, sa.and_(column >= f"{wanted}.", column < f"{wanted}/"))
 
 
 def add_upload(connection: sa.Connection, upload: Upload) -> Upload:
@@ -334,19 +333,13 @@ def _newest_of(connection: sa.Connection, filenames: Sequence[str], role: Upload
 
 def _newest_like(connection: sa.Connection, names: Sequence[str], role: UploadRole) -> Sequence[str]:
     """The newest id of each content of each file that may have one of `names`, with or without a suffix."""
-    filename = sa.func.lower(uploads.c.filename)
-    fits = [sa.or_(filename == name, filename.startswith(f"{name}.", autoescape=True)) for name in names]
-    statement = sa.select(sa.func.max(uploads.c.id)).where(uploads.c.role == role, sa.or_(*fits))
+    fits = sa.or_(*map(is_called, names))
+    statement = sa.select(sa.func.max(uploads.c.id)).where(uploads.c.role == role, fits)
     return connection.execute(statement.group_by(uploads.c.filename, uploads.c.etag).limit(_PAGE)).scalars().all()
 
 
-def _lower(name: str) -> str:
-    """A name as SQLite has it in lower case: it knows A to Z only."""
-    return name.translate({letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)})
-
-
 def _row_of(upload: Upload) -> dict[str, Any]:
-    return upload.model_dump() | _info_columns(upload.media_info)
+    return upload.model_dump() | {"folded_name": folded(upload.filename)} | _info_columns(upload.media_info)
 
 
 def _info_columns(info: MediaInfo | None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Answers:
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise FfmpegMissingError(f"{program} does not run: {error}. Install a build for this machine.") from error
+            raise FfmpegMissingError(f"{program} {_fault(error)}. Install a build for this machine.") from error
         return answer.stdout.decode(errors="replace")
 
     def _kept(self, file: Path) -> JsonObject:
@@ -169,6 +169,14 @@ def _bundled(name: str) -> Path | None:
     machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
     candidate = Path(spec.submodule_search_locations[0]) / f"{name}-{system}-{machine}"
     return candidate if candidate.is_file() else None
+
+
+def _fault(error: OSError | subprocess.SubprocessError) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"gave no answer within {error.timeout:g} s"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"ended with code {error.returncode} when asked what it can do: it is no ffmpeg that works here"
+    return f"does not run: {getattr(error, 'strerror', None) or error}"
 
 
 def _version(answer: str) -> str:

@@ -283,6 +283,8 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
         history.attempts.operator_failures(THUMB, since=NOON)
         history.attempts.list(AttemptFilter(job_name=THUMB, error_code="STALLED"))
         history.attempts.list(AttemptFilter(job_name=THUMB, trace_id="t"))
+        history.naming.uploads("talk", limit=5)
+        history.uploads.with_stems(["talk", "reel"], limit=5)
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", explain)
     assert len(plans) >= 13
@@ -298,7 +300,8 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
         "job_history_completed",
         "job_history_of_error",
         "job_history_of_trace",
+        "uploads_named_in_any_case",
     ):
         assert f"{index} " in used, plans
     for plan in plans.values():
-        assert not {"SCAN jobs", "SCAN job_history"} & set(plan.split(" | ")), plans
+        assert not {"SCAN jobs", "SCAN job_history", "SCAN uploads"} & set(plan.split(" | ")), plans

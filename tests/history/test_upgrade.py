@@ -328,3 +328,20 @@ def test_jobs_that_wait_take_turns_by_their_trace(empty_url: str) -> None:
         dispatches = [history.leases.assign(THUMB, limit=1, lease_s=60) for _ in range(7)]
         assert [each.jobs[0].trace_id[0] if each else "" for each in dispatches] == ["b", "a", "b", "d", "a", "a", "a"]
         assert history.jobs.counts()[THUMB][JobStatus.QUEUED] == 7  # the triggers count as before
+
+
+def test_uploads_are_found_by_their_names_in_any_case(empty_url: str) -> None:
+    """Those of schema 0004, more of them than are folded at once, in any script."""
+    old = database_of(empty_url, "0004")
+    at = sa.bindparam("at", type_=sa.DateTime(timezone=True))
+    adding = sa.text(
+        "INSERT INTO uploads (id, role, storage_key, filename, bytes, etag, created_at, trace_id) "
+        "VALUES (:id, 'source', :id, :name, 1, :id, :at, 't')"
+    ).bindparams(at)
+    names = {f"u{number:04}": f"CLIP {number}.MP4" for number in range(ROWS)} | {"u9999": "\u00dcbung.MOV"}
+    with old.write() as connection:
+        connection.execute(adding, [{"id": each, "name": name, "at": NOON} for each, name in names.items()])
+    old.close()
+    with History.open(empty_url) as history:
+        for text, found in (("clip 7", "u0007"), (f"Clip {ROWS - 1}.mp4", f"u{ROWS - 1}"), ("\u00fcBUNG", "u9999")):
+            assert [each.id for each in history.naming.uploads(text, limit=5)] == [found]

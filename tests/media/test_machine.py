@@ -245,6 +245,16 @@ def test_a_program_that_does_not_run_is_named(tmp_path: Path) -> None:
         find_tools(ffmpeg_path=broken)
 
 
+def test_a_program_that_is_no_ffmpeg_is_named(tmp_path: Path) -> None:
+    """In words, not with the list of arguments that it was asked by."""
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\nexit 3\n")
+    other.chmod(0o755)
+    with pytest.raises(FfmpegMissingError, match="ended with code 3 when asked") as raised:
+        find_tools(ffmpeg_path=other)
+    assert "[" not in raised.value.message
+
+
 def test_an_encoder_whose_driver_hangs_does_not_work(tools: Tools, tmp_path: Path) -> None:
     """Whoever asks is told so after a while, rather than with an error."""
     hanging = tmp_path / "ffmpeg"

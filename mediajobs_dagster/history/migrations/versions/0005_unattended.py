@@ -1,4 +1,7 @@
-"""Tables of what runs unattended: schedules, events, videos, quota, breakers set by hand, actions, alerts, reports."""
+"""Tables of what runs unattended, and the names of uploads in one letter case.
+
+Schedules, events, videos, quota, breakers set by hand, actions, alerts and reports get their tables.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,13 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+_AT_ONCE = 1000
+"""Names written at once."""
+
+_uploads = sa.table("uploads", sa.column("id"), sa.column("filename"), sa.column("folded_name"))
+
 _SQLITE_STATISTICS: dict[str, dict[str, str]] = {
+    "uploads": {"uploads_named_in_any_case": "1000000 2 1"},
     "scheduled_events": {
         "sqlite_autoindex_scheduled_events_1": "100000 1",
         "sqlite_autoindex_scheduled_events_2": "100000 10000 1",
@@ -47,7 +56,8 @@ _SQLITE_STATISTICS: dict[str, dict[str, str]] = {
 
 
 def upgrade() -> None:
-    """Make the tables; there is nothing to fill them with."""
+    """Make the tables, which begin empty, and fold the names of the uploads."""
+    _fold_names()
     _create_schedules()
     _create_scheduled_events()
     _create_videos()
@@ -59,6 +69,25 @@ def upgrade() -> None:
     _create_storage_snapshots()
     if op.get_context().dialect.name == "sqlite":
         _write_sqlite_statistics()
+
+
+def _fold_names() -> None:
+    connection = op.get_bind()
+    collation = "C" if connection.dialect.name == "postgresql" else None
+    column = sa.Column("folded_name", sa.Text(collation=collation), nullable=False, server_default="")
+    op.add_column("uploads", column)
+    setting = (
+        sa.update(_uploads).where(_uploads.c.id == sa.bindparam("of_id")).values(folded_name=sa.bindparam("folded"))
+    )
+    last = ""
+    while True:
+        reading = sa.select(_uploads.c.id, _uploads.c.filename).where(_uploads.c.id > last)
+        rows = connection.execute(reading.order_by(_uploads.c.id).limit(_AT_ONCE)).all()
+        if not rows:
+            break
+        connection.execute(setting, [{"of_id": row.id, "folded": row.filename.casefold()} for row in rows])
+        last = rows[-1].id
+    op.create_index("uploads_named_in_any_case", "uploads", ["folded_name", "id"])
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -244,7 +273,9 @@ def _create_storage_snapshots() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables: code of schema 0004 knows nothing of them."""
+    """Drop the tables and the names: code of schema 0004 knows nothing of them."""
+    op.drop_index("uploads_named_in_any_case", "uploads")
+    op.drop_column("uploads", "folded_name")
     op.drop_table("video_matches")
     op.drop_table("videos")
     op.drop_table("scheduled_events")
