@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mediajobs_dagster.cron import ScheduleChange, change_of, checked_zone
 from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.fault_lists import listed
 from mediajobs_dagster.small_files import read_small
@@ -174,6 +175,16 @@ class Settings(BaseSettings):
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
     )
 
+    schedules: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Changes to scheduled jobs, separated by semicolons: NAME=off, NAME=on, NAME=CRON or NAME=CRON "
+        "ZONE, such as history_cleanup=30 3 * * sun Europe/Berlin; storage_report=off.",
+    )
+    timezone: str = Field(
+        default="",
+        description="Time zone of all schedules, such as Europe/Berlin; default: that of each job type, mostly UTC.",
+    )
+
     youtube_api_key: SecretStr | None = Field(
         default=None, description="Key of the YouTube Data API; without one, only the feeds of channels are read."
     )
@@ -283,6 +294,25 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("schedules", mode="before")
+    @classmethod
+    def _split_schedules(cls, value: object) -> object:
+        # Crons have commas in them.
+        return tuple(part.strip() for part in value.split(";") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("schedules", mode="after")
+    @classmethod
+    def _are_changes(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        names = [change_of(entry).name for entry in entries]
+        if double := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{double} is named twice")
+        return entries
+
+    @field_validator("timezone", mode="after")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        return checked_zone(name) if name else name
+
     @field_validator("match_weights")
     @classmethod
     def _are_weights(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -340,6 +370,11 @@ class Settings(BaseSettings):
         except ValueError:  # brackets that do not close
             is_fine = False
         return None if is_fine else f"MEDIAJOBS_{name.upper()} is no address such as {schemes[0]}://host. Correct it."
+
+    @property
+    def schedule_changes(self) -> dict[str, ScheduleChange]:
+        """What `schedules` says, by the name of the job type."""
+        return {change.name: change for change in map(change_of, self.schedules)}
 
     @property
     def scratch(self) -> Path:

@@ -16,8 +16,8 @@ PACKAGE = Path(mediajobs_dagster.__file__).parent
 NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
-    *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
-    *("listeners", "side_by_side", "temporary"),
+    *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
+    *("plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "references", "answers", "removal", "overview", "quotas", "system"),
     *("gate", "orchestration", "supervisor"),

@@ -118,8 +118,10 @@ CALLED = {
     "make_app": call("app_args"),
     "make_new_run_id": call(),
     "partition_set_snap_name_for_job_name": call("job_name"),
+    "schedule_execution_time_iterator": call("start_timestamp", "cron_schedule", "execution_timezone", ascending=""),
     "redirect_to_file": call("stream", "path"),
     # Dagster shows the class, and documents not all of its methods:
+    "DagsterInstance.all_instigator_state": method(by_name=("instigator_type",)),
     "DagsterInstance.add_run_tags": method("run_id", "new_tags"),
     "DagsterInstance.create_run": method(
         by_name=(
@@ -177,6 +179,11 @@ READ = (
     "DagsterStorage.event_log_storage",
     "DagsterStorage.run_storage",
     "DagsterStorage.schedule_storage",
+    "InstigatorState.instigator_data",
+    "InstigatorState.instigator_name",
+    "InstigatorState.status",
+    "InstigatorStatus.STOPPED",
+    "InstigatorType.SCHEDULE",
     "IWorkspaceProcessContext.instance",
     "LaunchRunContext.dagster_run",
     "RemoteRepository.asset_graph",
@@ -203,6 +210,7 @@ SET_BY = {
 MADE = {
     "GrpcServerTarget": {"host": "localhost", "port": 4000, "socket": None, "location_name": "mediajobs"},
     "LoadableTargetOrigin": {"executable_path": "python", "module_name": "jobs", "working_directory": "/"},
+    "ScheduleInstigatorData": {"cron_schedule": "0 3 * * *", "start_timestamp": 1.5},
     "WorkspaceFileTarget": {"paths": ["workspace.yaml"]},
 }
 """Records, whose signature says nothing: they are made as we make them."""

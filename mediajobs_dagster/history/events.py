@@ -17,7 +17,6 @@ from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history.database import Database, insert_new
 from mediajobs_dagster.history.paging import Conditions
 from mediajobs_dagster.history.schema import scheduled_events, videos
-from mediajobs_dagster.history.uploads import ESCAPE, escaped
 from mediajobs_dagster.models import Event, EventStatus, NewEvent, new_id
 
 _CHUNK = 500
@@ -60,8 +59,7 @@ class EventFilter:
         columns = scheduled_events.c
         found: Conditions = []
         if self.title is not None:
-            pattern = sa.func.lower(f"%{escaped(self.title)}%")
-            found.append(sa.func.lower(columns.title).like(pattern, escape=ESCAPE))
+            found.append(columns.title.icontains(self.title, autoescape=True))
         if self.source is not None:
             found.append(columns.source == self.source)
         if self.status is not None:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import override
 
+from mediajobs_dagster.cron import ScheduleChange
 from mediajobs_dagster.errors import ParametersError
 from mediajobs_dagster.fault_lists import listed, overlong
 from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, SourceUse
@@ -59,7 +60,7 @@ class Schedule:
     timezone: str = "UTC"
     """A name of the IANA database, such as Europe/Berlin."""
     is_on: bool = True
-    """Whether it is on from the start; if not, it can be switched on in the Dagster UI."""
+    """Whether it is on from the start; if not, settings or the Dagster UI can switch it on."""
 
 
 class JobType(ABC):
@@ -85,7 +86,7 @@ class JobType(ABC):
     subject: ClassVar[SubjectKind]
     """The kind of subject that jobs of this type have."""
     schedule: ClassVar[Schedule | None] = None
-    """When jobs are enqueued automatically; only for types whose subject is a `Tick`."""
+    """When jobs are enqueued automatically; only for types whose subject is a `Tick`. Settings can change it."""
     rtf_basis: ClassVar[RtfBasis] = RtfBasis.INPUT
     retry: ClassVar[RetryPolicy | None] = None
     """When a failed job is tried again; None: as the settings say."""
@@ -98,6 +99,23 @@ class JobType(ABC):
     def summary(self) -> str:
         """What it makes, in one line: the first line of the class's docstring."""
         return (self.__doc__ or self.name).strip().splitlines()[0]
+
+    def is_configured(self, settings: Settings) -> bool:
+        """Whether the settings name what its jobs work on. If not, its schedule is off until it is switched on."""
+        del settings
+        return True
+
+    def schedule_in(self, settings: Settings) -> Schedule | None:
+        """Its schedule as the settings have it: MEDIAJOBS_SCHEDULES changes it, MEDIAJOBS_TIMEZONE moves it."""
+        if self.schedule is None:
+            return None
+        change = settings.schedule_changes.get(self.name, ScheduleChange(self.name))
+        return replace(
+            self.schedule,
+            cron=change.cron or self.schedule.cron,
+            timezone=change.timezone or settings.timezone or self.schedule.timezone,
+            is_on=self.schedule.is_on and self.is_configured(settings) if change.is_on is None else change.is_on,
+        )
 
     def wanted_for(self, upload: Upload) -> bool:
         """Whether adding an upload enqueues a job of this type when no types are named."""

@@ -13,10 +13,11 @@ from importlib.metadata import EntryPoint
 
 from mediajobs_dagster import job_types
 from mediajobs_dagster.errors import RequestError, SettingsError
-from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.plugins import JOB_TYPES, installed
 from mediajobs_dagster.resilience.retry import RetryPolicy
+from mediajobs_dagster.settings import Settings
 
 
 class Registry:
@@ -50,6 +51,20 @@ class Registry:
     def of_uploads(self) -> tuple[JobType, ...]:
         """The job types whose subject is an upload."""
         return tuple(job_type for job_type in self if job_type.subject is SubjectKind.UPLOAD)
+
+    def schedules(self, settings: Settings) -> dict[JobType, Schedule]:
+        """The job types that have a schedule, and when it asks for jobs.
+
+        Raises SettingsError when MEDIAJOBS_SCHEDULES names another one.
+        """
+        found = {each: schedule for each in self if (schedule := each.schedule_in(settings))}
+        known = [each.name for each in found]
+        if unknown := [name for name in settings.schedule_changes if name not in known]:
+            raise SettingsError(
+                f"MEDIAJOBS_SCHEDULES names {', '.join(unknown)}, but only these have a schedule: {', '.join(known)}. "
+                "Correct the names."
+            )
+        return found
 
     def retry_policy(self, name: str, default: RetryPolicy) -> RetryPolicy:
         """The job type's own retry policy, else `default`; also for a type that is not installed any more."""

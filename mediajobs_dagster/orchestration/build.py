@@ -26,7 +26,7 @@ def build_definitions(media: MediaJobs, *, for_runs: bool = False) -> dg.Definit
             recovery_sensor(media),
             uploads_sensor(media),
         ],
-        schedules=[schedule_of(each, each.schedule, media) for each in registry if each.schedule],
+        schedules=[schedule_of(each, found, media) for each, found in registry.schedules(media.settings).items()],
         resources={WORKER: worker_resource(media)},
         # Also for runs over several assets: parallel step processes would share one scratch folder and one lane.
         executor=dg.in_process_executor,
