@@ -7,6 +7,7 @@ what to do about it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -394,6 +395,8 @@ class ServiceError(MediaJobsError):
 
     code = "SERVICE_FAILED"
     blame = Blame.EXTERNAL
+    was_sent: bool = True
+    """False: no connection could be made, so the service has not seen the request and does not count it."""
 
     def __init__(
         self,
@@ -431,6 +434,13 @@ class ServiceRefusedError(ServiceError):
     retryable = False
 
 
+class ServiceKeyError(ServiceRefusedError):
+    """The service does not accept the key. Correct the setting that has it, or what the key is allowed."""
+
+    code = "SERVICE_KEY_REFUSED"
+    blame = Blame.SYSTEM
+
+
 class ServiceLimitedError(ServiceError):
     """The service got too many requests. Send fewer, or have its limit raised."""
 
@@ -448,6 +458,33 @@ class ServiceTooLargeError(ServiceError):
 
     code = "SERVICE_ANSWER_TOO_LARGE"
     retryable = False
+
+
+class QuotaExhaustedError(MediaJobsError):
+    """Too little is left of the quota of a service. The work is not started, or not gone on with."""
+
+    code = "QUOTA_EXHAUSTED"
+    blame = Blame.EXTERNAL
+    retryable = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        bucket: str = "",
+        left: int = 0,
+        needed: int = 0,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.bucket = bucket
+        """The name of the quota."""
+        self.left = left
+        """Units that are left."""
+        self.needed = needed
+        """Units that the work needs."""
+        self.resets_at = resets_at
+        """When it is full again."""
 
 
 # --- cancelled -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,12 +23,18 @@ _PREFIX = "MEDIAJOBS_"
 _SCHEMES = {
     "s3_endpoint_url": ("https", "http"),
     "console_url": ("https", "http"),
+    "youtube_url": ("https", "http"),
+    "youtube_feed_url": ("https", "http"),
     "celery_url": ("redis", "rediss", "redis+socket", "unix", "sentinel"),
 }
 """How the addresses among the settings may begin; those of database and storage are checked when they are opened."""
+MATCH_FEATURES = ("title", "participants", "date", "duration", "channel")
+"""What a video and an event are compared by."""
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
 _MAX_FILE = 1 << 20
+_MOST_UNITS = 10**12
+"""Far more than any quota, and what every database can count."""
 _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
 
@@ -183,6 +190,51 @@ class Settings(BaseSettings):
         description="Time zone of all schedules, such as Europe/Berlin; default: that of each job type, mostly UTC.",
     )
 
+    youtube_api_key: SecretStr | None = Field(
+        default=None, description="Key of the YouTube Data API; without one, only the feeds of channels are read."
+    )
+    youtube_url: str = Field(
+        default="https://www.googleapis.com/youtube/v3", description="Address of the YouTube Data API."
+    )
+    youtube_feed_url: str = Field(
+        default="https://www.youtube.com/feeds/videos.xml", description="Address of the feeds of YouTube channels."
+    )
+    youtube_channels: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="YouTube channels to look for videos in, separated by commas: ids (UC…), or names such as @name, "
+        "which need the key.",
+    )
+    youtube_playlists: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Ids of YouTube playlists to look for videos in, separated by commas; they need the key.",
+    )
+    youtube_queries: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="What to search YouTube for each time, separated by commas; one call of the search each.",
+    )
+    youtube_search_limit: int = Field(
+        default=100, ge=0, le=_MOST_UNITS, description="Calls of YouTube's search a day (Pacific time)."
+    )
+    youtube_unit_limit: int = Field(
+        default=10_000, ge=0, le=_MOST_UNITS, description="Units of YouTube's other methods a day (Pacific time)."
+    )
+    discovery_days: float = Field(
+        default=7.0, gt=0, le=3650, description="How long after an event videos of it are looked for, days."
+    )
+    match_weights: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("title=3", "participants=4", "date=3", "duration=1", "channel=1"),
+        description="How much each thing counts in a match of a video with an event, separated by commas.",
+    )
+    match_threshold: float = Field(
+        default=0.7, ge=0, le=1, description="A video is linked to an event only if their match reaches this, 0 to 1."
+    )
+    match_lead: float = Field(
+        default=0.1, ge=0, le=1, description="And only if the match is so much better than the second best, 0 to 1."
+    )
+    match_duration_s: float = Field(
+        default=0.0, ge=0, description="Length that videos of events have, seconds; 0: as long as the event."
+    )
+
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("ffmpeg",),
         description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
@@ -238,7 +290,11 @@ class Settings(BaseSettings):
             raise ValueError(f"Input should be {_MOST_S:,} at most")
         return value
 
-    @field_validator("listeners", "offers", "private_addresses", "web_names", mode="before")
+    @field_validator(
+        *("listeners", "offers", "private_addresses", "web_names"),
+        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -261,6 +317,15 @@ class Settings(BaseSettings):
     @classmethod
     def _is_zone(cls, name: str) -> str:
         return checked_zone(name) if name else name
+
+    @field_validator("match_weights")
+    @classmethod
+    def _are_weights(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            name, _, number = each.partition("=")
+            if name not in MATCH_FEATURES or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", number, re.ASCII):
+                raise ValueError(f"{each} is no weight such as title=3; there are {', '.join(MATCH_FEATURES)}")
+        return value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

@@ -35,6 +35,7 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
+from mediajobs_dagster.quotas import Quotas
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.references import NamedJob, References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
@@ -475,7 +476,12 @@ class MediaJobs:
         if job_type is None:
             return Held(job_type=name, by=HeldBy.NOT_INSTALLED, waiting=waiting.jobs, at=self.history.now())
         by_needs = None if self.settings.celery_url else self.held_by_needs(job_type)
-        return by_needs or self.dispatcher.held(name)
+        return by_needs or self.quota.held(job_type) or self.dispatcher.held(name)
+
+    @property
+    def quota(self) -> Quotas:
+        """The quotas of outside services: what is left, and what does not fit into it."""
+        return Quotas(self.history, self.settings)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

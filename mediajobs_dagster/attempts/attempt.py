@@ -21,7 +21,7 @@ from mediajobs_dagster.attempts.evidence import CONTENT, judged
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.machine import ThisMachine
 from mediajobs_dagster.attempts.manifest import OutputRecord
-from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted, UpToDate, Work, settle
+from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted, NotStarted, UpToDate, Work, settle
 from mediajobs_dagster.attempts.progress import ProgressMeter
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.rehearsal import inputs_of_clip
@@ -38,6 +38,7 @@ from mediajobs_dagster.errors import (
     InternalError,
     MediaJobsError,
     OutputInvalidError,
+    QuotaExhaustedError,
 )
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
@@ -52,6 +53,7 @@ from mediajobs_dagster.media.run import Made, Runner
 from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
+from mediajobs_dagster.resilience.quota import Quota
 from mediajobs_dagster.storage import ObjectStat, Storage, attempt_key, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 
@@ -74,6 +76,8 @@ def make_attempt(claim: Claim, worker: Worker, listeners: Listeners, cancellatio
         ending = attempt.work()
     except UpToDate as found:
         ending = found
+    except QuotaExhaustedError as error:
+        ending = NotStarted(error)
     except MediaJobsError as error:
         ending = error
     except OSError as error:
@@ -129,6 +133,8 @@ class _Attempt:
                 inputs, fingerprint, fresh = self._check_freshness(storage)
             if fresh is not None:
                 raise UpToDate(fingerprint, fresh)
+            settings = self.worker.settings
+            Quota.of(self.worker.history, settings).require(job_type.quota_needed(settings))
             with recorder.timed(Stage.FETCH):
                 self._fetch(inputs, storage, workspace)
             with recorder.timed(Stage.PROBE):

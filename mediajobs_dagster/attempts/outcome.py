@@ -20,6 +20,7 @@ from mediajobs_dagster.errors import (
     DatabaseUnavailableError,
     DiskFullError,
     MediaJobsError,
+    QuotaExhaustedError,
     WorkerLostError,
 )
 from mediajobs_dagster.history import Claim, Finished
@@ -37,6 +38,7 @@ from mediajobs_dagster.models import (
     utc_now,
 )
 from mediajobs_dagster.records import AttemptRecord
+from mediajobs_dagster.resilience.quota import skipped_result
 from mediajobs_dagster.resilience.retry import Outages, Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
 
@@ -56,6 +58,14 @@ class UpToDate(Exception):  # not an error: the outputs exist already
         self.fingerprint, self.outputs = fingerprint, outputs
 
 
+class NotStarted(Exception):  # not an error: it would not fit into what is left of a quota
+    """Too little is left of the quota of a service."""
+
+    def __init__(self, shortage: QuotaExhaustedError) -> None:
+        super().__init__()
+        self.shortage = shortage
+
+
 class Interrupted(CancelledError):
     """The worker was told to stop while it made this attempt."""
 
@@ -72,7 +82,7 @@ class Work:
     """The object of each output."""
 
 
-Ending = Work | UpToDate | MediaJobsError
+Ending = Work | UpToDate | NotStarted | MediaJobsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +116,7 @@ class AttemptEnded(AttemptRecord):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the job's outputs exist, and this attempt made or found them."""
+        """Whether nothing is left to do: this attempt made or found the outputs, or was skipped for want of quota."""
         return not self.is_stale and self.verdict.status in (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
@@ -120,6 +130,8 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
         if verdict.note:
             ending = ending.with_message(f"{ending.message} {verdict.note}")
         recorder.add_error(ending)
+    elif isinstance(ending, NotStarted):
+        recorder.notes.append(ending.shortage.message)
     manifest = recorder.manifest(_attempt_status(ending))
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
@@ -198,7 +210,7 @@ def _attempt_status(ending: Ending) -> AttemptStatus:
     match ending:
         case Work():
             return AttemptStatus.SUCCESS
-        case UpToDate():
+        case UpToDate() | NotStarted():
             return AttemptStatus.SKIPPED
         case MediaJobsError(blame=Blame.CANCELLED):
             return AttemptStatus.CANCELLED
@@ -210,7 +222,7 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
     match ending:
         case Work():
             return Verdict(JobStatus.COMPLETED)
-        case UpToDate():
+        case UpToDate() | NotStarted():
             return Verdict(JobStatus.SKIPPED)
         case Interrupted():
             return Verdict(worker.after_interrupt())
@@ -239,6 +251,7 @@ def _row(
 ) -> Attempt:
     metrics = manifest.metrics
     error = manifest.errors[-1] if manifest.errors else None
+    shortage = ending.shortage if isinstance(ending, NotStarted) else None
     return claim.attempt.model_copy(
         update={
             "status": manifest.status,
@@ -251,9 +264,9 @@ def _row(
             "cpu_seconds": recorder.cpu_seconds,
             "max_rss_mb": metrics.mem_rss_mb_max,
             **cohort_of(manifest, side_by_side=_side_by_side(claim, worker)),
-            "error_code": error.code if error else None,
+            "error_code": shortage.code if shortage else error.code if error else None,
             "blame": error.blame if error else None,
-            "error": error.message if error else None,
+            "error": shortage.message if shortage else error.message if error else None,
             "result": _result(manifest, ending, children),
             "manifest": manifest.to_json(),
         }
@@ -274,6 +287,8 @@ def _result(manifest: Manifest, ending: Ending, children: list[NewJob]) -> JsonO
             return {**made, "figures": manifest.figures} if manifest.figures else made
         case UpToDate(fingerprint=fingerprint, outputs=outputs):
             return {"skipped": UP_TO_DATE, "fingerprint": fingerprint, "upToDate": [output.key for output in outputs]}
+        case NotStarted(shortage=shortage):
+            return skipped_result(shortage)
         case MediaJobsError():
             return None
 

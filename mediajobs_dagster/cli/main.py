@@ -19,6 +19,7 @@ from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
+from mediajobs_dagster.cli.quota import quota
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
@@ -61,7 +62,7 @@ def commands(context: click.Context) -> None:
 
 jobs.add_command(watch_jobs)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, quota, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -19,6 +19,7 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
+from mediajobs_dagster.history.quota import QuotaLedger
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
@@ -41,6 +42,7 @@ class History:
         self.events = Events(database)
         self.statistics = Statistics(database)
         self.naming = Naming(database)
+        self.quota = QuotaLedger(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

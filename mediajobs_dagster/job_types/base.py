@@ -127,6 +127,15 @@ class JobType(ABC):
         is_image = upload.media_info is not None and upload.media_info.is_image
         return not is_image and self.wanted_for(upload)
 
+    def quota_needed(self, settings: Settings) -> Mapping[str, int]:
+        """Units of services' quotas without which a job would be of no use, by the names of the buckets.
+
+        While fewer are left, no job of this type is started: one on a tick ends as skipped, any other waits for the
+        reset. See `resilience/quota.py`.
+        """
+        del settings
+        return {}
+
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         """The uploads that a job on this subject reads; the first is the primary one."""
         del subject

@@ -55,6 +55,8 @@ def take_next(
     if lacks_needs(media.settings, job_type, instance):
         held = media.held_by_needs(job_type)
         return NoneDue(held.reason, is_blocked=True) if held else NoneDue(f"No {job_type.name} job is due.")
+    if refused := media.quota.turn_away(job_type):
+        return NoneDue(refused, is_blocked=True)
     waiting = [*requested, *_traces_waiting(instance, job_type)]
     if len(waiting) >= _QUEUED_RUNS:
         return NoneDue(f"{len(waiting)} runs of {job_type.name} already wait to start.", is_blocked=True)

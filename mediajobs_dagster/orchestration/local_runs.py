@@ -75,6 +75,10 @@ class LocalRuns:
             if held := self.media.held_by_needs(job_type):
                 done.held[job_type.name] = held
             return False
+        if self.media.quota.turn_away(job_type):
+            if held := self.media.quota.held(job_type):
+                done.held[job_type.name] = held
+            return False
         batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
         if isinstance(batch, Held):
             done.held[job_type.name] = batch

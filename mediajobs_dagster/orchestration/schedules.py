@@ -47,4 +47,5 @@ def _asked(context: dg.ScheduleEvaluationContext, job_type: JobType, media: Medi
     found = take_next(media, context.instance, job_type)
     if isinstance(found, Dispatch):
         return run_request_of(found, job_type, media)
-    return dg.SkipReason(f"Job {enqueued.job.id} waits: {found.reason}")
+    job = media.history.jobs.get(enqueued.job.id)
+    return dg.SkipReason(found.reason if job.status.is_final else f"Job {job.id} waits: {found.reason}")

@@ -17,6 +17,8 @@ class HeldBy(StrEnum):
     """The breaker of their type is open, or half open."""
     NEEDS = "needs"
     """No worker here has what their type needs."""
+    QUOTA = "quota"
+    """Too little is left of the quota of a service."""
     NOT_INSTALLED = "not_installed"
     """No job type of that name is installed here."""
 
@@ -42,6 +44,8 @@ class Held:
     """Whether the breaker is half open and its job is under way."""
     lacking: tuple[str, ...] = ()
     """What the type needs and no worker here offers."""
+    shortage: str = ""
+    """What is left of a quota, what is needed, and when it resets."""
 
     @property
     def reason(self) -> str:
@@ -58,6 +62,8 @@ class Held:
                 return f"breaker open{since}{codes}, {self._next_try}"
             case HeldBy.NEEDS:
                 return f"no worker here offers {', '.join(self.lacking)}. Install it, and name it in MEDIAJOBS_OFFERS"
+            case HeldBy.QUOTA:
+                return self.shortage.rstrip(".")
             case HeldBy.NOT_INSTALLED:
                 return "no job type of that name is installed here. Install the package that brings it"
 

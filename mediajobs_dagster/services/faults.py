@@ -72,9 +72,9 @@ def fault_in_asking(what: str, error: HTTPError) -> Fault:
     """The fault behind an exception that came before the headers of the answer."""
     shown = redact(str(error))
     if isinstance(error, NewConnectionError):  # a ConnectTimeoutError by its class, whatever the reason
-        return Fault(ServiceUnavailableError(f"{what}: the service cannot be reached: {shown}"), may_pass=True)
+        return _unsent(ServiceUnavailableError(f"{what}: the service cannot be reached: {shown}"))
     if isinstance(error, ConnectTimeoutError):
-        return Fault(ServiceTimeoutError(f"{what}: the service did not accept the connection in time."), may_pass=True)
+        return _unsent(ServiceTimeoutError(f"{what}: the service did not accept the connection in time."))
     if isinstance(error, Urllib3TimeoutError):
         return Fault(ServiceTimeoutError(f"{what}: the service stopped sending. Try again later."), may_pass=False)
     if isinstance(error, SSLError):
@@ -87,6 +87,11 @@ def fault_in_asking(what: str, error: HTTPError) -> Fault:
     ):
         return Fault(ServiceAnswerError(f"{what}: the answer is not HTTP: {shown}"), may_pass=False)
     return Fault(ServiceUnavailableError(f"{what}: the connection failed: {shown}"), may_pass=True)
+
+
+def _unsent(error: ServiceError) -> Fault:
+    error.was_sent = False
+    return Fault(error, may_pass=True)
 
 
 def fault_in_reading(what: str, error: HTTPError) -> Fault:

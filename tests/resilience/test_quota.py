@@ -1,0 +1,136 @@
+"""Buckets of a day, what is left of them, and when they would run out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mediajobs_dagster.errors import QuotaExhaustedError
+from mediajobs_dagster.history import History
+from mediajobs_dagster.resilience.quota import YOUTUBE_SEARCH, YOUTUBE_UNITS, Bucket, BucketStanding, Quota, buckets_of
+from mediajobs_dagster.settings import Settings
+
+BUCKET = Bucket("calls", 10, "calls", "MEDIAJOBS_CALLS")
+NOON = datetime(2026, 11, 27, 20, tzinfo=UTC)  # noon in Los Angeles
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    at: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Counted:
+    """A quota, and the clock that it goes by."""
+
+    quota: Quota
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def standing(self) -> BucketStanding:
+        (found,) = self.quota.standings()
+        return found
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Iterator[Counted]:
+    """A quota of ten calls a day, at noon."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        clock = Clock()
+        yield Counted(Quota(history, (BUCKET,), clock), clock)
+
+
+@pytest.mark.parametrize(
+    ("now", "resets_at"),
+    [
+        ("2026-11-27T20:00", "2026-11-28T08:00"),
+        ("2026-11-28T07:59:59", "2026-11-28T08:00"),
+        ("2026-11-28T08:00", "2026-11-29T08:00"),
+        ("2026-03-08T09:00", "2026-03-09T07:00"),  # the day on which clocks go forward has 23 hours
+        ("2026-03-08T08:00", "2026-03-09T07:00"),
+        ("2026-11-01T07:00", "2026-11-02T08:00"),  # and that on which they go back, 25
+        ("2026-07-01T06:59", "2026-07-01T07:00"),
+    ],
+)
+def test_a_day_ends_at_midnight_pacific(now: str, resets_at: str) -> None:
+    """Whatever daylight saving does."""
+    period = BUCKET.period(datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert period.resets_at == datetime.fromisoformat(resets_at).replace(tzinfo=UTC)
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.integers(0, 10 * 365 * 86_400), st.sampled_from(["America/Los_Angeles", "Asia/Tokyo"]))
+def test_days_follow_each_other_without_a_gap(second: int, zone: str) -> None:
+    """Each moment lies in one period, and the next one begins where it ends."""
+    now, bucket = NOON + timedelta(seconds=second), Bucket("b", 1, "calls", "SETTING", zone)
+    ends = bucket.period(now).resets_at
+    assert timedelta(0) < ends - now <= timedelta(hours=25)
+    assert bucket.period(ends - timedelta(microseconds=1)).resets_at == ends
+    assert timedelta(hours=23) <= bucket.period(ends).resets_at - ends <= timedelta(hours=25)
+
+
+def test_a_new_day_has_the_whole_quota(counted: Counted) -> None:
+    """What was charged yesterday is set right in yesterday's row, also after midnight."""
+    charge = counted.quota.charge("calls", 10)
+    with pytest.raises(QuotaExhaustedError, match=r"Quota calls: 0 of 10 calls left, 1 needed.*2026-11-28 08:00 UTC"):
+        counted.quota.charge("calls", 1)
+    counted.clock.at += timedelta(hours=13)
+    assert counted.standing.left == 10
+    counted.quota.correct(charge, 3, calls=1)
+    assert counted.standing.left == 10
+    counted.clock.at -= timedelta(hours=13)
+    assert counted.standing.left == 7
+
+
+def test_what_does_not_fit_is_told_with_all_its_figures(counted: Counted) -> None:
+    """Enough is no error; too little names bucket, units left and needed, and the reset."""
+    counted.quota.charge("calls", 7)
+    counted.quota.require({})
+    counted.quota.require({"calls": 3})
+    with pytest.raises(QuotaExhaustedError) as caught:
+        counted.quota.require({"calls": 4})
+    error = caught.value
+    assert (error.bucket, error.left, error.needed) == ("calls", 3, 4)
+    assert error.resets_at == datetime(2026, 11, 28, 8, tzinfo=UTC)
+    assert "MEDIAJOBS_CALLS" in error.message
+
+
+def test_the_services_word_empties_the_bucket(counted: Counted) -> None:
+    """Until the reset, and then it is full again."""
+    error = counted.quota.exhaust(counted.quota.charge("calls", 1))
+    assert "the service says so" in error.message
+    assert (counted.standing.left, counted.standing.runs_out_at) == (0, NOON)
+    counted.clock.at += timedelta(hours=12)
+    assert counted.standing.left == 10
+
+
+def test_the_forecast(counted: Counted) -> None:
+    """By the rate since the first call of the day, of which an hour is counted at least; not beyond the reset."""
+    assert counted.standing.runs_out_at is None
+    counted.quota.charge("calls", 4)
+    assert counted.standing.an_hour == 4
+    assert counted.standing.runs_out_at == NOON + timedelta(hours=1.5)
+    counted.clock.at += timedelta(hours=4)
+    assert counted.standing.an_hour == 1
+    assert counted.standing.runs_out_at == NOON + timedelta(hours=4 + 6)
+    counted.clock.at += timedelta(hours=4)
+    assert counted.standing.runs_out_at is None  # twelve hours more, after the reset
+    counted.quota.charge("calls", 6)
+    assert counted.standing.runs_out_at == counted.clock.at
+
+
+def test_limits_come_from_the_settings(tmp_path: Path) -> None:
+    """Two buckets, as YouTube counts."""
+    chosen = Settings.load(_env_file=None, home=tmp_path, youtube_search_limit=5, youtube_unit_limit=70)
+    assert {each.name: each.limit for each in buckets_of(chosen)} == {YOUTUBE_SEARCH: 5, YOUTUBE_UNITS: 70}
