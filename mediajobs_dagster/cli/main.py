@@ -19,6 +19,8 @@ from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
+from mediajobs_dagster.cli.run_job import run_job
+from mediajobs_dagster.cli.schedules import schedules
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
@@ -62,6 +64,7 @@ def commands(context: click.Context) -> None:
 jobs.add_command(watch_jobs)
 for command in (
     *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(schedules, run_job),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -18,6 +18,7 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
+from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
@@ -39,6 +40,7 @@ class History:
         self.days = Days(database)
         self.statistics = Statistics(database)
         self.naming = Naming(database)
+        self.schedules = ScheduleRows(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

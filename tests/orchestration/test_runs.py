@@ -47,6 +47,7 @@ def test_everything_is_derived_from_the_registry(dagster_platform: DagsterPlatfo
         *(f"dispatch_{name}" for name in names),
         "lease_recovery",
         "observe_uploads",
+        "overlooked_schedules",
     }
 
 
