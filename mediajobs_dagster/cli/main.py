@@ -12,6 +12,7 @@ import click
 from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
+from mediajobs_dagster.cli.cleanup import cleanup
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
@@ -64,7 +65,7 @@ def commands(context: click.Context) -> None:
 jobs.add_command(watch_jobs)
 for command in (
     *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
-    *(schedules, run_job),
+    *(schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -18,8 +18,10 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
+from mediajobs_dagster.history.removing import Removing
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
+from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
@@ -41,6 +43,8 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.schedules = ScheduleRows(database)
+        self.removing = Removing(database)
+        self.space = Space(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:
