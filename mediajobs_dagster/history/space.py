@@ -51,7 +51,10 @@ class Space:
         left = free
         while left:
             with self._database.write() as connection:
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").close()
+                driver = connection.connection.driver_connection
+                assert driver is not None
+                # Each row that is fetched, all of them empty, has given one page back.
+                driver.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
             now = self._pragma("freelist_count")
             if now >= left:
                 break
