@@ -71,7 +71,9 @@ def rows_of(engine: str, past: Past, url: str) -> Iterator[Row]:
     """The figures of one engine."""
     build(url, past)
     few_pointers(url)
-    chance, before, meanwhile = random.Random(1), *({"claim": [], "list page": []} for _ in range(2))
+    chance = random.Random(1)
+    before: Taken = {"claim": [], "list page": []}
+    meanwhile: Taken = {"claim": [], "list page": []}
     spawned = multiprocessing.get_context("spawn")
     answer: multiprocessing.Queue[JsonObject] = spawned.Queue()
     with History.open(url) as history:

@@ -119,6 +119,21 @@ def test_what_is_old_goes_and_the_totals_stay(history: History) -> None:
     assert old
 
 
+def test_a_period_that_cuts_an_hour_whose_rows_are_gone_counts_it_whole(history: History) -> None:
+    """Only its totals are left: the report says from when until when it counted. Hours with rows are cut exactly."""
+    half, quarter = timedelta(minutes=30), timedelta(minutes=15)
+    for day in (OLD, RECENT):
+        for minutes in (10, 40):
+            make(history, at=day + timedelta(minutes=minutes))
+    clean(history)
+    old = history.statistics.of(AttemptFilter(since=OLD + half, until=OLD + half + quarter))
+    assert (old.attempts, old.counted_since, old.counted_until) == (2, OLD, OLD + timedelta(hours=1))
+    old = history.statistics.of(AttemptFilter(since=OLD + half))
+    assert (old.attempts, old.counted_since, old.counted_until) == (4, OLD, None)
+    recent = history.statistics.of(AttemptFilter(since=RECENT + half, until=RECENT + half + quarter))
+    assert (recent.attempts, recent.counted_since, recent.counted_until) == (1, None, None)
+
+
 def test_current_outputs_keep_their_attempt_and_its_job(history: History) -> None:
     """However old: by them it is known where outputs are, and that they are up to date."""
     made = make(history, at=OLD, attempts=3, current=True)
