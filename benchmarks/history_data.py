@@ -229,6 +229,7 @@ def _jobs(past: Past) -> Iterator[Row]:
                 "idempotency_key": f"{keys.getrandbits(256):064x}",
                 "created_at": _text(moment),
                 "updated_at": _text(moment),
+                "turn": 0,
                 "error_code": code,
             }
         )

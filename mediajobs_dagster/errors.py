@@ -387,6 +387,16 @@ class KeyRefusedError(StorageError):
     retryable = False
 
 
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+
+class ScheduleMissedError(MediaJobsError):
+    """A schedule was due, and nothing was running that could have asked for its job."""
+
+    code = "SCHEDULE_MISSED"
+    retryable = False
+
+
 # --- outside services ------------------------------------------------------------------------------------------------
 
 

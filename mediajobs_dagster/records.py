@@ -60,6 +60,24 @@ class JobsHeld(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleMissed(Record):
+    """A schedule was due while nothing was running; the latest of the missed moments is made up for now."""
+
+    job_type: str
+    """The job type that the schedule asks for."""
+    missed: int
+    """How many moments were missed."""
+    first: datetime
+    """The first of them."""
+    last: datetime
+    """The last of them."""
+    job: Job
+    """The job that makes up for them."""
+    reason: str
+    """All of it in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BreakerChanged(Record):
     """The state of a job type's breaker has changed since this process last read it."""
 

@@ -35,6 +35,7 @@ _MOST_S = 10**10
 _MAX_FILE = 1 << 20
 _MOST_UNITS = 10**12
 """Far more than any quota, and what every database can count."""
+_NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
 
@@ -189,6 +190,16 @@ class Settings(BaseSettings):
         default="",
         description="Time zone of all schedules, such as Europe/Berlin; default: that of each job type, mostly UTC.",
     )
+    retention_days: float = Field(
+        default=30.0,
+        ge=0,
+        description="Days that attempts, finished jobs and Dagster's runs are kept; 0: for ever.",
+    )
+    retention: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Other days for single job types, or for timelines, alerts, actions, events, snapshots, quota, "
+        "runs or ticks, separated by commas, such as upload_thumb_v1=7,create_video_export_v1=0.",
+    )
 
     youtube_api_key: SecretStr | None = Field(
         default=None, description="Key of the YouTube Data API; without one, only the feeds of channels are read."
@@ -291,7 +302,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("listeners", "offers", "private_addresses", "web_names"),
+        *("listeners", "offers", "private_addresses", "retention", "web_names"),
         *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
         mode="before",
     )
@@ -311,6 +322,13 @@ class Settings(BaseSettings):
         names = [change_of(entry).name for entry in entries]
         if double := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"{double} is named twice")
+        return entries
+
+    @field_validator("retention", mode="after")
+    @classmethod
+    def _are_days(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            _days_of(entry)
         return entries
 
     @field_validator("timezone", mode="after")
@@ -381,6 +399,10 @@ class Settings(BaseSettings):
         """What `schedules` says, by the name of the job type."""
         return {change.name: change for change in map(change_of, self.schedules)}
 
+    def retention_of(self, name: str) -> float:
+        """How many days things of a job type, or of a kind, are kept; 0: for ever."""
+        return dict(map(_days_of, self.retention)).get(name, self.retention_days)
+
     @property
     def scratch(self) -> Path:
         """Folder for working files, always set."""
@@ -391,6 +413,13 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+def _days_of(entry: str) -> tuple[str, float]:
+    name, equals, days = (part.strip() for part in entry.partition("="))
+    if not (name and equals and _NUMBER.fullmatch(days)):
+        raise ValueError(f"{entry!r} is no entry such as upload_thumb_v1=7: a name and a number of days")
+    return name, float(days)
 
 
 def unknown_variables(file: Path = Path(".env")) -> list[str]:

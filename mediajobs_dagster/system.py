@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
     from mediajobs_dagster.removal import Removed, UploadDetails
+    from mediajobs_dagster.resilience.retention import Retention, Sweeper
 
 
 class MediaJobs:
@@ -146,17 +147,32 @@ class MediaJobs:
         )
 
     def worker(
-        self, *, after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED
+        self,
+        *,
+        after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED,
+        sweepers: tuple[Sweeper, ...] = (),
     ) -> AbstractContextManager[Worker]:
         """A worker that makes attempts, for a `with` statement.
 
-        `after_interrupt` returns the status that a job gets when its attempt is interrupted.
+        `after_interrupt` returns the status that a job gets when its attempt is interrupted. With `sweepers`, a
+        clean-up removes what they know, besides the rows of the history.
         """
         from mediajobs_dagster.attempts.worker import Worker
 
         return Worker.open(
-            self.settings, self.registry, self.history, lambda: self.storage, after_interrupt=after_interrupt
+            self.settings,
+            self.registry,
+            self.history,
+            lambda: self.storage,
+            after_interrupt=after_interrupt,
+            sweepers=sweepers,
         )
+
+    def retention(self, *sweepers: Sweeper) -> Retention:
+        """How long things are kept, and the clean-up; `sweepers` remove what lies outside of the history database."""
+        from mediajobs_dagster.resilience.retention import Retention
+
+        return Retention(self.settings, self.history, sweepers)
 
     def _open_history(self) -> History:
         return History.open(self.settings.database_url, timeout_s=self.settings.database_timeout_s)

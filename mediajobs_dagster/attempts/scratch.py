@@ -11,14 +11,17 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.material import SOURCE
 from mediajobs_dagster.media.orphans import kill_orphans
 from mediajobs_dagster.models import new_id
+from mediajobs_dagster.resilience.retention import Removed
 
 _LOCK = ".lock"
 _MIB = 1024 * 1024
@@ -149,18 +152,50 @@ def sweep(root: Path) -> int:
     """Remove the folders of dead workers, and kill processes that still work in them; returns how many."""
     swept = 0
     for folder in root.glob("worker-*"):
-        try:
-            # Creates the lock file if it is missing: an interrupted removal leaves a folder without one.
-            lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError:
-            continue  # its owner has just removed it, or it is another user's
+        with _of_dead_worker(folder) as is_dead:
+            if is_dead:
+                kill_orphans(folder)  # an ffmpeg whose worker was killed goes on and fills the disk
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
+    return swept
+
+
+@contextmanager
+def _of_dead_worker(folder: Path) -> Generator[bool]:
+    """Whether the worker of a folder is dead; while the block lasts, nobody else finds that."""
+    try:
+        # Creates the lock file if it is missing: an interrupted removal leaves a folder without one.
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield False  # its owner has just removed it, or it is another user's
+        return
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            kill_orphans(folder)  # an ffmpeg whose worker was killed goes on and fills the disk
-            shutil.rmtree(folder, ignore_errors=True)
-            swept += 1
         except BlockingIOError:
-            pass  # its worker is alive
-        finally:
-            os.close(lock)
-    return swept
+            yield False  # its worker is alive
+        else:
+            yield True
+    finally:
+        os.close(lock)
+
+
+@dataclass(frozen=True)
+class ScratchSweeper:
+    """A `Sweeper` of what dead workers left in the scratch folder of this machine, however old that is."""
+
+    root: Path
+    kinds: tuple[str, ...] = ("scratch",)
+
+    def sweep(self, kind: str, before: datetime, *, dry_run: bool) -> Iterator[Removed]:
+        """Remove the folders of dead workers."""
+        del before
+        count = size = 0
+        for folder in self.root.glob("worker-*"):
+            with _of_dead_worker(folder) as is_dead:
+                if is_dead:
+                    count += 1
+                    size += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if not dry_run:
+            sweep(self.root)
+        yield Removed(kind=kind, rows=count, bytes=size)

@@ -10,7 +10,7 @@ from threading import Lock
 
 from mediajobs_dagster.attempts.fetch import SourceShelf
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.attempts.scratch import Scratch
+from mediajobs_dagster.attempts.scratch import Scratch, ScratchSweeper
 from mediajobs_dagster.attempts.spool import Spool
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.base import JobType
@@ -20,6 +20,7 @@ from mediajobs_dagster.media.budget import Budget, granted_budget
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import HostFacts, JobStatus
+from mediajobs_dagster.resilience.retention import Sweeper
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import OnOperation, Storage
@@ -80,6 +81,8 @@ class Worker:
     after_interrupt: Callable[[], JobStatus]
     """Returns the status that a job gets when its attempt is interrupted."""
     _lazy: LazyParts
+    sweepers: tuple[Sweeper, ...] = ()
+    """For the clean-up: what removes things outside of the history database."""
 
     @classmethod
     @contextmanager
@@ -91,6 +94,7 @@ class Worker:
         storage: Callable[[], Storage],
         *,
         after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED,
+        sweepers: tuple[Sweeper, ...] = (),
     ) -> Generator[Worker]:
         """Open a worker. It closes what it makes itself; history and storage belong to the caller."""
         with ExitStack() as stack:
@@ -104,6 +108,7 @@ class Worker:
                 chance=random.Random(),
                 after_interrupt=after_interrupt,
                 _lazy=LazyParts.of(settings, storage, stack),
+                sweepers=sweepers,
             )
 
     @property
@@ -127,7 +132,8 @@ class Worker:
 
     def installation(self, listener: OnOperation) -> Installation:
         """What the steps of system jobs work on; `listener` is told of what they do to the storage."""
-        return Installation(self.settings, self.history, lambda: self.storage.observed(listener))
+        sweepers = (*self.sweepers, ScratchSweeper(self.settings.scratch))
+        return Installation(self.settings, self.history, lambda: self.storage.observed(listener), sweepers)
 
     @property
     def storage(self) -> Storage:

@@ -13,6 +13,7 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.acting import actions, cancel_jobs, retry_jobs
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
+from mediajobs_dagster.cli.cleanup import cleanup
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
@@ -21,6 +22,8 @@ from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.quota import quota
+from mediajobs_dagster.cli.run_job import run_job
+from mediajobs_dagster.cli.schedules import schedules
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
@@ -65,6 +68,7 @@ for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
     *(demo, up, add, export, work, status, jobs, attempt, uploads, history, quota, actions, doctor),
+    *(schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

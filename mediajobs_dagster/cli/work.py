@@ -17,6 +17,7 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import shortened
+from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
@@ -73,8 +74,10 @@ def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     click.echo("]}")
 
 
-def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
+def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> tuple[WorkedOff, Bars]:
     """Run the queue until it is empty, with progress bars (on standard error, so that output can be piped).
+
+    With `only`, the jobs of that type.
 
     Raises KeyboardInterrupt on SIGINT and SIGTERM.
     """
@@ -93,7 +96,7 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
             recover_runs(media, instance)
             with bars:
                 definitions = build_definitions(media, for_runs=True)
-                done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait)
+                done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:
         click.echo(_STOPPED, err=True)
         raise

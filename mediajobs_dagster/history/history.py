@@ -21,7 +21,10 @@ from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.quota import QuotaLedger
+from mediajobs_dagster.history.removing import Removing
+from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
+from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
@@ -45,6 +48,9 @@ class History:
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)
         self.actions = Actions(database)
+        self.schedules = ScheduleRows(database)
+        self.removing = Removing(database)
+        self.space = Space(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

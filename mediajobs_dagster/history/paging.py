@@ -68,16 +68,18 @@ def starting_after(connection: sa.Connection, table: sa.Table, after: str | None
 
 def older_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
     """Whether a row comes after the given position in a list with the newest first."""
-    return sa.tuple_(table.c.created_at, table.c.id) < _position(table, created_at, row_id)
+    return sa.tuple_(table.c.created_at, table.c.id) < _position(table.c.created_at, created_at, row_id)
 
 
-def newer_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
-    """Whether a row comes after the given position in a list with the oldest first."""
-    return sa.tuple_(table.c.created_at, table.c.id) > _position(table, created_at, row_id)
+def newer_than(
+    table: sa.Table, created_at: datetime, row_id: str, column: str = "created_at"
+) -> sa.ColumnElement[bool]:
+    """Whether a row comes after the given position in a list with the oldest first; `column` has its moments."""
+    return sa.tuple_(table.c[column], table.c.id) > _position(table.c[column], created_at, row_id)
 
 
-def _position(table: sa.Table, created_at: datetime, row_id: str) -> sa.Tuple:
-    return sa.tuple_(sa.literal(created_at, table.c.created_at.type), sa.literal(row_id))
+def _position(moments: sa.Column[Any], moment: datetime, row_id: str) -> sa.Tuple:
+    return sa.tuple_(sa.literal(moment, moments.type), sa.literal(row_id))
 
 
 def pages(fetch: Callable[[Row | None], Sequence[Row]]) -> Iterator[Row]:

@@ -448,9 +448,11 @@ schedules = sa.Table(
     metadata,
     # The name of the job type that the schedule asks for.
     sa.Column("name", sa.String, primary_key=True),
-    # The latest moment that was asked for, or passed over: what lies after it was missed.
+    # Its cron and time zone. Where they were changed, moments of before are not missed.
+    sa.Column("times", sa.String, nullable=False),
+    # The latest moment that was asked for, or passed over.
     sa.Column("last_moment", UtcDateTime, nullable=False),
-    # When it was last missed, and how many moments were passed over then and altogether.
+    # When moments were last found to be missed, and how many were, then and altogether.
     sa.Column("missed_at", UtcDateTime),
     sa.Column("missed", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Column("missed_in_all", sa.BigInteger, nullable=False, server_default=sa.text("0")),

@@ -7,6 +7,7 @@ one span of each length. So a period of any length is a few long spans with shor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -66,6 +67,14 @@ def cover(since: datetime | None, until: datetime | None) -> Cover:
     ends = ((since, inner_since), (inner_until, until))
     cut = [(start, end) for start, end in ends if start is not None and end is not None and start < end]
     return Cover(tuple(_whole(first, last)), inner_since, inner_until, tuple(cut))
+
+
+def by_hours(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """A period in parts, none of which reaches over the end of an hour (of the shortest span)."""
+    while since < until:
+        end = min(until, start_of(since, SPANS_S[0]) + timedelta(seconds=SPANS_S[0]))
+        yield since, end
+        since = end
 
 
 def _whole(first: int | None, last: int | None) -> list[Spans]:

@@ -11,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,9 +22,19 @@ from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
 from mediajobs_dagster.history.paging import Conditions, newest_of
 from mediajobs_dagster.history.schema import job_history, metric_entries, metric_hosts, metric_totals
-from mediajobs_dagster.history.spans import CLASS_ERROR, Spans, class_of, cover, duration_of
+from mediajobs_dagster.history.spans import (
+    CLASS_ERROR,
+    SPANS_S,
+    Spans,
+    by_hours,
+    class_of,
+    cover,
+    duration_of,
+    start_of,
+)
 from mediajobs_dagster.models import AttemptStatus, JsonObject, Value
 
+_HOUR = timedelta(seconds=SPANS_S[0])
 _STAGE_SAMPLE = 100
 """Most manifests that are opened: each has tens of kilobytes."""
 
@@ -71,6 +81,14 @@ class StatisticsReport(Value):
         default=(), description=f"Of the newest {_STAGE_SAMPLE} with a manifest, in order of appearance."
     )
     workers: dict[str, int] = Field(description="Attempts by host, the busiest first.")
+    counted_since: datetime | None = Field(
+        default=None,
+        description="Where counting began, if that is earlier than asked: attempts of the hour that the period begins "
+        "in were removed, so the hour is counted as a whole.",
+    )
+    counted_until: datetime | None = Field(
+        default=None, description="Where counting ended, if that is later than asked, for the same reason."
+    )
 
 
 @dataclass
@@ -84,6 +102,8 @@ class _Sums:
     """Attempts by duration, or by the duration that represents its class, milliseconds."""
     sums: list[int] = field(default_factory=lambda: [0] * len(Figures._fields))
     """The sums, in the order of `Figures`. A list, because every row is added to it."""
+    counted_since: datetime | None = None
+    counted_until: datetime | None = None
 
     def add(self, common: tuple[str, str | None], attempts: int, each_ms: float | None, figures: Figures) -> None:
         """Count `attempts` attempts that took `each_ms` each; `common` is their status and error code.
@@ -119,6 +139,8 @@ class _Sums:
             errors=dict(sorted(self.by_error.items(), key=_most_frequent_first)),
             stages=stages,
             workers=dict(sorted(self.by_host.items(), key=_most_frequent_first)),
+            counted_since=self.counted_since,
+            counted_until=self.counted_until,
         )
 
     def _spread(self) -> Spread:
@@ -142,8 +164,9 @@ class Statistics:
     def of(self, filter: AttemptFilter) -> StatisticsReport:
         """The figures over the attempts that match the filter; zeros when there are none.
 
-        An attempt whose row was deleted still counts in the totals. The attempts of a trace, a run or a job, and those
-        in the hours that a period cuts at its ends, are counted by their rows.
+        An attempt whose row was removed still counts in the totals. The attempts of a trace, a run or a job are counted
+        by their rows, so of these only what is left. So are those in the hours that a period cuts at its ends; where
+        rows of such an hour were removed, the whole hour is counted, and the report says so.
         """
         sums = _Sums()
         # One snapshot for all queries: between two, an attempt could end, or be folded into the totals.
@@ -159,17 +182,44 @@ class Statistics:
 def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:
     period = cover(filter.since, filter.until)
     whole = [*_same(metric_entries, filter), *_between(metric_entries.c.created_at, period.since, period.until)]
-    singles = [_rows(metric_entries, whole)]
-    for since, until in period.cut:
-        cut = replace(filter, since=since, until=until).conditions()
-        singles.append(_rows(job_history, [*cut, job_history.c.status != AttemptStatus.RUNNING]))
+    singles, spans = [_rows(metric_entries, whole)], list(period.whole)
+    for since, until in (part for cut in period.cut for part in by_hours(*cut)):
+        hour = start_of(since, SPANS_S[0])
+        if not _lacks_rows(connection, filter, hour):
+            singles.append(_rows(job_history, _ended_in(filter, since, until)))
+            continue
+        singles.append(_rows(metric_entries, [*_same(metric_entries, filter), *_in_hour(metric_entries, hour)]))
+        spans.append(Spans(SPANS_S[0], hour, hour + _HOUR))
+        sums.counted_since = hour if hour < since else sums.counted_since
+        sums.counted_until = hour + _HOUR if hour + _HOUR > until else sums.counted_until
     # A running attempt has no error. SQLite would look through all attempts with that error to find none.
     if filter.error_code is None and (not filter.statuses or AttemptStatus.RUNNING in filter.statuses):
         running = replace(filter, statuses=(AttemptStatus.RUNNING,))
         singles.append(_rows(job_history, running.conditions()))
     _add_rows(connection, sums, singles, exact=False)
-    if period.whole:
-        _add_spans(connection, sums, filter, period.whole)
+    if spans:
+        _add_spans(connection, sums, filter, spans)
+
+
+def _lacks_rows(connection: sa.Connection, filter: AttemptFilter, hour: datetime) -> bool:
+    """Whether more attempts of an hour were counted than it has rows: they were removed."""
+    counted = sa.select(sa.func.coalesce(sa.func.sum(metric_totals.c.attempts), 0)).where(
+        *_in_spans(metric_totals, filter, Spans(SPANS_S[0], hour, hour + _HOUR))
+    )
+    waiting = [*_same(metric_entries, filter), *_in_hour(metric_entries, hour)]
+    entries = sa.select(sa.func.count()).select_from(metric_entries).where(*waiting)
+    rows = sa.select(sa.func.count()).select_from(job_history).where(*_ended_in(filter, hour, hour + _HOUR))
+    every, unfolded, left = (int(connection.scalar(each) or 0) for each in (counted, entries, rows))
+    return every + unfolded > left
+
+
+def _ended_in(filter: AttemptFilter, since: datetime, until: datetime) -> Conditions:
+    conditions = replace(filter, since=since, until=until).conditions()
+    return [*conditions, job_history.c.status != AttemptStatus.RUNNING]
+
+
+def _in_hour(table: sa.Table, hour: datetime) -> Conditions:
+    return _between(table.c.created_at, hour, hour + _HOUR)
 
 
 def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.history import History
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.resilience.retention import Sweeper
 from mediajobs_dagster.services.base import ServiceClient
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
@@ -25,6 +26,8 @@ class Installation:
     history: History
     open_storage: Callable[[], Storage]
     """Raises SettingsError."""
+    sweepers: tuple[Sweeper, ...] = ()
+    """Remove what is kept outside of the history database."""
 
 
 class Bench(Protocol):

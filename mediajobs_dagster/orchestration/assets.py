@@ -23,6 +23,7 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, SubjectKind
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
+from mediajobs_dagster.orchestration.old_runs import OldRuns
 from mediajobs_dagster.orchestration.partitions import day_of
 from mediajobs_dagster.orchestration.redacted_errors import named_failures, redacted_errors
 from mediajobs_dagster.orchestration.run_log import RunLog
@@ -132,8 +133,9 @@ def worker_resource(media: MediaJobs) -> dg.ResourceDefinition:
     """The worker of a run: opened when the run starts, closed when it ends."""
 
     @contextmanager
-    def opened(_context: dg.InitResourceContext) -> Generator[Worker]:
-        with redacted_errors(), media.worker() as worker:
+    def opened(context: dg.InitResourceContext) -> Generator[Worker]:
+        sweepers = (OldRuns(context.instance, media.registry),) if context.instance else ()
+        with redacted_errors(), media.worker(sweepers=sweepers) as worker:
             yield worker
 
     return dg.ResourceDefinition(opened, description="ffmpeg, storage, history and scratch of one run.")

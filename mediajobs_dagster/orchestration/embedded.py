@@ -47,6 +47,11 @@ _BUSY_TIMEOUT_S = 20
 """How long to wait for a lock, seconds; Dagster's 5 s for runs and schedules are too short on a busy machine."""
 
 
+_LARGEST_REWRITE = 256 << 20
+"""The largest file that is rewritten, bytes: nobody can write meanwhile, and it takes a second or two."""
+_WORTH_IT = 0.1
+
+
 def dagster_folder(settings: Settings) -> Path:
     """The folder of Dagster's own data; created if it does not exist. Raises SettingsError when it cannot be."""
     folder = settings.home / "dagster"
@@ -105,6 +110,16 @@ class _OneEngine:
         """A connection within a transaction."""
         with self.engine.begin() as connection:
             yield connection
+
+    def give_back(self) -> None:
+        """Rewrite the file without its free pages, unless they are few or the file is large."""
+        with self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            free, pages, size = (
+                driver.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count", "page_size")
+            )
+            if free > _WORTH_IT * pages and pages * size <= _LARGEST_REWRITE:
+                driver.execute("VACUUM")
 
     def dispose(self) -> None:
         """Close the connections."""
@@ -244,3 +259,10 @@ class EmbeddedArtifacts(_Embedded, LocalArtifactStorage):
 
     def __init__(self) -> None:
         LocalArtifactStorage.__init__(self, str(dagster_folder(Settings.load()) / "artifacts"))
+
+
+def give_back(instance: DagsterInstance) -> None:
+    """Give room that removed rows left in the embedded files back to the system, where it is much and quickly done."""
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        if isinstance(storage, _OneEngine):
+            storage.give_back()

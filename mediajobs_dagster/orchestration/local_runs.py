@@ -56,10 +56,16 @@ class LocalRuns:
     definitions: dg.Definitions
     instance: dg.DagsterInstance
 
-    def work_off(self, *, on_wait: Callable[[datetime], None] = lambda _: None) -> WorkedOff:
-        """Run jobs, retries included, until none is queued; `on_wait` is called with the time the next one is due."""
+    def work_off(
+        self, *, on_wait: Callable[[datetime], None] = lambda _: None, only: JobType | None = None
+    ) -> WorkedOff:
+        """Run jobs, retries included, until none is queued; `on_wait` is called with the time the next one is due.
+
+        With `only`, the jobs of that type.
+        """
         done = WorkedOff()
-        types = sorted(self.media.registry, key=lambda each: (_ORDER.index(each.lane), each.name))
+        chosen = [only] if only else self.media.registry
+        types = sorted(chosen, key=lambda each: (_ORDER.index(each.lane), each.name))
         while True:
             started = [self._run_next(job_type, done) for job_type in types if job_type.name not in done.held]
             if any(started):

@@ -1,28 +1,37 @@
-"""Schedules: at each of its moments, a schedule enqueues a job whose subject is that `Tick`, and starts the run."""
+"""Schedules: at each of its moments, a schedule enqueues a job whose subject is that `Tick`, and starts the run.
+
+A sensor looks every minute whether one was overlooked, because Dagster gives a moment up when its evaluation failed.
+"""
 
 # Dagster's decorators are typed in part:
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-from datetime import UTC
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType, Schedule
-from mediajobs_dagster.models import Tick, new_trace_id
+from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
+from mediajobs_dagster.orchestration.moments import schedule_name, schedules_of, switches_of
 from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
-from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.schedules import Switch
 from mediajobs_dagster.system import MediaJobs
 
+Clock = Callable[[], datetime]
 
-def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.ScheduleDefinition:
+
+def schedule_of(
+    job_type: JobType, schedule: Schedule, media: MediaJobs, clock: Clock = utc_now
+) -> dg.ScheduleDefinition:
     """Enqueues one job of that type at each moment of `schedule`, never two for the same moment."""
     status = dg.DefaultScheduleStatus.RUNNING if schedule.is_on else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name=f"schedule_{job_type.name}",
+        name=schedule_name(job_type),
         job_name=job_type.name,
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
@@ -31,21 +40,50 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
     )
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with redacted_errors():
-            return _asked(context, job_type, media)
+            return _asked(context, job_type, schedule, media, clock())
 
     return ask
 
 
-def _asked(context: dg.ScheduleEvaluationContext, job_type: JobType, media: MediaJobs) -> dg.RunRequest | dg.SkipReason:
+def _asked(
+    context: dg.ScheduleEvaluationContext, job_type: JobType, schedule: Schedule, media: MediaJobs, now: datetime
+) -> dg.RunRequest | dg.SkipReason:
     moment = context.scheduled_execution_time.astimezone(UTC)
-    tick = Tick(schedule=job_type.name, created_at=moment)
-    request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=media.settings.max_attempts)
-    (enqueued,) = media.history.jobs.enqueue([request])
-    if not enqueued.created:
-        return dg.SkipReason(f"Job {enqueued.job.id} was already enqueued for this moment.")
-    media.listeners.tell(JobQueued(job=enqueued.job))
+    switch = switches_of(context.instance).get(job_type.name)
+    asked = schedules_of(media).ask(job_type, schedule, now=now, moment=moment, on_since=switch and switch.since)
+    if asked.job is None:
+        return dg.SkipReason(asked.reason)
     found = take_next(media, context.instance, job_type)
     if isinstance(found, Dispatch):
         return run_request_of(found, job_type, media)
-    job = media.history.jobs.get(enqueued.job.id)
-    return dg.SkipReason(found.reason if job.status.is_final else f"Job {job.id} waits: {found.reason}")
+    is_over = media.history.jobs.get(asked.job.id).status.is_final
+    return dg.SkipReason(found.reason if is_over else f"{asked.reason} It waits: {found.reason}")
+
+
+def overlooked_sensor(media: MediaJobs, clock: Clock = utc_now) -> dg.SensorDefinition:
+    """Makes up for moments of schedules that Dagster has not evaluated, once for all that a schedule missed."""
+
+    @dg.sensor(
+        name="overlooked_schedules",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Makes up, once, for moments of schedules that were missed: while nothing was running, or because "
+        "the database could not be reached.",
+    )
+    def overlooked_schedules(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        with redacted_errors():
+            made_up = make_up(media, switches_of(context.instance), clock())
+        return dg.SkipReason(" ".join(made_up) or "No schedule was overlooked.")
+
+    return overlooked_schedules
+
+
+def make_up(media: MediaJobs, switches: Mapping[str, Switch], now: datetime) -> list[str]:
+    """Ask for what was overlooked of the schedules that are on; returns what was made up for, a sentence each."""
+    schedules = schedules_of(media)
+    asked = [
+        schedules.ask(job_type, schedule, now=now, on_since=switches[job_type.name].since)
+        for job_type, schedule in media.registry.schedules(media.settings).items()
+        if job_type.name in switches and switches[job_type.name].is_on
+    ]
+    return [each.reason for each in asked if each.job]

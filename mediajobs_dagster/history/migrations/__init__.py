@@ -91,6 +91,8 @@ def _alone(database: Database) -> Generator[sa.Connection, None, None]:
         with database.errors_translated(), database.engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None  # a fresh connection has one
+            # Of a new file only: room that removed rows leave can be given back step by step.
+            driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
             driver.execute("PRAGMA journal_mode = WAL")
         with database.write() as connection:
             yield connection

@@ -110,6 +110,7 @@ def _create_schedules() -> None:
     op.create_table(
         "schedules",
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("times", sa.String(), nullable=False),
         sa.Column("last_moment", sa.DateTime(timezone=True), nullable=False),
         sa.Column("missed_at", sa.DateTime(timezone=True)),
         sa.Column("missed", sa.BigInteger(), nullable=False, server_default=sa.text("0")),

@@ -1,0 +1,94 @@
+"""`mediajobs run`: start a scheduled job by hand."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.work import work_off
+from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, utc_now
+from mediajobs_dagster.supervisor.exclusive import user_of
+from mediajobs_dagster.system import MediaJobs
+
+_EVERY_S = 0.5
+_FINE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
+
+
+@click.command("run")
+@click.argument("job", metavar="JOB")
+@click.option("--wait", is_flag=True, help="Wait until it is done, and show what it did.")
+@display.json_option
+@click.pass_obj
+def run_job(media: MediaJobs, job: str, wait: bool, as_json: bool) -> None:
+    """Start a scheduled JOB now, such as history_cleanup; `mediajobs schedules list` names them.
+
+    It goes through the queue: `mediajobs up` starts it at once. Where nothing is up, --wait works it off in this
+    process, as `mediajobs work` would. Exit code 1: with --wait, it did not succeed.
+    """
+    from mediajobs_dagster.orchestration.moments import schedules_of
+
+    job_type = _scheduled(media, job)
+    queued = schedules_of(media).run(job_type, now=utc_now())
+    done = _waited(media, job_type, queued, quiet=as_json) if wait else queued
+    if as_json:
+        display.print_json(media.job(done.id))
+    else:
+        _print(media, done, is_waited=wait)
+    if wait and done.status not in _FINE:
+        raise click.exceptions.Exit(1)
+
+
+def _scheduled(media: MediaJobs, name: str) -> JobType:
+    job_type = media.registry[media.registry.name_of(name)]
+    if job_type.subject is not SubjectKind.TICK:
+        known = ", ".join(each.name for each in media.registry if each.subject is SubjectKind.TICK)
+        raise RequestError(
+            f"{job_type.name} works on an {job_type.subject}, so `mediajobs run` cannot start it. Those that it can: "
+            f"{known}."
+        )
+    return job_type
+
+
+def _waited(media: MediaJobs, job_type: JobType, queued: Job, *, quiet: bool) -> Job:
+    """The job when it is over, or when it is held back and nobody will start it."""
+    job = queued
+    while not job.status.is_final:
+        if media.settings.celery_url or user_of(media.settings.home):
+            time.sleep(_EVERY_S)
+        else:
+            work_off(media, quiet=quiet, only=job_type)
+            if not media.history.jobs.get(queued.id).status.is_final:
+                return media.history.jobs.get(queued.id)
+        job = media.history.jobs.get(queued.id)
+    return job
+
+
+def _print(media: MediaJobs, job: Job, *, is_waited: bool) -> None:
+    console = display.console()
+    attempts = media.history.attempts.of_job(job.id) if is_waited else []
+    console.print(display.line(f"Job {job.id} is {job.status}. {_what_now(media, job) if not attempts else ''}"))
+    if attempts:
+        for line in _outcome(attempts[-1]):
+            console.print(display.line(line), soft_wrap=True)
+    for held in media.held():
+        if held.job_type == job.job_type and not job.status.is_final:
+            console.print(held.reason, style="yellow", markup=False)
+
+
+def _what_now(media: MediaJobs, job: Job) -> str:
+    if job.status.is_final:
+        return ""
+    if media.settings.celery_url or user_of(media.settings.home):
+        return f"Follow it with `mediajobs jobs watch {job.id}`."
+    return "Nothing is up here: `mediajobs up` or `mediajobs work` will run it."
+
+
+def _outcome(attempt: Attempt) -> list[str]:
+    """What the last attempt did, a line for each figure."""
+    figures: JsonObject = (attempt.result or {}).get("figures") or {}
+    shown = [f"  {name}: {each}" for name, each in figures.items() if not isinstance(each, dict | list)]
+    return [*shown, *([f"{attempt.error_code}: {attempt.error}"] if attempt.error else [])]
