@@ -24,6 +24,7 @@ from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
+from mediajobs_dagster.cli.videos import videos
 from mediajobs_dagster.cli.watch import watch_jobs
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
@@ -62,7 +63,7 @@ def commands(context: click.Context) -> None:
 
 jobs.add_command(watch_jobs)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, quota, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, videos, history, quota, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -24,6 +24,7 @@ from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
+from mediajobs_dagster.history.videos import Videos
 
 
 class History:
@@ -43,6 +44,7 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)
+        self.videos = Videos(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -13,7 +13,7 @@ from tests.servers.postgres import fresh_database
 
 ENGINES = ["sqlite", "postgres"]
 COUNTS = ("job_counts", "upload_days", "metric_entries", "metric_totals", "metric_hosts")
-UNATTENDED = ("video_matches", "videos", "scheduled_events", "quota_ledger")
+UNATTENDED = ("video_matches", "video_searches", "videos", "scheduled_events", "quota_ledger")
 
 
 @pytest.fixture(params=ENGINES)
