@@ -14,6 +14,9 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.videos import VideoDetails
 
+_SHOWN = 3
+"""How many of the events that a video was compared with are shown."""
+
 
 @click.group()
 def videos() -> None:
@@ -143,13 +146,17 @@ def _print(details: VideoDetails, *, whole: bool, as_json: bool) -> None:
     fields += [("gone since (UTC)", video.removed_at)] if video.removed_at else []
     title = f"Video {in_one_line(video.external_id)}"
     console.print(display.table(("", Column("", "text")), fields, title=title, whole=whole))
-    if details.candidates:
+    shown = details.candidates if whole else details.candidates[:_SHOWN]
+    for each in shown:
         rows = [
-            (_score(each.match), each.event.title, f"{each.event.starts_at:%m-%d %H:%M}", _why(each.match))
-            for each in details.candidates
+            (reason.feature, f"{reason.score:.2f}", f"×{reason.weight:g}", reason.said) for reason in each.match.reasons
         ]
-        columns = ("Score", Column("Event", "name"), Column("Begins (UTC)", rank=1), Column("Why", "text"))
-        console.print(display.table(columns, rows, title="Compared with", whole=whole))
+        begins = f"{each.event.starts_at:%Y-%m-%d %H:%M} UTC"
+        heading = f"{each.match.score:.2f} for {each.event.title}, {begins}"
+        columns = (*map(Column, ("", "", "")), Column("", "text"))
+        console.print(display.table(columns, rows, title=heading, whole=whole))
+    if more := len(details.candidates) - len(shown):
+        console.print(f"It was compared with {display.counted(more, 'event')} more: [bold]--verbose[/] shows them.")
 
 
 def _linked(details: VideoDetails) -> str | None:
@@ -172,4 +179,4 @@ def _score(match: VideoMatch) -> str:
 
 
 def _why(match: VideoMatch) -> str:
-    return "; ".join(f"{reason.feature} {reason.score:.2f}: {reason.said}" for reason in match.reasons)
+    return ", ".join(f"{reason.feature} {reason.score:.2f}" for reason in match.reasons)

@@ -5,6 +5,7 @@ The caller brings a meter, which is charged before a call is made. The key goes 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from mediajobs_dagster.models import ServiceCall
 from mediajobs_dagster.services.base import ServiceContext
 from mediajobs_dagster.services.http import MIB, HttpClient, Query
 from mediajobs_dagster.services.listed_video import ListedVideo, is_video_id, parsed_duration, parsed_moment
+from mediajobs_dagster.storage.redaction import redact
 
 SEARCH = "search.list"
 PAGE = 50
@@ -34,6 +36,7 @@ PAGE = 50
 _MOST_BYTES = 4 * MIB
 _LONGEST_TEXT = 500
 _REASON = re.compile(r'"reason"\s*:\s*"(\w{1,80})"', re.ASCII)
+_MESSAGE = re.compile(r'"message"\s*:\s*("(?:\\.|[^"\\]){1,2000}")')
 _OF_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"})
 _OF_RATE = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 _OF_KEY = frozenset(
@@ -153,7 +156,7 @@ class YouTube(HttpClient):
             return _object(answer.json(), answer.what)
         except ServiceError as error:
             requests = None if error.was_sent else 0
-            explained = _explained(error, key, charged)
+            explained = _explained(method, error, key, charged)
             status = explained.code
             if explained is error:
                 raise
@@ -168,15 +171,28 @@ class YouTube(HttpClient):
         self._record(call.model_copy(update={"units": float(took), **({"status": status} if status else {})}))
 
 
-def _explained(error: ServiceError, key: str, charged: Charged) -> MediaJobsError:
+def _told(method: str, error: ServiceError, reasons: Sequence[str]) -> str:
+    """What YouTube says of its reasons, in its own words; else the message of the error."""
+    found = _MESSAGE.search(error.answer)
+    if found is None or error.http_status is None:
+        return error.message
+    try:
+        words = redact(" ".join(str(json.loads(found[1])).split()))[:_LONGEST_TEXT]
+    except ValueError:
+        return error.message
+    because = f" ({reasons[0]})" if reasons else ""
+    return f"YouTube answered {method} with {error.http_status}{because}: {words.rstrip('.')}."
+
+
+def _explained(method: str, error: ServiceError, key: str, charged: Charged) -> MediaJobsError:
     """The error behind an answer: what YouTube gives as its reason says more than the status."""
-    reasons = set(_REASON.findall(error.answer))
-    message = error.message.replace(key, "…") if key else error.message
-    if reasons & _OF_QUOTA:
+    reasons = _REASON.findall(error.answer)
+    message = redact(_told(method, error, reasons), [key])
+    if _OF_QUOTA.intersection(reasons):
         return charged.refused()
-    if error.http_status == 403 and reasons & _OF_RATE:
+    if error.http_status == 403 and _OF_RATE.intersection(reasons):
         return ServiceLimitedError(message, http_status=error.http_status, retry_after_s=error.retry_after_s)
-    if error.http_status == 401 or (error.http_status in (400, 403) and reasons & _OF_KEY):
+    if error.http_status == 401 or (error.http_status in (400, 403) and _OF_KEY.intersection(reasons)):
         told = f"{message} YouTube does not accept MEDIAJOBS_YOUTUBE_API_KEY. Correct it."
         return ServiceKeyError(told, http_status=error.http_status)
     return error if message == error.message else error.with_message(message)

@@ -106,9 +106,8 @@ class _Pass:
         return self.searched > before
 
     def _search(self, event: Event) -> None:
-        missing = [name for name in event.participants if name.casefold() not in event.title.casefold()]
         end = (event.ends_at or event.starts_at) + timedelta(days=self.bench.installation.settings.discovery_days)
-        text = " ".join([event.title, *missing])
+        text = " ".join(event.participants) if len(event.participants) > 1 else event.title
         self.sources.search(text, after=event.starts_at - timedelta(hours=3), before=min(end, self.now))
 
     def _events(self) -> list[Event]:

@@ -81,7 +81,7 @@ class Sources:
             except ServiceError as error:
                 if not with_api:
                     raise
-                self.bench.note(f"{told}: the feed cannot be read ({error.code}), so its playlist is.")
+                self.bench.note(f"{told}: the feed cannot be read ({error.code}); its playlist is read instead.")
                 self._playlist(_uploads_of(channel_id), told, is_newest_first=True)
                 return
             self.channel_names.update(video.channel for video in listed if video.channel)
