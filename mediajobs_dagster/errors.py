@@ -104,6 +104,12 @@ class ExtraMissingError(RequestError):
         return cls(f"{what} a package that is not installed here. Install it with: pip install 'mediajobs[{extra}]'")
 
 
+class AddressRefusedError(RequestError):
+    """The address leads into a private network, or to this machine."""
+
+    code = "ADDRESS_REFUSED"
+
+
 class AlreadyRunningError(RequestError):
     """mediajobs already runs on this data folder."""
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediajobs_dagster.cron import ScheduleChange, change_of, checked_zone
@@ -175,6 +175,11 @@ class Settings(BaseSettings):
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
     )
 
+    private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that addresses from users, feeds and redirects may lead to, separated by commas, "
+        "such as 10.1.0.0/16; 127.0.0.0/8 is this machine. Any other private address is refused.",
+    )
     schedules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Changes to scheduled jobs, separated by semicolons: NAME=off, NAME=on, NAME=CRON or NAME=CRON "
@@ -286,7 +291,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("listeners", "offers", "web_names"),
+        *("listeners", "offers", "private_addresses", "web_names"),
         *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
         mode="before",
     )

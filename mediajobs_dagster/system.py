@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.bulk import Bulk
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
@@ -397,22 +398,40 @@ class MediaJobs:
         return job
 
     def _check_source(self, job: Job) -> None:
+        try:
+            if (refusal := self._refusal(job)) is not None:
+                raise RequestError(refusal)
+        except StorageError:  # it may answer by the time of the attempt
+            return
+
+    def _refusal(self, job: Job) -> str | None:
+        """Why a retry of a job could only fail; None: it may succeed. Raises StorageError."""
         found = self.history.uploads.with_ids([job.subject_id])
         is_of_upload = any(each.name == job.job_type for each in self.registry.of_uploads())
         if is_of_upload and not found:
-            raise RequestError(
-                f"The upload {job.subject_id} was deleted, so the job cannot succeed. Add the file again."
-            )
+            return f"The upload {job.subject_id} was deleted, so the job cannot succeed. Add the file again."
         for upload in found.values():
             try:
                 self.storage.stat(upload.storage_key)
-            except StorageMissingError as error:
-                raise RequestError(
+            except StorageMissingError:
+                return (
                     f"{upload.filename} is not in the storage any more, so the job cannot succeed. Add the file again: "
                     "it keeps its id. Then retry the job, unless it was queued by that."
-                ) from error
-            except StorageError:  # it may answer by the time of the attempt
-                return
+                )
+        return None
+
+    @property
+    def bulk(self) -> Bulk:
+        """Retries or cancels all jobs that match a filter."""
+        from mediajobs_dagster.bulk import Bulk
+
+        def refusal(job: Job) -> str | None:
+            try:
+                return "its source is gone" if self._refusal(job) else None
+            except StorageError:
+                return None
+
+        return Bulk(self.history, self.listeners, refusal)
 
     def cancel(self, reference: str) -> Job:
         """Cancel a job. A job that is being processed stops at its worker's next heartbeat.

@@ -162,6 +162,7 @@ def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
                 "retry_base_s": 0.0,
                 "outage_limit_s": 0.0,
                 "scratch_reserve_mb": 1,
+                "private_addresses": "127.0.0.0/8",
             }
             settings = Settings.load(_env_file=None, **(defaults | overrides))
             return Platform(stack.enter_context(MediaJobs(settings, registry)))

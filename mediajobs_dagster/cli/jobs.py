@@ -98,32 +98,6 @@ def show_job(media: MediaJobs, job: str, verbose: bool, as_json: bool) -> None:
         console.print(f"Everything about the latest attempt: [bold]mediajobs attempt {found.attempts[-1].id}[/]")
 
 
-@jobs.command("retry")
-@click.argument("job", metavar="JOB")
-@click.option("--force", is_flag=True, help="Make the output again even if it is up to date.")
-@display.json_option
-@click.pass_obj
-def retry_job(media: MediaJobs, job: str, force: bool, as_json: bool) -> None:
-    """Put a failed or finished job back into the queue."""
-    _print_job(media, media.retry(job, force=force), as_json)
-
-
-@jobs.command("cancel")
-@click.argument("job", metavar="JOB")
-@display.json_option
-@click.pass_obj
-def cancel_job(media: MediaJobs, job: str, as_json: bool) -> None:
-    """Cancel a job. A job that is being processed stops at its worker's next heartbeat."""
-    _print_job(media, media.cancel(job), as_json)
-
-
-def _print_job(media: MediaJobs, job: Job, as_json: bool) -> None:
-    if as_json:
-        display.print_json(media.named([job])[0])
-    else:
-        display.console().print(job_table(media, media.named([job])))
-
-
 _COLUMNS = (
     Column("Job"),
     Column("Makes"),

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from mediajobs_dagster import __version__
+from mediajobs_dagster.cli.acting import actions, cancel_jobs, retry_jobs
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
@@ -61,9 +62,10 @@ def commands(context: click.Context) -> None:
     context.obj = context.with_resource(MediaJobs())
 
 
-jobs.add_command(watch_jobs)
+for command in (watch_jobs, retry_jobs, cancel_jobs):
+    jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, videos, history, quota, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, videos, history, quota, actions, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

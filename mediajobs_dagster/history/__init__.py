@@ -1,5 +1,6 @@
 """The history: what was asked for and what happened. The only folder that speaks SQL."""
 
+from mediajobs_dagster.history.actions import Action, this_person
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.days import DayStanding, WithoutOutput, first_day_of
 from mediajobs_dagster.history.enqueueing import Enqueued
@@ -14,6 +15,7 @@ from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilt
 from mediajobs_dagster.history.videos import VideoChanges, VideoFilter
 
 __all__ = [
+    "Action",
     "AttemptFilter",
     "Claim",
     "DayStanding",
@@ -43,4 +45,5 @@ __all__ = [
     "first_day_of",
     "job_frame",
     "stage_frame",
+    "this_person",
 ]

@@ -9,6 +9,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
+from mediajobs_dagster.history.actions import Actions
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
@@ -45,6 +46,7 @@ class History:
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)
         self.videos = Videos(database)
+        self.actions = Actions(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -204,6 +204,54 @@ class Jobs:
             }
             return set_job(connection, job_id, change)
 
+    def cancel_many(self, job_ids: Sequence[str], statuses: Sequence[JobStatus]) -> JobList:
+        """Cancel those of these jobs that still have one of these statuses; returns them. All in one transaction.
+
+        Those that are processing keep their lease, as in `cancel`. Ask for a hundred at a time.
+        """
+        is_processing = jobs.c.status == JobStatus.PROCESSING
+        change = {
+            "status": JobStatus.CANCELLED,
+            "dispatch_id": None,
+            "lease_expires_at": sa.case((is_processing, jobs.c.lease_expires_at), else_=sa.null()),
+        }
+        return self._change_many(job_ids, [each for each in statuses if each.may_become(JobStatus.CANCELLED)], change)
+
+    def retry_many(self, job_ids: Sequence[str], statuses: Sequence[JobStatus], *, force: bool = False) -> JobList:
+        """Put those of these jobs that still have one of these statuses into the queue again; returns them.
+
+        As `retry` does, all in one transaction; a job that a run has been given is left to that. Ask for a hundred at a
+        time.
+        """
+        change: dict[str, Any] = {
+            "status": JobStatus.QUEUED,
+            "max_attempts": jobs.c.attempts + jobs.c.allowance,
+            "not_before": None,
+            "error_code": None,
+            "force": sa.true() if force else jobs.c.force,
+        }
+        may = [each for each in statuses if each.may_become(JobStatus.QUEUED) and each is not JobStatus.PROCESSING]
+        return self._change_many(job_ids, may, change, jobs.c.dispatch_id.is_(None))
+
+    def _change_many(
+        self,
+        job_ids: Sequence[str],
+        statuses: Sequence[JobStatus],
+        change: dict[str, Any],
+        *also: sa.ColumnElement[bool],
+    ) -> JobList:
+        # By id, as everybody who locks several jobs: two of them cannot wait for each other.
+        chosen = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.in_(statuses), *also)
+        locked = chosen.order_by(jobs.c.id).with_for_update().cte("chosen")
+        statement = (
+            sa.update(jobs)
+            .where(jobs.c.id.in_(sa.select(locked.c.id)))
+            .values(**change, updated_at=db_now())
+            .returning(*JOB_COLUMNS)
+        )
+        with self._database.write() as connection:
+            return [job_of(row) for row in connection.execute(statement).mappings()]
+
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status. Every status is listed; a type without jobs is not."""
         columns = job_counts.c

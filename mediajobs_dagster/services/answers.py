@@ -14,7 +14,7 @@ from mediajobs_dagster.errors import ServiceAnswerError
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An answer with a status of 2xx."""
+    """An answer with a status of 2xx; or 304, if the request had a condition."""
 
     status: int
     headers: Mapping[str, str]
@@ -22,6 +22,8 @@ class HttpAnswer:
     body: bytes
     what: str = ""
     """The name of the call, for messages."""
+    is_unchanged: bool = False
+    """Whether the service said that nothing has changed since the answer that is kept."""
 
     @property
     def text(self) -> str:

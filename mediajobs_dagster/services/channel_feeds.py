@@ -15,6 +15,7 @@ from xml.parsers import expat
 from mediajobs_dagster.errors import ExtraMissingError, ServiceAnswerError
 from mediajobs_dagster.services.http import MIB, HttpClient
 from mediajobs_dagster.services.listed_video import ListedVideo, is_video_id, parsed_moment
+from mediajobs_dagster.services.redirects import with_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,8 @@ class ChannelFeeds(HttpClient):
         Raises ServiceError and its kinds (a channel that does not exist is a ServiceRefusedError with the status 404),
         ServiceAnswerError when the answer is no feed, and ExtraMissingError.
         """
-        url = self._context.settings.youtube_feed_url
-        params = {"channel_id": channel_id}
-        answer = self.request("GET", url, service="youtube", op="feed", params=params, max_bytes=_MOST_BYTES)
+        url = with_query(self._context.settings.youtube_feed_url, {"channel_id": channel_id})
+        answer = self.get_kept(url, service="youtube", op="feed", max_bytes=_MOST_BYTES, trusted=True)
         return _videos_in(answer.body, answer.headers, answer.what)
 
 

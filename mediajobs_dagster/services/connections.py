@@ -1,7 +1,11 @@
 """Connections to outside services. They are urllib3's, but look up names and open sockets here, under a guard.
 
+A name is looked up once. Each of its addresses is checked (`addresses`), and one of these very addresses is connected
+to, at every redirect anew.
+
 Proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as in other programs; a loopback address is never
-reached through one. Certificates are checked against the system's authorities (SSL_CERT_FILE names others).
+reached through one. A proxy looks names up itself: what it may connect to is its own business. Certificates are checked
+against the system's authorities (SSL_CERT_FILE names others).
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import logging
 import socket
 import time
 from contextvars import ContextVar
+from ipaddress import IPv4Network, IPv6Network
 from threading import Lock
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
@@ -24,6 +29,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util import parse_url
 
 from mediajobs_dagster.errors import SettingsError
+from mediajobs_dagster.services.addresses import Networks, check_address, check_name
 from mediajobs_dagster.services.guard import CallGuard
 from mediajobs_dagster.services.redirects import Request
 from mediajobs_dagster.storage.redaction import redact
@@ -31,8 +37,17 @@ from mediajobs_dagster.storage.redaction import redact
 _POOL_SIZE = 16
 """Connections to one host that are kept open for the next call."""
 
-_guard: ContextVar[CallGuard] = ContextVar("guard")
-"""The guard of the call that this thread makes: urllib3 cannot pass it down to where it opens connections."""
+
+class _Way(NamedTuple):
+    """How the request that this thread sends may open a connection."""
+
+    guard: CallGuard
+    allowed: tuple[IPv4Network | IPv6Network, ...] | None
+    """The private networks that it may lead to; None: to any address."""
+
+
+_way: ContextVar[_Way] = ContextVar("way")
+"""urllib3 cannot pass it down to where it opens connections."""
 
 
 class Address(NamedTuple):
@@ -51,18 +66,25 @@ def addresses_of(host: str, port: int) -> list[Address]:
 class Connections:
     """Open connections, kept for the next call to the same host. Safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Networks = ()) -> None:
+        """`allowed` are the private networks that any request may lead to."""
+        self._allowed = tuple(allowed)
         for name in ("urllib3.connection", "urllib3.connectionpool"):  # they log whole addresses
             logging.getLogger(name).addFilter(_redacted)
         self._lock = Lock()
-        self._managers: dict[str | None, PoolManager] = {}
+        # Apart by trust: a connection that a trusted request has opened is no way into its network for another one.
+        self._managers: dict[tuple[str | None, bool], PoolManager] = {}
 
     def send(self, request: Request, guard: CallGuard, *, connect_s: float, silence_s: float) -> BaseHTTPResponse:
-        """The answer, its body unread. Raises urllib3's HTTPError, SettingsError, and what `CallGuard.check` does."""
+        """The answer, its body unread.
+
+        Raises urllib3's HTTPError, SettingsError, AddressRefusedError, and what `CallGuard.check` does.
+        """
         guard.check()
-        token = _guard.set(guard)
+        manager = self._manager(request)
+        token = _way.set(_Way(guard, None if request.is_trusted else self._allowed))
         try:
-            return self._manager(request.url).urlopen(
+            return manager.urlopen(
                 request.method,
                 request.url,
                 body=request.body,
@@ -75,7 +97,7 @@ class Connections:
                 ),
             )
         finally:
-            _guard.reset(token)
+            _way.reset(token)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -84,12 +106,15 @@ class Connections:
         for manager in managers:
             manager.clear()
 
-    def _manager(self, url: str) -> PoolManager:
-        proxy = _proxy_of(url)
+    def _manager(self, request: Request) -> PoolManager:
+        proxy = _proxy_of(request.url)
+        if proxy and not request.is_trusted:
+            check_name(_host_of(request.url), self._allowed)
+        kind = proxy, request.is_trusted
         with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = _new_manager(proxy)
-            return self._managers[proxy]
+            if kind not in self._managers:
+                self._managers[kind] = _new_manager(proxy)
+            return self._managers[kind]
 
 
 def _redacted(record: logging.LogRecord) -> bool:
@@ -114,12 +139,15 @@ def _new_manager(proxy: str | None) -> PoolManager:
 
 
 def _proxy_of(url: str) -> str | None:
-    parts = parse_url(url)
-    host = (parts.host or "").strip("[]")
+    parts, host = parse_url(url), _host_of(url)
     if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
         return None
     proxy = getproxies().get(parts.scheme or "")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _host_of(url: str) -> str:
+    return (parse_url(url).host or "").strip("[]")
 
 
 def _is_loopback(host: str) -> bool:
@@ -164,12 +192,12 @@ class _HttpsPool(HTTPSConnectionPool):
 def _hold_kept(connection: HTTPConnection) -> None:
     """Put a connection that an earlier call left open under the guard of this call."""
     if connection.sock is not None:
-        _guard.get().hold(connection.sock)
+        _way.get().guard.hold(connection.sock)
 
 
 def _connect(connection: HTTPConnection, host: str) -> socket.socket:
     """A socket to the first address that answers; all of them share the connect timeout."""
-    guard = _guard.get()
+    guard, allowed = _way.get()
     give_up = time.monotonic() + (connection.timeout or guard.left_s)
     try:
         addresses = guard.beside(lambda: addresses_of(host.strip("[]"), connection.port))
@@ -177,6 +205,9 @@ def _connect(connection: HTTPConnection, host: str) -> socket.socket:
         raise NameResolutionError(host, connection, error) from error
     except UnicodeError as error:  # a label of the name is too long, or empty
         raise NewConnectionError(connection, f"{host} is not a valid host name: {error}") from error
+    if allowed is not None and connection.proxy is None:
+        for address in addresses:
+            check_address(host.strip("[]"), address.sockaddr[0], allowed)
     failure: OSError | None = None
     for tried, address in enumerate(addresses):
         share_s = (give_up - time.monotonic()) / (len(addresses) - tried)

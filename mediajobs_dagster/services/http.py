@@ -8,18 +8,16 @@ Proxies and certificates: see `connections`.
 
 from __future__ import annotations
 
-import json as json_format
 import random
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlencode
 
 from typing_extensions import override
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from mediajobs_dagster import __version__
@@ -35,13 +33,23 @@ from mediajobs_dagster.services.base import ServiceClient, ServiceContext
 from mediajobs_dagster.services.connections import Connections
 from mediajobs_dagster.services.faults import Fault, fault_in_asking, fault_in_reading, fault_of_status
 from mediajobs_dagster.services.guard import CallGuard
+from mediajobs_dagster.services.kept import KeptAnswer
 from mediajobs_dagster.services.received import InFile, InMemory, Received
-from mediajobs_dagster.services.redirects import MAX_REDIRECTS, REDIRECTS, Request
-from mediajobs_dagster.storage.redaction import redact_address
+from mediajobs_dagster.services.redirects import (
+    MAX_REDIRECTS,
+    REDIRECTS,
+    Query,
+    Request,
+    body_of,
+    shown_address,
+    with_query,
+)
 
 MIB = 1024 * 1024
 
 _SAFE = frozenset({"GET", "HEAD"})
+_NOT_MODIFIED = 304
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _RETRY_CAP_S = 10.0
 _LONGEST_WAIT_S = 30.0
 """If a service asks for a longer pause, the call fails: its job is tried later, and the worker does other work."""
@@ -50,9 +58,6 @@ _SILENCE_S = 60.0
 _USER_AGENT = f"mediajobs/{__version__}"
 _PIECE_BYTES = 65536
 _EXCERPT_BYTES = 4096
-
-Query = Mapping[str, str | int | float | Sequence[str | int | float]]
-"""Query parameters; one with several values is repeated."""
 
 
 @dataclass
@@ -65,6 +70,8 @@ class _Call:
     units: float | None
     max_bytes: int
     retry_safe: bool
+    hides_path: bool = False
+    is_conditional: bool = False
     tries: int = 0
     bytes: int = 0
     status: str = InternalError.code
@@ -72,7 +79,7 @@ class _Call:
     @property
     def target(self) -> str:
         """The address, without secrets."""
-        return redact_address(self.url)
+        return shown_address(self.url, self.hides_path)
 
     @property
     def what(self) -> str:
@@ -85,7 +92,7 @@ class HttpClient(ServiceClient):
 
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
-        self._connections = Connections()
+        self._connections = Connections(context.settings.private_addresses)
         self._chance = random.Random()
 
     @override
@@ -113,26 +120,70 @@ class HttpClient(ServiceClient):
         timeout_s: float | None = None,
         connect_timeout_s: float | None = None,
         units: float | None = None,
+        trusted: bool = False,
+        hides_path: bool = False,
     ) -> HttpAnswer:
         """Send a request and return the answer, which is 2xx. `service`, `op` and `units` are for the call's record.
+
+        The host has to be public, or in a network of MEDIAJOBS_PRIVATE_ADDRESSES; with `trusted` it may be anywhere:
+        for addresses that operators have set, never for those of users or feeds. Redirects to another host are not
+        trusted. `hides_path`: the path is a secret. An answer 304 is returned if `headers` have a condition
+        (If-None-Match, If-Modified-Since).
 
         `json` is sent as JSON, `data` as it is or as a form. When the service is busy or the connection breaks, the
         request is sent again if that is safe: for GET and HEAD, or as `retry_safe` says. `timeout_s` is for all tries
         together; default: MEDIAJOBS_SERVICE_TIMEOUT_S. `max_bytes` limits the answer after decompression.
 
-        Raises ServiceError and its kinds, RequestError for an address that is not valid, DeadlineError, and the error
-        of the cancellation.
+        Raises ServiceError and its kinds, RequestError for an address that is not valid, AddressRefusedError,
+        DeadlineError, and the error of the cancellation.
         """
         method = method.upper()
-        call = _Call(service, op, url, units, max_bytes, method in _SAFE if retry_safe is None else retry_safe)
+        is_safe = method in _SAFE if retry_safe is None else retry_safe
+        is_conditional = any(name.lower() in _CONDITIONS for name in headers or ())
+        call = _Call(service, op, url, units, max_bytes, is_safe, hides_path, is_conditional)
         limit_s = self._context.settings.service_timeout_s if timeout_s is None else timeout_s
         with self._recorded(call), self._guarded(call, limit_s) as guard:
-            body, about_body = _body(json, data)
+            body, about_body = body_of(json, data)
             sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **about_body, **(headers or {})}
             received = InMemory()
-            asked = Request.of(method, _with_query(url, params), sent, body)
+            asked = Request.of(method, with_query(url, params), sent, body, is_trusted=trusted, hides_path=hides_path)
             status, answered = self._answered(call, asked, guard, received, connect_timeout_s)
-        return HttpAnswer(status, answered, received.body, call.what)
+        return HttpAnswer(status, answered, received.body, call.what, is_unchanged=status == _NOT_MODIFIED)
+
+    def get_kept(
+        self,
+        url: str,
+        *,
+        service: str,
+        op: str,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = 16 * MIB,
+        units: float | None = None,
+        trusted: bool = False,
+        hides_path: bool = False,
+    ) -> HttpAnswer:
+        """The answer to a GET, fetched only if it has changed since the last time; see `HttpAnswer.is_unchanged`.
+
+        It is kept in MEDIAJOBS_HOME for the next time, if the service names it by an ETag or a date. All else as in
+        `request`.
+        """
+        given = headers or {}
+        kept = KeptAnswer.read(self._context.settings.home / "answers", url, given, max_bytes)
+        answer = self.request(
+            "GET",
+            url,
+            service=service,
+            op=op,
+            headers={**given, **kept.conditions},
+            max_bytes=max_bytes,
+            units=units,
+            trusted=trusted,
+            hides_path=hides_path,
+        )
+        if answer.is_unchanged:
+            return HttpAnswer(200, HTTPHeaderDict(kept.headers), kept.body, answer.what, is_unchanged=True)
+        kept.replace_by(answer)
+        return answer
 
     def download(
         self,
@@ -147,6 +198,7 @@ class HttpClient(ServiceClient):
         timeout_s: float | None = None,
         connect_timeout_s: float | None = None,
         units: float | None = None,
+        trusted: bool = False,
         on_bytes: Callable[[int, int | None], None] | None = None,
     ) -> Download:
         """Download `url` to the file `path`, which appears whole or not at all.
@@ -158,7 +210,7 @@ class HttpClient(ServiceClient):
         with self._recorded(call), self._guarded(call, timeout_s) as guard, InFile(path, on_bytes) as received:
             # Not compressed: the file is wanted as it is, and Content-Length is then its length.
             sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
-            asked = Request.of("GET", _with_query(url, params), sent, None)
+            asked = Request.of("GET", with_query(url, params), sent, None, is_trusted=trusted)
             _, answered = self._answered(call, asked, guard, received, connect_timeout_s)
             received.publish()
         return Download(path, call.bytes, answered)
@@ -232,7 +284,8 @@ class HttpClient(ServiceClient):
             return fault_in_asking(call.what, error)
         with closing(answer):
             try:
-                if not 200 <= answer.status < 300:
+                is_unchanged = answer.status == _NOT_MODIFIED and call.is_conditional
+                if not (200 <= answer.status < 300 or is_unchanged):
                     fault = _fault_of(call, answer)
                     self._context.cancellation.check()
                     return fault
@@ -284,20 +337,3 @@ def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
 def _check_size(call: _Call, size: int) -> None:
     if size > call.max_bytes:
         raise ServiceTooLargeError(f"The answer to {call.what} is larger than the limit of {call.max_bytes:,} bytes.")
-
-
-def _with_query(url: str, params: Query | None) -> str:
-    if not params:
-        return url
-    address, hash_sign, fragment = url.partition("#")
-    joint = "&" if "?" in address else "?"
-    return f"{address}{joint}{urlencode(params, doseq=True)}{hash_sign}{fragment}"
-
-
-def _body(json: object, data: bytes | Query | None) -> tuple[bytes | None, dict[str, str]]:
-    """The body to send, and the headers about it."""
-    if json is not None:
-        return json_format.dumps(json, allow_nan=False).encode(), {"Content-Type": "application/json"}
-    if data is None or isinstance(data, bytes):
-        return data, {}
-    return urlencode(data, doseq=True).encode(), {"Content-Type": "application/x-www-form-urlencoded"}

@@ -1,23 +1,32 @@
-"""A request to a service, and the request that follows a redirect."""
+"""A request to a service: what is sent, and the request that follows a redirect."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json as json_format
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, make_headers, parse_url
 
 from mediajobs_dagster.errors import RequestError, ServiceAnswerError, ServiceRefusedError
-from mediajobs_dagster.storage.redaction import redact_address
+from mediajobs_dagster.storage.redaction import REDACTED, redact_address
+
+Query = Mapping[str, str | int | float | Sequence[str | int | float]]
+"""Query parameters; one with several values is repeated."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
 _SCHEMES = ("http", "https")
 _PORTS = {"http": 80, "https": 443}
-_HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "range", "user-agent"})
+_HARMLESS = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "range", "user-agent"),
+        *("if-none-match", "if-modified-since"),
+    }
+)
 """Headers that may go to another host. Any other may hold a secret for the first one."""
 
 
@@ -29,26 +38,43 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: bytes | None = None
+    is_trusted: bool = False
+    """Whether the host may be in a private network."""
+    hides_path: bool = False
+    """Whether the path is a secret."""
 
     @classmethod
-    def of(cls, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Request:
+    def of(
+        cls,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        is_trusted: bool = False,
+        hides_path: bool = False,
+    ) -> Request:
         """Build a request. A user name and password in the address become a header. Raises RequestError."""
         parts = _parsed(url)
         if parts is None:
-            raise RequestError(f"{redact_address(url)} is not a valid address. Give an http:// or https:// address.")
+            raise RequestError(
+                f"{shown_address(url, hides_path)} is not a valid address. Give an http:// or https:// address."
+            )
         auth = make_headers(basic_auth=parts.auth) if parts.auth else {}
-        return cls(method, parts._replace(auth=None, fragment=None).url, {**auth, **headers}, body)
+        bare = parts._replace(auth=None, fragment=None).url
+        return cls(method, bare, {**auth, **headers}, body, is_trusted, hides_path)
 
     def redirected(self, status: int, location: str) -> Request:
         """The request that follows an answer with `status` (one of REDIRECTS) and `location`.
 
-        It sends neither secrets nor a body to another host. Raises ServiceAnswerError and ServiceRefusedError.
+        It sends neither secrets nor a body to another host, and trusts no other one. Raises ServiceAnswerError and
+        ServiceRefusedError.
         """
         try:
             url = urljoin(self.url, location)
         except ValueError:  # not an address: reported below
             url = location
-        here, there = redact_address(self.url), redact_address(url)
+        here, there = (shown_address(each, self.hides_path) for each in (self.url, url))
         parts = _parsed(url)
         if parts is None:
             raise ServiceAnswerError(f"{here} redirects to {there}. Only http:// and https:// are followed.")
@@ -65,7 +91,36 @@ class Request:
                 "Correct the address of the service."
             )
         kept = {name: value for name, value in turned.headers.items() if name.lower() in _HARMLESS}
-        return replace(turned, headers=kept)
+        return replace(turned, headers=kept, is_trusted=False)
+
+
+def shown_address(url: str, hides_path: bool) -> str:
+    """An address for people, without secrets; its path may be one."""
+    if not hides_path:
+        return redact_address(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED
+    return redact_address(f"{parts.scheme}://{parts.netloc}/") + REDACTED
+
+
+def with_query(url: str, params: Query | None) -> str:
+    """`url` with further parameters in its query."""
+    if not params:
+        return url
+    address, hash_sign, fragment = url.partition("#")
+    joint = "&" if "?" in address else "?"
+    return f"{address}{joint}{urlencode(params, doseq=True)}{hash_sign}{fragment}"
+
+
+def body_of(json: object, data: bytes | Query | None) -> tuple[bytes | None, dict[str, str]]:
+    """The body to send, and the headers about it."""
+    if json is not None:
+        return json_format.dumps(json, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    if data is None or isinstance(data, bytes):
+        return data, {}
+    return urlencode(data, doseq=True).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def _parsed(url: str) -> Url | None:

@@ -152,6 +152,7 @@ class YouTube(HttpClient):
                 params=params,
                 headers={"X-Goog-Api-Key": key},
                 max_bytes=_MOST_BYTES,
+                trusted=True,
             )
             return _object(answer.json(), answer.what)
         except ServiceError as error:

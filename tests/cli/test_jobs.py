@@ -114,3 +114,26 @@ def test_an_attempt_shows_no_figure_that_it_does_not_have(mediajobs: Call, clips
     assert "None" not in skipped
     assert "0 %" not in skipped
     assert "MiB at the peak" not in skipped
+
+
+def test_all_that_failed_are_retried_and_cancelled_at_once(mediajobs: Call, clips: Clips, platform: Platform) -> None:
+    """A look first, then the deed, with a reason; who did it is on record. One job or conditions, not both."""
+    (job,) = mediajobs("add", clips.text_named_mp4(), "--type", THUMB, "--json").json["jobs"]
+    platform.work()
+    shown = mediajobs("jobs", "retry", "--failed", "--type", "thumbnail", "--dry-run")
+    assert f"1 job would be queued again: 1 {THUMB}." in shown.out
+    assert job["id"] in shown.out
+    assert mediajobs("jobs", "show", job["id"], "--json").json["job"]["status"] == "dead"
+
+    done = mediajobs(
+        "jobs", "retry", "--failed", "--error", "INPUT_NOT_MEDIA", "--reason", "fixed [now]", "--json"
+    ).json
+    assert (done["count"], done["byType"], done["examples"]) == (1, {THUMB: 1}, [job["id"]])
+    assert "1 job cancelled" in mediajobs("jobs", "cancel", "--type", THUMB).out
+    assert "No job matches." in mediajobs("jobs", "cancel", "--type", THUMB).out
+    listed = mediajobs("actions").out
+    assert all(word in listed for word in ("jobs retry", "jobs cancel", "fixed [now]", f"1 {THUMB}"))
+    assert [each["count"] for each in mediajobs("actions", "--json").json] == [1, 1]
+
+    for wrong in (["retry"], ["retry", job["id"], "--failed"], ["cancel", "--failed", "--status", "queued"]):
+        assert mediajobs("jobs", *wrong).code == 2

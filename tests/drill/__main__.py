@@ -1,8 +1,8 @@
 """Strikes at an installation at random while it works: `python -m tests.drill --engine embedded --seed 1`.
 
 Processes of runs, the daemon, the code server, the supervisor, workers and ffmpeg are killed (SIGKILL) and frozen
-(SIGSTOP, then SIGCONT) while jobs come in, some of them on hostile files. At the end nothing may be lost, doubled,
-wrongly blamed or left behind; the exit code is 1 otherwise.
+(SIGSTOP, then SIGCONT), and the database is taken away for moments, while jobs come in, some of them on hostile files.
+At the end nothing may be lost, doubled, wrongly blamed or left behind; the exit code is 1 otherwise.
 """
 
 from __future__ import annotations

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 
 import psutil
+import psycopg2
 
 from mediajobs_dagster.system import MediaJobs
 from tests.cluster.cluster import Cluster, Process, running_cluster
@@ -26,6 +30,8 @@ WORKERS = ("machine-1", "machine-2")
 SETTINGS = {"lease_s": "5", "retry_base_s": "0", "breaker_failures": "1000", "max_attempts": "50"}
 """A lease short enough to run out while a process is frozen. Strikes neither use up a job nor hold up the others."""
 _ENVIRONMENT = {f"MEDIAJOBS_{name.upper()}": value for name, value in SETTINGS.items()}
+_PROGRAMS = "cluster"
+"""The name by which PostgreSQL knows the programs of the cluster; the drill itself has another."""
 
 
 class Site(Protocol):
@@ -35,6 +41,10 @@ class Site(Protocol):
 
     def victims(self) -> Victims:
         """Its processes of the moment, by what they are."""
+        ...
+
+    def sever(self, seconds: float) -> None:
+        """Take the database away from whoever works with it: cut the connections, or keep it locked for so long."""
         ...
 
     def mend(self) -> None:
@@ -63,6 +73,7 @@ class Embedded:
         patient = {"database_timeout_s": "60"}
         self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS, **patient))
         self._stack = ExitStack()
+        self._locking: list[Thread] = []
         self._up = self._start()
 
     def victims(self) -> Victims:
@@ -77,6 +88,18 @@ class Embedded:
         }
         return {kind: _there(look) for kind, look in found.items()}
 
+    def sever(self, seconds: float) -> None:
+        """A file has no connections to cut: it is locked, as by a backup."""
+        locking = Thread(target=self._lock, args=(seconds,), name="lock")
+        self._locking.append(locking)
+        locking.start()
+
+    def _lock(self, seconds: float) -> None:
+        with closing(sqlite3.connect(self.home / "mediajobs.db", timeout=60, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            connection.execute("ROLLBACK")
+
     def mend(self) -> None:
         """Start it again after its supervisor was killed."""
         if self._up.process.poll() is not None:
@@ -85,6 +108,8 @@ class Embedded:
 
     def stop(self) -> None:
         """Ctrl-C."""
+        for locking in self._locking:
+            locking.join()
         self._up.stop(signal.SIGINT)
         self._stack.close()
 
@@ -120,6 +145,13 @@ class Clustered:
             "code-server": _there(lambda: [psutil.Process(cluster.part("code-server").popen.pid)]),
             "ffmpeg": _there(cluster.ffmpegs),
         }
+
+    def sever(self, seconds: float) -> None:
+        """All connections of the cluster's programs, those of Dagster included; new ones are let in at once."""
+        del seconds
+        others = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{_PROGRAMS}'"
+        with closing(psycopg2.connect(self._cluster.postgres.get_uri())) as connection, connection.cursor() as cursor:
+            cursor.execute(others)
 
     def mend(self) -> None:
         """Start each part again that is gone."""
@@ -160,13 +192,14 @@ def embedded(folder: Path) -> Iterator[Site]:
 @contextmanager
 def clustered(folder: Path) -> Iterator[Site]:
     """A cluster with servers of its own, until the block ends."""
+    os.environ.setdefault("PGAPPNAME", "drill")
     (folder / "cluster").mkdir()
     (folder / "s3").mkdir()
     with (
         running_postgres() as postgres,
         running_redis(folder / "redis") as redis,
         running_s3(folder / "s3") as s3,
-        running_cluster(folder / "cluster", postgres, redis, s3, **_ENVIRONMENT) as cluster,
+        running_cluster(folder / "cluster", postgres, redis, s3, PGAPPNAME=_PROGRAMS, **_ENVIRONMENT) as cluster,
     ):
         yield Clustered(cluster)
 

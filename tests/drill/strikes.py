@@ -17,9 +17,12 @@ PAUSE_S = (0.3, 2.5)
 """Between two strikes."""
 FREEZE_S = (0.5, 12.0)
 """From shorter than a heartbeat to longer than two leases."""
-WEIGHTS = {"run": 6, "ffmpeg": 6, "worker": 2, "daemon": 1, "code-server": 1, "supervisor": 1}
+DATABASE = "database"
+WEIGHTS = {"run": 6, "ffmpeg": 6, "worker": 2, "daemon": 1, "code-server": 1, "supervisor": 1, DATABASE: 1}
 """How often each part is struck at, beside the others. One that is not there is missed, so that the parts that start
 the others have the time to do so."""
+LOCKED_S = (0.5, 4.0)
+"""How long the database is taken away, if it is a file."""
 KILLED = 0.6
 """The share of strikes that kill; the others freeze."""
 
@@ -37,8 +40,12 @@ class Striker:
     def strike(self) -> None:
         """Pick a process and hit it; then see to those that have been frozen long enough."""
         victims = self.site.victims()
-        (kind,) = self.chance.choices(list(victims), [WEIGHTS[each] for each in victims])
-        if victims[kind]:
+        kinds = [*victims, DATABASE]
+        (kind,) = self.chance.choices(kinds, [WEIGHTS[each] for each in kinds])
+        if kind == DATABASE:
+            self.site.sever(self.chance.uniform(*LOCKED_S))
+            self.struck["severed database"] += 1
+        elif victims[kind]:
             self._hit(kind, self.chance.choice(victims[kind]))
         self.thaw(until=time.monotonic())
 

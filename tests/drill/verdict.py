@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import dagster as dg
+import psutil
 
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, JobFilter
@@ -18,6 +19,7 @@ from tests.drill.site import Site
 from tests.drill.work import Work
 
 _MANY = 100_000
+_ENDING_S = 30.0
 
 
 @dataclass
@@ -94,7 +96,9 @@ class Verdict:
                     yield f"wrongly blamed: the {last.blame}, for a hostile file, by {_named(job)}: {_told(last)}"
 
     def _left_behind(self) -> Iterator[str]:
-        yield from (f"left behind: process {each}" for each in self.site.survivors())
+        # A program may end a moment before what it started does.
+        _, alive = psutil.wait_procs(self.site.survivors(), timeout=_ENDING_S)
+        yield from (f"left behind: process {each.pid}: {' '.join(each.cmdline())[:200]}" for each in alive)
         yield from (f"left behind: {path}" for path in self.work.platform.leftovers())
         for attempt in self.work.platform.history.attempts.iterate(AttemptFilter(statuses=(AttemptStatus.RUNNING,))):
             yield f"left behind: attempt {attempt.id} is running for ever"

@@ -45,7 +45,7 @@ def open_bench(monkeypatch: pytest.MonkeyPatch) -> Generator[OpenBench]:
     with ExitStack() as stack:
 
         def open_it(*, deadline_s: float = 2 * REASONABLE_S, **settings: object) -> Bench:
-            defaults: dict[str, object] = {"service_retry_base_s": 0.01}
+            defaults: dict[str, object] = {"service_retry_base_s": 0.01, "private_addresses": ["127.0.0.0/8", "::1"]}
             calls: list[ServiceCall] = []
             cancellation = Cancellation()
             client = HttpClient.open(
