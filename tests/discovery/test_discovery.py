@@ -354,6 +354,19 @@ def test_a_key_that_is_not_accepted_is_a_fault_of_ours(open_discovery: OpenDisco
     assert discovery.videos()["aaaaaaaaaaa"].event_id == event.id
 
 
+def test_a_service_that_cannot_be_reached_costs_nothing(open_discovery: OpenDiscovery, site: VideoSite) -> None:
+    """Neither units nor the other sources; the next playlist is not even tried."""
+    discovery = open_discovery(
+        youtube_channels="UCleague", youtube_playlists="PLone,PLtwo", youtube_url="http://127.0.0.1:1", service_tries=2
+    )
+    site.add("aaaaaaaaaaa", "One")
+    ended = discovery.attempt()
+    assert ended.status is AttemptStatus.SUCCESS
+    assert ended.manifest.figures.items() >= {"new": 1, "failed_sources": 2, "units": 0}.items()
+    assert [(call.op, call.units) for call in ended.manifest.calls] == [("feed", None), ("playlistItems.list", 0.0)]
+    assert discovery.units() == 0
+
+
 # --- quota -----------------------------------------------------------------------------------------------------------
 
 
