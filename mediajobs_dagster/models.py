@@ -555,6 +555,64 @@ class Event(NewEvent):
         return self.status is EventStatus.FINISHED
 
 
+class LinkedBy(StrEnum):
+    """Who decided which event a video belongs to, or that it belongs to none."""
+
+    MATCHING = "matching"
+    PERSON = "person"
+    """It is never changed by matching."""
+
+
+class FoundVideo(Value):
+    """A video, as it was found. What is null was not told, and leaves what is known as it is."""
+
+    site: str = Field(default="youtube", description="Where it is.")
+    external_id: _ForeignText = Field(description="Its id there.")
+    address: _ForeignText = Field(description="Its page.")
+    title: _ForeignText = Field(description="Its title.")
+    channel_id: _ForeignText | None = Field(default=None, description="The id of its channel.")
+    channel: _ForeignText | None = Field(default=None, description="The name of its channel.")
+    published_at: datetime | None = Field(default=None, description="When it was published.")
+    duration_seconds: float | None = Field(default=None, description="Its length; null: not known, or it is live.")
+    found_by: str = Field(description="How it was found first: feed, playlist or search.")
+    found_in: _ForeignText = Field(description="In which channel or playlist, or by which words.")
+
+
+class Video(FoundVideo):
+    """A video that was found, and the event that it is of."""
+
+    id: str = Field(description="Its id here, a UUIDv7.")
+    event_id: str | None = Field(default=None, description="The event that it is linked to.")
+    linked_by: LinkedBy | None = Field(default=None, description="Who decided on that; null: nobody has.")
+    linked_at: datetime | None = Field(default=None, description="When that was decided.")
+    removed_at: datetime | None = Field(
+        default=None, description="When the site was found not to have it any more; null: it has it."
+    )
+    checked_at: datetime | None = Field(default=None, description="When its details were asked for last.")
+    trace_id: str | None = Field(default=None, description="The trace of the job that found it.")
+    created_at: datetime = Field(description="When it was found first.")
+    updated_at: datetime = Field(description="When anything told of it changed last.")
+
+
+class MatchReason(Value):
+    """One thing that a video and an event were compared by."""
+
+    feature: str = Field(description="title, participants, date, duration or channel.")
+    score: float = Field(description="How well it fits, from 0 to 1.")
+    weight: float = Field(description="How much it counts.")
+    said: str = Field(description="Why, in words.")
+
+
+class VideoMatch(Value):
+    """How well a video fits an event."""
+
+    video_id: str = Field(description="The video.")
+    event_id: str = Field(description="The event.")
+    score: float = Field(description="From 0 to 1: the mean of the reasons by their weights.")
+    reasons: tuple[MatchReason, ...] = Field(default=(), description="What that is made of.")
+    scored_at: datetime = Field(description="When they were compared.")
+
+
 class SubjectKind(StrEnum):
     """What jobs of a type are about."""
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from mediajobs_dagster.errors import AmbiguousError, NotFoundError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import Attempt, Event, Job, JsonObject, Upload
+from mediajobs_dagster.models import Attempt, Event, Job, JsonObject, Upload, Video
 
 _SHOWN = 10
 """How many candidates are listed."""
@@ -67,6 +67,10 @@ class References:
         """A scheduled event: by its id, its id at its source, or its title."""
         return _only("event", text, self.history.naming.events(text, limit=_SHOWN + 1), _line_of_event)
 
+    def video(self, text: str) -> Video:
+        """A video that was found: by its id, its id or page at its site, or its title."""
+        return _only("video", text, self.history.naming.videos(text, limit=_SHOWN + 1), _line_of_video)
+
     def subject(self, text: str) -> str:
         """The id of a subject: by its id, file name or title."""
         found = self.history.naming.subjects(text, limit=_SHOWN + 1)
@@ -95,6 +99,10 @@ def _line_of_attempt(attempt: Attempt) -> str:
 
 def _line_of_upload(upload: Upload) -> str:
     return f"{upload.id}  {upload.filename}  {upload.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _line_of_video(video: Video) -> str:
+    return f"{video.id}  {video.external_id}  {video.title}"
 
 
 def _line_of_event(event: Event) -> str:

@@ -336,6 +336,11 @@ class Settings(BaseSettings):
     def _is_zone(cls, name: str) -> str:
         return checked_zone(name) if name else name
 
+    @field_validator("youtube_api_key", mode="before")
+    @classmethod
+    def _is_no_key(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("match_weights")
     @classmethod
     def _are_weights(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.videos import Videos
 
 # Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
@@ -517,6 +518,11 @@ class MediaJobs:
     def quota(self) -> Quotas:
         """The quotas of outside services: what is left, and what does not fit into it."""
         return Quotas(self.history, self.settings)
+
+    @property
+    def videos(self) -> Videos:
+        """The videos that discovery found, and the events that they are of."""
+        return Videos(self.history, self.references)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
+from mediajobs_dagster.cli.videos import videos
 from mediajobs_dagster.cli.watch import watch_jobs
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
@@ -67,7 +68,7 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, quota, actions, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, videos, history, quota, actions, doctor),
     *(schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):

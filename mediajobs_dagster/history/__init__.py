@@ -12,6 +12,7 @@ from mediajobs_dagster.history.jobs import Due, JobFilter, Waiting
 from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
 from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilter
+from mediajobs_dagster.history.videos import VideoChanges, VideoFilter
 
 __all__ = [
     "Action",
@@ -34,6 +35,8 @@ __all__ = [
     "StageFigures",
     "StatisticsReport",
     "UploadFilter",
+    "VideoChanges",
+    "VideoFilter",
     "Waiting",
     "WithoutOutput",
     "attempt_frame",

@@ -28,6 +28,7 @@ from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
+from mediajobs_dagster.history.videos import Videos
 
 
 class History:
@@ -47,6 +48,7 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)
+        self.videos = Videos(database)
         self.actions = Actions(database)
         self.schedules = ScheduleRows(database)
         self.removing = Removing(database)

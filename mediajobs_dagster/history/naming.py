@@ -17,9 +17,10 @@ from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.events import EVENT_COLUMNS, event_of
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
-from mediajobs_dagster.history.schema import job_history, jobs, scheduled_events, timelines, uploads
+from mediajobs_dagster.history.schema import job_history, jobs, scheduled_events, timelines, uploads, videos
 from mediajobs_dagster.history.uploads import UPLOAD_COLUMNS, is_called, upload_of
-from mediajobs_dagster.models import Attempt, Event, Job, Upload
+from mediajobs_dagster.history.videos import VIDEO_COLUMNS, video_of
+from mediajobs_dagster.models import Attempt, Event, Job, Upload, Video
 
 LEAST_DIGITS = 4
 """Fewer hexadecimal digits of an id name nothing."""
@@ -117,6 +118,18 @@ class Naming:
         with self._database.read() as connection:
             exact = connection.execute(statement.where(columns.id == text.lower())).mappings().all()
             return [event_of(row) for row in exact or connection.execute(statement.where(way)).mappings()]
+
+    def videos(self, text: str, *, limit: int) -> list[Video]:
+        """The videos that `text` can mean by their id, their id or page at the site, or their title, newest first."""
+        columns = videos.c
+        way = sa.or_(_begins(columns.id, text), columns.external_id == text, columns.address == text)
+        statement = sa.select(*VIDEO_COLUMNS).order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            for condition in (columns.id == text.lower(), way, columns.title == text):
+                found = connection.execute(statement.where(condition)).mappings().all()
+                if found:
+                    return [video_of(row) for row in found]
+        return []
 
     def traces(self, text: str, *, limit: int) -> list[str]:
         """The traces that `text` can mean by their ids, of jobs, uploads and attempts."""

@@ -503,11 +503,16 @@ videos = sa.Table(
     # Who decided on event_id: `matching` or `person`; NULL: nobody has.
     sa.Column("linked_by", sa.String),
     sa.Column("linked_at", UtcDateTime),
+    # When the site was found not to have it any more; NULL: it has it.
+    sa.Column("removed_at", UtcDateTime),
+    # When its details, such as its length, were asked for last.
+    sa.Column("checked_at", UtcDateTime),
     sa.Column("trace_id", sa.String),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("site", "external_id"),
     sa.Index("videos_by_time", "created_at", "id"),
+    sa.Index("videos_by_publication", "published_at", "id"),
     sa.Index("videos_of_event", "event_id", "id"),
 )
 
@@ -521,6 +526,17 @@ video_matches = sa.Table(
     _json("reasons"),
     sa.Column("scored_at", UtcDateTime, nullable=False),
     sa.Index("video_matches_of_event", "event_id", "score"),
+)
+
+video_searches = sa.Table(
+    "video_searches",
+    metadata,
+    # How often a search was made for videos of an event, and when the last time: each pause is longer than the one
+    # before.
+    sa.Column("event_id", sa.String, sa.ForeignKey("scheduled_events.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("searches", sa.BigInteger, nullable=False),
+    sa.Column("searched_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 quota_ledger = sa.Table(

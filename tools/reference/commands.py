@@ -50,12 +50,26 @@ PRINTED: dict[str, Printed] = {
     "jobs retry": Printed("The [Job](#job) as it is now (`MediaJobs.retry`)."),
     "jobs show": Printed("The job, its attempts, its children (`MediaJobs.job`).", (samples.JOB_DETAILS,)),
     "jobs watch": Printed("A [Job](#job) with its `subjectName` a line, whenever it has changed."),
+    "quota": Printed(
+        "A list of buckets (`MediaJobs.quota.standings`): `bucket`, `unit`, `limit`, `used`, `left`, `calls`, the rate "
+        "`anHour`, `resetsAt`, `runsOutAt` (null: it lasts) and `exhaustedAt` (since when the service itself refuses)."
+    ),
     "status": Printed("How everything stands (`MediaJobs.overview`), and who is `up`.", (samples.OVERVIEW,)),
     "uploads delete": Printed("What was deleted (`MediaJobs.delete_upload`).", (samples.REMOVED,)),
     "uploads list": Printed("A list of [Upload](#upload), the newest first (`MediaJobs.uploads`)."),
     "uploads show": Printed(
         "The upload, its jobs, and where things are (`MediaJobs.upload`).", (samples.UPLOAD_DETAILS,)
     ),
+    "videos link": Printed("As `videos show`, after the change (`MediaJobs.videos.link`)."),
+    "videos list": Printed(
+        "A list of videos, the newest found first (`MediaJobs.videos.list`), each with its `eventTitle`; with `--for`, "
+        "of candidates, the best first (`MediaJobs.videos.candidates`)."
+    ),
+    "videos show": Printed(
+        "The `video`, and its `candidates`: the events that it was compared with, each with `score` and `reasons` "
+        "(`MediaJobs.videos.show`)."
+    ),
+    "videos unlink": Printed("As `videos show`, after the change (`MediaJobs.videos.unlink`)."),
     "work": Printed(
         "What was done; `attempts` holds the [manifest](manifest.md) of each attempt.", (samples.WORKED_OFF,)
     ),

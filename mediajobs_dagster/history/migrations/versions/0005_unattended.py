@@ -31,6 +31,7 @@ _SQLITE_STATISTICS: dict[str, dict[str, str]] = {
     "videos": {
         "sqlite_autoindex_videos_1": "100000 1",
         "sqlite_autoindex_videos_2": "100000 50000 1",
+        "videos_by_publication": "100000 4 1",
         "videos_by_time": "100000 2 1",
         "videos_of_event": "100000 20 1",
     },
@@ -62,6 +63,7 @@ def upgrade() -> None:
     _create_scheduled_events()
     _create_videos()
     _create_video_matches()
+    _create_video_searches()
     _create_quota_ledger()
     _create_breaker_switches()
     _create_actions()
@@ -161,6 +163,8 @@ def _create_videos() -> None:
         sa.Column("event_id", sa.String()),
         sa.Column("linked_by", sa.String()),
         sa.Column("linked_at", sa.DateTime(timezone=True)),
+        sa.Column("removed_at", sa.DateTime(timezone=True)),
+        sa.Column("checked_at", sa.DateTime(timezone=True)),
         sa.Column("trace_id", sa.String()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -170,6 +174,7 @@ def _create_videos() -> None:
         ),
         sa.UniqueConstraint("site", "external_id", name="videos_site_key"),
     )
+    op.create_index("videos_by_publication", "videos", ["published_at", "id"])
     op.create_index("videos_by_time", "videos", ["created_at", "id"])
     op.create_index("videos_of_event", "videos", ["event_id", "id"])
 
@@ -189,6 +194,20 @@ def _create_video_matches() -> None:
         sa.ForeignKeyConstraint(["video_id"], ["videos.id"], name="video_matches_video_id_fkey", ondelete="CASCADE"),
     )
     op.create_index("video_matches_of_event", "video_matches", ["event_id", "score"])
+
+
+def _create_video_searches() -> None:
+    op.create_table(
+        "video_searches",
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("searches", sa.BigInteger(), nullable=False),
+        sa.Column("searched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", name="video_searches_pkey"),
+        sa.ForeignKeyConstraint(
+            ["event_id"], ["scheduled_events.id"], name="video_searches_event_id_fkey", ondelete="CASCADE"
+        ),
+        sqlite_with_rowid=False,
+    )
 
 
 def _create_quota_ledger() -> None:
@@ -278,6 +297,7 @@ def downgrade() -> None:
     op.drop_index("uploads_named_in_any_case", "uploads")
     op.drop_column("uploads", "folded_name")
     op.drop_table("video_matches")
+    op.drop_table("video_searches")
     op.drop_table("videos")
     op.drop_table("scheduled_events")
     op.drop_table("schedules")
