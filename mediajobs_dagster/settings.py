@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -281,6 +282,11 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+    @property
+    def host(self) -> str:
+        """The name of this machine in records."""
+        return self.hostname or socket.gethostname()
 
     @property
     def unrecorded(self) -> Path:

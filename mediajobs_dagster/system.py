@@ -37,9 +37,10 @@ from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.references import NamedJob, References
-from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
+from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.breakers import Breakers
     from mediajobs_dagster.bulk import Bulk
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
@@ -80,6 +82,7 @@ class MediaJobs:
         self._storage = Once(lambda: open_storage(self.settings))
         self._sweep = Once(self._open_sweep)
         self._breaker_states: dict[str, BreakerState] = {}
+        self._host_states: dict[str, BreakerState] = {}
 
     @classmethod
     def open(cls, **settings: object) -> MediaJobs:
@@ -143,6 +146,13 @@ class MediaJobs:
         return Dispatcher(
             self.history, Breaker.of(self.settings), self.settings.lease_s, self.listeners, self._breaker_states
         )
+
+    @property
+    def breakers(self) -> Breakers:
+        """How the breakers of job types and machines stand; a person can open and close them."""
+        from mediajobs_dagster.breakers import Breakers
+
+        return Breakers(self.history, self.registry, self.settings, self.dispatcher, self.listeners, self._host_states)
 
     def worker(
         self, *, after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED
@@ -469,7 +479,7 @@ class MediaJobs:
         """How the installation stands now: queues, what is held and runs, the latest failures, and the disks."""
         from mediajobs_dagster.overview import overview_of
 
-        return overview_of(self.history, self.registry, self.settings, self.held())
+        return overview_of(self.history, self.registry, self.settings, self.held(), self.breakers.quarantines())
 
     def held(self) -> tuple[Held, ...]:
         """What waits in the queue and is held back, one answer for each job type. Reads only.
@@ -569,7 +579,10 @@ class MediaJobs:
         """
         from mediajobs_dagster.attempts.checkup import check_up
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage, self.held, also or {})
+        def told() -> list[str]:
+            return [each.reason for each in (*self.held(), *self.breakers.quarantines())]
+
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, told, also or {})
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

@@ -13,6 +13,7 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.acting import actions, cancel_jobs, retry_jobs
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
+from mediajobs_dagster.cli.breaker import breaker
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
@@ -63,7 +64,7 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, actions, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, breaker, actions, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -21,8 +21,10 @@ from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
+from mediajobs_dagster.history.witnesses import Witnesses
 
 
 class History:
@@ -41,6 +43,8 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.actions = Actions(database)
+        self.switches = Switches(database)
+        self.witnesses = Witnesses(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

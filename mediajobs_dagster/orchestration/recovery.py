@@ -52,6 +52,7 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance, *, settling_s: 
             instance.report_run_failed(run, _SILENT)
     for run in _silent_runs(media, instance, silence):
         instance.report_run_failed(run, _SILENT)
+    media.breakers.tell_changes()
     return recovered
 
 

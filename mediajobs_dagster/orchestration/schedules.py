@@ -37,6 +37,8 @@ def schedule_of(job_type: JobType, schedule: Schedule, media: MediaJobs) -> dg.S
 
 
 def _asked(context: dg.ScheduleEvaluationContext, job_type: JobType, media: MediaJobs) -> dg.RunRequest | dg.SkipReason:
+    if held := media.breakers.passed_over(job_type.name):
+        return dg.SkipReason(f"No job is asked for, because one waits already. {held.reason}")
     moment = context.scheduled_execution_time.astimezone(UTC)
     tick = Tick(schedule=job_type.name, created_at=moment)
     request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=media.settings.max_attempts)
