@@ -132,6 +132,11 @@ class Settings(BaseSettings):
     retry_cap_s: float = Field(
         default=300.0, ge=0, description="No retry waits longer than this, seconds, unless a service asks for more."
     )
+    retry_attempts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Attempts that a job gets if it fails by some error codes, for all job types or one, separated by "
+        "commas, such as TIMEOUT=1,upload_thumb_v1/STALLED=2; default: MEDIAJOBS_MAX_ATTEMPTS.",
+    )
     outage_base_s: float = Field(
         default=30.0,
         gt=0,
@@ -223,10 +228,19 @@ class Settings(BaseSettings):
             raise ValueError(f"Input should be {_MOST_S:,} at most")
         return value
 
-    @field_validator("listeners", "offers", "web_names", mode="before")
+    @field_validator("listeners", "offers", "retry_attempts", "web_names", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_attempts", mode="after")
+    @classmethod
+    def _are_counts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            code, _, number = each.partition("=")
+            if not (code.strip() and number.strip().isdecimal() and int(number)):
+                raise ValueError(f"{each!r} is not a code with a number from 1, such as TIMEOUT=1")
+        return value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:
@@ -282,6 +296,12 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+    @property
+    def attempts_by_code(self) -> dict[str, int]:
+        """`retry_attempts`: how many attempts, by the code, or by the job type, a slash and the code."""
+        pairs = (each.partition("=") for each in self.retry_attempts)
+        return {code.strip(): int(number) for code, _, number in pairs}
 
     @property
     def host(self) -> str:

@@ -15,7 +15,7 @@ from mediajobs_dagster.errors import WorkerLostError
 from mediajobs_dagster.history import AttemptFilter, Claim, History
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.retry import Outages, RetryPolicy, Verdict
+from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 
 SETTLING_S = 5.0
@@ -131,8 +131,10 @@ class _Loss:
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
         policy = self.registry.retry_policy(claim.job.job_type, self.policy)
-        outages = Outages.of(self.history, claim.job)
-        verdict = policy.judge(claim.job, error, chance=self.chance, outages=outages)
+        past = Past.of(self.history, claim.job)
+        verdict = policy.judge(claim.job, error, chance=self.chance, past=past)
+        if verdict.note:
+            error = error.with_message(f"{error.message} {verdict.note}")
         if run_state is RunState.CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
         now = max(self.now, claim.attempt.started_at)  # which is the worker's time
