@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
     from mediajobs_dagster.removal import Removed, UploadDetails
+    from mediajobs_dagster.resilience.hosts import Quarantine
+    from mediajobs_dagster.why import Signs, Why
 
 
 class MediaJobs:
@@ -489,6 +491,25 @@ class MediaJobs:
         """
         found = (self._held(name, waiting) for name, waiting in self.history.jobs.waiting().items())
         return tuple(held for held in found if held)
+
+    def why(self, reference: str, signs: Signs | None = None) -> Why:
+        """Why a job waits, or why it ended as it did and whether it is tried again. `reference`: see `References.job`.
+
+        `signs` knows of runs and daemons, which the history does not. Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.why import Explaining
+
+        (named,) = self.named([self.references.job(reference)])
+        is_elsewhere = bool(self.settings.celery_url)
+
+        def held(job_type: str) -> Held | None:
+            waiting = self.history.jobs.waiting(job_type).get(job_type)
+            return self._held(job_type, waiting) if waiting else None
+
+        def quarantine() -> Quarantine | None:
+            return None if is_elsewhere else self.breakers.quarantine_of(self.settings.host)
+
+        return Explaining(self.history, self.registry, held, quarantine, signs).of(named)
 
     def held_by_needs(self, job_type: JobType) -> Held | None:
         """What waits of a type whose needs this machine does not offer; None: it offers them all, or nothing waits."""

@@ -26,6 +26,7 @@ from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.watch import watch_jobs
+from mediajobs_dagster.cli.why import why
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import CancelledError, InternalError, MediaJobsError, RequestError, TimelineError
@@ -64,7 +65,7 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, breaker, actions, doctor),
+    *(demo, up, add, export, work, status, jobs, why, attempt, uploads, history, breaker, actions, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

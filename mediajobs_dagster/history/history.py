@@ -19,6 +19,7 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
+from mediajobs_dagster.history.places import Places
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.switches import Switches
@@ -43,6 +44,7 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.actions = Actions(database)
+        self.places = Places(database)
         self.switches = Switches(database)
         self.witnesses = Witnesses(database)
 

@@ -62,6 +62,8 @@ class Past:
     """How many lost their worker just before the present one; workers that were stopped between do not matter."""
     tried_alone: int = 0
     """How many ended with an error after which the job is tried alone on its machine."""
+    attempts: int = 0
+    """How many there were."""
 
     @classmethod
     def of(cls, history: History, job: Job) -> Past:
@@ -73,15 +75,16 @@ class Past:
 
     def after(self, error_code: str | None, ended_at: datetime | None) -> Past:
         """The same with one more attempt, which ended with that error."""
-        kinds = [kind for kind in all_errors() if kind.code == error_code]
+        kinds, attempts = [kind for kind in all_errors() if kind.code == error_code], self.attempts + 1
         if any(kind.is_interruption for kind in kinds):
             deaths = self.deaths_in_a_row + (error_code == WorkerLostError.code)
-            return replace(self, interruptions=self.interruptions + 1, deaths_in_a_row=deaths)
+            return replace(self, interruptions=self.interruptions + 1, deaths_in_a_row=deaths, attempts=attempts)
         if any(kind.is_outage for kind in kinds):
             in_a_row, since = self.outages_in_a_row + 1, self.since or ended_at
-            return replace(self, outages=self.outages + 1, outages_in_a_row=in_a_row, since=since, deaths_in_a_row=0)
+            change = {"outages": self.outages + 1, "outages_in_a_row": in_a_row, "since": since}
+            return replace(self, **change, deaths_in_a_row=0, attempts=attempts)
         alone = self.tried_alone + any(kind.is_retried_alone for kind in kinds)
-        return replace(self, outages_in_a_row=0, since=None, deaths_in_a_row=0, tried_alone=alone)
+        return replace(self, outages_in_a_row=0, since=None, deaths_in_a_row=0, tried_alone=alone, attempts=attempts)
 
 
 @dataclass(frozen=True)
