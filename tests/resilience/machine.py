@@ -77,6 +77,9 @@ class Runs:
     def of_run(self, run_id: str) -> RunState:
         return RunState.ALIVE  # only the leases tell
 
+    def is_over(self, dispatch_id: str) -> bool:
+        return dispatch_id not in self.alive
+
 
 class Queue(RuleBasedStateMachine):
     """Jobs of one type on one machine, several workers, a breaker, a clock that jumps, and recovery."""
