@@ -7,6 +7,7 @@ what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -38,6 +39,10 @@ class MediaJobsError(Exception):
     retryable: ClassVar[bool] = True
     is_outage: ClassVar[bool] = False
     """Whether it takes minutes or hours to mend, and no job is at fault: then a job is tried for hours."""
+    is_interruption: ClassVar[bool] = False
+    """Whether the worker ended, not the work. Such an attempt does not use up one of the job's."""
+    is_retried_alone: ClassVar[bool] = False
+    """Whether the job is tried once more, with half of the threads, while nothing else is tried on its machine."""
     may_be_input: ClassVar[bool] = False
     """Whether a bad input can cause it as well as a bad machine. Then evidence decides: `attempts/evidence.py`."""
     retry_after_s: float | None = None
@@ -275,6 +280,7 @@ class OutOfMemoryError(MediaJobsError):
     """The process ran out of memory. Give the worker more, or lower its concurrency."""
 
     code = "OUT_OF_MEMORY"
+    is_retried_alone = True
 
 
 class DiskFullError(MediaJobsError):
@@ -307,6 +313,7 @@ class WorkerLostError(MediaJobsError):
     """The worker died, or lost its connection to the database, during the attempt."""
 
     code = "WORKER_LOST"
+    is_interruption = True
 
 
 class RunFailedError(MediaJobsError):
@@ -504,5 +511,15 @@ class CancelledError(MediaJobsError):
     """The attempt was cancelled."""
 
     code = "CANCELLED"
+    is_interruption = True
     blame = Blame.CANCELLED
     retryable = False
+
+
+def all_errors() -> Iterator[type[MediaJobsError]]:
+    """Every error of the tree and of other packages that are loaded; each comes after what it is a kind of."""
+    due: list[type[MediaJobsError]] = [MediaJobsError]
+    while due:
+        kind = due.pop(0)
+        yield kind
+        due += kind.__subclasses__()

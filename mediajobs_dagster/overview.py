@@ -13,6 +13,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, JsonObject
 from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.held import Held
+from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.settings import Settings
 
 _RUNNING = 500
@@ -99,6 +100,8 @@ class Overview:
     """By the database's clock."""
     queues: tuple[Queue, ...]
     held: tuple[Held, ...]
+    quarantined: tuple[Quarantine, ...]
+    """The machines that claim no jobs, or one at a time."""
     running: tuple[Running, ...]
     """The newest five hundred at most, oldest first."""
     failures: tuple[Failure, ...]
@@ -116,6 +119,7 @@ class Overview:
             "at": self.at.isoformat(),
             "queues": [each.to_json() for each in self.queues],
             "held": [each.to_json() for each in self.held],
+            "quarantined": [each.to_json() for each in self.quarantined],
             "running": [each.to_json() for each in self.running],
             "workers": self.workers,
             "failures": [each.to_json() for each in self.failures],
@@ -123,7 +127,13 @@ class Overview:
         }
 
 
-def overview_of(history: History, registry: Registry, settings: Settings, held: tuple[Held, ...]) -> Overview:
+def overview_of(
+    history: History,
+    registry: Registry,
+    settings: Settings,
+    held: tuple[Held, ...],
+    quarantined: tuple[Quarantine, ...],
+) -> Overview:
     """Read it: a few small queries, however long the history is."""
     failed = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.FAILURE, AttemptStatus.LOST)), limit=_FAILURES)
     of_jobs = JobFilter(ids=tuple({each.job_id for each in failed if each.job_id}))
@@ -133,6 +143,7 @@ def overview_of(history: History, registry: Registry, settings: Settings, held: 
         at=history.now(),
         queues=_queues(history, registry),
         held=held,
+        quarantined=quarantined,
         running=_running(history),
         failures=tuple(Failure(each, names.get(subjects.get(each.job_id or "", ""))) for each in failed),
         disks=_disks(settings),

@@ -92,6 +92,20 @@ class BreakerChanged(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostBreakerChanged(Record):
+    """A machine was quarantined, may try one job at a time, or claims jobs again."""
+
+    host: str
+    """Name of the machine."""
+    before: str
+    """closed, open or half_open."""
+    after: str
+    """closed, open or half_open."""
+    reason: str
+    """In a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeaseLost(Record):
     """The worker of an attempt let its lease run out, and the attempt was recorded as lost."""
 

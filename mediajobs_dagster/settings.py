@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,6 +140,11 @@ class Settings(BaseSettings):
     )
     retry_cap_s: float = Field(
         default=300.0, ge=0, description="No retry waits longer than this, seconds, unless a service asks for more."
+    )
+    retry_attempts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Attempts that a job gets if it fails by some error codes, for all job types or one, separated by "
+        "commas, such as TIMEOUT=1,upload_thumb_v1/STALLED=2; default: MEDIAJOBS_MAX_ATTEMPTS.",
     )
     outage_base_s: float = Field(
         default=30.0,
@@ -302,13 +308,22 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("listeners", "offers", "private_addresses", "retention", "web_names"),
+        *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "web_names"),
         *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
         mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_attempts", mode="after")
+    @classmethod
+    def _are_counts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            code, _, number = each.partition("=")
+            if not (code.strip() and number.strip().isdecimal() and int(number)):
+                raise ValueError(f"{each!r} is not a code with a number from 1, such as TIMEOUT=1")
+        return value
 
     @field_validator("schedules", mode="before")
     @classmethod
@@ -413,6 +428,17 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+    @property
+    def attempts_by_code(self) -> dict[str, int]:
+        """`retry_attempts`: how many attempts, by the code, or by the job type, a slash and the code."""
+        pairs = (each.partition("=") for each in self.retry_attempts)
+        return {code.strip(): int(number) for code, _, number in pairs}
+
+    @property
+    def host(self) -> str:
+        """The name of this machine in records."""
+        return self.hostname or socket.gethostname()
 
     @property
     def unrecorded(self) -> Path:

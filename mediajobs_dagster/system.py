@@ -38,9 +38,10 @@ from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, Subjec
 from mediajobs_dagster.quotas import Quotas
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.references import NamedJob, References
-from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
+from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
 from mediajobs_dagster.videos import Videos
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.breakers import Breakers
     from mediajobs_dagster.bulk import Bulk
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
@@ -65,7 +67,9 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
     from mediajobs_dagster.removal import Removed, UploadDetails
+    from mediajobs_dagster.resilience.hosts import Quarantine
     from mediajobs_dagster.resilience.retention import Retention, Sweeper
+    from mediajobs_dagster.why import Signs, Why
 
 
 class MediaJobs:
@@ -83,6 +87,7 @@ class MediaJobs:
         self._storage = Once(lambda: open_storage(self.settings))
         self._sweep = Once(self._open_sweep)
         self._breaker_states: dict[str, BreakerState] = {}
+        self._host_states: dict[str, BreakerState] = {}
 
     @classmethod
     def open(cls, **settings: object) -> MediaJobs:
@@ -146,6 +151,13 @@ class MediaJobs:
         return Dispatcher(
             self.history, Breaker.of(self.settings), self.settings.lease_s, self.listeners, self._breaker_states
         )
+
+    @property
+    def breakers(self) -> Breakers:
+        """How the breakers of job types and machines stand; a person can open and close them."""
+        from mediajobs_dagster.breakers import Breakers
+
+        return Breakers(self.history, self.registry, self.settings, self.dispatcher, self.listeners, self._host_states)
 
     def worker(
         self,
@@ -487,7 +499,7 @@ class MediaJobs:
         """How the installation stands now: queues, what is held and runs, the latest failures, and the disks."""
         from mediajobs_dagster.overview import overview_of
 
-        return overview_of(self.history, self.registry, self.settings, self.held())
+        return overview_of(self.history, self.registry, self.settings, self.held(), self.breakers.quarantines())
 
     def held(self) -> tuple[Held, ...]:
         """What waits in the queue and is held back, one answer for each job type. Reads only.
@@ -497,6 +509,25 @@ class MediaJobs:
         """
         found = (self._held(name, waiting) for name, waiting in self.history.jobs.waiting().items())
         return tuple(held for held in found if held)
+
+    def why(self, reference: str, signs: Signs | None = None) -> Why:
+        """Why a job waits, or why it ended as it did and whether it is tried again. `reference`: see `References.job`.
+
+        `signs` knows of runs and daemons, which the history does not. Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.why import Explaining
+
+        (named,) = self.named([self.references.job(reference)])
+        is_elsewhere = bool(self.settings.celery_url)
+
+        def held(job_type: str) -> Held | None:
+            waiting = self.history.jobs.waiting(job_type).get(job_type)
+            return self._held(job_type, waiting) if waiting else None
+
+        def quarantine() -> Quarantine | None:
+            return None if is_elsewhere else self.breakers.quarantine_of(self.settings.host)
+
+        return Explaining(self.history, self.registry, held, quarantine, signs).of(named)
 
     def held_by_needs(self, job_type: JobType) -> Held | None:
         """What waits of a type whose needs this machine does not offer; None: it offers them all, or nothing waits."""
@@ -597,7 +628,10 @@ class MediaJobs:
         """
         from mediajobs_dagster.attempts.checkup import check_up
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage, self.held, also or {})
+        def told() -> list[str]:
+            return [each.reason for each in (*self.held(), *self.breakers.quarantines())]
+
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, told, also or {})
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

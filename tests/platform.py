@@ -36,6 +36,9 @@ class AllGone:
     def of_run(self, run_id: str) -> RunState:
         return RunState.GONE
 
+    def is_over(self, dispatch_id: str) -> bool:
+        return True
+
 
 _PART_OF = {
     "check": "download_ms",

@@ -19,7 +19,8 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "references", "answers", "removal", "bulk", "overview", "quotas", "videos", "schedules", "system"),
+    *("attempts", "intake", "references", "answers", "removal", "bulk", "breakers", "why", "overview", "quotas"),
+    *("videos", "schedules", "system"),
     *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )

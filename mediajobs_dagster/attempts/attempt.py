@@ -14,9 +14,10 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
+from mediajobs_dagster.attempts.alone import machine_turn
 from mediajobs_dagster.attempts.evidence import CONTENT, judged
 from mediajobs_dagster.attempts.freshness import fresh_outputs
 from mediajobs_dagster.attempts.machine import ThisMachine
@@ -54,6 +55,7 @@ from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.resilience.quota import Quota
+from mediajobs_dagster.resilience.retry import Past
 from mediajobs_dagster.storage import ObjectStat, Storage, attempt_key, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 
@@ -111,7 +113,9 @@ class _Attempt:
     def work(self) -> Work:
         """Everything between the claim and the record; raises UpToDate when there is nothing to do."""
         try:
-            return self._work()
+            home, waiting = self.worker.settings.home, partial(self.recorder.timed, Stage.WAIT)
+            with machine_turn(home, self.cancellation, alone=self.is_alone, waiting=waiting):
+                return self._work()
         except MediaJobsError as error:
             content = str(self.recorder.input_summary.get(CONTENT))
             verdict = judged(error, self.claim, self.worker.history, content=content, rehearse=self._rehearse)
@@ -157,6 +161,12 @@ class _Attempt:
         return self.worker.registry[self.claim.job.job_type]
 
     @cached_property
+    def is_alone(self) -> bool:
+        """Whether it is tried with half of the threads and nothing beside it: an earlier one ran out of memory."""
+        is_first = self.claim.attempt.attempt == 1
+        return not is_first and bool(Past.of(self.worker.history, self.claim.job).tried_alone)
+
+    @cached_property
     def meter(self) -> ProgressMeter:
         """Reports the progress of the attempt."""
         return ProgressMeter(
@@ -166,6 +176,8 @@ class _Attempt:
     def runner(self) -> Runner:
         """Runs the commands of this attempt. The first command looks for ffmpeg. Raises FfmpegMissingError."""
         found = self.worker.runner_for(self.job_type)
+        if self.is_alone:
+            found = replace(found, guards=replace(found.guards, threads=max(1, found.guards.threads // 2)))
         self.recorder.ffmpeg_version = found.tools.version
         return found
 

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from itertools import islice, repeat
 
+from mediajobs_dagster.attempts.admission import Admission
 from mediajobs_dagster.attempts.attempt import make_attempt
 from mediajobs_dagster.attempts.heartbeat import Heartbeat
 from mediajobs_dagster.attempts.staleness import Staleness
@@ -23,6 +24,7 @@ from mediajobs_dagster.history.leases import RENEWED_AT_ONCE
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus, NewJob, Subject, Upload
+from mediajobs_dagster.resilience.hosts import HostBreaker
 
 _ENQUEUED_AT_ONCE = 500
 
@@ -41,7 +43,8 @@ def work_off(
     """Claim and attempt every job of a dispatch, several at once if the machine has the cores.
 
     When `is_over` says so before a job, it is time to make room for others, and the remaining jobs go back into the
-    queue. So they do after an interrupt, or are cancelled if the run was terminated.
+    queue. So they do when this machine is quarantined, and after an interrupt; they are cancelled if the run was
+    terminated.
     """
     totals = RunTotals()
     settings, leases = worker.settings, worker.history.leases
@@ -51,6 +54,7 @@ def work_off(
         return totals
     deliver(worker.spool, worker.registry, worker.history, lambda: worker.storage)
     worker.spool.make_room()
+    admission = Admission(worker.history, HostBreaker.of(settings), worker.host.hostname)
     with _given_back(worker, dispatch_id):
         with Heartbeat(worker.history, dispatch_id, lease_s=settings.lease_s) as heartbeat:
             # Some of the lease was used up by the start of the run. The answer also bounds the number of jobs, which
@@ -61,7 +65,7 @@ def work_off(
             also = listeners.also(heartbeat.take)
 
             def attempt_next() -> bool:
-                if is_over() or next(left, None) is None:
+                if is_over() or admission.is_refused() or next(left, None) is None:
                     return False
                 claim = leases.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
                 if claim is None:

@@ -24,7 +24,6 @@ from mediajobs_dagster.history import History, UploadFilter
 from mediajobs_dagster.media.host import host_facts
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JsonObject, utc_now
-from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, redact
 
@@ -63,12 +62,13 @@ def check_up(
     settings: Settings,
     history: Callable[[], History],
     storage: Callable[[], Storage],
-    held: Callable[[], Sequence[Held]],
+    held: Callable[[], Sequence[str]],
     also: Checks,
 ) -> tuple[Finding, ...]:
     """Run the checks of versions, machine, ffmpeg, database, clock, storage, disk and queue, and those of `also`.
 
-    A failed check is a finding; it is not raised.
+    `held` says in sentences what is held back, and which machines are quarantined. A failed check is a finding; it is
+    not raised.
     """
     checks: Checks = {
         "versions": _versions,
@@ -128,9 +128,9 @@ def _has_uploads(history: Callable[[], History]) -> bool:
         return False
 
 
-def _queue(held: Callable[[], Sequence[Held]]) -> str:
+def _queue(held: Callable[[], Sequence[str]]) -> str:
     try:
-        reasons = [each.reason for each in held()]
+        reasons = held()
     except MediaJobsError:  # a check of its own tells it
         return "not known without the database"
     return Caution(" ".join(reasons)) if reasons else "nothing is held back"

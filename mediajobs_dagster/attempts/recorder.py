@@ -59,6 +59,8 @@ from mediajobs_dagster.storage.redaction import redact
 class Stage(StrEnum):
     """The parts of an attempt, in their order. A `Call` step may have a stage of another name."""
 
+    WAIT = "wait"
+    """Only where an attempt has to wait for others on its machine, or they for it."""
     CHECK = "check"
     FETCH = "fetch"
     PROBE = "probe"

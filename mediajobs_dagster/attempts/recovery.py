@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from mediajobs_dagster.errors import WorkerLostError
 from mediajobs_dagster.history import AttemptFilter, Claim, History
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.retry import Outages, RetryPolicy, Verdict
+from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 
 SETTLING_S = 5.0
@@ -70,6 +70,10 @@ class RunStates(Protocol):
         """The state of a run that has attempts under way."""
         ...
 
+    def is_over(self, dispatch_id: str) -> bool:
+        """Whether a dispatch has a run, and that is over; a run that is not known yet may still come."""
+        ...
+
 
 def recover(
     history: History,
@@ -89,13 +93,15 @@ def recover(
         # Waited for, not compared with the time at which the run ended: that is another machine's.
         time.sleep(settling_s)
     # After the wait: a worker may have renewed its lease meanwhile.
-    dead = [(claim, RunState.GONE) for claim in history.leases.lost()]
+    silent_claims = (*history.leases.lost(), *history.leases.forsaken(lease_s=settings.lease_s))
+    dead = [(claim, RunState.GONE) for claim in silent_claims]
     silent = {claim.attempt.id for claim, _ in dead}
     dead += [each for each in left_behind if each[0].attempt.id not in silent]
     loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), history.now())
     over = [(claim, loss.record(claim, run_state)) for claim, run_state in dead]
     released = cancelled = 0
-    for dispatch_id in history.leases.expired_dispatches():
+    expired = history.leases.expired_dispatches()
+    for dispatch_id in (*expired, *_never_begun(history, run_states, expired)):
         match run_states.of_dispatch(dispatch_id):
             case RunState.ALIVE:
                 history.leases.renew(dispatch_id, lease_s=settings.lease_s)
@@ -117,6 +123,13 @@ def _left_behind(history: History, run_states: RunStates) -> Iterator[tuple[Clai
             yield Claim(history.jobs.get(attempt.job_id), attempt), run_state
 
 
+def _never_begun(history: History, run_states: RunStates, expired: Sequence[str]) -> Iterator[str]:
+    """Dispatches whose run is known to be over before it claimed all of their jobs. They need not wait for a lease."""
+    for dispatch_id in history.leases.waiting_dispatches():
+        if dispatch_id not in expired and run_states.is_over(dispatch_id):
+            yield dispatch_id
+
+
 @dataclass(frozen=True)
 class _Loss:
     history: History
@@ -131,8 +144,10 @@ class _Loss:
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
         policy = self.registry.retry_policy(claim.job.job_type, self.policy)
-        outages = Outages.of(self.history, claim.job)
-        verdict = policy.judge(claim.job, error, chance=self.chance, outages=outages)
+        past = Past.of(self.history, claim.job)
+        verdict = policy.judge(claim.job, error, chance=self.chance, past=past)
+        if verdict.note:
+            error = error.with_message(f"{error.message} {verdict.note}")
         if run_state is RunState.CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
         now = max(self.now, claim.attempt.started_at)  # which is the worker's time

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 import click
 
-from mediajobs_dagster.errors import MediaJobsError, NotFoundError, RequestError
+from mediajobs_dagster.errors import NotFoundError, RequestError, all_errors
 from mediajobs_dagster.history import AttemptFilter, JobFilter, UploadFilter
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN
 from mediajobs_dagster.system import MediaJobs
@@ -85,7 +85,7 @@ def _run(media: MediaJobs, text: str | None) -> str | None:
 
 
 def _check_code(media: MediaJobs, code: str | None) -> None:
-    if code is None or code in (known := {BREAKER_OPEN, *_codes(MediaJobsError)}):
+    if code is None or code in (known := {BREAKER_OPEN, *(kind.code for kind in all_errors())}):
         return
     if media.jobs(JobFilter(error_code=code), limit=1) or _any_attempt(media, AttemptFilter(error_code=code)):
         return  # of another package
@@ -96,12 +96,6 @@ def _check_code(media: MediaJobs, code: str | None) -> None:
 
 def _any_attempt(media: MediaJobs, chosen: AttemptFilter) -> bool:
     return bool(media.history.attempts.list(chosen, limit=1))
-
-
-def _codes(kind: type[MediaJobsError]) -> Iterable[str]:
-    yield kind.code
-    for each in kind.__subclasses__():
-        yield from _codes(each)
 
 
 def _such_as(newest: Iterable[str | None]) -> str:

@@ -11,6 +11,7 @@ import click
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.choices import checked_jobs
 from mediajobs_dagster.cli.table import Column, Table
+from mediajobs_dagster.cli.why import lines_of
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, utc_now
 from mediajobs_dagster.printable import in_one_line
@@ -91,6 +92,9 @@ def show_job(media: MediaJobs, job: str, verbose: bool, as_json: bool) -> None:
     console.print(
         display.table(("", Column("", "text")), _fields(media, found.named), title=f"Job {found.job.id}", whole=verbose)
     )
+    for line in lines_of(media.why(found.job.id)):
+        console.print(line, markup=False)
+    console.print()
     console.print(_attempt_table(found.attempts, whole=verbose))
     if found.children:
         console.print(job_table(media, found.children, title="Children", whole=verbose))

@@ -13,6 +13,7 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.acting import actions, cancel_jobs, retry_jobs
 from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.attempt import attempt
+from mediajobs_dagster.cli.breaker import breaker
 from mediajobs_dagster.cli.cleanup import cleanup
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
@@ -30,6 +31,7 @@ from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.videos import videos
 from mediajobs_dagster.cli.watch import watch_jobs
+from mediajobs_dagster.cli.why import why
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
 from mediajobs_dagster.errors import CancelledError, InternalError, MediaJobsError, RequestError, TimelineError
@@ -68,7 +70,24 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, videos, history, quota, actions, doctor),
+    *(
+        demo,
+        up,
+        add,
+        export,
+        work,
+        status,
+        jobs,
+        why,
+        attempt,
+        uploads,
+        videos,
+        history,
+        breaker,
+        quota,
+        actions,
+        doctor,
+    ),
     *(schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):

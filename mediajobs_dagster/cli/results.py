@@ -15,7 +15,8 @@ from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError
 from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.models import Attempt, AttemptStatus
 from mediajobs_dagster.printable import in_one_line
-from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerState
+from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker
+from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.system import MediaJobs
 
 _LOOK_S = 1.0
@@ -64,6 +65,8 @@ class Results:
         self._under_way: set[str] = set()
         self._held: set[str] = set()
         """Job types whose breaker is open."""
+        self._quarantined: set[str] = set()
+        """Machines that claim no jobs."""
         self._out_since: float | None = None
         self._back_at = -math.inf
         self._lock = threading.Lock()
@@ -75,6 +78,7 @@ class Results:
                 self._media.history.check_writable()
             self._tell_ended()
             self._tell_released()
+            self._tell_quarantines()
         except (DatabaseBusyError, DatabaseUnavailableError) as error:
             self.begin_outage(error.message)
             return
@@ -126,6 +130,14 @@ class Results:
             if breaker.read(self._media.history, job_type, now=now).state is BreakerState.CLOSED:
                 self._held.discard(job_type)
                 self._say(f"{job_type}: jobs are started again.")
+
+    def _tell_quarantines(self) -> None:
+        found = {each.host: each for each in self._media.breakers.quarantines()}
+        for host in sorted(found.keys() - self._quarantined):
+            self._say(found[host].reason)
+        for host in sorted(self._quarantined - found.keys()):
+            self._say(f"{host} claims jobs again.")
+        self._quarantined = set(found)
 
 
 def _end_of(attempt: Attempt) -> str:

@@ -53,12 +53,8 @@ def _screen(media: MediaJobs, *, verbose: bool) -> Group:
     found = media.overview()
     parts: list[RenderableType] = [_head(media, found), Text()]
     parts.append(_queues(found, whole=verbose) if found.queues else Text("No job waits or runs.\n"))
-    if found.held:
-        parts += [
-            Text("Held back", style="bold"),
-            *(display.line(held.reason, "yellow") for held in found.held),
-            Text(),
-        ]
+    if reasons := [each.reason for each in (*found.held, *found.quarantined)]:
+        parts += [Text("Held back", style="bold"), *(display.line(reason, "yellow") for reason in reasons), Text()]
     if found.running:
         parts.append(_running(media, found, whole=verbose))
     if found.failures:

@@ -61,8 +61,8 @@ def _print(media: MediaJobs, done: WorkedOff, bars: Bars) -> None:
             f"{jobs} leased until {leased.until:%H:%M:%S} UTC: by a worker elsewhere, which renews that, or by one "
             "that died. Follow them with [bold]mediajobs jobs watch[/]."
         )
-    for held in media.held():
-        console.print(held.reason, style="yellow", markup=False)
+    for each in (*media.held(), *media.breakers.quarantines()):
+        console.print(each.reason, style="yellow", markup=False)
 
 
 def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:

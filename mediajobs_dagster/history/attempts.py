@@ -75,6 +75,8 @@ class FailedJob:
     """The error of that failure."""
     first_at: datetime
     """When it first failed."""
+    host: str | None = None
+    """The machine on which it last failed."""
 
 
 AttemptList = list[Attempt]
@@ -179,7 +181,9 @@ class Attempts:
             later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
         )
         failures = (
-            sa.select(history.job_id, history.completed_at, history.error_code, first_at, rank.label("rank"))
+            sa.select(
+                *(history.job_id, history.completed_at, history.error_code, first_at, history.host, rank.label("rank"))
+            )
             .where(
                 history.job_name == job_name,
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
@@ -192,7 +196,7 @@ class Attempts:
         statement = sa.select(failures).where(failures.c.rank == 1).order_by(failures.c.completed_at.desc())
         with self._database.read() as connection:
             return [
-                FailedJob(row.job_id, row.completed_at, row.error_code, row.first_at)
+                FailedJob(row.job_id, row.completed_at, row.error_code, row.first_at, row.host)
                 for row in connection.execute(statement)
             ]
 

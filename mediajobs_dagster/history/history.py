@@ -20,15 +20,18 @@ from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.naming import Naming
+from mediajobs_dagster.history.places import Places
 from mediajobs_dagster.history.quota import QuotaLedger
 from mediajobs_dagster.history.removing import Removing
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
 from mediajobs_dagster.history.videos import Videos
+from mediajobs_dagster.history.witnesses import Witnesses
 
 
 class History:
@@ -53,6 +56,9 @@ class History:
         self.schedules = ScheduleRows(database)
         self.removing = Removing(database)
         self.space = Space(database)
+        self.places = Places(database)
+        self.switches = Switches(database)
+        self.witnesses = Witnesses(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ _LOCKING = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("of_job")).wi
 NO_LEASE: dict[str, Any] = {"dispatch_id": None, "lease_expires_at": None}
 
 
-def job_of(row: sa.RowMapping) -> Job:
+def job_of(row: Mapping[Any, Any]) -> Job:
     """The job in a row that holds all of JOB_COLUMNS."""
     return Job.model_validate(dict(row))
 

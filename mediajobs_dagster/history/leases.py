@@ -280,6 +280,12 @@ class Leases:
             found = connection.scalars(of_dispatch.having(sa.and_(*expired)))
             return [dispatch_id for dispatch_id in found if dispatch_id is not None]
 
+    def waiting_dispatches(self) -> DispatchIds:
+        """Dispatches with jobs that their run has not started."""
+        statement = sa.select(jobs.c.dispatch_id).where(jobs.c.dispatch_id.is_not(None), IS_WAITING).distinct()
+        with self._database.read() as connection:
+            return [dispatch_id for dispatch_id in connection.scalars(statement) if dispatch_id is not None]
+
     def heed_clock(self, *, lease_s: float) -> int:
         """Shorten leases and pauses that were made before the clock was set back; returns how many jobs had one.
 
@@ -319,6 +325,28 @@ class Leases:
             running = running_attempts(connection, [job.id for job in found])
         pairs = [(job, running.get((job.id, job.attempts))) for job in found]
         return [Claim(job, attempt) for job, attempt in pairs if attempt is not None]
+
+    def forsaken(self, *, lease_s: float, limit: int = 100) -> list[Claim]:
+        """Attempts that are under way by their record although their job went on without them, a lease ago or more.
+
+        The job was cancelled and asked for again before its worker noticed. One that lives ends its attempt at the next
+        heartbeat, so this one has died. End them with `give_up`.
+        """
+        went_on = sa.or_(jobs.c.attempts > job_history.c.attempt, jobs.c.status.in_(_GONE_ON))
+        statement = (
+            sa.select(*JOB_COLUMNS, job_history.c.id.label("attempt_id"))
+            .join(job_history, job_history.c.job_id == jobs.c.id)
+            .where(job_history.c.status == AttemptStatus.RUNNING, went_on, jobs.c.updated_at < db_time_in(-lease_s))
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).mappings().all()
+            found = {row["attempt_id"]: job_of({name: row[name] for name in Job.model_fields}) for row in rows}
+            running = running_attempts(connection, [job.id for job in found.values()])
+        return [Claim(found[attempt.id], attempt) for attempt in running.values() if attempt.id in found]
+
+
+_GONE_ON = tuple(status for status in JobStatus if status not in (JobStatus.PROCESSING, JobStatus.CANCELLED))
 
 
 def _assignment(job_type: str, limit: int, *, only_fresh: bool, besides: Collection[str]) -> sa.Update:

@@ -558,7 +558,7 @@ quota_ledger = sa.Table(
 breaker_switches = sa.Table(
     "breaker_switches",
     metadata,
-    # Breakers that a person has set: scope is `job_type`, `schedule` or `host`.
+    # Breakers that a person has set: scope is `job_type` or `host`.
     sa.Column("scope", sa.String, primary_key=True),
     sa.Column("name", sa.String, primary_key=True),
     # `open`: nothing of it starts. `closed`: failures before `since` do not count.

@@ -61,7 +61,8 @@ def take_next(
     if len(waiting) >= _QUEUED_RUNS:
         return NoneDue(f"{len(waiting)} runs of {job_type.name} already wait to start.", is_blocked=True)
     enough = [trace for trace, runs in Counter(waiting).items() if runs >= _QUEUED_RUNS_OF_A_TRACE]
-    found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size, besides=enough)
+    host = None if runs_elsewhere(instance) else media.settings.host
+    found = media.dispatcher.next(job_type.name, batch_size=job_type.batch_size, besides=enough, host=host)
     if isinstance(found, Held):
         return NoneDue(found.reason, is_blocked=True)
     if found is None and enough:
@@ -81,7 +82,12 @@ def lacks_needs(settings: Settings, job_type: JobType, instance: dg.DagsterInsta
     A launcher with `routes_by_needs` sends each run to workers that have what it needs. Then it does not matter what
     this machine offers.
     """
-    return bool(job_type.lacking(settings.offers)) and not getattr(instance.run_launcher, ROUTES_BY_NEEDS, False)
+    return bool(job_type.lacking(settings.offers)) and not runs_elsewhere(instance)
+
+
+def runs_elsewhere(instance: dg.DagsterInstance) -> bool:
+    """Whether runs are executed by workers on other machines, as far as the launcher tells."""
+    return bool(getattr(instance.run_launcher, ROUTES_BY_NEEDS, False))
 
 
 def run_request_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> dg.RunRequest:

@@ -85,7 +85,8 @@ class LocalRuns:
             if held := self.media.quota.held(job_type):
                 done.held[job_type.name] = held
             return False
-        batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size)
+        host = self.media.settings.host
+        batch = self.media.dispatcher.next(job_type.name, batch_size=job_type.batch_size, host=host)
         if isinstance(batch, Held):
             done.held[job_type.name] = batch
         if not isinstance(batch, Dispatch):

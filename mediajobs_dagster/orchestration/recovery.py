@@ -52,6 +52,7 @@ def recover_runs(media: MediaJobs, instance: dg.DagsterInstance, *, settling_s: 
             instance.report_run_failed(run, _SILENT)
     for run in _silent_runs(media, instance, silence):
         instance.report_run_failed(run, _SILENT)
+    media.breakers.tell_changes()
     return recovered
 
 
@@ -101,10 +102,17 @@ class _DagsterRunStates:
     lease_s: float
     silence: _Silence
 
-    def of_dispatch(self, dispatch_id: str) -> RunState:
+    def _record_of(self, dispatch_id: str) -> dg.RunRecord | None:
         found = self.instance.get_run_records(dg.RunsFilter(tags={tags.DISPATCH: dispatch_id}), limit=_SAME_DISPATCH)
         # A re-execution carries the tags of the earlier run, but works on a dispatch of its own.
-        record = next((each for each in found if tags.PARENT_RUN not in each.dagster_run.tags), None)
+        return next((each for each in found if tags.PARENT_RUN not in each.dagster_run.tags), None)
+
+    def is_over(self, dispatch_id: str) -> bool:
+        record = self._record_of(dispatch_id)
+        return record is not None and record.dagster_run.is_finished
+
+    def of_dispatch(self, dispatch_id: str) -> RunState:
+        record = self._record_of(dispatch_id)
         if record is None:
             return RunState.GONE
         run = record.dagster_run

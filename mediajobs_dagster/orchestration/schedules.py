@@ -48,6 +48,8 @@ def schedule_of(
 def _asked(
     context: dg.ScheduleEvaluationContext, job_type: JobType, schedule: Schedule, media: MediaJobs, now: datetime
 ) -> dg.RunRequest | dg.SkipReason:
+    if held := media.breakers.passed_over(job_type.name):
+        return dg.SkipReason(f"No job is asked for, because one waits already. {held.reason}")
     moment = context.scheduled_execution_time.astimezone(UTC)
     switch = switches_of(context.instance).get(job_type.name)
     asked = schedules_of(media).ask(job_type, schedule, now=now, moment=moment, on_since=switch and switch.since)
@@ -84,6 +86,6 @@ def make_up(media: MediaJobs, switches: Mapping[str, Switch], now: datetime) -> 
     asked = [
         schedules.ask(job_type, schedule, now=now, on_since=switches[job_type.name].since)
         for job_type, schedule in media.registry.schedules(media.settings).items()
-        if job_type.name in switches and switches[job_type.name].is_on
+        if job_type.name in switches and switches[job_type.name].is_on and not media.breakers.passed_over(job_type.name)
     ]
     return [each.reason for each in asked if each.job]

@@ -8,6 +8,9 @@ success, and when. So it survives restarts, and every process sees the same brea
     half-open  enough of them, the cool-down is over: let one probe job through; its success closes the breaker, its
                failure opens it for another cool-down
 
+A person can open it, for as long as they like, and close it, after which earlier failures do not count (`Switch`).
+Failures on machines that are quarantined do not count (`hosts.py`).
+
 The probe is a job that has not failed yet. A job that failed before may be the probe only if there is no other, and a
 cool-down after the last failure: what made it fail may be its input. For the same reason it counts once, by its first
 failure: when it fails again, jobs that have not failed yet need not wait another cool-down.
@@ -19,23 +22,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from mediajobs_dagster.history import FailedJob, History
+from mediajobs_dagster.history.switches import Switch, SwitchScope
 from mediajobs_dagster.models import Attempt, AttemptStatus, derived_id
+from mediajobs_dagster.resilience.hosts import HostBreaker
+from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 
 BREAKER_OPEN = "BREAKER_OPEN"
-_NAMED_JOBS = 5
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class BreakerState(StrEnum):
-    """Whether the breaker lets jobs through."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,13 @@ class BreakerReading:
     """When it lets a job try that has failed before."""
     opened_at: datetime | None = None
     """When it opened; it has not been closed since. None: it is closed."""
+    by_hand: Switch | None = None
+    """Set if a person has opened it: it stays open until a person closes it."""
 
     @property
     def error_codes(self) -> tuple[str, ...]:
         """What its jobs failed by at last, the most frequent first."""
         return tuple(code for code, _ in Counter(each.error_code for each in self.failures).most_common() if code)
-
-    @property
-    def reason(self) -> str:
-        """Why it is open, in a sentence: the jobs, their faults, and when it tries again."""
-        named = ", ".join(f"{failed.job_id or 'a run'} ({failed.error_code})" for failed in self.failures[:_NAMED_JOBS])
-        more = f" and {len(self.failures) - _NAMED_JOBS} more" if len(self.failures) > _NAMED_JOBS else ""
-        again = f"{self.retry_at:%H:%M:%S} UTC" if self.retry_at else "the cool-down"
-        return (
-            f"The breaker of {self.job_type} is open: {len(self.failures)} jobs failed by system or external faults: "
-            f"{named}{more}. One job will be tried after {again}."
-        )
 
 
 @dataclass(frozen=True)
@@ -85,23 +72,31 @@ class Breaker:
 
     def read(self, history: History, job_type: str, *, now: datetime) -> BreakerReading:
         """The state of the breaker of `job_type`."""
-        since = now - timedelta(seconds=self.window_s)
-        last_success = history.attempts.last_success_at(job_type)
-        if last_success and last_success > since:
-            since = last_success
-        failures = tuple(history.attempts.operator_failures(job_type, since=since))
+        switch = history.switches.get(SwitchScope.JOB_TYPE, job_type)
+        if switch and switch.is_open:
+            return BreakerReading(job_type, BreakerState.OPEN, opened_at=switch.since, by_hand=switch)
+        window_began = now - timedelta(seconds=self.window_s)
+        # What failed before that is over: a job succeeded, or a person closed the breaker.
+        reset_at = max(
+            history.attempts.last_success_at(job_type) or _EVER, (switch.closed_at if switch else None) or _EVER
+        )
+        failures = history.attempts.operator_failures(job_type, since=max(window_began, reset_at))
+        if len(failures) >= self.failures:
+            failures = self._without_bad_hosts(failures, history, now)
         if len(failures) < self.failures:
-            return BreakerReading(job_type, BreakerState.CLOSED, failures)
+            return BreakerReading(job_type, BreakerState.CLOSED, tuple(failures))
         cooldown = timedelta(seconds=self.cooldown_s)
         retry_at = max(failed.first_at for failed in failures) + cooldown
         again_at = max(failed.last_at for failed in failures) + cooldown
         state = BreakerState.OPEN if now < retry_at else BreakerState.HALF_OPEN
-        # Without a success in the window, it may have opened before.
-        known = failures if since == last_success else self._all_failures(history, job_type, last_success)
-        return BreakerReading(job_type, state, failures, retry_at, again_at, self._opened_at(known, now))
+        # It may have opened before the window.
+        known = failures if reset_at >= window_began else history.attempts.operator_failures(job_type, since=reset_at)
+        return BreakerReading(job_type, state, tuple(failures), retry_at, again_at, self._opened_at(known, now))
 
-    def _all_failures(self, history: History, job_type: str, last_success: datetime | None) -> Sequence[FailedJob]:
-        return history.attempts.operator_failures(job_type, since=last_success or _EVER)
+    def _without_bad_hosts(self, failures: Sequence[FailedJob], history: History, now: datetime) -> Sequence[FailedJob]:
+        """The failures but those of machines that are quarantined: they are to blame, and the job type is not."""
+        hosts = HostBreaker(self.failures, self.window_s, self.cooldown_s).all(history, now=now)
+        return [failed for failed in failures if failed.host not in hosts]
 
     def _opened_at(self, failures: Sequence[FailedJob], now: datetime) -> datetime | None:
         """When, at last, so many jobs counted that it opened. A job counts until a window after its last failure."""
@@ -115,9 +110,9 @@ class Breaker:
         return opened_at
 
 
-def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:
+def skip_row(reading: BreakerReading, reason: str, *, now: datetime) -> Attempt:
     """The history row for a skipped dispatch. One opening of the breaker always gives the same id."""
-    opened_at = max((failed.first_at for failed in reading.failures), default=now)
+    opened_at = max((failed.first_at for failed in reading.failures), default=reading.opened_at or now)
     return Attempt(
         id=derived_id(opened_at, reading.job_type),
         job_id=None,
@@ -130,7 +125,7 @@ def skip_row(reading: BreakerReading, *, now: datetime) -> Attempt:
         completed_at=now,
         duration_ms=0,
         error_code=BREAKER_OPEN,
-        error=reading.reason,
+        error=reason,
         result={
             "skipped": "breaker_open",
             "jobs": [failed.job_id for failed in reading.failures],

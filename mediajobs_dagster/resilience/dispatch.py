@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mediajobs_dagster.history import Dispatch, History
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.records import BreakerChanged, JobsDispatched
-from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, BreakerState, skip_row
+from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, skip_row
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.hosts import HostBreaker, Quarantine
+from mediajobs_dagster.resilience.states import BreakerState
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,32 @@ class Dispatcher:
     """The state in which this process last saw the breaker of each job type."""
 
     def next(
-        self, job_type: str, *, batch_size: int, now: datetime | None = None, besides: Collection[str] = ()
+        self,
+        job_type: str,
+        *,
+        batch_size: int,
+        now: datetime | None = None,
+        besides: Collection[str] = (),
+        host: str | None = None,
     ) -> Dispatch | Held | None:
         """Assign waiting jobs of one trace and day to a new dispatch; None when nothing waits.
 
         Traces take turns. Those of `besides` have had enough for now.
 
         An open breaker holds everything back and leaves one history row that says so; a half-open one lets a single
-        job through, and no second one while that is under way. `now` is for the breaker; default: the database's time.
+        job through, and no second one while that is under way. `host` is the machine on which the run will execute, if
+        that is known: while it is quarantined it gets nothing, or one job at a time. `now` is for the breakers; by
+        default the database's time.
         """
         now = now or self.history.now()
         reading = self.breaker.read(self.history, job_type, now=now)
-        self._tell_change(reading)
+        self._tell_change(reading, now)
         if reading.state is BreakerState.OPEN:
             return self._hold(reading, now)
+        if host and (quarantine := self.hosts.of_host(self.history, host, now=now)):
+            if quarantine.state is BreakerState.OPEN or self.history.witnesses.running_on(host):
+                return self._held_on(quarantine, job_type) if self._is_due(job_type) else None
+            batch_size = 1
         if reading.state is BreakerState.HALF_OPEN:
             found = self._probe(reading, now)
         else:
@@ -47,18 +61,45 @@ class Dispatcher:
             self.listeners.tell(JobsDispatched(dispatch_id=found.id, jobs=found.jobs))
         return found
 
+    def look(self, job_type: str, *, now: datetime) -> None:
+        """Tell listeners if the breaker of a type has changed since this process last looked."""
+        self._tell_change(self.breaker.read(self.history, job_type, now=now), now)
+
     def held(self, job_type: str, *, now: datetime | None = None) -> Held | None:
         """What the breaker holds back of a type; None when it is closed, or nothing waits. Changes nothing."""
         now = now or self.history.now()
         reading = self.breaker.read(self.history, job_type, now=now)
         return None if reading.state is BreakerState.CLOSED else self._held(reading, now)
 
-    def _tell_change(self, reading: BreakerReading) -> None:
+    @property
+    def hosts(self) -> HostBreaker:
+        """The rule that quarantines machines: that of job types."""
+        return HostBreaker(self.breaker.failures, self.breaker.window_s, self.breaker.cooldown_s)
+
+    def _held_on(self, quarantine: Quarantine, job_type: str) -> Held | None:
+        waiting = self.history.jobs.waiting(job_type).get(job_type)
+        if waiting is None:
+            return None
+        return Held(
+            job_type=job_type,
+            by=HeldBy.HOST,
+            waiting=waiting.jobs,
+            at=quarantine.at,
+            since=quarantine.since,
+            error_codes=quarantine.error_codes,
+            retry_at=quarantine.retry_at,
+            quarantine=quarantine,
+        )
+
+    def _tell_change(self, reading: BreakerReading, now: datetime) -> None:
         before = self.seen.get(reading.job_type, BreakerState.CLOSED)
         self.seen[reading.job_type] = reading.state
         if before is not reading.state:
+            is_closed = reading.state is BreakerState.CLOSED
             reason = (
-                "A job succeeded, or the failures are old." if reading.state is BreakerState.CLOSED else reading.reason
+                "A job succeeded, a person closed it, or the failures are old."
+                if is_closed
+                else f"{reading.job_type}: {self.told(reading, now).cause}."
             )
             self.listeners.tell(
                 BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
@@ -89,7 +130,7 @@ class Dispatcher:
             return None
         # Check first: this happens every second while the breaker is open, and an insert takes SQLite's write lock even
         # if the row exists.
-        row = skip_row(reading, now=now)
+        row = skip_row(reading, held.reason, now=now)
         if not self.history.attempts.exists(row.id):
             self.history.attempts.record(row)
             self.listeners.tell(held.record())
@@ -101,16 +142,26 @@ class Dispatcher:
         if waiting is None:
             return None
         is_trying = reading.state is BreakerState.HALF_OPEN and jobs.active(job_type) > 0
-        retry_at = reading.retry_at if waiting.fresh else self._failed_again_at(reading, now)
-        return Held(
-            job_type=job_type,
-            by=HeldBy.BREAKER,
+        retry_at = reading.retry_at if waiting.fresh or reading.by_hand else self._failed_again_at(reading, now)
+        return replace(
+            self.told(reading, now),
             waiting=waiting.jobs,
+            retry_at=None if is_trying else retry_at,
+            is_trying=is_trying,
+        )
+
+    @staticmethod
+    def told(reading: BreakerReading, now: datetime) -> Held:
+        """What a breaker that is not closed holds back, whether anything waits or not: for its words."""
+        return Held(
+            job_type=reading.job_type,
+            by=HeldBy.BREAKER,
+            waiting=0,
             at=now,
             since=reading.opened_at,
             error_codes=reading.error_codes,
-            retry_at=None if is_trying else retry_at,
-            is_trying=is_trying,
+            retry_at=reading.retry_at,
+            by_hand=reading.by_hand,
         )
 
     def _failed_again_at(self, reading: BreakerReading, now: datetime) -> datetime | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
+from mediajobs_dagster.history.switches import Switch
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.records import JobsHeld
+from mediajobs_dagster.resilience.hosts import Quarantine
+from mediajobs_dagster.resilience.states import moment_words
 
 
 class HeldBy(StrEnum):
@@ -21,6 +24,8 @@ class HeldBy(StrEnum):
     """Too little is left of the quota of a service."""
     NOT_INSTALLED = "not_installed"
     """No job type of that name is installed here."""
+    HOST = "host"
+    """This machine, on which its runs would execute, is quarantined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +51,32 @@ class Held:
     """What the type needs and no worker here offers."""
     shortage: str = ""
     """What is left of a quota, what is needed, and when it resets."""
+    by_hand: Switch | None = None
+    """Set if a person has opened the breaker."""
+    quarantine: Quarantine | None = None
+    """Set if the machine is quarantined."""
 
     @property
     def reason(self) -> str:
         """All of that in a sentence. Times are UTC, with their date if it is not the day on which this was found."""
         jobs = f"1 {self.job_type} job waits" if self.waiting == 1 else f"{self.waiting} {self.job_type} jobs wait"
-        return f"{jobs}: {self._cause}."
+        return f"{jobs}: {self.cause}."
 
     @property
-    def _cause(self) -> str:
+    def cause(self) -> str:
+        """Why, as a clause without a full stop."""
         match self.by:
             case HeldBy.BREAKER:
                 since = f" since {self._time(self.since)}" if self.since else ""
+                if self.by_hand:
+                    why = f": {self.by_hand.reason.rstrip('.')}" if self.by_hand.reason else ""
+                    close = f"`mediajobs breaker close {self.job_type}` lets them start"
+                    return f"breaker opened by {self.by_hand.who}{since}{why}; {close}"
                 codes = f" ({', '.join(self.error_codes)})" if self.error_codes else ""
                 return f"breaker open{since}{codes}, {self._next_try}"
+            case HeldBy.HOST:
+                assert self.quarantine  # it is held by it
+                return self.quarantine.reason.rstrip(".")
             case HeldBy.NEEDS:
                 return f"no worker here offers {', '.join(self.lacking)}. Install it, and name it in MEDIAJOBS_OFFERS"
             case HeldBy.QUOTA:
@@ -76,8 +93,7 @@ class Held:
         return f"next try {self._time(self.retry_at) if self.retry_at > self.at else 'now'}"
 
     def _time(self, moment: datetime) -> str:
-        moment, day = moment.astimezone(UTC), self.at.astimezone(UTC).date()
-        return f"{moment:%H:%M:%S} UTC" if moment.date() == day else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+        return moment_words(moment, self.at)
 
     def record(self) -> JobsHeld:
         """The record that tells listeners of it."""
@@ -101,5 +117,7 @@ class Held:
             "retryAt": self.retry_at.isoformat() if self.retry_at else None,
             "isTrying": self.is_trying,
             "lacking": list(self.lacking),
+            "byHand": self.by_hand.to_json() if self.by_hand else None,
+            "quarantine": self.quarantine.to_json() if self.quarantine else None,
             "reason": self.reason,
         }

@@ -173,6 +173,10 @@ class Silent:
         """The run of an attempt has the attempt's name."""
         return RunState.GONE if run_id in self.runs else RunState.ALIVE
 
+    def is_over(self, dispatch_id: str) -> bool:
+        """Dispatches live."""
+        return False
+
 
 @dataclass
 class World:

@@ -137,3 +137,19 @@ def test_all_that_failed_are_retried_and_cancelled_at_once(mediajobs: Call, clip
 
     for wrong in (["retry"], ["retry", job["id"], "--failed"], ["cancel", "--failed", "--status", "queued"]):
         assert mediajobs("jobs", *wrong).code == 2
+
+
+def test_why_a_job_waits_and_why_it_ended(mediajobs: Call, clips: Clips, platform: Platform) -> None:
+    """For people, for programs, and with the job itself."""
+    (job,) = mediajobs("add", clips.text_named_mp4(), "--type", THUMB, "--json").json["jobs"]
+    assert "Nothing is running that would start it. Start `mediajobs up`" in mediajobs("why", job["id"]).out
+    platform.work()
+    found = mediajobs("why", job["id"], "--json").json
+    assert (found["status"], [each["kind"] for each in found["causes"]]) == ("dead", ["failed"])
+    assert found["again"].startswith("It will not be tried again: another try cannot mend INPUT_NOT_MEDIA.")
+    assert found["forUploader"].startswith("This file is neither a video nor a sound recording.")
+    for command in (("why", job["id"]), ("jobs", "show", job["id"])):
+        shown = mediajobs(*command).out
+        assert "Attempt 1 failed with INPUT_NOT_MEDIA" in shown
+        assert "To tell the uploader: This file is neither a video" in shown
+    assert mediajobs("why", "nothing").code == 2

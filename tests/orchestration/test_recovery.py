@@ -309,3 +309,18 @@ def test_runs_that_fail_before_they_claim_a_job_open_the_breaker(open_dagster: O
     rows = platform.history.attempts.list(AttemptFilter(error_code="RUN_FAILED"))
     assert [(row.job_id, row.job_name, row.status) for row in rows] == [(None, THUMB, AttemptStatus.FAILURE)] * 3
     assert len({row.run_id for row in rows}) == 3
+
+
+def test_a_run_that_failed_before_it_claimed_gives_its_jobs_back_at_once(
+    open_dagster: OpenDagster, clips: Clips
+) -> None:
+    """Its launch failed, or its code location was gone: the job does not wait for a lease of an hour."""
+    platform = open_dagster(lease_s=3600)
+    upload = platform.add(clips.landscape(), THUMB)
+    (request,) = platform.requests(f"dispatch_{THUMB}")
+    assert recover_runs(platform.media, platform.instance).released == 0  # the run may still be made
+    run = make_run(platform, dg.DagsterRunStatus.STARTING, **request.tags)
+    assert recover_runs(platform.media, platform.instance).released == 0
+    platform.instance.report_run_failed(run)
+    assert recover_runs(platform.media, platform.instance).released == 1
+    assert platform.job(upload, THUMB).status is JobStatus.QUEUED

@@ -15,9 +15,10 @@ import pytest
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, Dispatch, History
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerState
+from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.states import BreakerState
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, claimed, ended, let_pass, some_new_jobs
 
 BREAKER = Breaker(failures=3, window_s=3600, cooldown_s=300)

@@ -16,10 +16,12 @@ from mediajobs_dagster.errors import (
     InputCorruptError,
     JobLogError,
     MediaJobsError,
+    OutOfMemoryError,
     ParametersError,
     ServiceLimitedError,
     ServiceRefusedError,
     ServiceUnavailableError,
+    SettingsError,
     StorageDeniedError,
     StorageMissingError,
     StorageUnavailableError,
@@ -27,7 +29,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.history import History
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id
-from mediajobs_dagster.resilience.retry import Outages, RetryPolicy, Verdict
+from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 from tests.history.factories import THUMB, a_new_job, ended
 
@@ -63,7 +65,7 @@ def delay_s(verdict: Verdict) -> float:
     return verdict.pause_s
 
 
-@pytest.mark.parametrize("error", [FfmpegKilledError(), StorageMissingError(), WorkerLostError(), MediaJobsError("?")])
+@pytest.mark.parametrize("error", [FfmpegKilledError(), StorageMissingError(), MediaJobsError("?")])
 def test_a_fault_that_may_pass_is_tried_again_until_the_attempts_are_used_up(error: MediaJobsError) -> None:
     """The first two fail, the third is the last."""
     assert [judge(error, attempts).status for attempts in (1, 2, 3)] == [
@@ -158,8 +160,8 @@ LONGEST_S = (30, 60, 120, 240, 480, 900, 900, 900)
 
 def outlast(error: MediaJobsError, number: int) -> float:
     """Seconds until the next attempt, in an outage that has ended so many attempts before."""
-    outages = Outages(number, number, since=NOON)
-    verdict = RetryPolicy().judge(a_job(number + 1), error, chance=random.Random(number), outages=outages, now=NOON)
+    past = Past(number, number, since=NOON)
+    verdict = RetryPolicy().judge(a_job(number + 1), error, chance=random.Random(number), past=past, now=NOON)
     assert verdict.status is JobStatus.FAILED
     return delay_s(verdict)
 
@@ -168,9 +170,9 @@ def test_an_outage_of_half_a_day_is_the_end_and_says_why() -> None:
     """It has left some fifty attempts by then, not thousands."""
     chance, moment, number = random.Random(3), NOON, 0
     while True:
-        outages = Outages(number, number, since=NOON if number else None)
+        past = Past(number, number, since=NOON if number else None)
         error = StorageUnavailableError("The bucket does not answer.")
-        verdict = RetryPolicy().judge(a_job(number + 1), error, chance=chance, outages=outages, now=moment)
+        verdict = RetryPolicy().judge(a_job(number + 1), error, chance=chance, past=past, now=moment)
         if verdict.status is JobStatus.DEAD:
             break
         moment, number = moment + timedelta(seconds=delay_s(verdict)), number + 1
@@ -182,8 +184,8 @@ def test_an_outage_of_half_a_day_is_the_end_and_says_why() -> None:
 
 def test_other_faults_have_their_three_attempts_beside_those_of_an_outage() -> None:
     """And their short pauses."""
-    policy, after = RetryPolicy(), Outages(attempts=20)
-    verdicts = [policy.judge(a_job(number), WorkerLostError(), chance=CHANCE, outages=after) for number in (21, 22, 23)]
+    policy, after = RetryPolicy(), Past(outages=20)
+    verdicts = [policy.judge(a_job(number), FfmpegKilledError(), chance=CHANCE, past=after) for number in (21, 22, 23)]
     assert [verdict.status for verdict in verdicts] == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DEAD]
     assert all(delay_s(verdict) <= 10 for verdict in verdicts[:2])
 
@@ -194,7 +196,7 @@ CHANCE = random.Random(5)
 def test_an_outage_may_be_as_any_other_fault() -> None:
     """If the limit is nothing."""
     policy = RetryPolicy.of(Settings.load(_env_file=None, outage_limit_s=0))
-    verdict = policy.judge(a_job(3), DiskFullError(), chance=CHANCE, outages=Outages(2, 2, NOON))
+    verdict = policy.judge(a_job(3), DiskFullError(), chance=CHANCE, past=Past(2, 2, NOON))
     assert verdict == Verdict(JobStatus.DEAD)
 
 
@@ -206,11 +208,11 @@ def test_which_attempts_an_outage_ended_is_read_from_the_history(history: Histor
         at = NOON + timedelta(hours=number)
         fail(history, AttemptStatus.FAILURE, completed_at=at, error_code=code)
     job = history.jobs.get(entry.job.id).model_copy(update={"attempts": 5})
-    assert Outages.of(history, job) == Outages(attempts=3, in_a_row=2, since=NOON + timedelta(hours=2))
-    assert Outages.of(history, job.model_copy(update={"attempts": 2})) == Outages(1, 1, NOON)
+    assert Past.of(history, job) == Past(3, 2, NOON + timedelta(hours=2), attempts=4)
+    assert Past.of(history, job.model_copy(update={"attempts": 2})) == Past(1, 1, NOON, attempts=1)
     history.jobs.cancel(job.id)
     history.jobs.retry(job.id)
-    assert Outages.of(history, job) == Outages()
+    assert Past.of(history, job) == Past()
 
 
 def fail(history: History, status: AttemptStatus, **how: Any) -> None:
@@ -220,3 +222,65 @@ def fail(history: History, status: AttemptStatus, **how: Any) -> None:
     claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
     assert claim is not None
     assert history.leases.finish(ended(claim, status, **how), job_status=JobStatus.FAILED)
+
+
+def test_an_interruption_uses_up_no_attempt() -> None:
+    """Nor does a worker that dies once or twice: a fault of the job's own has all its attempts beside them."""
+    past = Past().after("CANCELLED", NOON).after("WORKER_LOST", NOON).after("CANCELLED", NOON)
+    assert (past.interruptions, past.deaths_in_a_row) == (3, 1)
+    policy = RetryPolicy()
+    assert [
+        policy.judge(a_job(number), FfmpegKilledError(), chance=CHANCE, past=past).status for number in (4, 5, 6)
+    ] == [
+        JobStatus.FAILED,
+        JobStatus.FAILED,
+        JobStatus.DEAD,
+    ]
+    assert policy.judge(a_job(9, max_attempts=1), WorkerLostError(), chance=CHANCE).status is JobStatus.FAILED
+
+
+def test_a_job_under_which_three_workers_die_in_a_row_is_dead_and_says_so() -> None:
+    """Workers that were stopped between them do not matter; an attempt that failed by itself does."""
+    twice = Past().after("WORKER_LOST", NOON).after("CANCELLED", NOON).after("WORKER_LOST", NOON)
+    verdict = RetryPolicy().judge(a_job(4, max_attempts=100), WorkerLostError(), chance=CHANCE, past=twice)
+    assert verdict.status is JobStatus.DEAD
+    assert "died three times in a row" in verdict.note
+    not_in_a_row = twice.after("STALLED", NOON)
+    assert RetryPolicy().judge(a_job(5), WorkerLostError(), chance=CHANCE, past=not_in_a_row).status is JobStatus.FAILED
+
+
+def test_interruptions_do_not_set_an_outage_back() -> None:
+    """A restart in the middle of an outage must not grant it another half a day."""
+    past = Past().after("DISK_FULL", NOON).after("CANCELLED", NOON).after("WORKER_LOST", NOON).after("DISK_FULL", NOON)
+    assert (past.outages_in_a_row, past.since) == (2, NOON)
+
+
+def test_what_ran_out_of_memory_is_tried_once_more() -> None:
+    """Alone, which the attempt sees to; when that does not help, the job is dead although attempts are left."""
+    policy = RetryPolicy()
+    assert policy.judge(a_job(1, 10), OutOfMemoryError(), chance=CHANCE).status is JobStatus.FAILED
+    past = Past().after("OUT_OF_MEMORY", NOON).after("STALLED", NOON)
+    verdict = policy.judge(a_job(3, 10), OutOfMemoryError(), chance=CHANCE, past=past)
+    assert verdict.status is JobStatus.DEAD
+    assert "half of the threads" in verdict.note
+    assert policy.judge(a_job(3, 10), FfmpegKilledError(), chance=CHANCE, past=past).status is JobStatus.FAILED
+
+
+def test_settings_say_how_often_by_code_and_job_type() -> None:
+    """What is said of the job type's code wins; an outage that is named is as any other fault."""
+    settings = Settings.load(
+        _env_file=None, retry_attempts="FFMPEG_KILLED=5, upload_thumb_v1/FFMPEG_KILLED=1 ,DISK_FULL=2"
+    )
+    policy, proxy = RetryPolicy.of(settings), {"job_type": "upload_edit_proxy_v1"}
+
+    def statuses(error: MediaJobsError, **change: Any) -> list[JobStatus]:
+        jobs = [a_job(number).model_copy(update=change) for number in (1, 2, 5)]
+        return [policy.judge(job, error, chance=CHANCE).status for job in jobs]
+
+    assert statuses(FfmpegKilledError()) == [JobStatus.DEAD] * 3
+    assert statuses(FfmpegKilledError(), **proxy) == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DEAD]
+    assert statuses(DiskFullError()) == [JobStatus.FAILED, JobStatus.DEAD, JobStatus.DEAD]
+    assert statuses(StorageMissingError()) == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DEAD]
+    for wrong in ("TIMEOUT", "TIMEOUT=0", "=3", "TIMEOUT=x"):
+        with pytest.raises(SettingsError, match="MEDIAJOBS_RETRY_ATTEMPTS"):
+            Settings.load(_env_file=None, retry_attempts=wrong)

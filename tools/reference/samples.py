@@ -36,6 +36,8 @@ from mediajobs_dagster.overview import Disk, Failure, Overview, Queue, Running
 from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.removal import Removed, UploadDetails
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.hosts import Quarantine
+from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.timelines.layout import Layout, Segment
 
 _AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -122,7 +124,17 @@ REMOVED = Removed(UPLOAD, ("uploads/UPLOAD_ID/source",), ("JOB_ID",), is_source_
 _ALSO_RUNNING = Running(_NAMED_JOB, ATTEMPT)
 _QUEUE = Queue(JOB.job_type, "thumbnail", "light", queued=12, paused=1, processing=2, dead=1, oldest_at=JOB.created_at)
 _DISKS = (Disk("data", "/data", 1, 64_000_000_000, 256_000_000_000),)
-_OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_ALSO_RUNNING,), (Failure(ATTEMPT, "talk.mp4"),), _DISKS)
+_QUARANTINE = Quarantine(
+    host="render-2",
+    state=BreakerState.OPEN,
+    at=_AT,
+    since=_AT,
+    error_codes=("FFMPEG_MISSING",),
+    jobs=3,
+    retry_at=_AT,
+)
+_FAILURES = (Failure(ATTEMPT, "talk.mp4"),)
+_OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_QUARANTINE,), (_ALSO_RUNNING,), _FAILURES, _DISKS)
 OVERVIEW: dict[str, Any] = {"up": "process 42, Dagster UI at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": _HELD}).to_json(), "attempts": ["…"]}

@@ -51,7 +51,13 @@ class ClusterWorker:
         load_planners()
         executions = Executions(self.media, repository)
 
-        app.task(executions.execute, name=EXECUTE_RUN, track_started=True)
+        def execute(task: Any, run_id: str) -> str:
+            if executions.is_quarantined():
+                # Back into its queue, under the same id, for a worker of another machine.
+                raise task.retry(countdown=0, max_retries=None)
+            return executions.execute(run_id)
+
+        app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True)
         worker = app.Worker(
             hostname=f"mediajobs@{settings.hostname or socket.gethostname()}",
             queues=queues,

@@ -1,0 +1,1 @@
+"""Why jobs wait, and why they ended."""
