@@ -71,6 +71,12 @@ class BreakerChanged(Record):
     """closed, open or half_open."""
     reason: str
     """In a sentence."""
+    since: datetime | None = None
+    """When it opened; None: it is closed."""
+    error_codes: tuple[str, ...] = ()
+    """What the jobs that opened it failed by, the most frequent first."""
+    job_ids: tuple[str, ...] = ()
+    """Those jobs, the one that failed last first."""
 
 
 @dataclass(frozen=True, kw_only=True)

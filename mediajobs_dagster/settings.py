@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -26,6 +27,7 @@ _SCHEMES = {
 """How the addresses among the settings may begin; those of database and storage are checked when they are opened."""
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
+_BETWEEN_ADDRESSES = re.compile(r"[\s,]+(?=[A-Za-z][\w+-]*://)")
 _MAX_FILE = 1 << 20
 _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
@@ -189,6 +191,29 @@ class Settings(BaseSettings):
         "commas, such as media.example.com; with the port where it is neither 80 nor 443.",
     )
 
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Where alerts go: addresses as Apprise writes them, such as mailto://… or slack://…, separated by "
+        "blanks or commas. They are secrets, and shown nowhere.",
+    )
+    alert_input_faults: bool = Field(
+        default=False, description="Alert of jobs too that are dead because their input is at fault."
+    )
+    alert_disk_percent: float = Field(
+        default=95.0, ge=0, le=100, description="Alert when a disk of ours is fuller than this, percent; 0: never."
+    )
+    alert_daemon_silent_s: float = Field(
+        default=300.0, gt=0, description="Alert when the daemon has given no sign of life for so long, seconds."
+    )
+
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="How long-running commands log: text for people, or json: one object a line.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="The least level that is logged; debug also tells each step of each job as text.",
+    )
     hostname: str | None = Field(default=None, description="Name of this machine in records; default: its hostname.")
     instance_type: str | None = Field(
         default=None, description="Machine type in records; default: what the machine reports."
@@ -226,6 +251,12 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split_addresses(cls, value: object) -> object:
+        # A comma may be part of an address; one that separates two is followed by the scheme of the next.
+        return tuple(filter(None, _BETWEEN_ADDRESSES.split(value.strip(" ,")))) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
     from mediajobs_dagster.removal import Removed, UploadDetails
+    from mediajobs_dagster.telemetry.alerting import Alerting
+    from mediajobs_dagster.telemetry.watching import AlertWatch
 
 
 class MediaJobs:
@@ -120,7 +122,14 @@ class MediaJobs:
     @cached_property
     def listeners(self) -> Listeners:
         """The listeners that get the records of this process. Raises SettingsError when one cannot be loaded."""
-        return Listeners.of(self.settings)
+        return Listeners.of(self.settings).also(self.alert_watch)
+
+    @cached_property
+    def alert_watch(self) -> AlertWatch:
+        """The listener that writes alerts."""
+        from mediajobs_dagster.telemetry.watching import AlertWatch
+
+        return AlertWatch(self.settings, lambda: self.history, self.alerts)
 
     def listen(self, *listeners: Listener) -> None:
         """Add listeners; they get every record from now on."""
@@ -142,6 +151,13 @@ class MediaJobs:
         return Dispatcher(
             self.history, Breaker.of(self.settings), self.settings.lease_s, self.listeners, self._breaker_states
         )
+
+    @cached_property
+    def alerts(self) -> Alerting:
+        """Writes, lists and sends alerts."""
+        from mediajobs_dagster.telemetry.alerting import Alerting
+
+        return Alerting(self.settings, lambda: self.history)
 
     def worker(
         self, *, after_interrupt: Callable[[], JobStatus] = lambda: JobStatus.QUEUED

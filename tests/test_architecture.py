@@ -19,7 +19,7 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
     *("listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "references", "answers", "removal", "overview", "system"),
+    *("attempts", "intake", "telemetry", "references", "answers", "removal", "overview", "system"),
     *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -61,6 +61,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "botocore": ("storage",),
     "s3transfer": ("storage",),
     "urllib3": ("services",),
+    "apprise": ("telemetry",),
     "starlette": ("gate", "orchestration"),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),

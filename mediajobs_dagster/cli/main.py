@@ -11,6 +11,7 @@ import click
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.add import add
+from mediajobs_dagster.cli.alerts import alerts
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
@@ -61,7 +62,7 @@ def commands(context: click.Context) -> None:
 
 jobs.add_command(watch_jobs)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, alerts, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -17,6 +17,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.sending import sending_alerts
 
 # Dagster takes a second to import, so only the commands that need it import it.
 
@@ -105,7 +106,7 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
-    with open_instance(media.settings) as instance:
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [media.alert_watch.look_at_disks]):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 
@@ -129,9 +130,10 @@ def web(
     check_port(host, port)
     _begin(supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
+    from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    with open_instance(media.settings) as instance:
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
         serve_web(instance, _workspace(code, workspace), host=host, port=port, names=names)
 
 

@@ -22,6 +22,7 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.sending import sending_alerts
 
 if TYPE_CHECKING:
     from mediajobs_dagster.orchestration.local_runs import WorkedOff
@@ -91,7 +92,7 @@ def work_off(media: MediaJobs, *, quiet: bool) -> tuple[WorkedOff, Bars]:
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars:
+            with bars, sending_alerts(media.alerts):
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
+from mediajobs_dagster.history.alerts import Alerts
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
@@ -39,6 +40,7 @@ class History:
         self.days = Days(database)
         self.statistics = Statistics(database)
         self.naming = Naming(database)
+        self.alerts = Alerts(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -38,7 +38,7 @@ def cleared_postgres(migrated_postgres: str) -> Iterator[str]:
     engine = sa.create_engine(migrated_postgres)
     with engine.begin() as connection:
         # The counts last: the others' triggers write there.
-        for table in ("current_outputs", "job_history", "jobs", "timelines", "uploads", *COUNTS):
+        for table in ("alerts", "current_outputs", "job_history", "jobs", "timelines", "uploads", *COUNTS):
             connection.execute(sa.text(f"DELETE FROM {table}"))
     engine.dispose()
 
