@@ -291,6 +291,12 @@ class Settings(BaseSettings):
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
 
+    @staticmethod
+    def log_format_given() -> str:
+        """How the environment or `.env` asks to log, although other settings may be wrong; empty: they do not say."""
+        name, file = f"{_PREFIX}LOG_FORMAT", Path(".env")
+        return os.environ.get(name) or (dotenv_values(file).get(name) if file.is_file() else None) or ""
+
     def doubts(self) -> list[str]:
         """What looks like a mistake although nothing refuses it: variables of no setting, and addresses that are none.
 
@@ -312,6 +318,11 @@ class Settings(BaseSettings):
         """Folder for working files, always set."""
         assert self.scratch_dir is not None  # filled by the validator
         return self.scratch_dir
+
+    @property
+    def logs_operations(self) -> bool:
+        """Whether each operation on a job is logged: always for programs, for people when they ask for every step."""
+        return self.log_format == "json" or self.log_level == "debug"
 
     @property
     def unrecorded(self) -> Path:

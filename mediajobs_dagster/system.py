@@ -35,7 +35,7 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
-from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.references import NamedJob, References
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerState
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -122,7 +122,12 @@ class MediaJobs:
     @cached_property
     def listeners(self) -> Listeners:
         """The listeners that get the records of this process. Raises SettingsError when one cannot be loaded."""
-        return Listeners.of(self.settings).also(self.alert_watch)
+        listeners = Listeners.of(self.settings).also(self.alert_watch)
+        if not self.settings.logs_operations:
+            return listeners
+        from mediajobs_dagster.telemetry.job_log import log_record
+
+        return listeners.also(log_record)
 
     @cached_property
     def alert_watch(self) -> AlertWatch:
@@ -433,7 +438,9 @@ class MediaJobs:
 
         Raises NotFoundError, AmbiguousError, and IllegalTransitionError when the job has already ended.
         """
-        return self.history.jobs.cancel(self.references.job(reference).id)
+        job = self.history.jobs.cancel(self.references.job(reference).id)
+        self.listeners.tell(JobCancelled(job=job))
+        return job
 
     def trace(self, trace_id: str) -> TraceResult:
         """The newest 50 jobs of a trace and their results, in the order they were created."""

@@ -62,6 +62,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "s3transfer": ("storage",),
     "urllib3": ("services",),
     "apprise": ("telemetry",),
+    "structlog": ("telemetry",),
     "starlette": ("gate", "orchestration"),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),

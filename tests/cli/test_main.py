@@ -132,8 +132,8 @@ def test_with_json_every_failure_is_json(
     code: str,
 ) -> None:
     """On standard output, of every command, with the exit code it would have anyway."""
-    if words in (("doctor",), ("export",)) and not wrong:
-        return  # findings are an answer; a timeline is read before the database is opened
+    if words in (("doctor",), ("export",), ("alerts", "test")) and not wrong:
+        return  # findings are an answer; a timeline is read before the database is opened; a test message needs none
     # A file does as an upload, and for an id.
     needed = [__file__ for each in COMMANDS[words].params if isinstance(each, click.Argument)]
     answer = mediajobs(*words, *needed, *wrong, "--json", **settings)
