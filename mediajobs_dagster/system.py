@@ -573,7 +573,9 @@ class MediaJobs:
         """
         from mediajobs_dagster.attempts.checkup import check_up
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage, self.held, also or {})
+        alerts = {"alerts": self.alerts.check} if self.settings.alert_urls else {}
+        checks = {**(also or {}), **alerts}
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, self.held, checks)
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

@@ -100,9 +100,9 @@ class Alerting:
         """Whether alerts are sent anywhere."""
         return bool(self._settings.alert_urls)
 
-    def check(self) -> int:
-        """How many addresses there are. Raises ExtraMissingError, and SettingsError for one that cannot be used."""
-        return len(self._targets)
+    def check(self) -> str:
+        """Where alerts go, in a few words. Raises ExtraMissingError, and SettingsError for a bad address."""
+        return f"they go to {', '.join(each.name for each in self._targets) or 'nobody'}"
 
     def deliver(self, *, now: datetime | None = None) -> Delivery:
         """Send what is due. Several processes may do so at the same time: each message is taken by one of them.

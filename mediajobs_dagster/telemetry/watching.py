@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediajobs_dagster.errors import WorkerLostError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.models import AlertKind, Job, JobStatus, JsonObject, utc_now
 from mediajobs_dagster.records import AttemptRecord, AttemptStarted, BreakerChanged, LeaseLost, Record
 from mediajobs_dagster.resilience.breaker import BreakerState
@@ -55,11 +55,11 @@ class AlertWatch:
                 pass
 
     def _opened(self, change: BreakerChanged) -> None:
-        job_id = next(iter(change.job_ids), None)
+        job = self._job(change.job_ids[0]) if change.job_ids else None
         details: JsonObject = {
             "jobType": change.job_type,
-            "jobId": job_id,
-            "traceId": self.history().jobs.get(job_id).trace_id if job_id else None,
+            "jobId": job.id if job else None,
+            "traceId": job.trace_id if job else None,
             "errorCode": ", ".join(change.error_codes) or None,
             "jobs": list(change.job_ids[:_NAMED_JOBS]),
         }
@@ -93,9 +93,14 @@ class AlertWatch:
             self._dead(ended.job, error.code, f"{ended.title}: {error.message}", more)
 
     def _lost(self, lost: LeaseLost) -> None:
-        if self.history().jobs.get(lost.job.id).status is JobStatus.DEAD:
+        job = self._job(lost.job.id)
+        if job is not None and job.status is JobStatus.DEAD:
             body = f"The worker of job {lost.job.id} died once too often, so the job is not tried again."
             self._dead(lost.job, WorkerLostError.code, body, {"host": lost.host})
+
+    def _job(self, job_id: str) -> Job | None:
+        """A job as it is now; None if it was removed meanwhile."""
+        return next(iter(self.history().jobs.list(JobFilter(ids=(job_id,)), limit=1)), None)
 
     def _dead(self, job: Job, code: str, body: str, more: JsonObject) -> None:
         details: JsonObject = {

@@ -62,6 +62,18 @@ def test_a_test_tells_which_target_it_reached(mediajobs: Call) -> None:
         assert not any(secret in answer.out + answer.err for secret in ("hunter", "127.0.0.1"))
 
 
+def test_doctor_checks_the_addresses(mediajobs: Call, platform: Platform) -> None:
+    """How many and of which kind; what cannot be used is a finding that does not show it."""
+
+    def finding(addresses: str) -> dict[str, object]:
+        found = mediajobs("doctor", "--json", alert_urls=addresses)
+        assert "hunter" not in found.out + found.err
+        return next(each for each in found.json if each["check"] == "alerts")
+
+    assert finding("json://hunter2.example/x nonsense://hunter3")["fine"] is False
+    assert finding("json://hunter2.example/x")["detail"] == "they go to 1 (json)"
+
+
 def test_what_is_no_address_is_refused_without_showing_it(mediajobs: Call) -> None:
     """Nor is one that is missing taken for success."""
     bad = mediajobs("alerts", "test", "--json", alert_urls="nonsense://hunter2")

@@ -33,6 +33,7 @@ def test_the_commands() -> None:
         *("status", "uploads", "uploads list", "uploads show", "uploads delete"),
         *("jobs", "jobs list", "jobs show", "jobs watch", "jobs retry", "jobs cancel"),
         *("history", "history export", "history stats"),
+        *("alerts", "alerts list", "alerts send", "alerts test"),
     }
 
 

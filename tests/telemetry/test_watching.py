@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import Alert, AlertKind
-from mediajobs_dagster.records import BreakerChanged
+from mediajobs_dagster.models import Alert, AlertKind, AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.records import BreakerChanged, LeaseLost
 from mediajobs_dagster.resilience.breaker import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.alerting import Alerting
@@ -55,6 +56,26 @@ def test_a_bad_file_wakes_nobody_unless_that_is_wanted(
         (ended,) = platform.work(platform.media.listeners.tell)
         assert ended.verdict.status == "dead"
         assert len(alerts_of(platform)) == is_wanted
+
+
+def test_a_job_whose_worker_died_too_often_is_alerted_of(platform: Platform, clips: Clips) -> None:
+    """No attempt tells of that end: recovery does. One that will be tried again, or is gone, wakes nobody."""
+    upload = platform.add(clips.landscape(), THUMB)
+    job, history = platform.job(upload, THUMB), platform.history
+    platform.media.dispatcher.next(THUMB, batch_size=1)
+    dispatch_id = history.jobs.get(job.id).dispatch_id
+    assert dispatch_id is not None
+    claim = history.leases.claim(dispatch_id, run_id="run", host="worker-7", lease_s=60)
+    assert claim is not None
+    lost = LeaseLost(job=claim.job, attempt_id=claim.attempt.id, host="worker-7")
+    platform.media.alert_watch(lost)
+    platform.media.alert_watch(replace(lost, job=claim.job.model_copy(update={"id": "gone"})))
+    assert platform.media.alerts.list(kinds=[AlertKind.JOB_DEAD]) == []
+    row = claim.attempt.model_copy(update={"status": AttemptStatus.LOST, "completed_at": utc_now(), "duration_ms": 1})
+    assert history.leases.finish(row, job_status=JobStatus.DEAD)
+    platform.media.alert_watch(lost)
+    (alert,) = platform.media.alerts.list(kinds=[AlertKind.JOB_DEAD])
+    assert (alert.details["errorCode"], alert.details["host"]) == ("WORKER_LOST", "worker-7")
 
 
 def a_change(before: BreakerState, after: BreakerState, *, hours: int = 0) -> BreakerChanged:
