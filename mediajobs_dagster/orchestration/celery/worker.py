@@ -53,6 +53,9 @@ class ClusterWorker:
         executions = Executions(self.media, repository)
 
         app.task(executions.execute, name=EXECUTE_RUN, track_started=True)
+        if is_json():
+            # Who takes this signal sets up the loggers instead of Celery. Ours are.
+            signals.setup_logging.connect(_log_as_json, weak=False)
         worker = app.Worker(
             hostname=f"mediajobs@{settings.hostname or socket.gethostname()}",
             queues=queues,
@@ -81,9 +84,6 @@ class ClusterWorker:
         signals.worker_shutting_down.connect(stop, weak=False)
         # Each process has a group of its own: only the worker gets the Ctrl-C of a terminal, and passes it on.
         signals.worker_process_init.connect(_stand_alone, weak=False)
-        if is_json():
-            # Who takes this signal sets up the loggers instead of Celery. Ours are.
-            signals.setup_logging.connect(_log_as_json, weak=False)
         worker.start()
         return worker.exitcode or 0
 
