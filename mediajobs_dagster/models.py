@@ -748,3 +748,44 @@ class Attempt(Value):
     def wasted_ms(self) -> int:
         """Wasted milliseconds: the whole duration of a failed, lost or cancelled attempt, else 0."""
         return self.duration_ms or 0 if self.status.is_waste else 0
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_CLOSED = "breaker_closed"
+    JOB_DEAD = "job_dead"
+    SCHEDULE_MISSED = "schedule_missed"
+    QUOTA_LOW = "quota_low"
+    """A quota is nearly used."""
+    STORAGE_FULL = "storage_full"
+    """The storage is over its limit."""
+    DISK_FULL = "disk_full"
+    """A disk is over its limit."""
+    DAEMON_SILENT = "daemon_silent"
+    HOST_QUARANTINED = "host_quarantined"
+    TEST = "test"
+    """Sent by hand, to see whether it arrives."""
+
+
+class Alert(Value):
+    """A message to operators. What happens again before it was sent is counted in it."""
+
+    id: str
+    kind: AlertKind
+    cause: str = Field(description="What is the same for all that one message tells, such as job type and error code.")
+    title: str
+    body: str
+    details: JsonObject = Field(description="Job, trace, error code and what else is known, by name.")
+    count: int = Field(description="How often it happened.")
+    first_at: datetime
+    last_at: datetime
+    due_at: datetime = Field(description="When it will be sent, or tried again.")
+    sent_at: datetime | None = Field(description="When every target had it; None: not yet.")
+    tries: int = Field(description="How often sending it was tried.")
+    error: str | None = Field(description="Why it could not be sent at the latest try.")
+    reached: tuple[str, ...] = Field(description="The targets that have it, while others have not.")

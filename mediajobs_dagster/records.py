@@ -32,6 +32,14 @@ class JobQueued(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobCancelled(Record):
+    """A job was cancelled on request. One that is being processed stops at its worker's next heartbeat."""
+
+    job: Job
+    """The job, as it is now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobsDispatched(Record):
     """Jobs were taken out of the queue for one run."""
 
@@ -89,6 +97,12 @@ class BreakerChanged(Record):
     """closed, open or half_open."""
     reason: str
     """In a sentence."""
+    since: datetime | None = None
+    """When it opened; None: it is closed."""
+    error_codes: tuple[str, ...] = ()
+    """What the jobs that opened it failed by, the most frequent first."""
+    job_ids: tuple[str, ...] = ()
+    """Those jobs, the one that failed last first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +176,18 @@ class StageStarted(AttemptRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageEnded(AttemptRecord):
+    """A stage of an attempt has ended, well or not."""
+
+    stage: str
+    """Its name."""
+    status: str
+    """ok, or the code of the error."""
+    duration_ms: int
+    """How long it took, milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttemptProgressed(AttemptRecord):
     """The progress of an attempt. Sent about twice a second, and whenever a stage reports progress of its own."""
 
@@ -195,6 +221,20 @@ class StorageOpEnded(AttemptRecord):
     """In which stage; None: between two."""
     op: StorageOp
     """What was done, and how it ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallStarted(AttemptRecord):
+    """A call to an outside service begins. Sent by `HttpClient`; a client of another kind may leave it out."""
+
+    stage: str | None
+    """In which stage; None: between two."""
+    service: str
+    """Which service."""
+    op: str
+    """What is asked of it."""
+    target: str
+    """The address, without secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import socket
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -33,6 +33,7 @@ MATCH_FEATURES = ("title", "participants", "date", "duration", "channel")
 """What a video and an event are compared by."""
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
+_BETWEEN_ADDRESSES = re.compile(r"[\s,]+(?=[A-Za-z][\w+-]*://)")
 _MAX_FILE = 1 << 20
 _MOST_UNITS = 10**12
 """Far more than any quota, and what every database can count."""
@@ -274,6 +275,29 @@ class Settings(BaseSettings):
         "commas, such as media.example.com; with the port where it is neither 80 nor 443.",
     )
 
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Where alerts go: addresses as Apprise writes them, such as mailto://… or slack://…, separated by "
+        "blanks or commas. They are secrets, and shown nowhere.",
+    )
+    alert_input_faults: bool = Field(
+        default=False, description="Alert of jobs too that are dead because their input is at fault."
+    )
+    alert_disk_percent: float = Field(
+        default=95.0, ge=0, le=100, description="Alert when a disk of ours is fuller than this, percent; 0: never."
+    )
+    alert_daemon_silent_s: float = Field(
+        default=300.0, gt=0, description="Alert when the daemon has given no sign of life for so long, seconds."
+    )
+
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="How long-running commands log: text for people, or json: one object a line.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="The least level that is logged; debug also tells each step of each job as text.",
+    )
     hostname: str | None = Field(default=None, description="Name of this machine in records; default: its hostname.")
     instance_type: str | None = Field(
         default=None, description="Machine type in records; default: what the machine reports."
@@ -365,6 +389,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each} is no weight such as title=3; there are {', '.join(MATCH_FEATURES)}")
         return value
 
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split_addresses(cls, value: object) -> object:
+        # A comma may be part of an address; one that separates two is followed by the scheme of the next.
+        return tuple(filter(None, _BETWEEN_ADDRESSES.split(value.strip(" ,")))) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:
         # Absolute, because Dagster's processes do not all start in the folder the settings were read in.
@@ -397,6 +427,12 @@ class Settings(BaseSettings):
                 f"MEDIAJOBS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
+
+    @staticmethod
+    def log_format_given() -> str:
+        """How the environment or `.env` asks to log, although other settings may be wrong; empty: they do not say."""
+        name, file = f"{_PREFIX}LOG_FORMAT", Path(".env")
+        return os.environ.get(name) or (dotenv_values(file).get(name) if file.is_file() else None) or ""
 
     def doubts(self) -> list[str]:
         """What looks like a mistake although nothing refuses it: variables of no setting, and addresses that are none.
@@ -439,6 +475,11 @@ class Settings(BaseSettings):
     def host(self) -> str:
         """The name of this machine in records."""
         return self.hostname or socket.gethostname()
+
+    @property
+    def logs_operations(self) -> bool:
+        """Whether each operation on a job is logged: always for programs, for people when they ask for every step."""
+        return self.log_format == "json" or self.log_level == "debug"
 
     @property
     def unrecorded(self) -> Path:

@@ -36,7 +36,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.quotas import Quotas
-from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.references import NamedJob, References
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from mediajobs_dagster.removal import Removed, UploadDetails
     from mediajobs_dagster.resilience.hosts import Quarantine
     from mediajobs_dagster.resilience.retention import Retention, Sweeper
+    from mediajobs_dagster.telemetry.alerting import Alerting
+    from mediajobs_dagster.telemetry.watching import AlertWatch
     from mediajobs_dagster.why import Signs, Why
 
 
@@ -129,7 +131,19 @@ class MediaJobs:
     @cached_property
     def listeners(self) -> Listeners:
         """The listeners that get the records of this process. Raises SettingsError when one cannot be loaded."""
-        return Listeners.of(self.settings)
+        listeners = Listeners.of(self.settings).also(self.alert_watch)
+        if not self.settings.logs_operations:
+            return listeners
+        from mediajobs_dagster.telemetry.job_log import log_record
+
+        return listeners.also(log_record)
+
+    @cached_property
+    def alert_watch(self) -> AlertWatch:
+        """The listener that writes alerts."""
+        from mediajobs_dagster.telemetry.watching import AlertWatch
+
+        return AlertWatch(self.settings, lambda: self.history, self.alerts)
 
     def listen(self, *listeners: Listener) -> None:
         """Add listeners; they get every record from now on."""
@@ -158,6 +172,13 @@ class MediaJobs:
         from mediajobs_dagster.breakers import Breakers
 
         return Breakers(self.history, self.registry, self.settings, self.dispatcher, self.listeners, self._host_states)
+
+    @cached_property
+    def alerts(self) -> Alerting:
+        """Writes, lists and sends alerts."""
+        from mediajobs_dagster.telemetry.alerting import Alerting
+
+        return Alerting(self.settings, lambda: self.history)
 
     def worker(
         self,
@@ -466,7 +487,9 @@ class MediaJobs:
 
         Raises NotFoundError, AmbiguousError, and IllegalTransitionError when the job has already ended.
         """
-        return self.history.jobs.cancel(self.references.job(reference).id)
+        job = self.history.jobs.cancel(self.references.job(reference).id)
+        self.listeners.tell(JobCancelled(job=job))
+        return job
 
     def trace(self, trace_id: str) -> TraceResult:
         """The newest 50 jobs of a trace and their results, in the order they were created."""
@@ -631,7 +654,9 @@ class MediaJobs:
         def told() -> list[str]:
             return [each.reason for each in (*self.held(), *self.breakers.quarantines())]
 
-        return check_up(self.settings, lambda: self.history, lambda: self.storage, told, also or {})
+        alerts = {"alerts": self.alerts.check} if self.settings.alert_urls else {}
+        checks = {**(also or {}), **alerts}
+        return check_up(self.settings, lambda: self.history, lambda: self.storage, told, checks)
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

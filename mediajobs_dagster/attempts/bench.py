@@ -39,8 +39,9 @@ class AttemptBench:
 
     def service(self, kind: type[Client]) -> Client:
         if kind not in self._clients:
+            settings, recorder = self.installation.settings, self.recorder
             context = ServiceContext(
-                self.installation.settings, self.cancellation, self.deadline, self.recorder.add_call
+                settings, self.cancellation, self.deadline, recorder.add_call, begin=recorder.begin_call
             )
             self._clients[kind] = kind.open(context)
         return cast("Client", self._clients[kind])

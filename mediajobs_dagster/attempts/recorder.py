@@ -45,9 +45,11 @@ from mediajobs_dagster.models import (
 from mediajobs_dagster.records import (
     AttemptKey,
     CallEnded,
+    CallStarted,
     CommandEnded,
     CommandStarted,
     Record,
+    StageEnded,
     StageStarted,
     StorageOpEnded,
 )
@@ -143,6 +145,7 @@ class Recorder:
         finally:
             duration_ms = _milliseconds(start)
             self._stages.append(StageRecord(name=name, started_at=started_at, duration_ms=duration_ms, status=status))
+            self.tell(StageEnded(key=self.key, stage=name, status=status, duration_ms=duration_ms))
         self.stage = None
 
     def describe_media(self, *, known: bool) -> None:
@@ -167,6 +170,10 @@ class Recorder:
         """A storage operation has ended."""
         self._storage_ops.append(op)
         self.tell(StorageOpEnded(key=self.key, stage=self.stage, op=op))
+
+    def begin_call(self, service: str, op: str, target: str) -> None:
+        """A call of an outside service begins; from any thread of a step."""
+        self.tell(CallStarted(key=self.key, stage=self.stage, service=service, op=op, target=target))
 
     def add_call(self, call: ServiceCall) -> None:
         """A call of an outside service has ended; from any thread of a step."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mediajobs_dagster.supervisor.part import Say
+from mediajobs_dagster.telemetry.logs import read_line
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BEGINS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
@@ -26,8 +28,14 @@ _OF_DATABASE = re.compile(
 """An error of a library is one of these only if it says so: `no such column` is a fault that must be seen."""
 _IS_EVENT = re.compile(r"\d{4}-\d\d-\d\d \S+ \S+ - dagster - DEBUG - ")
 """How Dagster's own logger prints an event of a run that was started in its UI. The run's page has all of them."""
+_LONGEST_REASON = 300
 _COMPLETE_S = 1.0
 """An entry to which nothing was added for this long is complete, seconds."""
+
+
+def plain_text(line: str) -> str:
+    """A line without colours."""
+    return _COLOUR.sub("", line)
 
 
 @dataclass
@@ -49,9 +57,13 @@ class LogEntries:
 
     def add(self, name: str, line: str) -> None:
         """A line that the process `name` has printed."""
-        plain = _COLOUR.sub("", line)
+        plain = plain_text(line)
         with self._lock:
             entry = self._held.setdefault(name, _Entry())
+            if (structured := read_line(line)) is not None:
+                self._end(name)
+                self._add_structured(name, line, structured)
+                return
             if _BEGINS.match(plain):
                 entry.is_event = bool(_IS_EVENT.match(plain))
             if entry.is_event:
@@ -64,6 +76,15 @@ class LogEntries:
                     return
             entry.lines.append(line)
             entry.at = time.monotonic()
+
+    def _add_structured(self, name: str, line: str, entry: Mapping[str, Any]) -> None:
+        """A line of JSON is an entry of its own."""
+        is_error = entry["level"] in ("warning", "error", "critical")
+        reason = _OF_DATABASE.search(f"{entry['message']} {entry['data'].get('traceback', '')}") if is_error else None
+        if reason:
+            self._on_outage(reason[0][:_LONGEST_REASON])
+        else:
+            self._say(name, line)
 
     def end_complete(self, *, at_once: bool = False) -> None:
         """Pass on what nothing is added to any more; `at_once` whatever is held."""

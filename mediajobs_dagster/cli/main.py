@@ -8,10 +8,12 @@ import sys
 from typing import NoReturn
 
 import click
+from rich.text import Text
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.cli.acting import actions, cancel_jobs, retry_jobs
 from mediajobs_dagster.cli.add import add
+from mediajobs_dagster.cli.alerts import alerts
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.breaker import breaker
 from mediajobs_dagster.cli.cleanup import cleanup
@@ -22,6 +24,7 @@ from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
+from mediajobs_dagster.cli.log_format import is_json_wanted
 from mediajobs_dagster.cli.quota import quota
 from mediajobs_dagster.cli.run_job import run_job
 from mediajobs_dagster.cli.schedules import schedules
@@ -40,11 +43,14 @@ from mediajobs_dagster.redacted_logs import redact_output
 from mediajobs_dagster.settings import unknown_variables
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import json_line
 
 FAILED = 1
 """The command ran, and something failed."""
 REFUSED = 2
 """The command could not run as it was given."""
+
+_CONTEXT = "cli"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,34 +67,17 @@ def commands(context: click.Context) -> None:
     Settings are environment variables that start with MEDIAJOBS_ (a .env file is read too); by default everything is
     kept below .mediajobs in the working folder. Exit codes: 0 done, 1 something failed, 2 the command was refused.
     """
+    context.obj = context.with_resource(MediaJobs())
     if "--supervised" not in sys.argv:  # `up` has said so already
         for doubt in unknown_variables():
-            _complain("[yellow]Warning[/]: ", doubt)
-    context.obj = context.with_resource(MediaJobs())
+            _complain("[yellow]Warning[/]: ", doubt, level="warning")
 
 
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(
-        demo,
-        up,
-        add,
-        export,
-        work,
-        status,
-        jobs,
-        why,
-        attempt,
-        uploads,
-        videos,
-        history,
-        breaker,
-        quota,
-        actions,
-        doctor,
-    ),
-    *(schedules, run_job, cleanup),
+    *(demo, up, add, export, work, status, jobs, why, attempt, uploads, videos, history, doctor),
+    *(breaker, quota, actions, alerts, schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)
@@ -129,9 +118,12 @@ def _end_with(error: MediaJobsError) -> NoReturn:
 
 
 def _show(error: click.ClickException) -> None:
-    told = io.StringIO()
-    error.show(told)
-    click.echo(printable(redact(told.getvalue())), err=True, nl=False)
+    if is_json_wanted(sys.argv):
+        _complain("", error.format_message())
+    else:
+        told = io.StringIO()
+        error.show(told)
+        click.echo(printable(redact(told.getvalue())), err=True, nl=False)
     _print_for_scripts(RequestError.code, error.format_message(), blame=RequestError.blame.value, retryable=False)
 
 
@@ -142,7 +134,10 @@ def _print_for_scripts(code: str, message: str, **more: object) -> None:
         print_json({"error": {"code": code, "message": message, **more}})
 
 
-def _complain(head: str, message: str = "") -> None:
+def _complain(head: str, message: str = "", *, level: str = "error") -> None:
+    if is_json_wanted(sys.argv):
+        click.echo(json_line(level, _CONTEXT, Text.from_markup(head).plain + message), err=True)
+        return
     console = Terminal(stderr=True, highlight=False)
     console.print(head, end="")
     # Scripts search it, so it gets no line breaks of ours.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -13,16 +12,17 @@ from typing import Any, TypeVar
 
 import click
 
+from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import log_to_stderr
+from mediajobs_dagster.telemetry.sending import sending_alerts
 
 # Dagster takes a second to import, so only the commands that need it import it.
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def _workspace_options(command: Command) -> Command:
@@ -66,6 +66,7 @@ def check_host(host: str, *, unprotected: bool) -> None:
 
 
 @click.command("code-server")
+@log_format
 @click.option(
     "--listen",
     default="127.0.0.1:4000",
@@ -85,7 +86,7 @@ def code_server(media: MediaJobs, listen: str, image: str | None, supervised: in
 
     It has no login: anyone who can reach its address can run code. Keep it on loopback or on a private network.
     """
-    _begin(supervised)
+    _begin(media, supervised)
     from mediajobs_dagster.orchestration.serving.address import Address
     from mediajobs_dagster.orchestration.serving.code_server import CodeServer
 
@@ -97,21 +98,23 @@ def code_server(media: MediaJobs, listen: str, image: str | None, supervised: in
 
 @click.command()
 @_workspace_options
+@log_format
 @_supervised
 @click.pass_obj
 def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervised: int | None) -> None:
     """Run Dagster's daemon. It also dispatches queued jobs at once, instead of every five seconds."""
-    _begin(supervised)
+    _begin(media, supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
-    with open_instance(media.settings) as instance:
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [media.alert_watch.look_at_disks]):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 
 @click.command()
 @_workspace_options
 @web_address
+@log_format
 @_supervised
 @click.pass_obj
 def web(
@@ -127,11 +130,12 @@ def web(
     check_host(host, unprotected=unprotected)
     names = Names.of(host, media.settings.web_names)
     check_port(host, port)
-    _begin(supervised)
+    _begin(media, supervised)
     from mediajobs_dagster.orchestration.instance import open_instance
+    from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    with open_instance(media.settings) as instance:
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
         serve_web(instance, _workspace(code, workspace), host=host, port=port, names=names)
 
 
@@ -141,14 +145,10 @@ def _workspace(code: str | None, workspace: Path | None) -> Any:
     return workspace_at(Address.parse(code)) if code else workspace_file(workspace)
 
 
-def _begin(supervised: int | None) -> None:
+def _begin(media: MediaJobs, supervised: int | None) -> None:
     # Dagster uses gRPC, whose C++ part prints a line for every closed connection. It reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    ours = logging.getLogger(__name__.partition(".")[0])  # Dagster configures its own loggers
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO)
+    log_to_stderr(media.settings)
     if supervised is not None:
         threading.Thread(target=_end_with, args=(supervised,), daemon=True).start()
 

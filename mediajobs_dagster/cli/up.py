@@ -19,8 +19,9 @@ from typing import Any
 import click
 from rich.text import Text
 
-from mediajobs_dagster.cli.display import Terminal
-from mediajobs_dagster.cli.log_entries import LogEntries
+from mediajobs_dagster.cli.display import Terminal, json_text
+from mediajobs_dagster.cli.log_entries import LogEntries, plain_text
+from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.cli.results import Results, telling_results
 from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
@@ -31,6 +32,7 @@ from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
 from mediajobs_dagster.supervisor.supervisor import Supervisor
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import is_json, json_line, log_to_stderr, read_line
 from mediajobs_dagster.temporary import temporary_folder
 
 _PACKAGE = Path(__file__).parents[1]
@@ -47,6 +49,7 @@ _READINESS = """{
 
 @click.command()
 @web_address
+@log_format
 @click.option("--reload", is_flag=True, help="Restart the code server whenever a file of mediajobs changes.")
 @click.pass_obj
 def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) -> None:
@@ -57,6 +60,8 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     """
     check_host(host, unprotected=unprotected)
     settings = media.settings
+    if settings.log_format == "json":
+        log_to_stderr(settings)
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
     media.check()  # creates the database, which the processes must not do at the same time
     url = f"http://{host}:{port}"
@@ -66,7 +71,7 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
         check_port(host, port)
         specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
         probe = _Readiness(url, since=time.time())
-        lines = Lines([spec.name for spec in specs])
+        lines = JsonLines() if is_json() else Lines([spec.name for spec in specs])
         results = Results(media, lambda line: lines.say("up", line))
         entries = LogEntries(lines.say, results.begin_outage)
         supervisor = Supervisor(specs, entries.add, is_ready=probe.ask, patience_s=_PATIENCE_S)
@@ -113,6 +118,24 @@ class Lines:
             self._console.print(head + Text.from_ansi(redact(line)))
 
 
+class JsonLines:
+    """Prints the same as JSON, one object a line; `process` in it says which process a line is of."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def say(self, name: str, line: str) -> None:
+        """Print a line; from any thread. One that is JSON already stays as it is."""
+        if (structured := read_line(line)) is not None:
+            told = json_text({**structured, "process": name})
+        elif line.strip():
+            told = json_line("info", name, plain_text(line), process=name)
+        else:
+            return
+        with self._lock:
+            click.echo(told)
+
+
 class _Readiness:
     """Asks the web server whether it has loaded our code, and whether the daemon has sent a heartbeat."""
 
@@ -149,7 +172,7 @@ def _stopped_by_signals(supervisor: Supervisor) -> Generator[None]:
 
 
 @contextmanager
-def _watching_code(supervisor: Supervisor, lines: Lines, *, enabled: bool) -> Generator[None]:
+def _watching_code(supervisor: Supervisor, lines: Lines | JsonLines, *, enabled: bool) -> Generator[None]:
     if not enabled:
         yield
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from typing_extensions import override
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.cli.table import shortened
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import JobStatus
@@ -23,13 +25,18 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import is_json, log_to_stderr
+from mediajobs_dagster.telemetry.sending import sending_alerts
 
 if TYPE_CHECKING:
     from mediajobs_dagster.orchestration.local_runs import WorkedOff
 
+_log = logging.getLogger(__name__)
+
 
 @click.command()
 @display.json_option
+@log_format
 @click.pass_obj
 def work(media: MediaJobs, as_json: bool) -> None:
     """Run every queued job in this process, as real Dagster runs, until none is left.
@@ -37,9 +44,14 @@ def work(media: MediaJobs, as_json: bool) -> None:
     Failed jobs are tried again as their retry policy says; the command waits for them. Ctrl-C stops it: jobs that are
     running go back into the queue.
     """
-    done, bars = work_off(media, quiet=as_json)
+    if media.settings.logs_operations:
+        log_to_stderr(media.settings)
+    done, bars = work_off(media, quiet=as_json or media.settings.logs_operations)
     if as_json:
         _print_json(media, done, bars.attempts)
+    elif is_json():
+        found = {"event": "worked_off", **done.to_json(), "attempts": len(bars.attempts), "dead": bars.dead}
+        _log.info("Nothing is left to do now.", extra={"data": found})
     else:
         _print(media, done, bars)
     if bars.dead or done.held:
@@ -94,7 +106,7 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars:
+            with bars, sending_alerts(media.alerts):
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:

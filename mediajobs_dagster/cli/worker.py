@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import click
 
+from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import log_to_stderr
 
 
 @click.command()
@@ -19,6 +21,7 @@ from mediajobs_dagster.system import MediaJobs
     "--concurrency", type=click.IntRange(min=1), default=2, show_default=True, help="Runs to execute at the same time."
 )
 @click.option("--hostname", help="Host name to record; default: MEDIAJOBS_HOSTNAME, else the machine's own.")
+@log_format
 @click.pass_obj
 def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None) -> None:
     """Execute the runs of a cluster on this machine, until it is told to stop.
@@ -36,6 +39,8 @@ def worker(media: MediaJobs, queues: str, concurrency: int, hostname: str | None
     from mediajobs_dagster.orchestration.build import build_definitions
     from mediajobs_dagster.orchestration.celery.worker import ClusterWorker
 
+    if media.settings.logs_operations:
+        log_to_stderr(media.settings)
     lanes = _lanes(queues)
     if hostname:
         media = MediaJobs(media.settings.model_copy(update={"hostname": hostname}), media.registry)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.actions import Actions
+from mediajobs_dagster.history.alerts import Alerts
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
@@ -59,6 +60,7 @@ class History:
         self.places = Places(database)
         self.switches = Switches(database)
         self.witnesses = Witnesses(database)
+        self.alerts = Alerts(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -591,6 +591,8 @@ alerts = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("cause", sa.String, nullable=False),
+    # What tells one occurrence from the next, so that several who see the same one count it once; NULL: each counts.
+    sa.Column("occurrence", sa.String),
     sa.Column("title", ForeignText, nullable=False),
     sa.Column("body", ForeignText, nullable=False),
     _json("details"),
@@ -601,6 +603,8 @@ alerts = sa.Table(
     sa.Column("sent_at", UtcDateTime),
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("error", ForeignText),
+    # The targets that have it already, while others have not.
+    _json("reached"),
     sa.Index("alerts_by_time", "first_at", "id"),
     sa.Index("alerts_of_cause", "cause", "first_at"),
 )

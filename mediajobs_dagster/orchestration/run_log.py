@@ -13,8 +13,8 @@ import dagster as dg
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.media.command import without_guards
 from mediajobs_dagster.models import Progress
-from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, Record, StageStarted
+from mediajobs_dagster.telemetry.lines import ending_of
 
 _IN_FULL = 3
 _SUMMARY_S = 10.0
@@ -93,14 +93,8 @@ class RunLog:
             self._log.info(f"{self._done} attempts have ended, {rate:.1f} a second; {self._failed} failed.")
 
     def _tell(self, outcome: AttemptEnded, commands: Iterable[str]) -> None:
-        job, manifest = outcome.job, outcome.manifest
-        how = f"job {job.id}, attempt {manifest.attempt}: {outcome.status} in {manifest.duration_ms} ms"
-        named = in_one_line(f"{outcome.title} ({job.subject_id})")
-        if outcome.error is None:
-            self._log.info("\n".join((f"{named}: {how}.", *commands)))
-        else:
-            why = f"{named}: {outcome.error.code}: {outcome.error} ({how}; the job is {outcome.verdict.status}.)"
-            self._log.warning("\n".join((why, *commands)))
+        log = self._log.info if outcome.error is None else self._log.warning
+        log("\n".join((ending_of(outcome), *commands)))
 
 
 def _how_far(progress: Progress, taken: float) -> str:

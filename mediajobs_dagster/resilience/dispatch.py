@@ -101,9 +101,16 @@ class Dispatcher:
                 if is_closed
                 else f"{reading.job_type}: {self.told(reading, now).cause}."
             )
-            self.listeners.tell(
-                BreakerChanged(job_type=reading.job_type, before=before, after=reading.state, reason=reason)
+            change = BreakerChanged(
+                job_type=reading.job_type,
+                before=before,
+                after=reading.state,
+                reason=reason,
+                since=reading.opened_at,
+                error_codes=reading.error_codes,
+                job_ids=tuple(failed.job_id for failed in reading.failures if failed.job_id),
             )
+            self.listeners.tell(change)
 
     def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
         job_type = reading.job_type

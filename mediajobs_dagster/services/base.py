@@ -23,6 +23,8 @@ class ServiceContext:
     """Ends every call with DeadlineError when it is over."""
     record: Callable[[ServiceCall], None]
     """Called exactly once for each call, before its result is returned or its error is raised. From any thread."""
+    begin: Callable[[str, str, str], None] = lambda _service, _op, _target: None
+    """May be called when a call begins, with service, operation and address; the address must hold no secret."""
 
 
 class ServiceClient(ABC):

@@ -220,6 +220,7 @@ class HttpClient(ServiceClient):
     @contextmanager
     def _recorded(self, call: _Call) -> Generator[None]:
         started_at, started = utc_now(), time.monotonic()
+        self._context.begin(call.service, call.op, call.target)
         try:
             yield
             call.status = "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mediajobs_dagster.cli.log_entries import LogEntries
+from mediajobs_dagster.telemetry.logs import json_line
 
 STARTED = "2026-03-04 05:06:07,089 INFO The daemon has started."
 OUTAGE = """2026-03-04 05:06:08 +0000 - dagster.daemon - \x1b[31mERROR\x1b[0m - Sensor tick caught an error
@@ -41,6 +42,20 @@ def test_a_database_that_does_not_answer_is_told_elsewhere_and_a_fault_is_whole(
     entries.end_complete(at_once=True)
     assert said == [("daemon", line) for line in [STARTED, *BUG]]
     assert reasons == ["OperationalError: connection refused"] * 3
+
+
+def test_lines_of_json_are_entries_of_their_own() -> None:
+    """Passed on as they are, also in the middle of a text; an outage of the database is told elsewhere too."""
+    said: list[str] = []
+    reasons: list[str] = []
+    entries = LogEntries(lambda _, line: said.append(line), reasons.append)
+    line = json_line("info", "orchestration", "The daemon has started.")
+    outage = json_line("error", "dagster", "Not dispatched", {"traceback": "\n".join(OUTAGE[1:4])})
+    fault = json_line("error", "dagster", "no such column", {"traceback": BUG[-1]})
+    for each in (*BUG, line, outage, fault):
+        entries.add("daemon", each)
+    assert said == [*BUG, line, fault]
+    assert reasons == ["OperationalError: connection refused"]
 
 
 def test_events_of_runs_are_not_passed_on() -> None:

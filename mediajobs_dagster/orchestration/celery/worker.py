@@ -23,6 +23,7 @@ from mediajobs_dagster.job_types.registry import load_planners
 from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, open_app, queues_for
 from mediajobs_dagster.orchestration.celery.execution import Executions
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import is_json, take_over
 
 _log = logging.getLogger(__name__)
 
@@ -58,12 +59,16 @@ class ClusterWorker:
             return executions.execute(run_id)
 
         app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True)
+        if is_json():
+            # Who takes this signal sets up the loggers instead of Celery. Ours are.
+            signals.setup_logging.connect(_log_as_json, weak=False)
         worker = app.Worker(
             hostname=f"mediajobs@{settings.hostname or socket.gethostname()}",
             queues=queues,
             concurrency=self.concurrency,
             pool="prefork",
             loglevel="INFO",
+            quiet=is_json(),  # no banner
             # Workers need not talk to each other; gossip and mingle would only load Redis.
             without_gossip=True,
             without_mingle=True,
@@ -87,6 +92,11 @@ class ClusterWorker:
         signals.worker_process_init.connect(_stand_alone, weak=False)
         worker.start()
         return worker.exitcode or 0
+
+
+def _log_as_json(**_: Any) -> None:
+    logging.getLogger("celery").setLevel(logging.INFO)
+    take_over()
 
 
 def _stand_alone(**_: Any) -> None:

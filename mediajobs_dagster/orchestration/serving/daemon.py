@@ -36,6 +36,7 @@ from mediajobs_dagster.orchestration.serving.run_starter import RunStarter
 from mediajobs_dagster.orchestration.turns import RunTurns
 from mediajobs_dagster.printable import counted
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.logs import take_over
 
 _POLL_S = 0.1
 """How often our queue is polled, seconds; a submitted job waits no longer than this to be seen."""
@@ -59,6 +60,7 @@ def serve_daemon(media: MediaJobs, instance: dg.DagsterInstance, workspace: Work
             yield DispatchingCoordinator(media, daemon.interval_seconds) if is_coordinator else daemon
 
     with daemon_controller_from_instance(instance, workspace, gen_daemons=daemons, log_level="warning") as controller:
+        take_over()  # Dagster has just set up its own loggers
         _log.info("The daemon has started.")
         with suppress(KeyboardInterrupt):
             controller.check_daemon_loop()

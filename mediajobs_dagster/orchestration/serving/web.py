@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import uvicorn
 
@@ -9,6 +11,7 @@ from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget, WorkspaceProcessContext
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
+from mediajobs_dagster.telemetry.logs import is_json
 
 
 def serve_web(
@@ -16,4 +19,7 @@ def serve_web(
 ) -> None:
     """Serve the Dagster UI on http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`."""
     with WorkspaceProcessContext(instance, workspace) as context:
-        uvicorn.run(Gate(dagster_ui(context), names), host=host, port=port, log_level="warning")
+        # With its own configuration of loggers, uvicorn would print text.
+        configured: dict[str, Any] = {"log_config": None} if is_json() else {}
+        app = Gate(dagster_ui(context), names)
+        uvicorn.run(app, host=host, port=port, log_level="warning", **configured)

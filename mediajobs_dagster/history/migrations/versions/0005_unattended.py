@@ -262,6 +262,7 @@ def _create_alerts() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("occurrence", sa.String()),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("details", sa.JSON()),
@@ -272,6 +273,7 @@ def _create_alerts() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True)),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text()),
+        sa.Column("reached", sa.JSON()),
         sa.PrimaryKeyConstraint("id", name="alerts_pkey"),
     )
     op.create_index("alerts_by_time", "alerts", ["first_at", "id"])
