@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -167,6 +168,23 @@ class Settings(BaseSettings):
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
     )
 
+    calendars: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="iCalendar feeds whose events are stored, as name=address, separated by blanks or line breaks.",
+    )
+    event_sources: Path | None = Field(
+        default=None, description="TOML or JSON file that describes further sources of events, such as an API."
+    )
+    events_days_back: float = Field(
+        default=3.0, ge=0, le=366, description="How far back sources are asked for events, days."
+    )
+    events_days_ahead: float = Field(
+        default=30.0, ge=0, le=366, description="How far ahead sources are asked for events, days."
+    )
+    events_timezone: str = Field(
+        default="UTC", description="Time zone of events whose source names none, such as Europe/Berlin."
+    )
+
     private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         default=(),
         description="Private networks that addresses from users, feeds and redirects may lead to, separated by commas, "
@@ -232,6 +250,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("calendars", mode="before")
+    @classmethod
+    def _split_at_blanks(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("events_timezone", mode="after")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError("Input should be a time zone such as Europe/Berlin") from None
+        return value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:
