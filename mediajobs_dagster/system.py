@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.events import Events
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
@@ -476,6 +477,13 @@ class MediaJobs:
             return Held(job_type=name, by=HeldBy.NOT_INSTALLED, waiting=waiting.jobs, at=self.history.now())
         by_needs = None if self.settings.celery_url else self.held_by_needs(job_type)
         return by_needs or self.dispatcher.held(name)
+
+    @property
+    def events(self) -> Events:
+        """Scheduled events, as calendars and APIs have told of them."""
+        from mediajobs_dagster.events import Events
+
+        return Events(self.settings, self.history)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
     *("listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
-    *("attempts", "intake", "references", "answers", "removal", "overview", "system"),
+    *("attempts", "intake", "references", "answers", "events", "removal", "overview", "system"),
     *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -66,6 +66,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "graphql": ("orchestration",),
     "click": ("cli",),
     "opentimelineio": ("timelines",),
+    "icalendar": ("services",),
 }
 """The libraries that are one part's own business."""
 

@@ -15,6 +15,7 @@ from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
+from mediajobs_dagster.cli.events import events
 from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
@@ -61,7 +62,7 @@ def commands(context: click.Context) -> None:
 
 jobs.add_command(watch_jobs)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, events, history, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)
