@@ -108,6 +108,7 @@ class JsonApi:
         days = [each.astimezone(self.settings.zone).date().isoformat() for each in (window.since, window.until)]
         moments = [f"{each.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for each in (window.since, window.until)]
         names: tuple[str, ...] = ("{from_day}", "{to_day}", "{from}", "{to}")
+        names: tuple[str, ...] = ("{from_day}", "{to_day}", "{from}", "{to}")
         values = dict(zip(names, (*days, *moments), strict=True))
         query = {name: _filled(value, values) for name, value in options.query.items()} | page
         client = asking.service(HttpClient)
