@@ -107,9 +107,7 @@ class JsonApi:
         options, window = self.options, asking.window
         days = [each.astimezone(self.settings.zone).date().isoformat() for each in (window.since, window.until)]
         moments = [f"{each.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for each in (window.since, window.until)]
-        names: tuple[str, ...] = ("{from_day}", "{to_day}", "{from}", "{to}")
-        names: tuple[str, ...] = ("{from_day}", "{to_day}", "{from}", "{to}")
-        values = dict(zip(names, (*days, *moments), strict=True))
+        values = {"{from_day}": days[0], "{to_day}": days[1], "{from}": moments[0], "{to}": moments[1]}
         query = {name: _filled(value, values) for name, value in options.query.items()} | page
         client = asking.service(HttpClient)
         answer = client.request(
