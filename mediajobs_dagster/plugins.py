@@ -11,6 +11,9 @@ JOB_TYPES = "mediajobs.job_types"
 LISTENERS = "mediajobs.listeners"
 """Each names a function that takes the settings and returns a listener."""
 
+EVENT_SOURCES = "mediajobs.event_sources"
+"""Each names a function that takes `SourceSettings` and the options of a source, and returns an `EventSource`."""
+
 
 def installed(group: str) -> Sequence[EntryPoint]:
     """The entry points of a group. Nothing is imported yet."""

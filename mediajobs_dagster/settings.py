@@ -183,6 +183,23 @@ class Settings(BaseSettings):
         default=0.5, ge=0, description="The second try of a call waits between 0 and this, seconds; doubles each time."
     )
 
+    calendars: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="iCalendar feeds whose events are stored, as name=address, separated by blanks or line breaks.",
+    )
+    event_sources: Path | None = Field(
+        default=None, description="TOML or JSON file that describes further sources of events, such as an API."
+    )
+    events_days_back: float = Field(
+        default=3.0, ge=0, le=366, description="How far back sources are asked for events, days."
+    )
+    events_days_ahead: float = Field(
+        default=30.0, ge=0, le=366, description="How far ahead sources are asked for events, days."
+    )
+    events_timezone: str = Field(
+        default="UTC", description="Time zone of events whose source names none, such as Europe/Berlin."
+    )
+
     private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         default=(),
         description="Private networks that addresses from users, feeds and redirects may lead to, separated by commas, "
@@ -370,7 +387,7 @@ class Settings(BaseSettings):
             _days_of(entry)
         return entries
 
-    @field_validator("timezone", mode="after")
+    @field_validator("timezone", "events_timezone", mode="after")
     @classmethod
     def _is_zone(cls, name: str) -> str:
         return checked_zone(name) if name else name
@@ -394,6 +411,11 @@ class Settings(BaseSettings):
     def _split_addresses(cls, value: object) -> object:
         # A comma may be part of an address; one that separates two is followed by the scheme of the next.
         return tuple(filter(None, _BETWEEN_ADDRESSES.split(value.strip(" ,")))) if isinstance(value, str) else value
+
+    @field_validator("calendars", mode="before")
+    @classmethod
+    def _split_at_blanks(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.worker import Worker
     from mediajobs_dagster.breakers import Breakers
     from mediajobs_dagster.bulk import Bulk
+    from mediajobs_dagster.events import Events
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
@@ -577,6 +578,13 @@ class MediaJobs:
     def videos(self) -> Videos:
         """The videos that discovery found, and the events that they are of."""
         return Videos(self.history, self.references)
+
+    @property
+    def events(self) -> Events:
+        """Scheduled events, as calendars and APIs have told of them."""
+        from mediajobs_dagster.events import Events
+
+        return Events(self.settings, self.history)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ FLOORS: tuple[str, ...] = (
     *("plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
     *("attempts", "intake", "telemetry", "references", "answers", "removal", "bulk", "breakers", "why", "overview"),
-    *("quotas", "videos", "schedules", "system"),
+    *("quotas", "events", "videos", "schedules", "system"),
     *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -70,6 +70,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "graphql": ("orchestration",),
     "click": ("cli",),
     "opentimelineio": ("timelines",),
+    "icalendar": ("services",),
 }
 """The libraries that are one part's own business."""
 

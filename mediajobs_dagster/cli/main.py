@@ -20,6 +20,7 @@ from mediajobs_dagster.cli.cleanup import cleanup
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
 from mediajobs_dagster.cli.doctor import doctor
+from mediajobs_dagster.cli.events import events
 from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
@@ -76,7 +77,7 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
-    *(demo, up, add, export, work, status, jobs, why, attempt, uploads, videos, history, doctor),
+    *(demo, up, add, export, work, status, jobs, why, attempt, uploads, events, videos, history, doctor),
     *(breaker, quota, actions, alerts, schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):

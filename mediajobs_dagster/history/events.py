@@ -154,11 +154,21 @@ class Events:
                 changes += _upsert(connection, source, [by_id[each] for each in chunk], asked_at)
         return changes
 
-    def note_seen(self, source: str, external_ids: Collection[str], *, asked_at: datetime) -> None:
-        """Note that the source has these events, although nothing of what it says of them is stored."""
+    def note_seen(
+        self, source: str, external_ids: Collection[str], *, asked_at: datetime, series: Collection[str] = ()
+    ) -> None:
+        """Note that the source has these events, although nothing of what it says of them is stored.
+
+        `series` are ids of repeated events, all of whose occurrences (`series/…`) are meant.
+        """
+        columns = scheduled_events.c
         for chunk in _chunks(sorted(external_ids)):
             with self._database.write() as connection:
-                _note_seen(connection, source, chunk, asked_at)
+                _note_seen(connection, columns.external_id.in_(chunk), source, asked_at)
+        for each in sorted(series):
+            with self._database.write() as connection:
+                occurs = columns.external_id.startswith(f"{each}/", autoescape=True)
+                _note_seen(connection, occurs, source, asked_at)
 
     def remove_unseen(self, source: str, *, since: datetime, until: datetime, asked_at: datetime) -> int:
         """Mark as removed what the source, asked at `asked_at` for all from `since` to `until`, did not have.
@@ -195,7 +205,7 @@ def _upsert(connection: sa.Connection, source: str, found: Sequence[NewEvent], a
     for event in changed:
         values = event.model_dump() | {"updated_at": asked_at, "removed_at": None}
         connection.execute(sa.update(scheduled_events).where(columns.id == known[event.external_id].id).values(values))
-    _note_seen(connection, source, list(known), asked_at)
+    _note_seen(connection, columns.external_id.in_(list(known)), source, asked_at)
     return EventChanges(len(found) - len(known), len(changed), len(known) - len(changed))
 
 
@@ -203,9 +213,9 @@ def _is_same(before: Event, event: NewEvent) -> bool:
     return before.removed_at is None and all(getattr(before, name) == getattr(event, name) for name in _TOLD)
 
 
-def _note_seen(connection: sa.Connection, source: str, external_ids: Sequence[str], asked_at: datetime) -> None:
+def _note_seen(connection: sa.Connection, which: sa.ColumnElement[bool], source: str, asked_at: datetime) -> None:
     columns = scheduled_events.c
-    is_older = (columns.source == source, columns.external_id.in_(external_ids), columns.seen_at < asked_at)
+    is_older = (which, columns.source == source, columns.seen_at < asked_at)
     connection.execute(sa.update(scheduled_events).where(*is_older).values(seen_at=asked_at))
 
 

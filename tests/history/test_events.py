@@ -88,11 +88,12 @@ def test_what_the_source_has_no_more_is_removed(history: History) -> None:
     """Of the time that was asked for, and of that source; and when it has it again, so have we."""
     far = an_event("far", starts_at=NOON + 30 * DAY, title="far")
     store(history, an_event("1"), an_event("2", title="gone"), an_event("3", title="broken"), far)
+    store(history, an_event("a_b/1", title="repeated"), an_event("aXb/1", title="gone too"))
     store(history, an_event("1", title="other"), source="calendar")
     store(history, an_event("1"), after=HOUR)
-    history.events.note_seen("nba", ["3"], asked_at=NOON + HOUR)
-    assert history.events.remove_unseen("nba", asked_at=NOON + HOUR, **EVERYTHING) == 1
-    assert sorted(titles(history)) == ["Löwen vs. Bären", "broken", "far", "other"]
+    history.events.note_seen("nba", ["3"], series=["a_b"], asked_at=NOON + HOUR)
+    assert history.events.remove_unseen("nba", asked_at=NOON + HOUR, **EVERYTHING) == 2
+    assert sorted(titles(history)) == ["Löwen vs. Bären", "broken", "far", "other", "repeated"]
     assert "gone" in titles(history, with_removed=True)
     assert store(history, an_event("2", title="gone"), after=2 * HOUR) == EventChanges(updated=1)
     assert "gone" in titles(history)

@@ -1,0 +1,1 @@
+"""Sources of scheduled events: calendars, APIs, and those of other packages."""
