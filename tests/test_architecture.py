@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "settings", "records", "plugins"),
     *("listeners", "side_by_side", "temporary"),
-    *("history", "storage", "redacted_logs", "services", "media", "resilience", "timelines", "job_types"),
+    *("history", "storage", "redacted_logs", "services", "media", "resilience", "inventory", "timelines", "job_types"),
     *("attempts", "intake", "references", "answers", "removal", "overview", "system"),
     *("gate", "orchestration", "supervisor"),
     *("definitions", "preload", "cli", "__main__"),

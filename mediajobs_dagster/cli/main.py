@@ -21,6 +21,7 @@ from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
+from mediajobs_dagster.cli.storage import storage
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.watch import watch_jobs
@@ -61,7 +62,7 @@ def commands(context: click.Context) -> None:
 
 jobs.add_command(watch_jobs)
 for command in (
-    *(demo, up, add, export, work, status, jobs, attempt, uploads, history, doctor),
+    *(demo, up, add, export, work, status, jobs, attempt, uploads, storage, history, doctor),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

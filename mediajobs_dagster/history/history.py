@@ -9,6 +9,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseUnavailableError
+from mediajobs_dagster.history.actions import Actions
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
@@ -17,9 +18,11 @@ from mediajobs_dagster.history.days import Days
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
+from mediajobs_dagster.history.named_objects import NamedObjects
 from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
 
@@ -39,6 +42,9 @@ class History:
         self.days = Days(database)
         self.statistics = Statistics(database)
         self.naming = Naming(database)
+        self.actions = Actions(database)
+        self.named_objects = NamedObjects(database)
+        self.storage_snapshots = StorageSnapshots(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

@@ -12,6 +12,7 @@ from mediajobs_dagster.history import History
 from tests.servers.postgres import fresh_database
 
 ENGINES = ["sqlite", "postgres"]
+LONE = ("actions", "storage_snapshots")
 COUNTS = ("job_counts", "upload_days", "metric_entries", "metric_totals", "metric_hosts")
 
 
@@ -38,7 +39,7 @@ def cleared_postgres(migrated_postgres: str) -> Iterator[str]:
     engine = sa.create_engine(migrated_postgres)
     with engine.begin() as connection:
         # The counts last: the others' triggers write there.
-        for table in ("current_outputs", "job_history", "jobs", "timelines", "uploads", *COUNTS):
+        for table in (*LONE, "current_outputs", "job_history", "jobs", "timelines", "uploads", *COUNTS):
             connection.execute(sa.text(f"DELETE FROM {table}"))
     engine.dispose()
 
