@@ -68,15 +68,12 @@ def figures_of(report: StorageReport) -> JsonObject:
 def _row(each: PrefixFigures) -> JsonObject:
     return {
         "prefix": each.prefix,
-        "known": each.is_known,
         "objects": each.objects,
         "bytes": each.bytes,
         "growth_bytes": each.growth.bytes if each.growth else 0,
         "past_retention": each.past_retention.objects,
         "left_over": each.left_over.objects,
         "not_in_history": each.not_in_history.objects,
-        "misfit": each.misfit.objects,
-        "unfinished": each.unfinished,
         "missing": each.missing,
     }
 

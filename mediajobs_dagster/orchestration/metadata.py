@@ -33,6 +33,8 @@ _DAGSTERS_OWN = 2048
 _MAX_ROWS = 20
 _MAX_CELL = 600
 _MAX_JSON = 2000
+_ATTEMPTS_SHARE = 3072
+"""What tables that a step reports leave for those of the attempt, bytes."""
 _INLINE = 1000
 """Characters below which Dagster's page shows Markdown at once; a longer one hides behind a link."""
 _PREVIEW_EDGES = (160, 128, 96, 64, 32)
@@ -96,8 +98,9 @@ def _with_attempts(found: Metadata, totals: RunTotals, worker: Worker) -> Metada
         # The picture first; what every materialization has keeps its meaning, whatever a step calls its figures.
         found = {**_of_single(totals.first[0], worker), **_of_figures(figures), **found}
     manifests = [outcome.manifest for outcome in totals.first]
+    reported = {name: rows for name, value in figures.items() if (rows := _rows_of(value))}
+    found = _with_tables(found, reported, spare=_ATTEMPTS_SHARE)
     tables = {
-        **{name: rows for name, value in figures.items() if (rows := _rows_of(value))},
         "attempts": Rows([_attempt_row(outcome) for outcome in totals.first], of=totals.attempts),
         "ffmpeg_commands": Rows([row for each in manifests for row in _command_rows(each)], of=totals.commands),
         "storage_operations": Rows([row for each in manifests for row in _storage_rows(each)], of=totals.storage_ops),
@@ -268,10 +271,10 @@ def _storage_rows(manifest: Manifest) -> list[Row]:
     ]
 
 
-def _with_tables(found: Metadata, tables: Mapping[str, Rows]) -> Metadata:
-    """`found` with as many rows of each table as fit; `NAME_left_out` counts the others."""
+def _with_tables(found: Metadata, tables: Mapping[str, Rows], *, spare: int = 0) -> Metadata:
+    """`found` with as many rows of each table as fit and leave `spare` bytes; `NAME_left_out` counts the others."""
     for number, (name, table) in enumerate(tables.items()):
-        share = (MAX_BYTES - _DAGSTERS_OWN - _size(found)) // (len(tables) - number)
+        share = (MAX_BYTES - _DAGSTERS_OWN - spare - _size(found)) // (len(tables) - number)
         kept = _that_fit(table.rows, share)
         if kept:
             found[name] = _table(kept)

@@ -228,11 +228,14 @@ class LocalStorage(Storage):
     def _walk(self, folder: Path) -> Iterator[ObjectStat | Unfinished]:
         """The objects below `folder`, and the files that are not whole; skips links. Folders are read bit by bit."""
         entries = None
-        with (
-            self._faults("list", f"{self._key_of_file(str(folder))}/"),
-            suppress(FileNotFoundError, NotADirectoryError),
-        ):
-            entries = os.scandir(folder)
+        with self._faults("list", f"{self._key_of_file(str(folder))}/"):
+            try:
+                entries = os.scandir(folder)
+            except FileNotFoundError:  # removed meanwhile, or not made yet
+                pass
+            except NotADirectoryError:
+                if folder == self.root:
+                    raise
         if entries is None:  # removed meanwhile
             return
         with entries:
