@@ -447,6 +447,11 @@ class Upload(Value):
         }
 
 
+def result_origin(job_id: str, filename: str) -> str:
+    """The origin of the upload that a job's output becomes."""
+    return f"job:{job_id}/{filename}"
+
+
 class Timeline(Value):
     """An edit to be rendered, as it was when the export was requested."""
 

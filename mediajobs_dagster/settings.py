@@ -69,6 +69,15 @@ class Settings(BaseSettings):
     storage_url: str = Field(
         default="", description="file:///folder or s3://bucket/prefix; default: a folder in MEDIAJOBS_HOME."
     )
+    storage_map: Path | None = Field(
+        default=None, description="What lies under which prefix, and for how long; default: the map of mediajobs."
+    )
+    storage_price_gb_month: float | None = Field(
+        default=None,
+        ge=0,
+        description="Price of keeping a GB (2^30 bytes) for a month, for the cost in storage reports; default: no cost "
+        "is told.",
+    )
     s3_endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than AWS.")
     s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
     s3_path_style: bool = Field(

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
+    from mediajobs_dagster.inventory.inventory import Inventory
     from mediajobs_dagster.job_types.video_export.encoding import ExportParams
     from mediajobs_dagster.overview import Overview
     from mediajobs_dagster.removal import Removed, UploadDetails
@@ -518,6 +519,13 @@ class MediaJobs:
         A process that calls it again and again goes through the whole storage, and rests after each time.
         """
         return self._sweep.get().step()
+
+    @property
+    def inventory(self) -> Inventory:
+        """The storage as a whole: its map, reports on it, and the removal of what nobody needs."""
+        from mediajobs_dagster.inventory.inventory import Inventory
+
+        return Inventory(self.settings, lambda: self.history, lambda: self.storage)
 
     def overview(self) -> Overview:
         """How the installation stands now: queues, what is held and runs, the latest failures, and the disks."""

@@ -24,7 +24,7 @@ from mediajobs_dagster.errors import (
     WorkerLostError,
 )
 from mediajobs_dagster.history import Claim, Finished
-from mediajobs_dagster.job_types.plan import Child, Output, result_origin
+from mediajobs_dagster.job_types.plan import Child, Output
 from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
@@ -35,6 +35,7 @@ from mediajobs_dagster.models import (
     Subject,
     Upload,
     new_id,
+    result_origin,
     utc_now,
 )
 from mediajobs_dagster.records import AttemptRecord

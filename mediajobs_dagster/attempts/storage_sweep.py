@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
 from itertools import islice
 from threading import Lock
 
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.history.current import Standing
-from mediajobs_dagster.job_types.plan import result_origin
-from mediajobs_dagster.models import AttemptStatus, utc_now
-from mediajobs_dagster.storage import ObjectStat, Storage, Unfinished, upload_source_key
-from mediajobs_dagster.storage.keys import attempt_of
-from mediajobs_dagster.storage.whole_file import is_partial
+from mediajobs_dagster.inventory.claims import Find, left_over
+from mediajobs_dagster.models import utc_now
+from mediajobs_dagster.storage import Storage
 
-Find = ObjectStat | Unfinished
-
-SAFE_AGE = timedelta(days=7)
-"""How old parts have to be that belong to no attempt, such as those of a file that was being added."""
 _AT_ONCE = 1000
 """How many objects one step looks at: a page of S3."""
 _REMOVING_S = 5.0
@@ -89,44 +81,3 @@ def _removed(storage: Storage, find: Find) -> bool:
         return False
     _log.info("%s was removed: no success names it.", find.key)
     return True
-
-
-def left_over(finds: Sequence[Find], history: History, *, now: datetime) -> list[Find]:
-    """Those of `finds` that nobody is writing any more, and that no success names.
-
-    An object of an attempt that is not in this history stays, whatever it is: another installation may have made it.
-    """
-    owners = {find.key: attempt_of(find.key) for find in finds}
-    # After the finds: an attempt that has written one has a row by now, and one that is over stays over.
-    standings = history.current.standings(sorted({owner for owner in owners.values() if owner}))
-    doubtful: list[Find] = []
-    found: list[Find] = []
-    for find in finds:
-        standing = standings.get(owners[find.key] or "")
-        if standing is None:
-            if isinstance(find, Unfinished) and _is_forgotten(find, now):
-                found.append(find)
-        elif standing.status is AttemptStatus.RUNNING:
-            pass
-        elif standing.status is not AttemptStatus.SUCCESS or isinstance(find, Unfinished):
-            found.append(find)
-        elif standing.current_id not in (None, owners[find.key]):
-            doubtful.append(find)
-    return found + _no_uploads(doubtful, owners, standings, history)
-
-
-def _is_forgotten(find: Unfinished, now: datetime) -> bool:
-    """Whether parts without an attempt are ours, and so old that their writer must be dead."""
-    is_ours = is_partial(find.key.rpartition("/")[2]) or find.key == upload_source_key(attempt_of(find.key) or "none")
-    return is_ours and now - find.since > SAFE_AGE
-
-
-def _no_uploads(
-    replaced: Sequence[Find], owners: Mapping[str, str | None], standings: Mapping[str, Standing], history: History
-) -> list[Find]:
-    """Those of the outputs of replaced successes that are no uploads: an upload is found by its job, and stays."""
-    origins = [
-        result_origin(standings[owners[find.key] or ""].job_id or "", find.key.rpartition("/")[2]) for find in replaced
-    ]
-    uploads = {upload.storage_key for upload in history.uploads.known(origins).values()}
-    return [find for find in replaced if find.key not in uploads]

@@ -12,9 +12,8 @@ from mediajobs_dagster.attempts.spool import Spool
 from mediajobs_dagster.errors import MediaJobsError, RequestError
 from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.history.attempts import outputs_of
-from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, result_origin
 from mediajobs_dagster.storage import Storage, attempt_key
 
 _log = logging.getLogger(__name__)

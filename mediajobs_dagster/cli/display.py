@@ -182,11 +182,16 @@ def size(count: int | None) -> str | None:
     if count is None:
         return None
     value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if abs(value) < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
-    return f"{value:.1f} TiB"
+    return f"{value:,.1f} EiB"
+
+
+def growth(count: int | None) -> str | None:
+    """A difference between two numbers of bytes, for people: `+1.2 MiB`, `-3 B`, `±0`."""
+    return "±0" if count == 0 else None if count is None else f"{'+' if count > 0 else ''}{size(count)}"
 
 
 STATUSES = click.Choice([status.value for status in JobStatus])

@@ -31,6 +31,7 @@ from mediajobs_dagster.cli.run_job import run_job
 from mediajobs_dagster.cli.schedules import schedules
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
+from mediajobs_dagster.cli.storage import storage
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.videos import videos
@@ -78,7 +79,7 @@ for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
     *(demo, up, add, export, work, status, jobs, why, attempt, uploads, events, videos, history, doctor),
-    *(breaker, quota, actions, alerts, schedules, run_job, cleanup),
+    *(storage, breaker, quota, actions, alerts, schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

@@ -20,6 +20,7 @@ from mediajobs_dagster.history.events import Events
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
 from mediajobs_dagster.history.migrations import migrate, schema_version
+from mediajobs_dagster.history.named_objects import NamedObjects
 from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.places import Places
 from mediajobs_dagster.history.quota import QuotaLedger
@@ -28,6 +29,7 @@ from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
+from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
 from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
@@ -61,6 +63,8 @@ class History:
         self.switches = Switches(database)
         self.witnesses = Witnesses(database)
         self.alerts = Alerts(database)
+        self.named_objects = NamedObjects(database)
+        self.storage_snapshots = StorageSnapshots(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0) -> History:

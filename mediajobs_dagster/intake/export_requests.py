@@ -12,7 +12,6 @@ from mediajobs_dagster.fault_lists import MAX_FAULTS, listed
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.material import Machine, Source, SourceUse
-from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.job_type import FILENAME, VideoExport
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes, render_faults
@@ -21,7 +20,17 @@ from mediajobs_dagster.job_types.video_export.renderer import Renderer
 from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, NewJob, Upload, new_id, new_trace_id, utc_now
+from mediajobs_dagster.models import (
+    Job,
+    JobStatus,
+    JsonObject,
+    NewJob,
+    Upload,
+    new_id,
+    new_trace_id,
+    result_origin,
+    utc_now,
+)
 from mediajobs_dagster.models import Timeline as StoredTimeline
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.timelines.layout import Layout

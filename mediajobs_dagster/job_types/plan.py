@@ -159,8 +159,3 @@ class Plan:
     def outputs_in(self, folder: Path) -> tuple[Output, ...]:
         """The outputs, after all steps have run in the scratch folder `folder`."""
         return self.outputs(folder) if callable(self.outputs) else self.outputs
-
-
-def result_origin(job_id: str, filename: str) -> str:
-    """The origin of the upload that a job's output becomes."""
-    return f"job:{job_id}/{filename}"

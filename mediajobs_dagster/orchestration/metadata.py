@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import unquote, urlencode, urlsplit
 
 import dagster as dg
@@ -22,6 +24,7 @@ from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageError
 from mediajobs_dagster.history import DayStanding, WithoutOutput
 from mediajobs_dagster.media.command import without_guards
+from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.printable import in_one_line
 
 MAX_BYTES = 16 * 1024
@@ -29,12 +32,16 @@ _DAGSTERS_OWN = 2048
 """What Dagster itself adds to a materialization: tags, versions, its asset key."""
 _MAX_ROWS = 20
 _MAX_CELL = 600
+_MAX_JSON = 2000
+_ATTEMPTS_SHARE = 3072
+"""What tables that a step reports leave for those of the attempt, bytes."""
 _INLINE = 1000
 """Characters below which Dagster's page shows Markdown at once; a longer one hides behind a link."""
 _PREVIEW_EDGES = (160, 128, 96, 64, 32)
 _PREVIEW_QUALITIES = (50, 25)
 
 Row = dict[str, str | int | float]
+_Cell = str | int | float | None
 Metadata = dict[str, dg.MetadataValue]
 
 
@@ -85,9 +92,14 @@ def _with_attempts(found: Metadata, totals: RunTotals, worker: Worker) -> Metada
             "bytesOut": totals.bytes_out,
         }
     )
+    figures: JsonObject = {}
     if totals.attempts == 1:
-        found = {**_of_single(totals.first[0], worker), **found}  # the picture first
+        figures = totals.first[0].manifest.figures
+        # The picture first; what every materialization has keeps its meaning, whatever a step calls its figures.
+        found = {**_of_single(totals.first[0], worker), **_of_figures(figures), **found}
     manifests = [outcome.manifest for outcome in totals.first]
+    reported = {name: rows for name, value in figures.items() if (rows := _rows_of(value))}
+    found = _with_tables(found, reported, spare=_ATTEMPTS_SHARE)
     tables = {
         "attempts": Rows([_attempt_row(outcome) for outcome in totals.first], of=totals.attempts),
         "ffmpeg_commands": Rows([row for each in manifests for row in _command_rows(each)], of=totals.commands),
@@ -138,6 +150,47 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     if manifest.outputs:
         found["output"] = _place(manifest.outputs[0].key, worker)
     return found
+
+
+def _of_figures(figures: JsonObject) -> Metadata:
+    """What a step has reported, but for tables: numbers, which Dagster plots, and what else there is."""
+    return {name: made for name, value in figures.items() if (made := _of_figure(value))}
+
+
+def _of_figure(value: Any) -> dg.MetadataValue | None:
+    match value:
+        case bool():
+            return dg.MetadataValue.bool(value)
+        case int():
+            return dg.MetadataValue.int(value)
+        case float():
+            return _figure(value)
+        case str():
+            return dg.MetadataValue.text(in_one_line(value)[:_MAX_CELL])
+        case dict() if value and len(json.dumps(value)) < _MAX_JSON:
+            return dg.MetadataValue.json(cast("JsonObject", value))
+        case _:  # none, an empty one, or a list
+            return None
+
+
+def _rows_of(value: Any) -> Rows | None:
+    """A list of flat objects as a table; None for anything else."""
+    if not (isinstance(value, list) and value and all(map(_is_flat, cast("list[Any]", value)))):
+        return None
+    rows: list[Row] = [
+        {name: _cell(each) for name, each in row.items()} for row in cast("list[dict[str, _Cell]]", value)
+    ]
+    return Rows(rows, of=len(rows))
+
+
+def _cell(value: _Cell) -> str | int | float:
+    return in_one_line(value)[:_MAX_CELL] if isinstance(value, str) else "" if value is None else value
+
+
+def _is_flat(row: Any) -> bool:
+    return isinstance(row, dict) and all(
+        each is None or isinstance(each, str | int | float) for each in cast("dict[str, Any]", row).values()
+    )
 
 
 def _place(key: str, worker: Worker) -> dg.MetadataValue:
@@ -218,10 +271,10 @@ def _storage_rows(manifest: Manifest) -> list[Row]:
     ]
 
 
-def _with_tables(found: Metadata, tables: Mapping[str, Rows]) -> Metadata:
-    """`found` with as many rows of each table as fit; `NAME_left_out` counts the others."""
+def _with_tables(found: Metadata, tables: Mapping[str, Rows], *, spare: int = 0) -> Metadata:
+    """`found` with as many rows of each table as fit and leave `spare` bytes; `NAME_left_out` counts the others."""
     for number, (name, table) in enumerate(tables.items()):
-        share = (MAX_BYTES - _DAGSTERS_OWN - _size(found)) // (len(tables) - number)
+        share = (MAX_BYTES - _DAGSTERS_OWN - spare - _size(found)) // (len(tables) - number)
         kept = _that_fit(table.rows, share)
         if kept:
             found[name] = _table(kept)

@@ -4,12 +4,14 @@ from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Sto
 from mediajobs_dagster.storage.keys import attempt_key, check_key, upload_source_key
 from mediajobs_dagster.storage.opening import open_storage
 from mediajobs_dagster.storage.redaction import redact, redact_values
+from mediajobs_dagster.storage.trash import Undo
 
 __all__ = [
     "ObjectStat",
     "OnBytes",
     "OnOperation",
     "Storage",
+    "Undo",
     "Unfinished",
     "attempt_key",
     "check_key",

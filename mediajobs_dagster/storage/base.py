@@ -22,7 +22,8 @@ from mediajobs_dagster.errors import (
     StorageUnavailableError,
 )
 from mediajobs_dagster.models import StorageOp, new_id
-from mediajobs_dagster.storage.keys import check_key, check_prefix
+from mediajobs_dagster.storage.keys import attempt_of, check_key, check_prefix
+from mediajobs_dagster.storage.trash import TRASH, Undo, trash_key
 from mediajobs_dagster.storage.whole_file import whole_file
 
 MiB = 1024 * 1024
@@ -159,8 +160,8 @@ class Storage(ABC):
             yield from stats
 
     @abstractmethod
-    def walk(self) -> Iterator[ObjectStat | Unfinished]:
-        """Everything in the storage, unfinished parts included, in any order, read little by little.
+    def walk(self, prefix: str = "") -> Iterator[ObjectStat | Unfinished]:
+        """All that lies below a prefix, unfinished parts included, in any order, read little by little.
 
         It may take hours to go through a large storage. What is written or removed meanwhile may be missed. Only
         pages of a listing are reported as operations.
@@ -175,6 +176,33 @@ class Storage(ABC):
             else:
                 self._remove(key)
             self._remove_folder(key)
+
+    def set_aside(self, key: str, label: str) -> None:
+        """Remove an object in a way that can be undone, where the storage has one (`undo`); nothing if it is gone.
+
+        `label`, a UUIDv7, names the removal for `put_back`.
+        """
+        with self._operation("delete", check_key(key)):
+            self._set_aside(key, check_key(trash_key(label, key)))
+            if attempt_of(key):  # in its folder, nobody else writes
+                self._remove_folder(key)
+
+    def put_back(self, label: str) -> Iterator[tuple[str, bool]]:
+        """Bring back what was set aside under a label and still lies in the trash.
+
+        Each key, and whether it is back: it is not where another object has its key by now.
+        """
+        below = trash_key(label, "")
+        for found in self.walk(check_prefix(below)):
+            if isinstance(found, ObjectStat):
+                key = found.key.removeprefix(below)
+                with self._operation("put_back", check_key(key)):
+                    yield key, self._put_back(found.key, key)
+                    self._remove_folder(found.key)
+
+    @abstractmethod
+    def undo(self) -> Undo:
+        """Whether `set_aside` can be undone. S3 is asked whether the bucket keeps versions."""
 
     def delete(self, key: str) -> None:
         """Remove the object; do nothing when there is none."""
@@ -290,6 +318,15 @@ class Storage(ABC):
     @abstractmethod
     def _remove_folder(self, key: str) -> None:
         """Remove the folder of an object, where there are folders, if it is empty. No other object will come there."""
+
+    def _set_aside(self, key: str, trash: str) -> None:
+        """Move an object to its key in the trash; where there is none, remove it."""
+        del trash
+        self._remove(key)
+
+    def _put_back(self, trash: str, key: str) -> bool:
+        """Move an object from the trash to its key; False if there is another object."""
+        raise StorageError(f"{self.url} has no folder {TRASH}, so {key} cannot be put back from {trash}.")
 
     @abstractmethod
     def _copy(self, source_key: str, key: str) -> ObjectStat: ...

@@ -23,6 +23,7 @@ from mediajobs_dagster.errors import (
     StorageUnavailableError,
 )
 from mediajobs_dagster.storage.base import MiB, ObjectStat, OnBytes, Storage, Unfinished
+from mediajobs_dagster.storage.trash import TRASH, Undo
 from mediajobs_dagster.storage.whole_file import DISK_FULL_ERRNOS, is_partial, whole_file
 
 _CHUNK_BYTES = 1 * MiB
@@ -176,19 +177,49 @@ class LocalStorage(Storage):
 
     @override
     def _remove_folder(self, key: str) -> None:
-        folder = self._path(key.rpartition("/")[0]) if "/" in key else self.root
-        if folder != self.root:
-            with suppress(OSError):  # it is not empty, or gone
+        folder = self._folder_of(key)
+        with suppress(OSError):  # it is not empty, or gone
+            while folder != self.root:
                 folder.rmdir()
+                if not key.startswith(TRASH):
+                    return
+                folder = folder.parent
 
     @override
-    def walk(self) -> Iterator[ObjectStat | Unfinished]:
-        with self._faults("list", ""):
-            yield from self._walk(self.root)
+    def undo(self) -> Undo:
+        return Undo.TRASH
+
+    @override
+    def _set_aside(self, key: str, trash: str) -> None:
+        path, target = self._path(key), self._path(trash)
+        with self._faults("remove", key), suppress(FileNotFoundError):
+            if path.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)  # it keeps its time, and so its etag
+
+    @override
+    def _put_back(self, trash: str, key: str) -> bool:
+        path = self._path(key)
+        with self._faults("write", key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                return False
+            self._path(trash).rename(path)
+            return True
+
+    @override
+    def walk(self, prefix: str = "") -> Iterator[ObjectStat | Unfinished]:
+        folder = self._folder_of(prefix)
+        with self._faults("list", prefix):
+            yield from (found for found in self._walk(folder) if found.key.startswith(prefix))
+
+    def _folder_of(self, prefix: str) -> Path:
+        """The folder that has all objects whose keys begin with a prefix."""
+        return self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
 
     @override
     def _list_page(self, prefix: str, page: str) -> tuple[list[ObjectStat], None]:
-        folder = self._path(prefix.rpartition("/")[0]) if "/" in prefix else self.root
+        folder = self._folder_of(prefix)
         with self._faults("list", prefix):
             found = (each for each in self._walk(folder) if isinstance(each, ObjectStat))
             stats = [stat for stat in found if stat.key.startswith(prefix)]
@@ -196,9 +227,16 @@ class LocalStorage(Storage):
 
     def _walk(self, folder: Path) -> Iterator[ObjectStat | Unfinished]:
         """The objects below `folder`, and the files that are not whole; skips links. Folders are read bit by bit."""
-        try:
-            entries = os.scandir(folder)
-        except (FileNotFoundError, NotADirectoryError):
+        entries = None
+        with self._faults("list", f"{self._key_of_file(str(folder))}/"):
+            try:
+                entries = os.scandir(folder)
+            except FileNotFoundError:  # removed meanwhile, or not made yet
+                pass
+            except NotADirectoryError:
+                if folder == self.root:
+                    raise
+        if entries is None:  # removed meanwhile
             return
         with entries:
             for entry in entries:

@@ -11,13 +11,14 @@ from typing import Any, BinaryIO, cast
 
 from typing_extensions import override
 
-from mediajobs_dagster.errors import RequestError, StorageDeniedError, StorageMissingError
+from mediajobs_dagster.errors import RequestError, StorageDeniedError, StorageError, StorageMissingError
 from mediajobs_dagster.storage import s3_transfer
 from mediajobs_dagster.storage.base import ObjectStat, OnBytes, Storage, Unfinished
 from mediajobs_dagster.storage.keys import check_key
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.storage.s3_client import ClientPerProcess, Response, S3Access, make_client
 from mediajobs_dagster.storage.s3_errors import SDK_ERRORS, storage_error
+from mediajobs_dagster.storage.trash import Undo
 
 _SCHEME = "s3://"
 
@@ -163,9 +164,18 @@ class S3Storage(Storage):
         """There are no folders."""
 
     @override
-    def walk(self) -> Iterator[ObjectStat | Unfinished]:
-        yield from self.list("")
-        yield from self._unfinished("")
+    def undo(self) -> Undo:
+        try:
+            with self._faults(f"ask whether {self.url} keeps versions"):
+                answer = self._client().get_bucket_versioning(Bucket=self.bucket)
+        except StorageError:  # not every server knows the question, and not every key may ask it
+            return Undo.UNKNOWN
+        return Undo.VERSIONS if answer.get("Status") == "Enabled" else Undo.NEVER
+
+    @override
+    def walk(self, prefix: str = "") -> Iterator[ObjectStat | Unfinished]:
+        yield from self.list(prefix)
+        yield from self._unfinished(prefix)
 
     @contextmanager
     def _faults(self, doing: str) -> Generator[None]:

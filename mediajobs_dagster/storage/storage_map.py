@@ -1,12 +1,13 @@
 """The storage map: which prefixes exist, what is below each, who makes it and how long it is kept.
 
-The map itself is the file `storage_map.json` at the top of the repository.
+The map itself is `storage_map.json` beside this module, unless MEDIAJOBS_STORAGE_MAP names another.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,14 @@ from mediajobs_dagster.models import Value
 from mediajobs_dagster.small_files import read_small
 from mediajobs_dagster.storage.keys import check_key
 
+OUR_MAP = Path(__file__).with_name("storage_map.json")
+"""The map that the package brings."""
 _MAX_BYTES = 1 << 20
 _PLACEHOLDERS = {
     "{id}": r"[A-Za-z0-9_-]{1,64}",
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{yyyy-mm}": r"\d{4}-(?:0[1-9]|1[0-2])",
+    "{key}": r".+",
     "{dd}": r"(?:0[1-9]|[12]\d|3[01])",
 }
 
@@ -36,7 +40,7 @@ class Entry(Value):
         description="The job type that makes these objects; null: people, or mediajobs itself."
     )
     patterns: tuple[str, ...] = Field(
-        min_length=1, description="What the keys look like: {id}, {uuid}, {yyyy-mm} and {dd} are placeholders."
+        min_length=1, description="What the keys look like: {id}, {uuid}, {yyyy-mm}, {dd} and {key} are placeholders."
     )
     examples: tuple[str, ...] = Field(min_length=1, description="Whole keys that fit a pattern.")
     retention_days: int | None = Field(ge=0, description="Days after which an object may go; null: it is kept.")
@@ -63,7 +67,7 @@ class Entry(Value):
 
     def fits(self, key: str) -> bool:
         """Whether `key` looks like one of the patterns."""
-        return any(re.fullmatch(_expression(pattern), key) for pattern in self.patterns)
+        return any(_expression(pattern).fullmatch(key) for pattern in self.patterns)
 
 
 class StorageMap(Value):
@@ -102,9 +106,10 @@ def load_storage_map(path: Path) -> StorageMap:
         raise SettingsError(f"The storage map {path} is not valid. {faults}. Correct the file.") from error
 
 
-def _expression(pattern: str) -> str:
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\{.*?\})", pattern)
-    return "".join(_PLACEHOLDERS[part] if part in _PLACEHOLDERS else re.escape(part) for part in parts)
+    return re.compile("".join(_PLACEHOLDERS[part] if part in _PLACEHOLDERS else re.escape(part) for part in parts))
 
 
 def _json_path(location: tuple[int | str, ...]) -> str:

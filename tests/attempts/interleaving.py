@@ -26,9 +26,8 @@ from mediajobs_dagster.attempts.withdrawal import keys_of, withdraw
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import Claim
-from mediajobs_dagster.job_types.plan import result_origin
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, result_origin
 from mediajobs_dagster.storage import ObjectStat, OnBytes, Storage, Unfinished
 from mediajobs_dagster.system import MediaJobs
 

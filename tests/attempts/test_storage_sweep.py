@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from mediajobs_dagster.attempts.storage_sweep import SAFE_AGE, StorageSweep, left_over
+from mediajobs_dagster.attempts.storage_sweep import StorageSweep
 from mediajobs_dagster.errors import StorageDeniedError
 from mediajobs_dagster.history import Claim, History
-from mediajobs_dagster.job_types.plan import result_origin
-from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, utc_now
+from mediajobs_dagster.inventory.claims import SAFE_AGE, left_over
+from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id, result_origin, utc_now
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import ObjectStat, Storage, Unfinished, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage

@@ -1,0 +1,1 @@
+"""What lies in the storage, who names it, and what may go."""
