@@ -154,8 +154,8 @@ def test_failures_of_ours_count_jobs_and_leave_out_bad_input(history: History) -
     fail(4, job_name="other")
     fail(-1)
     assert history.attempts.operator_failures(THUMB, since=NOON) == [
-        FailedJob(job_id, again.completed_at, "STALLED", first.completed_at),
-        FailedJob(None, lost.completed_at, "DISK_FULL", lost.completed_at),
+        FailedJob(job_id, again.completed_at, "STALLED", first.completed_at, again.host),
+        FailedJob(None, lost.completed_at, "DISK_FULL", lost.completed_at, lost.host),
     ]
 
 

@@ -186,7 +186,7 @@ def test_other_records_grow_old_too(history: History) -> None:
     text = {"title": "t", "body": "b"}
     alert = {"kind": "dead", "cause": "c", **text, "count": 1, "last_at": OLD, "due_at": OLD, "tries": 1}
     event = {"source": "s", "title": "t", "starts_at": OLD, "is_all_day": False, "status": "finished"}
-    event |= {"created_at": OLD, "updated_at": OLD}
+    event |= {"created_at": OLD, "updated_at": OLD, "seen_at": OLD}
     ledger = {"bucket": "b", "units_used": 1, "units_limit": 2, "calls": 1, "first_used_at": OLD, "updated_at": OLD}
     rows: list[tuple[sa.Table, list[dict[str, Any]]]] = [
         (tables.alerts, [{"id": new_id(), "first_at": OLD, "sent_at": at, **alert} for at in (OLD, RECENT)]),

@@ -11,6 +11,7 @@ import dagster as dg
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.base import Schedule
 from mediajobs_dagster.models import JobStatus, Tick, new_trace_id
+from mediajobs_dagster.orchestration.build import build_definitions
 from tests.orchestration.conftest import DagsterPlatform
 from tests.seam.metered import Metered
 
@@ -26,11 +27,13 @@ class Scheduled(Metered):
 def test_schedule_and_sensor_say_what_is_short(open_dagster: Callable[..., DagsterPlatform]) -> None:
     """Units left, units needed and the reset are in the SkipReason; the job of the tick ends as skipped."""
     platform = open_dagster(types=(Scheduled(),), youtube_search_limit=1)
-    schedule = platform.definitions.resolve_schedule_def(f"schedule_{Scheduled.name}")
+    moment = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
+    definitions = build_definitions(platform.media, for_runs=True, clock=lambda: moment)
+    schedule = definitions.resolve_schedule_def(f"schedule_{Scheduled.name}")
     context = dg.build_schedule_context(
         instance=platform.instance,
-        scheduled_execution_time=datetime(2026, 3, 29, 0, 0, tzinfo=UTC),
-        repository_def=platform.definitions.get_repository_def(),
+        scheduled_execution_time=moment,
+        repository_def=definitions.get_repository_def(),
     )
     told = schedule.evaluate_tick(context)
     (job,) = platform.history.jobs.list(JobFilter(job_type=Scheduled.name))
