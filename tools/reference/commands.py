@@ -24,18 +24,37 @@ class Printed:
 
 
 PRINTED: dict[str, Printed] = {
+    "actions": Printed(
+        "A list of actions, the newest first (`MediaJobs.history.actions`): `id`, `at`, `action`, `target`, "
+        "`count`, `reason`, `who` and `details`."
+    ),
     "add": Printed(
         "What was taken in (`MediaJobs.add`), and with `--dry-run` what would be (`MediaJobs.inspect`). `created` is "
         "false for what was there before. The `code` of something skipped is that of an [error](errors.md), or HIDDEN, "
         "NOT_A_FILE or OURS.",
         (samples.ADDED, samples.INSPECTION),
     ),
+    "alerts list": Printed(
+        "A list of alerts, the newest first (`MediaJobs.alerts`): kind, cause, title, body, count, and when it "
+        "was sent."
+    ),
+    "alerts send": Printed("What was sent of what is due (`MediaJobs.alerts`)."),
+    "alerts test": Printed("`targets`: what became of a test message at each target; their addresses are not shown."),
     "attempt": Printed(
         "The [manifest](manifest.md) of the attempt (`MediaJobs.attempt`). Of one that is running, the "
         "[Attempt](#attempt) with its `progress`."
     ),
+    "breaker close": Printed("The breaker as it stands now, as in `breaker list`."),
+    "breaker list": Printed(
+        "A list of breakers of job types and machines (`MediaJobs.breakers`): `scope`, `name`, `state`, "
+        "`failures`, `errorCodes`, `since`, `retryAt`, `switch` (who set it, and why) and `reason`."
+    ),
+    "breaker open": Printed("The breaker as it stands now, as in `breaker list`."),
+    "cleanup": Printed("What was removed, by kind, and with `--dry-run` what would be (`MediaJobs.retention`)."),
     "demo": Printed("What became of every job of the trace (`MediaJobs.trace`).", (samples.TRACE,)),
     "doctor": Printed("A list of findings (`MediaJobs.doctor`).", (samples.FINDINGS,)),
+    "events list": Printed("A list of events, by their beginning (`MediaJobs.events.list`)."),
+    "events show": Printed("The event, with all that its source said of it (`MediaJobs.events.show`)."),
     "export": Printed(
         "What became of the request (`MediaJobs.export`); with `--plan` what would be run (`MediaJobs.plan_export`); "
         "with `--to-otio` what was written (`MediaJobs.write_otio`); and of a timeline with faults, all of them.",
@@ -54,7 +73,18 @@ PRINTED: dict[str, Printed] = {
         "A list of buckets (`MediaJobs.quota.standings`): `bucket`, `unit`, `limit`, `used`, `left`, `calls`, the rate "
         "`anHour`, `resetsAt`, `runsOutAt` (null: it lasts) and `exhaustedAt` (since when the service itself refuses)."
     ),
+    "run": Printed("The job with its attempts, as `jobs show`."),
+    "schedules list": Printed(
+        "A list of schedules: times, time zone, whether each is on, its last and next moment, and what was missed."
+    ),
     "status": Printed("How everything stands (`MediaJobs.overview`), and who is `up`.", (samples.OVERVIEW,)),
+    "storage gc": Printed(
+        "What could go, or went with `--delete`, and why (`MediaJobs.inventory`); with `--restore` what came back."
+    ),
+    "storage map": Printed("The storage map: the prefixes, what is below each, who makes it, and how long it is kept."),
+    "storage report": Printed(
+        "The latest report of the storage, or the one taken now with `--now` (`MediaJobs.inventory`)."
+    ),
     "uploads delete": Printed("What was deleted (`MediaJobs.delete_upload`).", (samples.REMOVED,)),
     "uploads list": Printed("A list of [Upload](#upload), the newest first (`MediaJobs.uploads`)."),
     "uploads show": Printed(
@@ -70,6 +100,10 @@ PRINTED: dict[str, Printed] = {
         "(`MediaJobs.videos.show`)."
     ),
     "videos unlink": Printed("As `videos show`, after the change (`MediaJobs.videos.unlink`)."),
+    "why": Printed(
+        "`status`, the `causes` (`kind`, `text`, `until`) for which the job waits or ended, whether it is tried "
+        "`again`, and a sentence `forUploader` (`MediaJobs.why`)."
+    ),
     "work": Printed(
         "What was done; `attempts` holds the [manifest](manifest.md) of each attempt.", (samples.WORKED_OFF,)
     ),
