@@ -19,7 +19,7 @@ from mediajobs_dagster.history.removing import Batch, Mark
 from mediajobs_dagster.models import Value
 from mediajobs_dagster.settings import Settings
 
-AT_ONCE = 200
+AT_ONCE = 100
 """Rows of one batch. One of attempts with large manifests takes some hundredths of a second."""
 _LONGEST_PAUSE_S = 0.5
 _SHORTEST_PAUSE_S = 0.005

@@ -27,6 +27,9 @@ def test_the_database_tells_its_size_and_gives_room_back(history: History) -> No
         assert done.bytes_after < done.bytes_before
         assert history.file.stat().st_size == done.bytes_after
         assert "given back" in done.space
+        with sqlite3.connect(history.file) as connection:
+            assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        connection.close()
     else:
         assert "vacuumed" in done.space
     assert clean(history).space == "Nothing to give back."
