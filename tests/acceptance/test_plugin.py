@@ -47,7 +47,7 @@ def test_a_download_keeps_no_encode_waiting(tmp_path: Path, installed: Path, cli
     settings = Settings.load(_env_file=None, home=home)
     with (
         running_service() as service,
-        running_up(home, PYTHONPATH=path) as up,
+        running_up(home, PYTHONPATH=path, MEDIAJOBS_PRIVATE_ADDRESSES="127.0.0.0/8") as up,
         MediaJobs(settings, registry) as media,
     ):
         platform, history = Platform(media), media.history

@@ -415,20 +415,26 @@ def test_pages_without_end_come_to_one(open_api: OpenPlatform, cursor: str) -> N
 
 def test_two_that_sync_at_once_neither_double_nor_lose(open_api: OpenPlatform) -> None:
     """Two workers with ticks of their own, on the same data, both with answers under way."""
-    both = threading.Barrier(2, timeout=60)
+    both, first_asked = threading.Barrier(2, timeout=60), threading.Event()
     whole = games([a_game(number) for number in range(60)])
 
     def behave(exchange: Exchange) -> None:
+        first_asked.set()
         both.wait()
         whole(exchange)
 
-    with serving(behave) as server:
+    with serving(behave) as server, ThreadPoolExecutor(1) as pool:
         platform = open_api(server)
-        for number in (0, 1):
-            tick = Tick(schedule=JOB_TYPE.name, created_at=NOW + number * DAY / 24)
+
+        def ask(hours: int) -> None:
+            tick = Tick(schedule=JOB_TYPE.name, created_at=NOW + hours * DAY / 24)
             platform.history.jobs.enqueue([JOB_TYPE.request(tick, trace_id=new_trace_id())])
-        with ThreadPoolExecutor(2) as pool:
-            outcomes = [each for found in pool.map(lambda _: platform.work(), range(2)) for each in found]
+
+        ask(0)
+        elsewhere = pool.submit(platform.work)
+        assert first_asked.wait(60)
+        ask(1)
+        outcomes = [*platform.work(), *elsewhere.result()]
     assert [outcome.status for outcome in outcomes] == [AttemptStatus.SUCCESS] * 2
     assert sum(counted(outcome)[0] for outcome in outcomes) == 60
     assert [sum(counted(outcome)[:3]) for outcome in outcomes] == [60, 60]
