@@ -40,6 +40,8 @@ from mediajobs_dagster.errors import (
     MediaJobsError,
     OutputInvalidError,
     QuotaExhaustedError,
+    StorageMissingError,
+    StorageUnavailableError,
 )
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
@@ -118,8 +120,15 @@ class _Attempt:
                 return self._work()
         except MediaJobsError as error:
             content = str(self.recorder.input_summary.get(CONTENT))
-            verdict = judged(error, self.claim, self.worker.history, content=content, rehearse=self._rehearse)
+            fault = self._as_outage(error)
+            verdict = judged(fault, self.claim, self.worker.history, content=content, rehearse=self._rehearse)
             raise verdict from (None if verdict is error else error)
+
+    def _as_outage(self, error: MediaJobsError) -> MediaJobsError:
+        """Missing with its whole storage, an object that the history knows of is not lost: that is an outage."""
+        if isinstance(error, StorageMissingError) and not self.worker.storage.is_there:
+            return StorageUnavailableError(f"{error.message} Put it back: the job goes on by itself.")
+        return error
 
     def _work(self) -> Work:
         self.cancellation.check()

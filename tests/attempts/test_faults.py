@@ -131,6 +131,23 @@ def test_a_job_outlasts_an_outage_of_the_storage(
     assert [attempt.status for attempt in platform.attempts(upload, THUMB)] == [*failed, AttemptStatus.SUCCESS]
 
 
+def test_a_job_outlasts_a_storage_folder_that_is_gone(open_platform: OpenPlatform, clips: Clips) -> None:
+    """As when its disk is not mounted: that uses up no attempts, and the job goes on once the folder is back."""
+    platform = open_platform(outage_base_s=0.001, outage_limit_s=3600.0, max_attempts=2)
+    upload = platform.add(clips.landscape(), THUMB)
+    folder = Path(platform.storage.place("thumbs")).parent
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    for _ in range(4):
+        platform.work()
+        let_pass(platform.history, 1)
+    assert {attempt.error_code for attempt in platform.attempts(upload, THUMB)} == {"STORAGE_UNAVAILABLE"}
+    assert "is its disk mounted" in (platform.attempts(upload, THUMB)[-1].error or "")
+    elsewhere.rename(folder)
+    platform.work()
+    assert platform.job(upload, THUMB).status is JobStatus.COMPLETED
+    assert len(platform.attempts(upload, THUMB)) == 5
+
+
 def test_a_job_is_given_up_when_an_outage_has_lasted_for_too_long(
     open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
 ) -> None:
