@@ -35,20 +35,32 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
-from mediajobs_dagster.quotas import Quotas
 from mediajobs_dagster.records import JobCancelled, JobQueued
-from mediajobs_dagster.references import NamedJob, References
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
-from mediajobs_dagster.videos import Videos
+from mediajobs_dagster.use_cases.quotas import Quotas
+from mediajobs_dagster.use_cases.references import NamedJob, References
+from mediajobs_dagster.use_cases.videos import Videos
 
 # Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import (
+    from mediajobs_dagster.attempts.checkup import Checks, Finding
+    from mediajobs_dagster.attempts.storage_sweep import StorageSweep
+    from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
+    from mediajobs_dagster.intake.export_requests import Prepared, Requested
+    from mediajobs_dagster.intake.intake import Order
+    from mediajobs_dagster.inventory.inventory import Inventory
+    from mediajobs_dagster.job_types.video_export.encoding import ExportParams
+    from mediajobs_dagster.resilience.hosts import Quarantine
+    from mediajobs_dagster.resilience.retention import Retention, Sweeper
+    from mediajobs_dagster.telemetry.alerting import Alerting
+    from mediajobs_dagster.telemetry.watching import AlertWatch
+    from mediajobs_dagster.use_cases.answers import (
         AttemptDetails,
         ExportPlan,
         JobDetails,
@@ -56,24 +68,12 @@ if TYPE_CHECKING:
         TraceResult,
         WrittenTimeline,
     )
-    from mediajobs_dagster.attempts.checkup import Checks, Finding
-    from mediajobs_dagster.attempts.storage_sweep import StorageSweep
-    from mediajobs_dagster.attempts.worker import Worker
-    from mediajobs_dagster.breakers import Breakers
-    from mediajobs_dagster.bulk import Bulk
-    from mediajobs_dagster.events import Events
-    from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
-    from mediajobs_dagster.intake.export_requests import Prepared, Requested
-    from mediajobs_dagster.intake.intake import Order
-    from mediajobs_dagster.inventory.inventory import Inventory
-    from mediajobs_dagster.job_types.video_export.encoding import ExportParams
-    from mediajobs_dagster.overview import Overview
-    from mediajobs_dagster.removal import Removed, UploadDetails
-    from mediajobs_dagster.resilience.hosts import Quarantine
-    from mediajobs_dagster.resilience.retention import Retention, Sweeper
-    from mediajobs_dagster.telemetry.alerting import Alerting
-    from mediajobs_dagster.telemetry.watching import AlertWatch
-    from mediajobs_dagster.why import Signs, Why
+    from mediajobs_dagster.use_cases.breakers import Breakers
+    from mediajobs_dagster.use_cases.bulk import Bulk
+    from mediajobs_dagster.use_cases.events import Events
+    from mediajobs_dagster.use_cases.overview import Overview
+    from mediajobs_dagster.use_cases.removal import Removed, UploadDetails
+    from mediajobs_dagster.use_cases.why import Signs, Why
 
 
 class MediaJobs:
@@ -171,7 +171,7 @@ class MediaJobs:
     @property
     def breakers(self) -> Breakers:
         """How the breakers of job types and machines stand; a person can open and close them."""
-        from mediajobs_dagster.breakers import Breakers
+        from mediajobs_dagster.use_cases.breakers import Breakers
 
         return Breakers(self.history, self.registry, self.settings, self.dispatcher, self.listeners, self._host_states)
 
@@ -313,7 +313,7 @@ class MediaJobs:
 
         Raises NotFoundError and AmbiguousError.
         """
-        from mediajobs_dagster.removal import details_of
+        from mediajobs_dagster.use_cases.removal import details_of
 
         return details_of(self.references.upload(reference), self.history, self.place_of)
 
@@ -324,7 +324,7 @@ class MediaJobs:
         nothing is changed. Raises NotFoundError, AmbiguousError, IllegalTransitionError while a job works on it, and
         StorageError; then repeat it.
         """
-        from mediajobs_dagster.removal import remove_upload
+        from mediajobs_dagster.use_cases.removal import remove_upload
 
         return remove_upload(self.references.upload(reference), self.history, self.storage, dry_run=dry_run)
 
@@ -357,12 +357,12 @@ class MediaJobs:
 
         Raises FfmpegMissingError and HdrUnsupportedError.
         """
-        from mediajobs_dagster.answers import ExportPlan
         from mediajobs_dagster.attempts.forecast import forecast
         from mediajobs_dagster.attempts.machine import ThisMachine
         from mediajobs_dagster.intake.export_requests import preview
         from mediajobs_dagster.job_types.video_export.encoding import ExportParams
         from mediajobs_dagster.media.run import Runner
+        from mediajobs_dagster.use_cases.answers import ExportPlan
 
         params, runner = params or ExportParams(), Runner.from_settings(self.settings)
         planned = preview(prepared, params, ThisMachine(lambda: runner))
@@ -400,8 +400,8 @@ class MediaJobs:
 
     def write_otio(self, prepared: Prepared, path: Path) -> WrittenTimeline:
         """Write a timeline to an .otio file, for other programs. Raises RequestError when it cannot be written."""
-        from mediajobs_dagster.answers import WrittenTimeline
         from mediajobs_dagster.timelines.otio.writing import write_otio
+        from mediajobs_dagster.use_cases.answers import WrittenTimeline
 
         return WrittenTimeline(path, (*prepared.notes, *write_otio(prepared.timeline, prepared.uploads, path)))
 
@@ -430,7 +430,7 @@ class MediaJobs:
 
         Raises NotFoundError and AmbiguousError.
         """
-        from mediajobs_dagster.answers import JobDetails
+        from mediajobs_dagster.use_cases.answers import JobDetails
 
         history, job = self.history, self.references.job(reference)
         attempts, children = history.attempts.of_job(job.id), history.jobs.list(JobFilter(parent_job_id=job.id))
@@ -474,7 +474,7 @@ class MediaJobs:
     @property
     def bulk(self) -> Bulk:
         """Retries or cancels all jobs that match a filter."""
-        from mediajobs_dagster.bulk import Bulk
+        from mediajobs_dagster.use_cases.bulk import Bulk
 
         def refusal(job: Job) -> str | None:
             try:
@@ -495,14 +495,14 @@ class MediaJobs:
 
     def trace(self, trace_id: str) -> TraceResult:
         """The newest 50 jobs of a trace and their results, in the order they were created."""
-        from mediajobs_dagster.answers import TraceResult
+        from mediajobs_dagster.use_cases.answers import TraceResult
 
         found = sorted(self.jobs(JobFilter(trace_id=trace_id)), key=lambda job: job.id)
         return TraceResult(trace_id, tuple(map(self._result, self.named(found))))
 
     def _result(self, named: NamedJob) -> JobResult:
-        from mediajobs_dagster.answers import JobResult
         from mediajobs_dagster.attempts.freshness import standing_keys
+        from mediajobs_dagster.use_cases.answers import JobResult
 
         attempts = self.history.attempts.of_job(named.job.id)
         latest = attempts[-1] if attempts else None
@@ -529,7 +529,7 @@ class MediaJobs:
 
     def overview(self) -> Overview:
         """How the installation stands now: queues, what is held and runs, the latest failures, and the disks."""
-        from mediajobs_dagster.overview import overview_of
+        from mediajobs_dagster.use_cases.overview import overview_of
 
         return overview_of(self.history, self.registry, self.settings, self.held(), self.breakers.quarantines())
 
@@ -547,7 +547,7 @@ class MediaJobs:
 
         `signs` knows of runs and daemons, which the history does not. Raises NotFoundError and AmbiguousError.
         """
-        from mediajobs_dagster.why import Explaining
+        from mediajobs_dagster.use_cases.why import Explaining
 
         (named,) = self.named([self.references.job(reference)])
         is_elsewhere = bool(self.settings.celery_url)
@@ -590,7 +590,7 @@ class MediaJobs:
     @property
     def events(self) -> Events:
         """Scheduled events, as calendars and APIs have told of them."""
-        from mediajobs_dagster.events import Events
+        from mediajobs_dagster.use_cases.events import Events
 
         return Events(self.settings, self.history)
 
@@ -601,10 +601,10 @@ class MediaJobs:
 
         Raises NotFoundError and AmbiguousError.
         """
-        from mediajobs_dagster.answers import AttemptDetails
         from mediajobs_dagster.attempts.freshness import standing_keys
         from mediajobs_dagster.attempts.manifest import Manifest
         from mediajobs_dagster.attempts.withdrawal import keys_of
+        from mediajobs_dagster.use_cases.answers import AttemptDetails
 
         attempt = self.history.attempts.get(self.references.attempt(reference).id)
         job = self.history.jobs.get(attempt.job_id) if attempt.job_id else None

@@ -18,7 +18,7 @@ from mediajobs_dagster.models import Job, JobStatus
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.bulk import BulkDone
+    from mediajobs_dagster.use_cases.bulk import BulkDone
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

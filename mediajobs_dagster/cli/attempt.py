@@ -17,8 +17,8 @@ from mediajobs_dagster.printable import in_a_list, in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import AttemptDetails
     from mediajobs_dagster.attempts.manifest import InputMetrics, Manifest
+    from mediajobs_dagster.use_cases.answers import AttemptDetails
 
 
 _SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}

@@ -12,7 +12,7 @@ from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.breakers import BreakerStanding
+    from mediajobs_dagster.use_cases.breakers import BreakerStanding
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

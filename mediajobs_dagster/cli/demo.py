@@ -22,8 +22,8 @@ from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import TraceResult
     from mediajobs_dagster.intake.adding import Added
+    from mediajobs_dagster.use_cases.answers import TraceResult
 
 
 _LOOK_S = 0.5

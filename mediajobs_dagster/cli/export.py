@@ -25,10 +25,10 @@ from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.timelines.times import exact
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.answers import ExportPlan, WrittenTimeline
     from mediajobs_dagster.attempts.forecast import Forecast
     from mediajobs_dagster.intake.export_requests import Requested
     from mediajobs_dagster.models import Upload
+    from mediajobs_dagster.use_cases.answers import ExportPlan, WrittenTimeline
 
 
 class Rate(click.ParamType[Fraction]):

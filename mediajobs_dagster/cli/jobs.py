@@ -18,7 +18,7 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.references import NamedJob
+    from mediajobs_dagster.use_cases.references import NamedJob
 
 
 @click.group()

@@ -7,8 +7,8 @@ import click
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.schedules import ScheduleStanding
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.schedules import ScheduleStanding
 
 
 @click.group()

@@ -18,7 +18,7 @@ from mediajobs_dagster.supervisor.exclusive import user_of
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.overview import Overview
+    from mediajobs_dagster.use_cases.overview import Overview
 
 _EVERY_S = 2.0
 _SHOWN = 10

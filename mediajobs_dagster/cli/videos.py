@@ -12,7 +12,7 @@ from mediajobs_dagster.history import VideoFilter
 from mediajobs_dagster.models import VideoMatch
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
-from mediajobs_dagster.videos import VideoDetails
+from mediajobs_dagster.use_cases.videos import VideoDetails
 
 _SHOWN = 3
 """How many of the events that a video was compared with are shown."""

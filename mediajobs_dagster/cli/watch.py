@@ -24,7 +24,7 @@ from mediajobs_dagster.models import JobProgress, JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.references import NamedJob
+    from mediajobs_dagster.use_cases.references import NamedJob
 
 _EVERY_S = 1.0
 _TOLD_S = 10.0

@@ -12,7 +12,7 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.supervisor.exclusive import user_of
 from mediajobs_dagster.system import MediaJobs
-from mediajobs_dagster.why import Signs, Why
+from mediajobs_dagster.use_cases.why import Signs, Why
 
 
 @click.command("why")

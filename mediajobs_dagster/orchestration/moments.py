@@ -16,8 +16,8 @@ from mediajobs_dagster.orchestration.internals.schedules import (
     ScheduleInstigatorData,
     schedule_execution_time_iterator,
 )
-from mediajobs_dagster.schedules import Schedules, Switch
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.schedules import Schedules, Switch
 
 _PREFIX = "schedule_"
 

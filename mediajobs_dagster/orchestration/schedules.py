@@ -18,8 +18,8 @@ from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.dispatching import run_request_of, take_next
 from mediajobs_dagster.orchestration.moments import schedule_name, schedules_of, switches_of
 from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
-from mediajobs_dagster.schedules import Switch
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.schedules import Switch
 
 Clock = Callable[[], datetime]
 

@@ -11,7 +11,7 @@ import dagster as dg
 
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.dispatching import runs_elsewhere
-from mediajobs_dagster.why import LaneUse, RunSign, RunStage
+from mediajobs_dagster.use_cases.why import LaneUse, RunSign, RunStage
 
 _FRESH_S = 60.0
 """How old the latest sign of life of a daemon may be, seconds. They give one every few seconds."""

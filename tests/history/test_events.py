@@ -14,7 +14,7 @@ from mediajobs_dagster.errors import AmbiguousError, NotFoundError
 from mediajobs_dagster.history import EventChanges, EventFilter, History
 from mediajobs_dagster.history.schema import videos
 from mediajobs_dagster.models import EventStatus, NewEvent, new_id
-from mediajobs_dagster.references import References
+from mediajobs_dagster.use_cases.references import References
 from tests.history.factories import NOON
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

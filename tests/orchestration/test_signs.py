@@ -11,7 +11,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.signs import DagsterSigns
-from mediajobs_dagster.why import RunStage
+from mediajobs_dagster.use_cases.why import RunStage
 from tests.clips import Clips
 from tests.orchestration.conftest import DagsterPlatform
 from tests.orchestration.test_turns import ORIGIN

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from mediajobs_dagster.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
 from mediajobs_dagster.attempts.checkup import Finding
 from mediajobs_dagster.attempts.forecast import Forecast
 from mediajobs_dagster.history.enqueueing import Enqueued
@@ -32,13 +31,14 @@ from mediajobs_dagster.models import (
     VideoStream,
 )
 from mediajobs_dagster.orchestration.local_runs import WorkedOff
-from mediajobs_dagster.overview import Disk, Failure, Overview, Queue, Running
-from mediajobs_dagster.references import NamedJob
-from mediajobs_dagster.removal import Removed, UploadDetails
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.timelines.layout import Layout, Segment
+from mediajobs_dagster.use_cases.answers import ExportPlan, JobDetails, JobResult, TraceResult, WrittenTimeline
+from mediajobs_dagster.use_cases.overview import Disk, Failure, Overview, Queue, Running
+from mediajobs_dagster.use_cases.references import NamedJob
+from mediajobs_dagster.use_cases.removal import Removed, UploadDetails
 
 _AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -12,7 +12,7 @@ from mediajobs_dagster.attempts.forecast import Forecast
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.intake.export_requests import Preview
 from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, JsonObject
-from mediajobs_dagster.references import NamedJob
+from mediajobs_dagster.use_cases.references import NamedJob
 
 
 @dataclass(frozen=True)

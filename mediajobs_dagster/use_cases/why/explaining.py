@@ -9,16 +9,16 @@ from datetime import datetime
 from mediajobs_dagster.history import History
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Job, JobStatus, SubjectKind
-from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.resilience.retry import Past
 from mediajobs_dagster.resilience.states import moment_words
-from mediajobs_dagster.why.answer import Cause, CauseKind, Why
-from mediajobs_dagster.why.ended import cause_of_end, whether_again
-from mediajobs_dagster.why.for_uploaders import words_of_job
-from mediajobs_dagster.why.signs import Signs
-from mediajobs_dagster.why.waiting import Waiting
+from mediajobs_dagster.use_cases.references import NamedJob
+from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind, Why
+from mediajobs_dagster.use_cases.why.ended import cause_of_end, whether_again
+from mediajobs_dagster.use_cases.why.for_uploaders import words_of_job
+from mediajobs_dagster.use_cases.why.signs import Signs
+from mediajobs_dagster.use_cases.why.waiting import Waiting
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from mediajobs_dagster.printable import counted
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.resilience.states import moment_words
-from mediajobs_dagster.why.answer import Cause, CauseKind
-from mediajobs_dagster.why.signs import LaneUse, RunSign, RunStage, Signs
+from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind
+from mediajobs_dagster.use_cases.why.signs import LaneUse, RunSign, RunStage, Signs
 
 _NAMED_RUNS = 3
 

@@ -13,12 +13,12 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.switches import Switch, SwitchScope, SwitchState
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
-from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import HostBreaker
-from mediajobs_dagster.why import Cause, CauseKind, Explaining, LaneUse, RunSign, RunStage, Why
+from mediajobs_dagster.use_cases.references import NamedJob
+from mediajobs_dagster.use_cases.why import Cause, CauseKind, Explaining, LaneUse, RunSign, RunStage, Why
 from tests.history.factories import NOON, THUMB, a_new_job, claimed, ended, let_pass, some_new_jobs
 from tests.seam.nightly import Nightly
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from mediajobs_dagster.bulk import Bulk
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import Claim, History, JobFilter
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
 from mediajobs_dagster.records import JobQueued, Record
+from mediajobs_dagster.use_cases.bulk import Bulk
 from tests.history.factories import NOON, THUMB, claimed, ended, some_new_jobs
 
 

@@ -9,7 +9,7 @@ from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.resilience.retry import DEADLY, Past
 from mediajobs_dagster.resilience.states import moment_words
-from mediajobs_dagster.why.answer import Cause, CauseKind
+from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind
 
 _WHOSE = {
     Blame.INPUT: "The input is at fault.",

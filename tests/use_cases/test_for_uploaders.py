@@ -8,7 +8,7 @@ import pytest
 
 from mediajobs_dagster.errors import MediaJobsError, all_errors
 from mediajobs_dagster.models import JobStatus
-from mediajobs_dagster.why.for_uploaders import OURS, WORDS, words_of_error, words_of_job
+from mediajobs_dagster.use_cases.why.for_uploaders import OURS, WORDS, words_of_error, words_of_job
 from tests.resilience.test_retry import a_job
 
 _INTERNAL = re.compile(r"ffmpeg|database|server|disk|worker|memory|mediajobs|[A-Z]{2,}_[A-Z]+|\bjob\b", re.IGNORECASE)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from mediajobs_dagster.models import JobStatus, JsonObject
-from mediajobs_dagster.references import NamedJob
+from mediajobs_dagster.use_cases.references import NamedJob
 
 
 class CauseKind(StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mediajobs_dagster.history import History, VideoFilter
 from mediajobs_dagster.models import Event, JsonObject, Video, VideoMatch
-from mediajobs_dagster.references import References
+from mediajobs_dagster.use_cases.references import References
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, JsonObject
-from mediajobs_dagster.references import NamedJob
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.use_cases.references import NamedJob
 
 _RUNNING = 500
 _FAILURES = 5

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from mediajobs_dagster.history import EventFilter, History
 from mediajobs_dagster.models import Event
-from mediajobs_dagster.references import References
 from mediajobs_dagster.services.events.configured import sources_of
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.use_cases.references import References
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from mediajobs_dagster.breakers import Breakers
 from mediajobs_dagster.errors import Blame, RequestError
 from mediajobs_dagster.history import AttemptFilter, Dispatch, History
 from mediajobs_dagster.job_types.registry import Registry
@@ -18,6 +17,7 @@ from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.use_cases.breakers import Breakers
 from tests.history.factories import THUMB, an_attempt, claimed, some_new_jobs
 
 
