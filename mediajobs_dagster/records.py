@@ -117,6 +117,10 @@ class HostBreakerChanged(Record):
     """closed, open or half_open."""
     reason: str
     """In a sentence."""
+    since: datetime | None = None
+    """When the first of the jobs failed that it is quarantined for; None: it claims jobs."""
+    error_codes: tuple[str, ...] = ()
+    """What those jobs failed by, the most frequent first."""
 
 
 @dataclass(frozen=True, kw_only=True)

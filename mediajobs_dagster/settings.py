@@ -312,6 +312,12 @@ class Settings(BaseSettings):
     alert_disk_percent: float = Field(
         default=95.0, ge=0, le=100, description="Alert when a disk of ours is fuller than this, percent; 0: never."
     )
+    alert_storage_gib: float = Field(
+        default=0.0, ge=0, description="Alert when a storage report finds more than this in the storage, GiB; 0: never."
+    )
+    alert_quota_percent: float = Field(
+        default=90.0, ge=0, le=100, description="Alert when so much of a quota is used, percent; 0: never."
+    )
     alert_daemon_silent_s: float = Field(
         default=300.0, gt=0, description="Alert when the daemon has given no sign of life for so long, seconds."
     )

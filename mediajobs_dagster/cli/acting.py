@@ -83,7 +83,7 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
     _print_done(done, "cancelled", as_json)
 
 
-@click.command()
+@click.command(short_help="List what people did to many jobs at once, or to breakers.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @display.verbose_option
 @display.json_option

@@ -15,7 +15,7 @@ from mediajobs_dagster.telemetry.messages import message_of
 _KINDS = [kind.value for kind in AlertKind]
 
 
-@click.group()
+@click.group(short_help="List, send and try out messages to operators.")
 def alerts() -> None:
     """Messages to operators: list them, send what waits, and test whether they arrive.
 

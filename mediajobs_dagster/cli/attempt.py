@@ -25,7 +25,7 @@ _SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}
 """What people know a part of the ledger as, where its name in JSON is another one."""
 
 
-@click.command()
+@click.command(short_help="Show one attempt: its result, its time, its commands.")
 @click.argument("attempt", metavar="ATTEMPT")
 @display.verbose_option
 @display.json_option

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group()
+@click.group(short_help="See the breakers, open and close them.")
 def breaker() -> None:
     """See the breakers of job types and machines, open and close them.
 

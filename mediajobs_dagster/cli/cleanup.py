@@ -12,7 +12,7 @@ from mediajobs_dagster.resilience.retention import CleanUp, Removed
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.command()
+@click.command(short_help="Remove attempts, jobs and runs that are old.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @display.json_option
 @click.pass_obj

@@ -14,7 +14,7 @@ from mediajobs_dagster.models import Event, EventStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.group()
+@click.group(short_help="List and show scheduled events.")
 def events() -> None:
     """List and show scheduled events, which `schedule_sync` takes from calendars and APIs.
 

@@ -18,7 +18,7 @@ _EVERY_S = 0.5
 _FINE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
-@click.command("run")
+@click.command("run", short_help="Start a scheduled job now.")
 @click.argument("job", metavar="JOB")
 @click.option("--wait", is_flag=True, help="Wait until it is done, and show what it did.")
 @display.json_option

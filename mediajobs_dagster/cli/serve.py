@@ -65,7 +65,7 @@ def check_host(host: str, *, unprotected: bool) -> None:
         )
 
 
-@click.command("code-server")
+@click.command("code-server", short_help="Serve the definitions to Dagster, and start runs fast.")
 @log_format
 @click.option(
     "--listen",
@@ -107,7 +107,8 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [media.alert_watch.look_at_disks]):
+    looks = [media.alert_watch.look_at_disks, media.alert_watch.look_at_quotas]
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, looks):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 

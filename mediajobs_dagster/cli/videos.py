@@ -18,7 +18,7 @@ _SHOWN = 3
 """How many of the events that a video was compared with are shown."""
 
 
-@click.group()
+@click.group(short_help="List the videos that were found, link them to events.")
 def videos() -> None:
     """List and show the videos that discovery found, and link them to their events.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(short_help="Run every queued job in this process.")
 @display.json_option
 @log_format
 @click.pass_obj
@@ -106,7 +106,7 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars, sending_alerts(media.alerts):
+            with bars, sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]):
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import Action, History, JobFilter
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import Job, JobStatus, JsonObject
-from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.records import JobCancelled, JobQueued
 
 _BATCH = 100
 """Jobs changed in one transaction; on SQLite it keeps every other writer waiting."""
@@ -93,7 +93,11 @@ class Bulk:
         chosen = _with_statuses(filter, CANCELLED, JobStatus.CANCELLED)
 
         def change(batch: list[Job], _done: BulkDone) -> list[Job]:
-            return batch if dry_run else self.history.jobs.cancel_many([job.id for job in batch], chosen.statuses)
+            if dry_run:
+                return batch
+            changed = self.history.jobs.cancel_many([job.id for job in batch], chosen.statuses)
+            self.listeners.tell_all([JobCancelled(job=job) for job in changed])
+            return changed
 
         return self._act("jobs cancel", chosen, change, reason=reason, dry_run=dry_run)
 
