@@ -29,6 +29,7 @@ def cleanup(media: MediaJobs, dry_run: bool, as_json: bool) -> None:
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.old_runs import OldRuns
 
+    media.registry.check_retention(media.settings)
     media.check()  # before Dagster makes its own databases in the same folder
     with open_instance(media.settings) as instance, _Progress(quiet=as_json) as progress:
         sweepers = (OldRuns(instance, media.registry), ScratchSweeper(media.settings.scratch))

@@ -32,6 +32,7 @@ def run_job(media: MediaJobs, job: str, wait: bool, as_json: bool) -> None:
     from mediajobs_dagster.orchestration.moments import schedules_of
 
     job_type = _scheduled(media, job)
+    job_type.check_settings(media.settings)
     queued = schedules_of(media).run(job_type, now=utc_now())
     done = _waited(media, job_type, queued, quiet=as_json) if wait else queued
     if as_json:

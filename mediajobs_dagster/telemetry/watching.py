@@ -122,7 +122,7 @@ class AlertWatch:
         error = ended.error
         if ended.is_stale or error is None or ended.verdict.status is not JobStatus.DEAD:
             return
-        if error.blame.concerns_operators or self.settings.alert_input_faults:
+        if ended.concerns_operators or self.settings.alert_input_faults:
             more = {"runId": ended.key.run_id, "host": ended.manifest.metrics.host.hostname}
             self._dead(ended.job, error.code, f"{ended.title}: {error.message}", more)
 

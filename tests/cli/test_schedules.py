@@ -44,6 +44,37 @@ def test_a_schedule_that_does_not_exist_is_refused(mediajobs: Call, platform: Pl
     assert "nightly_v1" in answer.err
 
 
+WRONG = [
+    ("schedule_sync", {"calendars": "team=nonsense"}, "what team is given is no address"),
+    ("schedule_sync", {"calendars": "https://a.example/x"}, "entry 1 is not name=address"),
+    ("schedule_sync", {"event_sources": "/nope.toml"}, "MEDIAJOBS_EVENT_SOURCES"),
+    ("video_discovery", {"youtube_channels": "@name"}, "MEDIAJOBS_YOUTUBE_API_KEY"),
+]
+
+
+@pytest.mark.parametrize(("job", "settings", "said"), WRONG)
+def test_wrong_settings_of_a_job_are_told_before_it_is_queued(
+    mediajobs: Call, platform: Platform, job: str, settings: dict[str, str], said: str
+) -> None:
+    """By `run`, and by `doctor`, as a finding of its own."""
+    answer = mediajobs("run", job, "--wait", **settings)
+    assert (answer.code, platform.media.jobs()) == (2, [])
+    assert answer.err.startswith("JOB_SETTINGS_INVALID: ")
+    assert said in answer.err
+    checked = mediajobs("doctor", "--json", **settings)
+    (finding,) = [each for each in checked.json if not each["fine"]]
+    assert (checked.code, finding["check"], said in finding["detail"]) == (1, job, True)
+
+
+def test_a_retention_of_what_does_not_exist_is_refused(mediajobs: Call, platform: Platform) -> None:
+    """A slip would keep things, or remove them, for ever unnoticed."""
+    answer = mediajobs("cleanup", "--dry-run", retention="foo=3")
+    assert (answer.code, "names foo" in answer.err) == (2, True)
+    checked = mediajobs("doctor", "--json", retention="foo=3")
+    assert [each["check"] for each in checked.json if not each["fine"]] == ["MEDIAJOBS_RETENTION"]
+    assert mediajobs("cleanup", "--dry-run", retention="nightly_v1=3,runs=2").code == 0
+
+
 def test_a_job_is_started_by_hand(mediajobs: Call, platform: Platform) -> None:
     """It is queued; with --wait and nothing up, it is carried out here, and its figures are shown."""
     queued = mediajobs("run", "nightly_v1", "--json").json["job"]
