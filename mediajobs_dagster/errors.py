@@ -531,6 +531,11 @@ def codes_without_breaker() -> tuple[str, ...]:
     return tuple(kind.code for kind in all_errors() if not kind.opens_breakers)
 
 
+def faults_of_input() -> frozenset[str]:
+    """The codes of faults of an input: the same file fails the same way."""
+    return frozenset(kind.code for kind in all_errors() if issubclass(kind, InputError))
+
+
 def all_errors() -> Iterator[type[MediaJobsError]]:
     """Every error of the tree and of other packages that are loaded; each comes after what it is a kind of."""
     due: list[type[MediaJobsError]] = [MediaJobsError]

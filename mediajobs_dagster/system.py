@@ -410,7 +410,8 @@ class MediaJobs:
     @property
     def references(self) -> References:
         """Finds jobs, attempts, uploads, traces and runs by what people call them."""
-        return References(self.history)
+        scheduled = [each for each in self.registry if each.subject is SubjectKind.TICK]
+        return References(self.history, {name: each.name for each in scheduled for name in (each.name, each.asset)})
 
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
         """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""

@@ -44,7 +44,7 @@ def _print(done: CleanUp) -> None:
     console = display.console()
     found = [each for each in done.removed if each.rows]
     if not found:
-        console.print("Nothing is older than it has to be.")
+        console.print("Nothing to remove: nothing is older than MEDIAJOBS_RETENTION_DAYS and MEDIAJOBS_RETENTION say.")
         return
     rows = [(each.kind, f"{each.rows:,}", display.size(each.bytes) if each.bytes else None) for each in found]
     console.print(
