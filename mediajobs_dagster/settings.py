@@ -552,8 +552,9 @@ def unknown_variables(file: Path = Path(".env")) -> list[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    found = get_close_matches(name.upper(), known, n=1)
-    return f"; {found[0]} is" if found else ""
+    # Without what all begin with, which would make any two look alike.
+    found = get_close_matches(name.upper().removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], n=1)
+    return f"; {_PREFIX}{found[0]} is" if found else ""
 
 
 def check_settings_file(path: Path) -> None:

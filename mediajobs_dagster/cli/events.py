@@ -15,6 +15,8 @@ from mediajobs_dagster.history import EventFilter, JobFilter
 from mediajobs_dagster.models import Event, EventStatus, JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
+_TITLE = 26
+"""Columns that a title has at least: other columns are left out before."""
 _COUNTED = 1000
 """How many earlier events are counted."""
 
@@ -65,7 +67,7 @@ def list_events(
         console.print(_nothing(media, is_all=begin is None), markup=False)
         return
     columns = (
-        *("Event", "Begins (UTC)", Column("Title", "name"), "Stands"),
+        *("Event", "Begins (UTC)", Column("Title", "name", least_width=_TITLE), "Stands"),
         *(Column("Source", rank=1), Column("Ends (UTC)", rank=2)),
     )
     short = {} if verbose else media.history.naming.short_ids_of_events([each.id for each in found])
