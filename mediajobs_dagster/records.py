@@ -103,6 +103,8 @@ class BreakerChanged(Record):
     """What the jobs that opened it failed by, the most frequent first."""
     job_ids: tuple[str, ...] = ()
     """Those jobs, the one that failed last first."""
+    by_hand: bool = False
+    """Whether a person opened it; then it stays open until a person closes it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,9 +81,9 @@ def _print(found: tuple[BreakerStanding, ...], *, whole: bool) -> None:
     columns = (
         *("Of", "Name", "State"),
         *(
-            Column("Failed jobs", rank=2),
-            Column("Why", "text", rank=1, below=True),
-            Column("Set by hand", "text", rank=3),
+            Column("Failed jobs", rank=1),
+            Column("Set by hand", "text", rank=2),
+            Column("Why", rank=3, below=True),
         ),
     )
     rows = [

@@ -27,6 +27,7 @@ from mediajobs_dagster.resilience.breaker import BreakerState
 from mediajobs_dagster.resilience.quota import BucketStanding, Quota
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.alerting import Alerting
+from mediajobs_dagster.telemetry.messages import WHAT_TO_DO
 
 if TYPE_CHECKING:
     from mediajobs_dagster.attempts.outcome import AttemptEnded
@@ -78,6 +79,9 @@ class AlertWatch:
             "errorCode": ", ".join(change.error_codes) or None,
             "jobs": list(change.job_ids[:_NAMED_JOBS]),
         }
+        if change.by_hand:
+            close = f"`mediajobs breaker close {change.job_type}`"
+            details[WHAT_TO_DO] = f"Nothing is started until {close}. Nothing is lost: jobs wait."
         title = f"the breaker of {change.job_type} has opened"
         # A probe that fails opens it anew; it has been open all the while.
         occurrence = change.since.isoformat() if change.since else None
@@ -122,7 +126,7 @@ class AlertWatch:
         error = ended.error
         if ended.is_stale or error is None or ended.verdict.status is not JobStatus.DEAD:
             return
-        if error.blame.concerns_operators or self.settings.alert_input_faults:
+        if ended.concerns_operators or self.settings.alert_input_faults:
             more = {"runId": ended.key.run_id, "host": ended.manifest.metrics.host.hostname}
             self._dead(ended.job, error.code, f"{ended.title}: {error.message}", more)
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from pydantic import Field
 
 from mediajobs_dagster.errors import ScheduleMissedError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.history.schedules import ScheduleRow
 from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.job_types.registry import Registry
@@ -26,6 +26,7 @@ from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
     Job,
+    JobStatus,
     Tick,
     Value,
     new_id,
@@ -170,7 +171,13 @@ class Schedules:
         return Asked(reason if missed else f"Job {job.id} was queued.", job)
 
     def run(self, job_type: JobType, *, now: datetime) -> Job:
-        """Put a job of that type into the queue by hand, on the tick of this moment."""
+        """Put a job of that type into the queue by hand, on the tick of this moment.
+
+        One that is in the queue already and was not tried yet is the answer: a second one would do the same.
+        """
+        queued = self.history.jobs.list(JobFilter(job_type=job_type.name, statuses=(JobStatus.QUEUED,)), limit=1)
+        if queued and not queued[0].attempts:
+            return queued[0]
         tick = Tick(schedule=job_type.name, created_at=now.replace(microsecond=0))
         request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=self.settings.max_attempts)
         (enqueued,) = self.history.jobs.enqueue([request])
@@ -200,12 +207,16 @@ class Schedules:
             cron=schedule.cron,
             timezone=schedule.timezone,
             is_on=is_on,
-            last_moment=row and row.last_moment,
+            last_moment=row and self._seen(schedule, row.last_moment),
             next_moment=next(later) if is_on else None,
             missed_at=row and row.missed_at,
             missed=row.missed if row else 0,
             missed_in_all=row.missed_in_all if row else 0,
         )
+
+    def _seen(self, schedule: Schedule, latest: datetime) -> datetime | None:
+        """The latest moment that has come; None: `latest` is when the schedule began, which is none of its moments."""
+        return latest if next(self.moments.since(schedule, latest)) == latest else None
 
 
 def _after(since: datetime, *, until: datetime, moments: Iterator[datetime]) -> Iterator[datetime]:

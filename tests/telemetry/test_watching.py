@@ -15,6 +15,7 @@ from mediajobs_dagster.resilience.breaker import BreakerState
 from mediajobs_dagster.resilience.quota import YOUTUBE_SEARCH, Quota
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.alerting import Alerting
+from mediajobs_dagster.telemetry.messages import message_of
 from mediajobs_dagster.telemetry.watching import AlertWatch
 from tests.clips import Clips
 from tests.history.factories import NOON
@@ -117,6 +118,17 @@ def test_the_dispatcher_tells_of_its_breaker(open_platform: Callable[..., Platfo
     (alert,) = platform.media.alerts.list(kinds=[AlertKind.BREAKER_OPENED])
     assert alert.details["traceId"] in {job.trace_id for job in platform.media.jobs()}
     assert alert.details["errorCode"]
+
+
+def test_a_breaker_that_a_person_opened_says_how_to_close_it(platform: Platform) -> None:
+    """Nothing is tried meanwhile. Its closing tells who closed it, and why."""
+    platform.media.breakers.open(THUMB, reason="the disk is changed")
+    platform.media.breakers.close(THUMB, reason="it is changed")
+    closed, opened = platform.media.alerts.list()
+    assert f"until `mediajobs breaker close {THUMB}`" in message_of(opened).body
+    assert "one is tried from time to time" not in message_of(opened).body
+    assert "the disk is changed" in opened.body
+    assert closed.body.endswith("closed it: it is changed.")
 
 
 def test_a_full_disk_is_told(open_platform: Callable[..., Platform]) -> None:
