@@ -85,6 +85,11 @@ class _Silence:
             return False
         return now - since > limit_s
 
+    def forget(self, run: dg.DagsterRun) -> None:
+        """There is a sign of life."""
+        if run.tags.get(tags.SILENCE):
+            self.instance.add_run_tags(run.run_id, {tags.SILENCE: ""})
+
 
 def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance, silence: _Silence) -> Iterator[dg.DagsterRun]:
     """Runs that hold no job and do not report their end: their process was killed before, between or after attempts.
@@ -154,7 +159,8 @@ class _DagsterRunStates:
         if run.status is not dg.DagsterRunStatus.STARTING or not launcher.supports_check_run_worker_health:
             return False
         found = launcher.check_run_worker_health(run).status
-        # A worker may have taken it a moment ago, and say so in the next.
-        return found is WorkerStatus.FAILED or (
-            found is WorkerStatus.NOT_FOUND and self.silence.lasts(self.lease_s, run, _NEVER)
-        )
+        if found is WorkerStatus.NOT_FOUND:
+            # A worker may have taken it a moment ago, and say so in the next.
+            return self.silence.lasts(self.lease_s, run, _NEVER)
+        self.silence.forget(run)
+        return found is WorkerStatus.FAILED

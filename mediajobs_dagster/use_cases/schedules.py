@@ -117,17 +117,37 @@ class Schedules:
         """
         now = max(now, moment or now)
         row = self._row(job_type, schedule, now=now, moment=moment, on_since=on_since)
+        due = self._due(row, schedule, now=now, on_since=on_since)
+        if not due or (moment is not None and moment < due[-1]):
+            return Asked(f"{job_type.name} was asked for already, or a later moment is due.")
+        if moment is None and now - due[0] < PATIENCE:
+            return Asked(f"{job_type.name} is due since {due[0]:%H:%M} UTC: Dagster asks for it.")
+        return self._asked(job_type, row, due, now)
+
+    def pass_over(
+        self,
+        job_type: JobType,
+        schedule: Schedule,
+        *,
+        now: datetime,
+        moment: datetime | None = None,
+        on_since: datetime | None = None,
+    ) -> None:
+        """Ask for no job at the moments that are due, because one waits already. They do not count as missed."""
+        now = max(now, moment or now)
+        row = self._row(job_type, schedule, now=now, moment=moment, on_since=on_since)
+        if due := self._due(row, schedule, now=now, on_since=on_since):
+            self.history.schedules.advance(row, due[-1], at=now)
+
+    def _due(self, row: ScheduleRow, schedule: Schedule, *, now: datetime, on_since: datetime | None) -> list[datetime]:
+        """The moments until now that nobody has asked for."""
         # Switched on while the clock was ahead, it would be silent until then.
         is_known = on_since is not None and on_since <= now
         since = max(row.last_moment, on_since - _INSTANT) if on_since and is_known else row.last_moment
         due = list(islice(_after(since, until=now, moments=self.moments.since(schedule, since)), _MOST))
         if len(due) == _MOST:  # those beyond are not counted
             due[-1] = next(self.moments.until(schedule, now))
-        if not due or (moment is not None and moment < due[-1]):
-            return Asked(f"{job_type.name} was asked for already, or a later moment is due.")
-        if moment is None and now - due[0] < PATIENCE:
-            return Asked(f"{job_type.name} is due since {due[0]:%H:%M} UTC: Dagster asks for it.")
-        return self._asked(job_type, row, due, now)
+        return due
 
     def _row(
         self,

@@ -259,6 +259,24 @@ def test_a_run_whose_message_is_gone_does_not_wait_for_ever(cluster: Cluster, cl
     assert (job.status, statuses(cluster, job)) == (JobStatus.COMPLETED, [AttemptStatus.SUCCESS])
 
 
+def test_a_quarantined_machine_leaves_its_runs_to_others(cluster: Cluster, clips: Clips) -> None:
+    """The same run waits in its queue until another machine takes it; nothing is lost, and no attempt is used up."""
+    alpha = cluster.start_worker("alpha")
+    cluster.wait_for_all(cluster.ask(clips.landscape(), THUMB), timeout_s=90)
+    breakers = cluster.platform.media.breakers
+    breakers.open("alpha", host=True, reason="a test")
+    try:
+        trace_id = cluster.ask(clips.landscape(), THUMB)
+        cluster.wait_for(lambda: alpha.log.read_text().count("A run is left to other machines") > 1, timeout_s=90)
+        (run,) = cluster.runs(trace_id)
+        cluster.start_worker("beta")
+        (job,) = cluster.wait_for_all(trace_id, timeout_s=90)
+    finally:
+        breakers.close("alpha", host=True)
+    (attempt,) = cluster.attempts(job)
+    assert (job.status, attempt.host, attempt.run_id) == (JobStatus.COMPLETED, "beta", run.run_id)
+
+
 def test_a_run_that_is_delivered_twice_is_carried_out_once(cluster: Cluster, clips: Clips) -> None:
     """Redis delivers a message again when it was not acknowledged in time; the run it names stays as it is."""
     worker = cluster.start_worker("alpha")

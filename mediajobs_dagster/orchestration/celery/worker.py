@@ -60,7 +60,7 @@ class ClusterWorker:
         def execute(task: Any, run_id: str) -> str:
             if executions.is_quarantined():
                 # Back into its queue, under the same id. First: a process that is killed while it waits holds no run.
-                task.retry(countdown=0, max_retries=None, throw=False)
+                task.retry(countdown=0, max_retries=None, throw=False, queue=_queue_of(task))
                 time.sleep(_LEFT_TO_OTHERS_S)
                 raise Ignore
             return executions.execute(run_id)
@@ -99,6 +99,12 @@ class ClusterWorker:
         signals.worker_process_init.connect(_stand_alone, weak=False)
         worker.start()
         return worker.exitcode or 0
+
+
+def _queue_of(task: Any) -> str:
+    # Celery would send it to the exchange without declaring that, and Redis would drop it.
+    routing_key: str = task.request.delivery_info["routing_key"]
+    return routing_key.removesuffix(f".{EXECUTE_RUN}")
 
 
 def _log_as_json(**_: Any) -> None:
