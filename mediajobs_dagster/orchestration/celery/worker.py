@@ -60,12 +60,13 @@ class ClusterWorker:
         def execute(task: Any, run_id: str) -> str:
             if executions.is_quarantined():
                 # Back into its queue, under the same id. First: a process that is killed while it waits holds no run.
-                task.retry(countdown=0, max_retries=None, throw=False, queue=_queue_of(task))
+                task.retry(countdown=0, throw=False, queue=_queue_of(task))
                 time.sleep(_LEFT_TO_OTHERS_S)
                 raise Ignore
             return executions.execute(run_id)
 
-        app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True)
+        # Without a limit: for `retry` itself, None means the task's own, which is three by default.
+        app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True, max_retries=None)
         if is_json():
             # Who takes this signal sets up the loggers instead of Celery. Ours are.
             signals.setup_logging.connect(_log_as_json, weak=False)
@@ -102,9 +103,10 @@ class ClusterWorker:
 
 
 def _queue_of(task: Any) -> str:
-    # Celery would send it to the exchange without declaring that, and Redis would drop it.
+    # Celery would send it to the exchange without declaring that, and Redis would drop it. The key is `<queue>.<task>`
+    # the first time, and `<queue>.#` after that.
     routing_key: str = task.request.delivery_info["routing_key"]
-    return routing_key.removesuffix(f".{EXECUTE_RUN}")
+    return routing_key.partition(".")[0]
 
 
 def _log_as_json(**_: Any) -> None:
