@@ -72,7 +72,7 @@ class Request:
         path = urlsplit(self.url).path if self.hides_path else ""
         secrets = {
             *(word for value in headers for word in value.split()),
-            *(_values_of(self.url) - _values_of(redact_address(self.url))),
+            *(_values_of(self.url)),
             *(path, unquote(path), *path.split("/")),
         }
         for secret in sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True):
