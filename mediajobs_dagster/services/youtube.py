@@ -119,6 +119,8 @@ class YouTube(HttpClient):
     def videos(self, ids: Sequence[str], meter: Meter) -> list[ListedVideo]:
         """The details of at most PAGE videos; one that is gone, or private, is missing."""
         found = self._ask("videos.list", {"part": "snippet,contentDetails", "id": ",".join(ids)}, meter)
+        if "items" not in found:  # all of them would be taken to be gone
+            raise ServiceAnswerError("youtube videos.list was answered without a list of videos. Try again later.")
         return list(filter(None, map(_video_of_details, _items(found))))
 
     def search(

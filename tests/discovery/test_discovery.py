@@ -228,6 +228,30 @@ def test_only_events_without_a_match_are_searched_for(open_discovery: OpenDiscov
     assert discovery.units(YOUTUBE_SEARCH) == 1
 
 
+def test_an_event_that_cannot_be_searched_for_stops_no_other(open_discovery: OpenDiscovery, site: VideoSite) -> None:
+    """What the service refuses for one event is noted, and asked again only after a pause."""
+    discovery = open_discovery(youtube_channels="UCleague")
+    site.add("aaaaaaaaaaa", "One")
+    for number in range(2):
+        discovery.event(f"Game {number}", f"A{number}", f"B{number}")
+    site.instead["search"] = refusing(400, "invalidSearchFilter")
+    discovery.run()
+    assert site.asked.count("search") == 2
+    site.asked.clear()
+    discovery.run()
+    assert "search" not in site.asked
+
+
+def test_an_answer_without_a_list_takes_no_video_for_gone(open_discovery: OpenDiscovery, site: VideoSite) -> None:
+    """An object without items is no answer to the question which videos there are."""
+    discovery = open_discovery(youtube_channels="UCleague")
+    site.add("aaaaaaaaaaa", "One")
+    site.instead["videos"] = lambda exchange: exchange.answer({})
+    figures = discovery.run()
+    assert figures["removed"] == 0
+    assert list(discovery.videos()) == ["aaaaaaaaaaa"]
+
+
 def test_searches_for_an_event_become_rarer(open_discovery: OpenDiscovery, site: VideoSite) -> None:
     """An event that nobody has filmed does not use up the quota hour by hour."""
     discovery = open_discovery(youtube_channels="UCleague")

@@ -98,7 +98,11 @@ class _Pass:
             if not _is_due(searches.get(event.id), self.now):
                 continue
             if not self.sources.attempted(f"Search for {event.title}", lambda: self._search(event)):  # noqa: B023  # called at once
-                break
+                if not self.sources.can_ask:
+                    break
+                # What is refused for this event is refused again: its turn comes after a pause, like any other's.
+                videos.note_search(event.id, now=self.now)
+                continue
             videos.note_search(event.id, now=self.now)
             self.searched += 1
         if self.searched > before:
