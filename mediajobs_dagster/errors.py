@@ -45,6 +45,8 @@ class MediaJobsError(Exception):
     """Whether the job is tried once more, with half of the threads, while nothing else is tried on its machine."""
     may_be_input: ClassVar[bool] = False
     """Whether a bad input can cause it as well as a bad machine. Then evidence decides: `attempts/evidence.py`."""
+    opens_breakers: ClassVar[bool] = True
+    """Whether jobs that fail by it count for breakers, if it concerns operators. A wrong setting is told at once."""
     retry_after_s: float | None = None
     """Shortest wait before the next attempt, seconds; None: no wait was asked for."""
 
@@ -94,6 +96,14 @@ class SettingsError(RequestError):
     code = "SETTINGS_INVALID"
     blame = Blame.SYSTEM
     retryable = True  # an attempt that meets it may succeed on a machine that is set up right
+
+
+class JobSettingsError(SettingsError):
+    """The settings that a job works with cannot be used. Correct them; `mediajobs doctor` checks them."""
+
+    code = "JOB_SETTINGS_INVALID"
+    retryable = False
+    opens_breakers = False
 
 
 class ExtraMissingError(RequestError):
@@ -514,6 +524,16 @@ class CancelledError(MediaJobsError):
     is_interruption = True
     blame = Blame.CANCELLED
     retryable = False
+
+
+def codes_without_breaker() -> tuple[str, ...]:
+    """The codes of faults that no breaker counts."""
+    return tuple(kind.code for kind in all_errors() if not kind.opens_breakers)
+
+
+def faults_of_input() -> frozenset[str]:
+    """The codes of faults of an input: the same file fails the same way."""
+    return frozenset(kind.code for kind in all_errors() if issubclass(kind, InputError))
 
 
 def all_errors() -> Iterator[type[MediaJobsError]]:

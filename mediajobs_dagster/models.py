@@ -486,6 +486,15 @@ class Tick(Value):
             raise ValueError(f"{tick_id!r} is not the id of a tick, such as history_cleanup@2026-03-04T03:00:00Z")
         return cls(schedule=schedule, created_at=datetime.fromisoformat(moment))
 
+    @classmethod
+    def is_id(cls, text: str) -> bool:
+        """Whether `text` is the id of a tick."""
+        try:
+            cls.parse(text)
+        except ValueError:
+            return False
+        return True
+
     @property
     def id(self) -> str:
         """The schedule and the moment, such as history_cleanup@2026-03-04T03:00:00Z."""

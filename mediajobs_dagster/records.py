@@ -103,6 +103,8 @@ class BreakerChanged(Record):
     """What the jobs that opened it failed by, the most frequent first."""
     job_ids: tuple[str, ...] = ()
     """Those jobs, the one that failed last first."""
+    by_hand: bool = False
+    """Whether a person opened it; then it stays open until a person closes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,10 @@ class HostBreakerChanged(Record):
     """closed, open or half_open."""
     reason: str
     """In a sentence."""
+    since: datetime | None = None
+    """When the first of the jobs failed that it is quarantined for; None: it claims jobs."""
+    error_codes: tuple[str, ...] = ()
+    """What those jobs failed by, the most frequent first."""
 
 
 @dataclass(frozen=True, kw_only=True)

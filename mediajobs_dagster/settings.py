@@ -42,6 +42,10 @@ _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
 
 
+KEPT_KINDS = ("timelines", "alerts", "actions", "events", "snapshots", "quota", "runs", "ticks", "scratch")
+"""What `retention` can name beside job types."""
+
+
 class Settings(BaseSettings):
     """What an operator can set. A field is read from the variable `MEDIAJOBS_` + its name in capitals."""
 
@@ -312,6 +316,12 @@ class Settings(BaseSettings):
     alert_disk_percent: float = Field(
         default=95.0, ge=0, le=100, description="Alert when a disk of ours is fuller than this, percent; 0: never."
     )
+    alert_storage_gib: float = Field(
+        default=0.0, ge=0, description="Alert when a storage report finds more than this in the storage, GiB; 0: never."
+    )
+    alert_quota_percent: float = Field(
+        default=90.0, ge=0, le=100, description="Alert when so much of a quota is used, percent; 0: never."
+    )
     alert_daemon_silent_s: float = Field(
         default=300.0, gt=0, description="Alert when the daemon has given no sign of life for so long, seconds."
     )
@@ -488,7 +498,12 @@ class Settings(BaseSettings):
 
     def retention_of(self, name: str) -> float:
         """How many days things of a job type, or of a kind, are kept; 0: for ever."""
-        return dict(map(_days_of, self.retention)).get(name, self.retention_days)
+        return self.retention_days_by_name.get(name, self.retention_days)
+
+    @property
+    def retention_days_by_name(self) -> dict[str, float]:
+        """What `retention` says, by the name of a job type or of a kind."""
+        return dict(map(_days_of, self.retention))
 
     @property
     def scratch(self) -> Path:
@@ -537,8 +552,9 @@ def unknown_variables(file: Path = Path(".env")) -> list[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    found = get_close_matches(name.upper(), known, n=1)
-    return f"; {found[0]} is" if found else ""
+    # Without what all begin with, which would make any two look alike.
+    found = get_close_matches(name.upper().removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], n=1)
+    return f"; {_PREFIX}{found[0]} is" if found else ""
 
 
 def check_settings_file(path: Path) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.errors import RequestError, StorageError, StorageMissingError
+from mediajobs_dagster.errors import RequestError, SettingsError, StorageError, StorageMissingError
 from mediajobs_dagster.history import (
     AttemptFilter,
     ExportFormat,
@@ -410,7 +410,8 @@ class MediaJobs:
     @property
     def references(self) -> References:
         """Finds jobs, attempts, uploads, traces and runs by what people call them."""
-        return References(self.history)
+        scheduled = [each for each in self.registry if each.subject is SubjectKind.TICK]
+        return References(self.history, {name: each.name for each in scheduled for name in (each.name, each.asset)})
 
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
         """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
@@ -671,8 +672,18 @@ class MediaJobs:
             return [each.reason for each in (*self.held(), *self.breakers.quarantines())]
 
         alerts = {"alerts": self.alerts.check} if self.settings.alert_urls else {}
-        checks = {**(also or {}), **alerts}
+        checks = {**(also or {}), **self._scheduled_checks(), **alerts}
         return check_up(self.settings, lambda: self.history, lambda: self.storage, told, checks)
+
+    def _scheduled_checks(self) -> Checks:
+        """A check for each fault of the settings that scheduled jobs work with; one that is fine if there is none."""
+
+        def raising(error: SettingsError) -> str:
+            raise error
+
+        faulty = self.registry.faulty_settings(self.settings)
+        found = {name: partial(raising, error) for name, error in faulty.items()}
+        return found or {"scheduled jobs": lambda: "their settings can be used"}
 
     def check(self) -> str:
         """Open the database, creating or migrating it if needed; returns a description of it for people."""

@@ -117,7 +117,6 @@ CALLED = {
     "execute_run_iterator": call("job", "dagster_run", "instance"),
     "make_app": call("app_args"),
     "make_new_run_id": call(),
-    "partition_set_snap_name_for_job_name": call("job_name"),
     "schedule_execution_time_iterator": call("start_timestamp", "cron_schedule", "execution_timezone", ascending=""),
     "redirect_to_file": call("stream", "path"),
     # Dagster shows the class, and documents not all of its methods:

@@ -67,6 +67,7 @@ def test_faults_of_the_input_are_never_tried_again(kind: type[MediaJobsError]) -
         ("INPUT_NO_VIDEO", Blame.INPUT, False),
         ("PARAMETERS_INVALID", Blame.INPUT, False),
         ("SETTINGS_INVALID", Blame.SYSTEM, True),
+        ("JOB_SETTINGS_INVALID", Blame.SYSTEM, False),
         ("DISK_FULL", Blame.SYSTEM, True),
         ("OUT_OF_MEMORY", Blame.SYSTEM, True),
         ("STORAGE_MISSING", Blame.SYSTEM, True),

@@ -9,7 +9,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from mediajobs_dagster.errors import SettingsError
-from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.settings import Settings, unknown_variables
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
@@ -151,3 +151,12 @@ def test_a_folder_that_is_named_as_the_settings_file_is_left_alone(
     assert Settings.load() == Settings.load(_env_file=None)
     with pytest.raises(SettingsError, match="folder"):
         Settings.load(_env_file=tmp_path / ".env")
+
+
+def test_only_near_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all names begin with makes none of them near."""
+    monkeypatch.setenv("MEDIAJOBS_NONSENSE", "1")
+    monkeypatch.setenv("MEDIAJOBS_HOSTNAM", "a")
+    told = unknown_variables(Path("nowhere"))
+    assert "MEDIAJOBS_NONSENSE is no setting of mediajobs." in told
+    assert "MEDIAJOBS_HOSTNAM is no setting of mediajobs; MEDIAJOBS_HOSTNAME is." in told

@@ -33,6 +33,7 @@ from mediajobs_dagster.models import (
     JsonObject,
     NewJob,
     Subject,
+    Tick,
     Upload,
     new_id,
     result_origin,
@@ -114,6 +115,13 @@ class AttemptEnded(AttemptRecord):
         """The name of the file or of the timeline; the subject's id where the attempt did not come to know it."""
         summary = self.manifest.input_summary
         return str(summary.get("filename") or summary.get("title") or self.job.subject_id)
+
+    @property
+    def concerns_operators(self) -> bool:
+        """Whether operators have to act. Whatever fails a job of a schedule does: no uploader can mend it."""
+        if self.error is None or self.error.blame is Blame.CANCELLED:
+            return False
+        return self.error.blame.concerns_operators or Tick.is_id(self.job.subject_id)
 
     @property
     def succeeded(self) -> bool:

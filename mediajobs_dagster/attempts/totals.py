@@ -62,7 +62,7 @@ class RunTotals:
             self.first.append(outcome)
         if not outcome.succeeded and len(self.failures) < KEPT:
             self.failures.append(outcome)
-        if outcome.error and outcome.error.blame.concerns_operators:
+        if outcome.concerns_operators:
             self.faults += 1
             self.first_fault = self.first_fault or outcome
         self.taken_away += outcome.is_stale and outcome.verdict.status is not JobStatus.CANCELLED

@@ -61,7 +61,7 @@ def retry_jobs(media: MediaJobs, job: str | None, force: bool, as_json: bool, **
         return
     chosen = _chosen(media, given, (JobStatus.FAILED, JobStatus.DEAD))
     done = media.bulk.retry(chosen, force=force, reason=given["reason"], dry_run=given["dry_run"])
-    _print_done(done, "queued again", as_json)
+    _print_done(media, done, "queued again", as_json)
 
 
 @click.command("cancel")
@@ -80,10 +80,10 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
         return
     chosen = _chosen(media, given, (JobStatus.FAILED,))
     done = media.bulk.cancel(chosen, reason=given["reason"], dry_run=given["dry_run"])
-    _print_done(done, "cancelled", as_json)
+    _print_done(media, done, "cancelled", as_json)
 
 
-@click.command()
+@click.command(short_help="List what people did to many jobs at once, or to breakers.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @display.verbose_option
 @display.json_option
@@ -126,7 +126,7 @@ def _print_job(media: MediaJobs, job: Job, as_json: bool) -> None:
         display.console().print(job_table(media, media.named([job])))
 
 
-def _print_done(done: BulkDone, verb: str, as_json: bool) -> None:
+def _print_done(media: MediaJobs, done: BulkDone, verb: str, as_json: bool) -> None:
     if as_json:
         display.print_json(done)
         return
@@ -139,8 +139,11 @@ def _print_done(done: BulkDone, verb: str, as_json: bool) -> None:
     console.print(f"{jobs} {would}{verb}{f': {types}' if types else ''}.", markup=False)
     for why, count in done.left.most_common():
         console.print(f"{display.counted(count, 'job')} left as before: {why}.", markup=False)
-    if done.is_dry_run:
-        for job in done.examples[:_EXAMPLES]:
-            console.print(f"  {job.id}  {job.job_type}  {job.status}  {job.error_code or ''}".rstrip(), markup=False)
+    if done.hopeless:
+        codes = ", ".join(code for code, _ in done.hopeless.most_common())
+        told = f"{done.hopeless.total():,} of them will fail again: {codes}. Narrow it with --error."
+        console.print(told, style="yellow", markup=False)
+    if done.is_dry_run and done.examples:
+        console.print(job_table(media, media.named(done.examples[:_EXAMPLES])))
         if done.count > _EXAMPLES:
             console.print(f"  and {done.count - min(_EXAMPLES, len(done.examples)):,} more")

@@ -24,7 +24,7 @@ _SHOWN = 10
 """How many skipped files are printed; --json has all."""
 
 
-@click.command()
+@click.command(short_help="Register media files and enqueue their jobs.")
 @click.argument("locations", nargs=-1, required=True, metavar="LOCATION...")
 @click.option(
     "--type",

@@ -9,13 +9,14 @@ import click
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.models import Alert, AlertKind
+from mediajobs_dagster.supervisor.exclusive import user_of
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.messages import message_of
 
 _KINDS = [kind.value for kind in AlertKind]
 
 
-@click.group()
+@click.group(short_help="List, send and try out messages to operators.")
 def alerts() -> None:
     """Messages to operators: list them, send what waits, and test whether they arrive.
 
@@ -103,4 +104,6 @@ def _state_of(alert: Alert, media: MediaJobs) -> str:
         return f"{alert.sent_at:%Y-%m-%d %H:%M:%S}"
     if not media.alerts.has_addresses:
         return "no: no address is set"
-    return f"not yet: {alert.error}" if alert.error else "not yet"
+    if alert.error:
+        return f"not yet: {alert.error}"
+    return "not yet" if user_of(media.settings.home) else "not yet: nothing is up; `mediajobs alerts send` sends it"

@@ -25,7 +25,7 @@ _SHOWN_AS = {"downloadMs": "fetch", "uploadMs": "publish"}
 """What people know a part of the ledger as, where its name in JSON is another one."""
 
 
-@click.command()
+@click.command(short_help="Show one attempt: its result, its time, its commands.")
 @click.argument("attempt", metavar="ATTEMPT")
 @display.verbose_option
 @display.json_option
@@ -45,7 +45,8 @@ def attempt(media: MediaJobs, attempt: str, verbose: bool, as_json: bool) -> Non
     if found.manifest is None:
         return
     manifest = found.manifest
-    console.print(_fields(_summary(manifest), whole=verbose))
+    fields = [(name, value) for name, value in _summary(manifest) if value is not None]
+    console.print(_fields([*fields, *_figures(manifest)], whole=verbose))
     _print_time(console, manifest)
     _print_commands(console, manifest, verbose=verbose)
     if manifest.s3_ops:
@@ -117,6 +118,12 @@ def _summary(manifest: Manifest) -> list[tuple[str, object]]:
     ]
 
 
+def _figures(manifest: Manifest) -> list[tuple[str, object]]:
+    """What the job reported, but for tables."""
+    told = {name: each for name, each in manifest.figures.items() if not isinstance(each, dict | list)}
+    return [(display.words(name), display.figure(each)) for name, each in told.items()]
+
+
 def _media(shown: InputMetrics) -> str:
     size = f"{shown.width}x{shown.height}" if shown.width and shown.height else None
     codecs = f"{shown.video_codec or 'no picture'}, {shown.audio_codec or 'no sound'}"
@@ -125,6 +132,8 @@ def _media(shown: InputMetrics) -> str:
 
 def _source(manifest: Manifest) -> str:
     summary = manifest.input_summary
+    if "scheduledAt" in summary:
+        return f"{summary['schedule']} at {summary['scheduledAt']}"
     if "timelineId" in summary:
         return f"timeline {summary['title']!r} ({summary['timelineId']})"
     return f"{summary.get('filename', '?')} ({summary.get('key', summary['subjectId'])})"
@@ -140,6 +149,7 @@ def _print_time(console: Console, manifest: Manifest) -> None:
             "" if name == "queueMs" else "█" * round(30 * spent / whole),
         )
         for name, spent in ledger.items()
+        if spent or name != "ffmpegMs"
     ]
     console.print(display.table(("Time", "", ""), rows))
 

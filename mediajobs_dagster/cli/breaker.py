@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group()
+@click.group(short_help="See the breakers, open and close them.")
 def breaker() -> None:
     """See the breakers of job types and machines, open and close them.
 
@@ -81,9 +81,9 @@ def _print(found: tuple[BreakerStanding, ...], *, whole: bool) -> None:
     columns = (
         *("Of", "Name", "State"),
         *(
-            Column("Failed jobs", rank=2),
-            Column("Why", "text", rank=1, below=True),
-            Column("Set by hand", "text", rank=3),
+            Column("Failed jobs", rank=1),
+            Column("Set by hand", "text", rank=2),
+            Column("Why", rank=3, below=True),
         ),
     )
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from difflib import get_close_matches
 
 import click
@@ -19,9 +20,18 @@ _NAMED = 5
 """How many of what there is are named."""
 
 
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    """Raise RequestError if a time ends before it begins: nothing could match."""
+    if since and until and since >= until:
+        raise RequestError(
+            f"--since {since:%Y-%m-%d %H:%M} is not before --until {until:%Y-%m-%d %H:%M}. Swap the two."
+        )
+
+
 def checked_jobs(media: MediaJobs, chosen: JobFilter) -> JobFilter:
     """`chosen` with the ids of what it names. Raises RequestError, with what there is, and AmbiguousError."""
     _check_code(media, chosen.error_code)
+    check_span(chosen.since, chosen.until)
     return replace(
         chosen,
         job_type=_type(media, chosen.job_type),
@@ -33,6 +43,7 @@ def checked_jobs(media: MediaJobs, chosen: JobFilter) -> JobFilter:
 def checked_attempts(media: MediaJobs, chosen: AttemptFilter) -> AttemptFilter:
     """`chosen` with the ids of what it names. Raises RequestError, with what there is, and AmbiguousError."""
     _check_code(media, chosen.error_code)
+    check_span(chosen.since, chosen.until)
     return replace(
         chosen,
         job_name=_type(media, chosen.job_name),

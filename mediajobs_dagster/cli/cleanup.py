@@ -12,7 +12,7 @@ from mediajobs_dagster.resilience.retention import CleanUp, Removed
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.command()
+@click.command(short_help="Remove attempts, jobs and runs that are old.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @display.json_option
 @click.pass_obj
@@ -29,6 +29,7 @@ def cleanup(media: MediaJobs, dry_run: bool, as_json: bool) -> None:
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.old_runs import OldRuns
 
+    media.registry.check_retention(media.settings)
     media.check()  # before Dagster makes its own databases in the same folder
     with open_instance(media.settings) as instance, _Progress(quiet=as_json) as progress:
         sweepers = (OldRuns(instance, media.registry), ScratchSweeper(media.settings.scratch))
@@ -43,7 +44,7 @@ def _print(done: CleanUp) -> None:
     console = display.console()
     found = [each for each in done.removed if each.rows]
     if not found:
-        console.print("Nothing is older than it has to be.")
+        console.print("Nothing to remove: nothing is older than MEDIAJOBS_RETENTION_DAYS and MEDIAJOBS_RETENTION say.")
         return
     rows = [(each.kind, f"{each.rows:,}", display.size(each.bytes) if each.bytes else None) for each in found]
     console.print(

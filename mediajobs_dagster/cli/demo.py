@@ -30,7 +30,7 @@ _LOOK_S = 0.5
 """How often the trace is looked at while others make it, seconds."""
 
 
-@click.command()
+@click.command(short_help="Make first results out of a test clip.")
 @click.argument("video", required=False)
 @display.json_option
 @click.pass_obj

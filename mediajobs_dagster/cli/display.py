@@ -172,6 +172,18 @@ def plain(value: JsonObject) -> str | None:
     return ", ".join(f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in value.items()) or None
 
 
+def words(name: str) -> str:
+    """The name of a figure for people: `cost month` for `cost_month`."""
+    return name.replace("_", " ")
+
+
+def figure(value: object) -> str:
+    """A figure that a job reported, for people."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
 def rtf(value: float | None) -> str | None:
     """A real-time factor for people: 2.0x is twice as fast as real time."""
     return None if value is None else f"{value:.1f}x"

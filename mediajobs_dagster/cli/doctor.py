@@ -16,7 +16,7 @@ from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.command()
+@click.command(short_help="Check ffmpeg, database, clock, storage and disk.")
 @display.json_option
 @click.pass_obj
 def doctor(media: MediaJobs, as_json: bool) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.choices import check_span
 from mediajobs_dagster.cli.table import Column
-from mediajobs_dagster.history import EventFilter
-from mediajobs_dagster.models import Event, EventStatus, utc_now
+from mediajobs_dagster.history import EventFilter, JobFilter
+from mediajobs_dagster.models import Event, EventStatus, JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
+_TITLE = 26
+"""Columns that a title has at least: other columns are left out before."""
+_COUNTED = 1000
+"""How many earlier events are counted."""
 
-@click.group()
+
+@click.group(short_help="List and show scheduled events.")
 def events() -> None:
     """List and show scheduled events, which `schedule_sync` takes from calendars and APIs.
 
-    An EVENT is the id of one, the beginning of that, its id at the source, or its title.
+    An EVENT is the id of one, the beginning of that, its id at the source, or its title or a part
+    of it that no other has.
     """
 
 
@@ -48,6 +56,7 @@ def list_events(
 ) -> None:
     """List events, the earliest first; with TITLE, those whose title contains it, in any letter case."""
     begin = since or (None if all_times else utc_now() - timedelta(days=1))
+    check_span(since, conditions["until"])
     chosen = EventFilter(status=EventStatus(status) if status else None, since=begin, **conditions)
     found = media.events.list(chosen, limit=limit, after=after)
     if as_json:
@@ -58,13 +67,19 @@ def list_events(
         console.print(_nothing(media, is_all=begin is None), markup=False)
         return
     columns = (
-        *("Event", Column("Begins (UTC)"), Column("Title", "name"), Column("Stands", rank=1)),
-        *(Column("Source", rank=2), Column("Ends (UTC)", rank=3)),
+        *("Event", "Begins (UTC)", Column("Title", "name", least_width=_TITLE), "Stands"),
+        *(Column("Source", rank=1), Column("Ends (UTC)", rank=2)),
     )
-    rows = [(each.id, _moment(each), each.title, _stands(each), each.source, each.ends_at) for each in found]
+    short = {} if verbose else media.history.naming.short_ids_of_events([each.id for each in found])
+    rows = [
+        (short.get(each.id, each.id), _moment(each), each.title, _stands(each), each.source, _end(each))
+        for each in found
+    ]
     console.print(display.table(columns, rows, whole=verbose))
     if len(found) == limit:
         console.print(f"There may be more: add [bold]--after {found[-1].id}[/].")
+    if since is None and begin and after is None:
+        _tell_earlier(media, replace(chosen, since=None, until=begin))
 
 
 @events.command("show")
@@ -88,10 +103,30 @@ def show_event(media: MediaJobs, event: str, verbose: bool, as_json: bool) -> No
     console.print(display.table(("", Column("", "text")), fields, title=f"Event {found.id}", whole=verbose))
 
 
+def _tell_earlier(media: MediaJobs, earlier: EventFilter) -> None:
+    found = len(media.events.list(earlier, limit=_COUNTED))
+    if found:
+        told = f"{found:,}{' or more' if found == _COUNTED else ''}"
+        display.console().print(f"{told} earlier: add [bold]--all[/].")
+
+
 def _nothing(media: MediaJobs, *, is_all: bool) -> str:
-    if not media.events.sources():
-        return "There is no event. Name a source: MEDIAJOBS_CALENDARS or MEDIAJOBS_EVENT_SOURCES."
+    if not media.events.list(EventFilter(with_removed=True), limit=1):
+        return _none_at_all(media)
     return "No event matches. Use fewer filters." if is_all else "No event matches. Use fewer filters, or --all."
+
+
+def _none_at_all(media: MediaJobs) -> str:
+    if not (media.settings.calendars or media.settings.event_sources):
+        return "There is no event. Name a source: MEDIAJOBS_CALENDARS or MEDIAJOBS_EVENT_SOURCES."
+    latest = media.jobs(JobFilter(job_type="schedule_sync"), limit=1)
+    if latest and latest[0].status is JobStatus.DEAD:
+        return "No event is stored yet: the last sync failed. `mediajobs why schedule_sync` says why."
+    return "No event is stored yet: `mediajobs run schedule_sync` takes them from their sources."
+
+
+def _end(event: Event) -> str | None:
+    return f"{event.ends_at:%Y-%m-%d %H:%M}" if event.ends_at else None
 
 
 def _moment(event: Event) -> str:

@@ -29,6 +29,7 @@ from mediajobs_dagster.cli.log_format import is_json_wanted
 from mediajobs_dagster.cli.quota import quota
 from mediajobs_dagster.cli.run_job import run_job
 from mediajobs_dagster.cli.schedules import schedules
+from mediajobs_dagster.cli.sections import SectionedGroup
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.storage import storage
@@ -55,7 +56,7 @@ REFUSED = 2
 _CONTEXT = "cli"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mediajobs")
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -77,12 +78,12 @@ def commands(context: click.Context) -> None:
 
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
-for command in (
-    *(demo, up, add, export, work, status, jobs, why, attempt, uploads, events, videos, history, doctor),
-    *(storage, breaker, quota, actions, alerts, schedules, run_job, cleanup),
-    *(code_server, daemon, web, worker),
-):
-    commands.add_command(command)
+commands.add_section("Make", demo, add, export, work, up)
+commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
+commands.add_section("Look out for videos", events, videos, quota)
+commands.add_section("Run unattended", schedules, run_job, breaker, alerts, actions)
+commands.add_section("Keep in order", doctor, storage, cleanup)
+commands.add_section("Single parts, for clusters", code_server, daemon, web, worker)
 
 
 def main() -> None:

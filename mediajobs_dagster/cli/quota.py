@@ -12,7 +12,7 @@ from mediajobs_dagster.resilience.quota import BucketStanding
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.command()
+@click.command(short_help="Show what is left of the quotas of outside services.")
 @display.verbose_option
 @display.json_option
 @click.pass_obj

@@ -13,12 +13,15 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, utc_now
 from mediajobs_dagster.supervisor.exclusive import user_of
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.why import CauseKind
 
 _EVERY_S = 0.5
+_HOLDING = {CauseKind.BREAKER, CauseKind.HOST, CauseKind.NEEDS, CauseKind.QUOTA, CauseKind.PAUSE}
+"""What of that may last."""
 _FINE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 
-@click.command("run")
+@click.command("run", short_help="Start a scheduled job now.")
 @click.argument("job", metavar="JOB")
 @click.option("--wait", is_flag=True, help="Wait until it is done, and show what it did.")
 @display.json_option
@@ -32,6 +35,7 @@ def run_job(media: MediaJobs, job: str, wait: bool, as_json: bool) -> None:
     from mediajobs_dagster.orchestration.moments import schedules_of
 
     job_type = _scheduled(media, job)
+    job_type.check_settings(media.settings)
     queued = schedules_of(media).run(job_type, now=utc_now())
     done = _waited(media, job_type, queued, quiet=as_json) if wait else queued
     if as_json:
@@ -55,9 +59,11 @@ def _scheduled(media: MediaJobs, name: str) -> JobType:
 
 def _waited(media: MediaJobs, job_type: JobType, queued: Job, *, quiet: bool) -> Job:
     """The job when it is over, or when it is held back and nobody will start it."""
-    job = queued
+    job, told = queued, set[CauseKind]()
     while not job.status.is_final:
         if media.settings.celery_url or user_of(media.settings.home):
+            if not quiet:
+                _tell_what_holds(media, job, told)
             time.sleep(_EVERY_S)
         else:
             work_off(media, quiet=quiet, only=job_type)
@@ -67,12 +73,22 @@ def _waited(media: MediaJobs, job_type: JobType, queued: Job, *, quiet: bool) ->
     return job
 
 
+def _tell_what_holds(media: MediaJobs, job: Job, told: set[CauseKind]) -> None:
+    """Say, once, what keeps the job from being started, if that is not over by itself in a moment."""
+    for cause in media.why(job.id).causes if job.status.is_waiting else ():
+        if cause.kind in _HOLDING - told:
+            told.add(cause.kind)
+            display.console().print(display.line(f"It waits: {cause.text}", "yellow"), soft_wrap=True)
+
+
 def _print(media: MediaJobs, job: Job, *, is_waited: bool) -> None:
     console = display.console()
     attempts = media.history.attempts.of_job(job.id) if is_waited else []
-    console.print(display.line(f"Job {job.id} is {job.status}. {_what_now(media, job) if not attempts else ''}"))
+    console.print(display.line(f"Job {job.id} is {job.status}. {_what_now(media, job)}".rstrip()), soft_wrap=True)
     if attempts:
-        for line in _outcome(attempts[-1]):
+        manifest = media.attempt(attempts[-1].id).manifest
+        notes = manifest.notes if manifest else ()
+        for line in (*_outcome(attempts[-1]), *(f"  {note}" for note in notes)):
             console.print(display.line(line), soft_wrap=True)
     for held in media.held():
         if held.job_type == job.job_type and not job.status.is_final:
@@ -80,15 +96,22 @@ def _print(media: MediaJobs, job: Job, *, is_waited: bool) -> None:
 
 
 def _what_now(media: MediaJobs, job: Job) -> str:
-    if job.status.is_final:
+    if job.status in _FINE:
         return ""
+    if job.status.is_final:
+        return f"See `mediajobs why {job.id}`, then `mediajobs jobs retry {job.id}`."
     if media.settings.celery_url or user_of(media.settings.home):
         return f"Follow it with `mediajobs jobs watch {job.id}`."
     return "Nothing is up here: `mediajobs up` or `mediajobs work` will run it."
 
 
 def _outcome(attempt: Attempt) -> list[str]:
-    """What the last attempt did, a line for each figure."""
-    figures: JsonObject = (attempt.result or {}).get("figures") or {}
-    shown = [f"  {name}: {each}" for name, each in figures.items() if not isinstance(each, dict | list)]
+    """What the last attempt did: a line for each figure and each note, and its error."""
+    result = attempt.result or {}
+    figures: JsonObject = result.get("figures") or {}
+    shown = [
+        f"  {display.words(name)}: {display.figure(each)}"
+        for name, each in figures.items()
+        if not isinstance(each, dict | list)
+    ]
     return [*shown, *([f"{attempt.error_code}: {attempt.error}"] if attempt.error else [])]

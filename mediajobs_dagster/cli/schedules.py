@@ -38,12 +38,12 @@ def list_schedules(media: MediaJobs, verbose: bool, as_json: bool) -> None:
         return
     columns = (
         Column("Job", "name"),
-        "Cron",
-        Column("Zone", rank=2),
+        Column("Cron", rank=4),
+        Column("Zone", rank=5),
         "On",
         Column("Next (UTC)", rank=1),
-        Column("Last (UTC)", rank=3),
-        Column("Missed", rank=4, below=True),
+        Column("Last (UTC)", rank=2),
+        Column("Missed", rank=3, below=True),
     )
     display.console().print(display.table(columns, [_row(each) for each in found], whole=verbose))
 

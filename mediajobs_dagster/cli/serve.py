@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ from mediajobs_dagster.telemetry.logs import log_to_stderr
 from mediajobs_dagster.telemetry.sending import sending_alerts
 
 # Dagster takes a second to import, so only the commands that need it import it.
+
+_log = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,7 +68,7 @@ def check_host(host: str, *, unprotected: bool) -> None:
         )
 
 
-@click.command("code-server")
+@click.command("code-server", short_help="Serve the definitions to Dagster, and start runs fast.")
 @log_format
 @click.option(
     "--listen",
@@ -104,10 +107,12 @@ def code_server(media: MediaJobs, listen: str, image: str | None, supervised: in
 def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervised: int | None) -> None:
     """Run Dagster's daemon. It also dispatches queued jobs at once, instead of every five seconds."""
     _begin(media, supervised)
+    _warn_of_settings(media)
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [media.alert_watch.look_at_disks]):
+    looks = [media.alert_watch.look_at_disks, media.alert_watch.look_at_quotas]
+    with open_instance(media.settings) as instance, sending_alerts(media.alerts, looks):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 
@@ -151,6 +156,12 @@ def _begin(media: MediaJobs, supervised: int | None) -> None:
     log_to_stderr(media.settings)
     if supervised is not None:
         threading.Thread(target=_end_with, args=(supervised,), daemon=True).start()
+
+
+def _warn_of_settings(media: MediaJobs) -> None:
+    # Here and not in each part of `mediajobs up`: it is the daemon that asks for the jobs that cannot succeed.
+    for error in media.registry.faulty_settings(media.settings).values():
+        _log.warning("%s: %s", error.code, error.message)
 
 
 def _end_with(parent: int) -> None:

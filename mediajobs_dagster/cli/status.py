@@ -27,7 +27,7 @@ _LITTLE = 0.05
 """A disk with less of it free is shown in red."""
 
 
-@click.command()
+@click.command(short_help="Show what waits, runs, is held back and has failed.")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @display.verbose_option
 @display.json_option

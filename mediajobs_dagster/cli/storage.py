@@ -45,7 +45,7 @@ class Age(click.ParamType[timedelta]):
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-@click.group()
+@click.group(short_help="See what lies in the storage, and tidy it up.")
 def storage() -> None:
     """See what lies in the storage, what is odd about it, and remove what nobody needs."""
 

@@ -16,7 +16,6 @@ from rich.text import Text
 
 _GAP = 2
 _CUT = "…"
-_LEAST_NAME = 12
 _LEAST_TEXT = 24
 
 
@@ -29,12 +28,14 @@ class Column:
     """`name`: may be cut in the middle. `text`: may be folded into several lines. `whole`: neither."""
     rank: int = 0
     """Left out where there is no room, the highest first; 0: never."""
+    least_width: int = 12
+    """Of a name: how wide it is at least, if it is as long as that."""
     below: bool = False
     """Where it is left out, it is shown on a line of its own below the row."""
 
     def least(self, natural: int) -> int:
         """The fewest characters it can do with, of `natural` ones."""
-        return {"whole": natural, "name": min(natural, _LEAST_NAME), "text": min(natural, _LEAST_TEXT)}[self.kind]
+        return {"whole": natural, "name": min(natural, self.least_width), "text": min(natural, _LEAST_TEXT)}[self.kind]
 
 
 @dataclass(frozen=True)

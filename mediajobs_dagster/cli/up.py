@@ -47,7 +47,7 @@ _READINESS = """{
 }"""
 
 
-@click.command()
+@click.command(short_help="Start code server, daemon and web server.")
 @web_address
 @log_format
 @click.option("--reload", is_flag=True, help="Restart the code server whenever a file of mediajobs changes.")

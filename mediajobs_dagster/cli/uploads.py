@@ -17,7 +17,7 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 
 
-@click.group()
+@click.group(short_help="List, show and delete uploads.")
 def uploads() -> None:
     """List, show and delete the media files that were added or made.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 
@@ -14,16 +14,18 @@ from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.videos import VideoDetails
 
+_TITLE = 30
+"""Columns that a title has at least: other columns are left out before."""
 _SHOWN = 3
 """How many of the events that a video was compared with are shown."""
 
 
-@click.group()
+@click.group(short_help="List the videos that were found, link them to events.")
 def videos() -> None:
     """List and show the videos that discovery found, and link them to their events.
 
-    A VIDEO is the id of one, the beginning of that, its id or page at its site, or its title. An EVENT is the id of
-    one, the beginning of that, its id at its source, or its title.
+    A VIDEO is the id of one, the beginning of that, its id or page at its site, or its title or a part of it. An
+    EVENT is the id of one, the beginning of that, its id at its source, or its title or a part of it.
     """
 
 
@@ -71,15 +73,17 @@ def list_videos(
     rows = [
         (
             *(each.video.external_id, each.video.title, each.event.title if each.event else None),
-            *(_length(each.video.duration_seconds), each.video.channel, each.video.published_at),
+            *(_length(each.video.duration_seconds), each.video.channel, _minute(each.video.published_at)),
             *(each.video.found_by, each.video.linked_by, each.video.id),
         )
         for each in found
     ]
-    columns = ("Video", Column("Title", "name"), Column("Event", "name"), Column("Length", rank=1))
-    more = (Column("Channel", "name", rank=2), Column("Published (UTC)", rank=3), Column("Found by", rank=4))
-    last = (Column("Linked by", rank=5), Column("Id", rank=6))
-    console.print(display.table((*columns, *more, *last), rows, whole=verbose))
+    columns = (
+        *("Video", Column("Title", "name", least_width=_TITLE), Column("Event", "name"), Column("Length", rank=1)),
+        *(Column("Channel", "name", rank=2), Column("Published (UTC)", rank=3), Column("Found by", rank=4)),
+        *(Column("Linked by", rank=5), Column("Id", rank=6)),
+    )
+    console.print(display.table(columns, rows, whole=verbose))
     if len(found) == limit:
         console.print(f"There may be more: add [bold]--after {found[-1].video.id}[/].")
 
@@ -165,6 +169,10 @@ def _linked(details: VideoDetails) -> str | None:
         return None
     said = f"by {'a person' if video.linked_by == 'person' else 'matching'} at {video.linked_at:%Y-%m-%d %H:%M:%S} UTC"
     return said if video.event_id else f"to no event, {said}"
+
+
+def _minute(moment: datetime | None) -> str | None:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else None
 
 
 def _length(seconds: float | None) -> str | None:

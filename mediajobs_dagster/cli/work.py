@@ -20,7 +20,7 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.cli.table import shortened
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
 from mediajobs_dagster.storage.redaction import redact
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(short_help="Run every queued job in this process.")
 @display.json_option
 @log_format
 @click.pass_obj
@@ -106,11 +106,11 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars, sending_alerts(media.alerts):
+            with bars, sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]):
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:
-        click.echo(_STOPPED, err=True)
+        click.echo(_STOPPED if bars.has_interrupted else _STOPPED_IDLE, err=True)
         raise
     return done, bars
 
@@ -120,6 +120,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 _STOPPED = "Stopped. A job that was running goes back into the queue, and its attempt is recorded as cancelled."
+_STOPPED_IDLE = "Stopped. Nothing was running, and what waits stays in the queue."
 
 _WAITING = "waiting"
 _ALL = "all"
@@ -147,6 +148,7 @@ class Bars:
         self._done = 0
         self.attempts: list[str] = []
         """Ids of the attempts that have ended."""
+        self._has_cancelled = False
         self.dead = 0
         """How many of them left their job dead."""
         # While a step runs, Dagster redirects standard error to a log file; our own descriptor still is the terminal.
@@ -194,6 +196,11 @@ class Bars:
             case _:
                 pass
 
+    @property
+    def has_interrupted(self) -> bool:
+        """Whether an attempt is under way, or was cancelled: by the interrupt that ends the work."""
+        return bool(self._stages) or self._has_cancelled
+
     def _begin(self, key: AttemptKey) -> None:
         if self._progress.disable:
             return
@@ -225,6 +232,7 @@ class Bars:
 
     def _end(self, outcome: AttemptEnded) -> None:
         self.attempts.append(outcome.attempt_id)
+        self._has_cancelled |= outcome.status is AttemptStatus.CANCELLED
         self.dead += outcome.verdict.status is JobStatus.DEAD
         self._drop(outcome.attempt_id)
         self._stages.pop(outcome.attempt_id, None)

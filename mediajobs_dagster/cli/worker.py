@@ -13,7 +13,7 @@ from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.logs import log_to_stderr
 
 
-@click.command()
+@click.command(short_help="Execute the runs of a cluster on this machine.")
 @click.option(
     "--queues", default=",".join(Lane), show_default=True, help="Lanes to take runs from, separated by commas."
 )

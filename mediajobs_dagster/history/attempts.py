@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mediajobs_dagster.errors import Blame, NotFoundError
+from mediajobs_dagster.errors import Blame, NotFoundError, codes_without_breaker
 from mediajobs_dagster.history.database import Database, insert_or_ignore
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
@@ -189,6 +189,7 @@ class Attempts:
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
                 history.completed_at >= since,
                 history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
+                sa.func.coalesce(history.error_code, "").not_in(codes_without_breaker()),
                 ~is_of_input,
             )
             .subquery()

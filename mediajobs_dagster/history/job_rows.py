@@ -41,4 +41,6 @@ def set_job(connection: sa.Connection, job_id: str, change: dict[str, Any]) -> J
 def check_transition(job: Job, to: JobStatus) -> None:
     """Raise IllegalTransitionError unless the job may become `to`."""
     if not job.status.may_become(to):
+        if job.status is to:
+            raise IllegalTransitionError(f"Job {job.id} is {to} already. `mediajobs why {job.id}` says why.")
         raise IllegalTransitionError(f"Job {job.id} is {job.status} and cannot become {to}.")

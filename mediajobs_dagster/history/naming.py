@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,17 +21,18 @@ from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
 from mediajobs_dagster.history.schema import job_history, jobs, scheduled_events, timelines, uploads, videos
 from mediajobs_dagster.history.uploads import UPLOAD_COLUMNS, is_called, upload_of
 from mediajobs_dagster.history.videos import VIDEO_COLUMNS, video_of
-from mediajobs_dagster.models import Attempt, Event, Job, Upload, Video
+from mediajobs_dagster.models import Attempt, Event, Job, Tick, Upload, Video
 
 LEAST_DIGITS = 4
 """Fewer hexadecimal digits of an id name nothing."""
+_LEAST_SHOWN = 8
 _CHUNK = 1000
 """Ids looked up at once, well below SQLite's limit of bound parameters."""
 _HEXADECIMAL = re.compile(r"[0-9a-f-]+")
 
 
 _NAMING = (
-    sa.select(jobs.c.id, sa.func.coalesce(uploads.c.filename, timelines.c.title))
+    sa.select(jobs.c.id, jobs.c.subject_id, sa.func.coalesce(uploads.c.filename, timelines.c.title))
     .outerjoin(uploads, uploads.c.id == jobs.c.subject_id)
     .outerjoin(timelines, timelines.c.id == jobs.c.subject_id)
     .where(jobs.c.id.in_(sa.bindparam("of_jobs", expanding=True)))
@@ -45,9 +47,9 @@ class Naming:
         self._database = database
 
     def of_subjects(self, subject_ids: Iterable[str]) -> dict[str, str]:
-        """The names of subjects by their ids: file names and titles. Those without a name are left out."""
+        """The names of subjects by their ids: file names, titles and moments. Those without a name are left out."""
         ids = sorted(set(subject_ids))
-        found: dict[str, str] = {}
+        found = {each: Tick.parse(each).title for each in ids if Tick.is_id(each)}
         with self._database.read() as connection:
             for start in range(0, len(ids), _CHUNK):
                 some = ids[start : start + _CHUNK]
@@ -63,7 +65,8 @@ class Naming:
         with self._database.read() as connection:
             for start in range(0, len(ids), _CHUNK):
                 rows = connection.execute(_NAMING, {"of_jobs": ids[start : start + _CHUNK]})
-                found |= {row[0]: row[1] for row in rows if row[1] is not None}
+                named = ((job_id, title or _moment_of(subject_id)) for job_id, subject_id, title in rows)
+                found |= {job_id: name for job_id, name in named if name is not None}
         return found
 
     def jobs(self, text: str, *, limit: int) -> list[Job]:
@@ -111,21 +114,35 @@ class Naming:
             return [upload_of(row) for row in connection.execute(statement).mappings()]
 
     def events(self, text: str, *, limit: int) -> list[Event]:
-        """The events that `text` can mean by their id, their id at the source or their title, the latest first."""
+        """The events that `text` can mean by their id, their id at the source, or their title or a part of it."""
         columns = scheduled_events.c
         way = sa.or_(_begins(columns.id, text), columns.external_id == text, columns.title == text)
         statement = sa.select(*EVENT_COLUMNS).order_by(columns.starts_at.desc(), columns.id.desc()).limit(limit)
         with self._database.read() as connection:
-            exact = connection.execute(statement.where(columns.id == text.lower())).mappings().all()
-            return [event_of(row) for row in exact or connection.execute(statement.where(way)).mappings()]
+            for condition in (columns.id == text.lower(), way, _has(columns.title, text)):
+                found = connection.execute(statement.where(condition)).mappings().all()
+                if found:
+                    return [event_of(row) for row in found]
+        return []
+
+    def short_ids_of_events(self, ids: Sequence[str]) -> dict[str, str]:
+        """Beginnings of these ids, of one length, that are those of no other event."""
+        column = scheduled_events.c.id
+        before, after = (beside(column).over(order_by=column) for beside in (sa.func.lag, sa.func.lead))
+        found = sa.select(column, before.label("before"), after.label("after")).subquery()
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(found).where(found.c.id.in_(ids))).all()
+        alike = (_alike(each, other or "") for each, *beside in rows for other in beside)
+        length = max([_LEAST_SHOWN, *(shared + 1 for shared in alike)])
+        return {each: each[:length].rstrip("-") for each in ids}
 
     def videos(self, text: str, *, limit: int) -> list[Video]:
-        """The videos that `text` can mean by their id, their id or page at the site, or their title, newest first."""
+        """The videos that `text` can mean by their id, their id or page at the site, or their title or a part of it."""
         columns = videos.c
         way = sa.or_(_begins(columns.id, text), columns.external_id == text, columns.address == text)
         statement = sa.select(*VIDEO_COLUMNS).order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
         with self._database.read() as connection:
-            for condition in (columns.id == text.lower(), way, columns.title == text):
+            for condition in (columns.id == text.lower(), way, columns.title == text, _has(columns.title, text)):
                 found = connection.execute(statement.where(condition)).mappings().all()
                 if found:
                     return [video_of(row) for row in found]
@@ -153,6 +170,20 @@ class Naming:
             for column in columns:
                 found.update(connection.scalars(sa.select(column).where(_begins(column, text)).distinct().limit(limit)))
         return [text.lower()] if text.lower() in found else sorted(found)[:limit]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two ids begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _has(column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+    """Whether a title has `text` in it, in any letter case."""
+    return column.icontains(text, autoescape=True) if text.strip() else sa.false()
+
+
+def _moment_of(subject_id: str) -> str | None:
+    return Tick.parse(subject_id).title if Tick.is_id(subject_id) else None
 
 
 def _begins(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:

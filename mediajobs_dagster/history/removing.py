@@ -27,6 +27,7 @@ from mediajobs_dagster.history.schema import (
     scheduled_events,
     storage_snapshots,
     timelines,
+    uploads,
     videos,
 )
 from mediajobs_dagster.models import AttemptStatus, JobStatus
@@ -83,7 +84,8 @@ class Removing:
     def attempts(self, name: str, before: datetime, *, after: Mark | None, limit: int, dry_run: bool = False) -> Batch:
         """Attempts of a job type, created before a moment, the oldest first.
 
-        Never one that runs, one of a job that is not final, or one whose outputs are the current ones of a subject.
+        Never one that runs, one of a job that is not final, or one whose outputs are the current ones of a subject, or
+        an upload that is still there.
         """
         old: Conditions = [job_history.c.job_name == name]
         return self._batch(job_history, "created_at", old, _MAY_GO, before, after, limit, dry_run=dry_run)
@@ -115,9 +117,9 @@ class Removing:
         return self._batch(timelines, "created_at", [], [~is_used], before, after, limit, dry_run=dry_run)
 
     def alerts(self, before: datetime, *, after: Mark | None, limit: int, dry_run: bool = False) -> Batch:
-        """Alerts that were sent before a moment."""
-        sent: Conditions = [alerts.c.sent_at.is_not(None), alerts.c.sent_at < before]
-        return self._batch(alerts, "first_at", [], sent, before, after, limit, dry_run=dry_run)
+        """Alerts that were sent before a moment, or that nobody could be sent until then."""
+        old: Conditions = [sa.func.coalesce(alerts.c.sent_at, alerts.c.last_at) < before]
+        return self._batch(alerts, "first_at", [], old, before, after, limit, dry_run=dry_run)
 
     def actions(self, before: datetime, *, after: Mark | None, limit: int, dry_run: bool = False) -> Batch:
         """Actions of before a moment."""
@@ -242,7 +244,23 @@ _is_of_live_job = sa.exists().where(
     _job.c.id == job_history.c.job_id,
     sa.or_(_job.c.status.not_in(_FINAL), _job.c.lease_expires_at.is_not(None)),
 )
-_MAY_GO: Conditions = [job_history.c.status != AttemptStatus.RUNNING, ~_is_of_live_job, ~_is_current]
+# An export is an upload of its own. Asked for again, it is found by its job; without that it would be made once more.
+_origin_of_outputs = sa.literal("job:").concat(job_history.c.job_id).concat("/")
+"""How `models.result_origin` begins."""
+_made_an_upload = sa.and_(
+    job_history.c.status == AttemptStatus.SUCCESS,
+    sa.exists().where(
+        # The bounds are for the index: between them lie all names of outputs, whatever the language of the database.
+        uploads.c.origin.between(_origin_of_outputs, _origin_of_outputs.concat("zzzz")),
+        sa.func.substr(uploads.c.origin, 1, sa.func.length(_origin_of_outputs)) == _origin_of_outputs,
+    ),
+)
+_MAY_GO: Conditions = [
+    job_history.c.status != AttemptStatus.RUNNING,
+    ~_is_of_live_job,
+    ~_is_current,
+    ~_made_an_upload,
+]
 _IS_OVER: Conditions = [
     jobs.c.status.in_(_FINAL),
     jobs.c.lease_expires_at.is_(None),
@@ -260,5 +278,10 @@ def _would_have_attempts(before: datetime) -> sa.ColumnElement[bool]:
         _pointer.c.attempt_id == job_history.c.id,
         _pointer.c.subject_id.not_like(_OF_TICK),
     )
-    stays = sa.or_(job_history.c.created_at >= before, job_history.c.status == AttemptStatus.RUNNING, is_current)
+    stays = sa.or_(
+        job_history.c.created_at >= before,
+        job_history.c.status == AttemptStatus.RUNNING,
+        is_current,
+        _made_an_upload,
+    )
     return sa.exists().where(job_history.c.job_id == jobs.c.id, stays)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.errors import Blame, codes_without_breaker
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.schema import job_counts, job_history
 from mediajobs_dagster.models import AttemptStatus
@@ -63,6 +63,7 @@ class Witnesses:
                 history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
                 history.completed_at >= since,
                 history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
+                sa.func.coalesce(history.error_code, "").not_in(codes_without_breaker()),
                 history.host.is_not(None),
                 ~is_of_input,
             )

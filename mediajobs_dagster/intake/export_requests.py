@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mediajobs_dagster.errors import StorageMissingError, TimelineError
+from mediajobs_dagster.errors import NotFoundError, StorageMissingError, TimelineError
 from mediajobs_dagster.fault_lists import MAX_FAULTS, listed
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.intake.search import Search
@@ -150,10 +150,21 @@ class ExportRequests:
         )
         if not force and (earlier := self._earlier(wanted)):
             return replace(earlier, notes=prepared.notes)
+        job, created = self._enqueued(wanted)
+        # A clean-up may have removed it before it had a job. From now on it has one.
+        self.history.timelines.add(stored)
+        return Requested(job, created=created, notes=prepared.notes)
+
+    def _enqueued(self, wanted: NewJob) -> tuple[Job, bool]:
+        """The job, and whether it is to be done anew."""
         (enqueued,) = self.history.jobs.enqueue([wanted])
-        if not enqueued.created and enqueued.job.status.is_final:  # its export is gone, or it never made one
-            return Requested(self.history.jobs.retry(enqueued.job.id), created=True, notes=prepared.notes)
-        return Requested(enqueued.job, created=enqueued.created, notes=prepared.notes)
+        if enqueued.created or not enqueued.job.status.is_final:
+            return enqueued.job, enqueued.created
+        try:
+            return self.history.jobs.retry(enqueued.job.id), True  # its export is gone, or it never made one
+        except NotFoundError:  # a clean-up has just removed it
+            (enqueued,) = self.history.jobs.enqueue([wanted])
+            return enqueued.job, enqueued.created
 
     def _earlier(self, wanted: NewJob) -> Requested | None:
         """The newest export of this edit of this content that still exists, whichever job made it.

@@ -105,6 +105,13 @@ class JobType(ABC):
         del settings
         return True
 
+    def check_settings(self, settings: Settings) -> None:
+        """Raise JobSettingsError if its jobs could do nothing, or not all, with these settings; asks nobody.
+
+        `mediajobs run` does so before it queues one, `doctor` and the daemon if the type `is_configured`.
+        """
+        del settings
+
     def schedule_in(self, settings: Settings) -> Schedule | None:
         """Its schedule as the settings have it: MEDIAJOBS_SCHEDULES changes it, MEDIAJOBS_TIMEZONE moves it."""
         if self.schedule is None:

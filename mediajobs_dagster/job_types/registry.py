@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint
 
 from mediajobs_dagster import job_types
@@ -17,7 +17,7 @@ from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.plugins import JOB_TYPES, installed
 from mediajobs_dagster.resilience.retry import RetryPolicy
-from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.settings import KEPT_KINDS, Settings
 
 
 class Registry:
@@ -65,6 +65,30 @@ class Registry:
                 "Correct the names."
             )
         return found
+
+    def faulty_settings(self, settings: Settings) -> dict[str, SettingsError]:
+        """What is wrong with settings that scheduled jobs work with, by the job type, or by the setting."""
+        checks: dict[str, Callable[[Settings], object]] = {
+            "MEDIAJOBS_SCHEDULES": self.schedules,
+            "MEDIAJOBS_RETENTION": self.check_retention,
+        }
+        checks |= {each.name: each.check_settings for each in self if each.is_configured(settings)}
+        found: dict[str, SettingsError] = {}
+        for name, check in checks.items():
+            try:
+                check(settings)
+            except SettingsError as error:
+                found[name] = error
+        return found
+
+    def check_retention(self, settings: Settings) -> None:
+        """Raise SettingsError when MEDIAJOBS_RETENTION names what is neither a job type nor a kind of things."""
+        known = (*KEPT_KINDS, *(each.name for each in self))
+        if unknown := [name for name in settings.retention_days_by_name if name not in known]:
+            raise SettingsError(
+                f"MEDIAJOBS_RETENTION names {', '.join(unknown)}. Known are job types and {', '.join(KEPT_KINDS)}. "
+                "Correct the names."
+            )
 
     def retry_policy(self, name: str, default: RetryPolicy) -> RetryPolicy:
         """The job type's own retry policy, else `default`; also for a type that is not installed any more."""

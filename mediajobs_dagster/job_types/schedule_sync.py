@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from typing_extensions import override
+
 from mediajobs_dagster.errors import (
     CancelledError,
     DeadlineError,
     InternalError,
     MediaJobsError,
     ServiceAnswerError,
-    SettingsError,
 )
 from mediajobs_dagster.history import EventChanges, History
 from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule
@@ -43,9 +44,14 @@ class ScheduleSync(JobType):
     retry: ClassVar[RetryPolicy | None] = RetryPolicy(base_s=30.0, cap_s=600.0, outage_limit_s=3600.0)
     """Not for longer than until the next moment of the schedule."""
 
+    @override
     def is_configured(self, settings: Settings) -> bool:
         """Whether the settings name a source."""
         return bool(settings.calendars or settings.event_sources)
+
+    @override
+    def check_settings(self, settings: Settings) -> None:
+        sources_of(settings)
 
     def plan(self, material: Material, params: Params) -> Plan:
         del params
@@ -83,11 +89,9 @@ def sync(bench: Bench, tick: Tick) -> None:
     """Ask every source for the time around the tick, and store what it says.
 
     A source that fails costs the others nothing: it is noted and counted. Raises its error if none of them worked,
-    and SettingsError if there is none.
+    and JobSettingsError if there is none.
     """
     sources = sources_of(bench.installation.settings)
-    if not sources:
-        raise SettingsError("There is no source of events. Set MEDIAJOBS_CALENDARS or MEDIAJOBS_EVENT_SOURCES.")
     counts, by_source, failures = _Counts(), dict[str, JsonObject](), dict[str, MediaJobsError]()
     for number, source in enumerate(sources):
         bench.progress(number / len(sources))

@@ -12,7 +12,7 @@ from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.orchestration import tags
-from mediajobs_dagster.orchestration.partitions import tag_of_day
+from mediajobs_dagster.orchestration.partitions import tags_of_day
 from mediajobs_dagster.printable import in_one_line
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.settings import Settings
@@ -98,7 +98,7 @@ def run_request_of(batch: Dispatch, job_type: JobType, media: MediaJobs) -> dg.R
         partition_key=batch.subject_day.isoformat(),
         tags={
             **tags.of_dispatch(batch, job_type, title=_title_of(batch, media)),
-            **tag_of_day(batch.subject_day),
+            **tags_of_day(batch.subject_day, job_type.name),
         },
         run_config=_QUIET,
     )

@@ -1,7 +1,7 @@
 """Removes old runs from Dagster, with their events and what they printed, and old ticks of schedules and sensors.
 
-Only runs of our job types: the instance may serve other code as well. A run stays that holds the latest materialization
-of its asset's day: with it, the day would look as if it had never been made.
+Only runs of our job types, and ticks of our code location: the instance may serve other code as well. A run stays that
+holds the latest materialization of its asset's day: with it, the day would look as if it had never been made.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import dagster as dg
 
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.orchestration.defaults import LOCATION
 from mediajobs_dagster.orchestration.embedded import give_back
 from mediajobs_dagster.orchestration.internals.core import PARTITION_NAME_TAG
 from mediajobs_dagster.resilience.retention import Removed
@@ -85,6 +86,8 @@ class OldRuns:
 
     def _ticks(self, before: datetime, *, dry_run: bool) -> Iterator[Removed]:
         for state in self.instance.all_instigator_state():
+            if state.origin.repository_origin.code_location_origin.location_name != LOCATION:
+                continue  # another code location's
             ids, count = (state.instigator_origin_id, state.selector_id), 0
             until = before.timestamp()
             while found := self.instance.get_ticks(*ids, before=until, limit=_TICKS_AT_ONCE):

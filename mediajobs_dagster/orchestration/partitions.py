@@ -15,7 +15,7 @@ import dagster as dg
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import first_day_of
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration.internals.core import PARTITION_NAME_TAG
+from mediajobs_dagster.orchestration.internals.core import PARTITION_NAME_TAG, PARTITION_SET_TAG
 from mediajobs_dagster.system import MediaJobs
 
 EARLIEST = date(2000, 1, 1)
@@ -41,9 +41,13 @@ def _days_from(first: date) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_offset=1)
 
 
-def tag_of_day(day: date) -> dict[str, str]:
-    """The tag by which Dagster knows the partition of a run. It need not be one of those that it has loaded."""
-    return {PARTITION_NAME_TAG: day.isoformat()}
+def tags_of_day(day: date, job_name: str) -> dict[str, str]:
+    """The tags by which Dagster knows the partition of a run. It need not be one of those that it has loaded."""
+    return {
+        PARTITION_NAME_TAG: day.isoformat(),
+        # A sensor's run of an asset job has none from Dagster; with it, the run can be re-executed on its partition.
+        PARTITION_SET_TAG: f"{job_name}_partition_set",
+    }
 
 
 def day_of(run: dg.DagsterRun) -> date:

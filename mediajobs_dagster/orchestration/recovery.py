@@ -27,6 +27,8 @@ storage. While it searches for its work, it reports more often than this."""
 _HANDING_OVER_S = 30.0
 """How long a run may exist before it is handed to the run coordinator, seconds. A daemon that is killed in between
 leaves one that nobody will ever start."""
+_NEVER = 0.0
+"""The last sign of life of a run that never gave one."""
 _LATEST = 50
 """How many attempts of a run are read to find when the last one ended; about as many are under way at once."""
 _SAME_DISPATCH = 20
@@ -72,11 +74,21 @@ class _Silence:
         now = self.history.now().timestamp()
         if self.history.is_on_this_machine and last_sign <= now:
             return now - last_sign > limit_s
+        return self.lasts(limit_s, run, last_sign)
+
+    def lasts(self, limit_s: float, run: dg.DagsterRun, last_sign: float) -> bool:
+        """Whether recovery has known for longer than that that this was the last sign of life."""
+        now = self.history.now().timestamp()
         since = tags.silent_since(run, last_sign)
         if since is None or since > now:  # the second: the database's clock was set back
             self.instance.add_run_tags(run.run_id, tags.silence(last_sign, now))
             return False
         return now - since > limit_s
+
+    def forget(self, run: dg.DagsterRun) -> None:
+        """There is a sign of life."""
+        if run.tags.get(tags.SILENCE):
+            self.instance.add_run_tags(run.run_id, {tags.SILENCE: ""})
 
 
 def _silent_runs(media: MediaJobs, instance: dg.DagsterInstance, silence: _Silence) -> Iterator[dg.DagsterRun]:
@@ -146,4 +158,9 @@ class _DagsterRunStates:
         launcher = self.instance.run_launcher
         if run.status is not dg.DagsterRunStatus.STARTING or not launcher.supports_check_run_worker_health:
             return False
-        return launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+        found = launcher.check_run_worker_health(run).status
+        if found is WorkerStatus.NOT_FOUND:
+            # A worker may have taken it a moment ago, and say so in the next.
+            return self.silence.lasts(self.lease_s, run, _NEVER)
+        self.silence.forget(run)
+        return found is WorkerStatus.FAILED

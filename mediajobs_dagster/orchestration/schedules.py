@@ -48,11 +48,13 @@ def schedule_of(
 def _asked(
     context: dg.ScheduleEvaluationContext, job_type: JobType, schedule: Schedule, media: MediaJobs, now: datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    if held := media.breakers.passed_over(job_type.name):
-        return dg.SkipReason(f"No job is asked for, because one waits already. {held.reason}")
     moment = context.scheduled_execution_time.astimezone(UTC)
-    switch = switches_of(context.instance).get(job_type.name)
-    asked = schedules_of(media).ask(job_type, schedule, now=now, moment=moment, on_since=switch and switch.since)
+    switch, schedules = switches_of(context.instance).get(job_type.name), schedules_of(media)
+    on_since = switch and switch.since
+    if held := media.breakers.passed_over(job_type.name):
+        schedules.pass_over(job_type, schedule, now=now, moment=moment, on_since=on_since)
+        return dg.SkipReason(f"No job is asked for, because one waits already. {held.reason}")
+    asked = schedules.ask(job_type, schedule, now=now, moment=moment, on_since=on_since)
     if asked.job is None:
         return dg.SkipReason(asked.reason)
     found = take_next(media, context.instance, job_type)
@@ -82,10 +84,15 @@ def overlooked_sensor(media: MediaJobs, clock: Clock = utc_now) -> dg.SensorDefi
 
 def make_up(media: MediaJobs, switches: Mapping[str, Switch], now: datetime) -> list[str]:
     """Ask for what was overlooked of the schedules that are on; returns what was made up for, a sentence each."""
-    schedules = schedules_of(media)
-    asked = [
-        schedules.ask(job_type, schedule, now=now, on_since=switches[job_type.name].since)
-        for job_type, schedule in media.registry.schedules(media.settings).items()
-        if job_type.name in switches and switches[job_type.name].is_on and not media.breakers.passed_over(job_type.name)
-    ]
-    return [each.reason for each in asked if each.job]
+    schedules, made_up = schedules_of(media), list[str]()
+    for job_type, schedule in media.registry.schedules(media.settings).items():
+        switch = switches.get(job_type.name)
+        if switch is None or not switch.is_on:
+            continue
+        if media.breakers.passed_over(job_type.name):
+            schedules.pass_over(job_type, schedule, now=now, on_since=switch.since)
+            continue
+        asked = schedules.ask(job_type, schedule, now=now, on_since=switch.since)
+        if asked.job:
+            made_up.append(asked.reason)
+    return made_up

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mediajobs_dagster.history import Dispatch, History
+from mediajobs_dagster.history.switches import SwitchScope
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.records import BreakerChanged, JobsDispatched
 from mediajobs_dagster.resilience.breaker import Breaker, BreakerReading, skip_row
@@ -97,7 +98,7 @@ class Dispatcher:
         if before is not reading.state:
             is_closed = reading.state is BreakerState.CLOSED
             reason = (
-                "A job succeeded, a person closed it, or the failures are old."
+                self._why_closed(reading.job_type, now)
                 if is_closed
                 else f"{reading.job_type}: {self.told(reading, now).cause}."
             )
@@ -109,8 +110,18 @@ class Dispatcher:
                 since=reading.opened_at,
                 error_codes=reading.error_codes,
                 job_ids=tuple(failed.job_id for failed in reading.failures if failed.job_id),
+                by_hand=reading.by_hand is not None,
             )
             self.listeners.tell(change)
+
+    def _why_closed(self, job_type: str, now: datetime) -> str:
+        switch = self.history.switches.get(SwitchScope.JOB_TYPE, job_type)
+        closed_at, succeeded_at = switch and switch.closed_at, self.history.attempts.last_success_at(job_type)
+        began = now - timedelta(seconds=self.breaker.window_s)
+        if switch and closed_at and closed_at >= max(began, succeeded_at or began):
+            why = f": {switch.reason.rstrip('.')}" if switch.reason else ""
+            return f"{switch.who} closed it{why}."
+        return "A job succeeded." if succeeded_at and succeeded_at >= began else "Its failures are old."
 
     def _probe(self, reading: BreakerReading, now: datetime) -> Dispatch | Held | None:
         job_type = reading.job_type

@@ -50,7 +50,8 @@ class Fault:
 
 def fault_of_status(what: str, status: int, answer: str, retry_after: str | None) -> Fault:
     """The fault behind an answer other than 2xx; `answer` is the beginning of its body."""
-    shown = " ".join(redact(answer).split())[:_SHOWN_CHARS]
+    # A page for people says nothing that its status does not.
+    shown = "" if answer.lstrip().startswith("<") else " ".join(redact(answer).split())[:_SHOWN_CHARS]
     said = f"{what} was answered with {status} {responses.get(status, '')}".rstrip() + (f": {shown}" if shown else "")
     kind, advice = _kind_of_status(status)
     wait_s = retry_after_s(retry_after, datetime.now(UTC))

@@ -287,7 +287,7 @@ class HttpClient(ServiceClient):
             try:
                 is_unchanged = answer.status == _NOT_MODIFIED and call.is_conditional
                 if not (200 <= answer.status < 300 or is_unchanged):
-                    fault = _fault_of(call, answer)
+                    fault = _fault_of(call, asked, answer)
                     self._context.cancellation.check()
                     return fault
                 _receive(call, answer, received)
@@ -309,7 +309,7 @@ class HttpClient(ServiceClient):
         raise ServiceAnswerError(f"{call.what} was redirected more than {MAX_REDIRECTS} times. Correct the address.")
 
 
-def _fault_of(call: _Call, answer: BaseHTTPResponse) -> Fault:
+def _fault_of(call: _Call, asked: Request, answer: BaseHTTPResponse) -> Fault:
     beginning = b""
     try:
         for piece in answer.stream(_EXCERPT_BYTES):
@@ -318,7 +318,7 @@ def _fault_of(call: _Call, answer: BaseHTTPResponse) -> Fault:
                 break
     except HTTPError:
         pass  # even at the deadline, the status says enough
-    excerpt = decoded(beginning[:_EXCERPT_BYTES], answer.headers)
+    excerpt = asked.without_secrets(decoded(beginning[:_EXCERPT_BYTES], answer.headers))
     return fault_of_status(call.what, answer.status, excerpt, answer.headers.get("Retry-After"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, make_headers, parse_url
@@ -19,6 +19,8 @@ Query = Mapping[str, str | int | float | Sequence[str | int | float]]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
+_SHORTEST_SECRET = 6
+"""Characters; anything shorter would take words out of the text, and is no secret."""
 _SCHEMES = ("http", "https")
 _PORTS = {"http": 80, "https": 443}
 _HARMLESS = frozenset(
@@ -64,6 +66,19 @@ class Request:
         bare = parts._replace(auth=None, fragment=None).url
         return cls(method, bare, {**auth, **headers}, body, is_trusted, hides_path)
 
+    def without_secrets(self, text: str) -> str:
+        """What a service answered, without what was sent to it in confidence: some quote the request."""
+        headers = [value for name, value in self.headers.items() if name.lower() not in (*_HARMLESS, "content-type")]
+        path = urlsplit(self.url).path if self.hides_path else ""
+        secrets = {
+            *(word for value in headers for word in value.split()),
+            *(_values_of(self.url)),
+            *(path, unquote(path), *path.split("/")),
+        }
+        for secret in sorted((each for each in secrets if len(each) >= _SHORTEST_SECRET), key=len, reverse=True):
+            text = text.replace(secret, REDACTED)
+        return text
+
     def redirected(self, status: int, location: str) -> Request:
         """The request that follows an answer with `status` (one of REDIRECTS) and `location`.
 
@@ -103,6 +118,10 @@ def shown_address(url: str, hides_path: bool) -> str:
     except ValueError:
         return REDACTED
     return redact_address(f"{parts.scheme}://{parts.netloc}/") + REDACTED
+
+
+def _values_of(url: str) -> set[str]:
+    return {value for values in parse_qs(urlsplit(url).query).values() for value in values}
 
 
 def with_query(url: str, params: Query | None) -> str:

@@ -15,13 +15,13 @@ from threading import local
 from typing import Any, Protocol, cast
 
 from mediajobs_dagster.errors import (
+    JobSettingsError,
     MediaJobsError,
     ServiceAnswerError,
     ServiceError,
     ServiceKeyError,
     ServiceLimitedError,
     ServiceRefusedError,
-    SettingsError,
 )
 from mediajobs_dagster.models import ServiceCall
 from mediajobs_dagster.services.base import ServiceContext
@@ -90,7 +90,7 @@ class Page:
 class YouTube(HttpClient):
     """Asks the YouTube Data API.
 
-    Every method raises SettingsError without a key, what the meter raises, ServiceKeyError, ServiceLimitedError for
+    Every method raises JobSettingsError without a key, what the meter raises, ServiceKeyError, ServiceLimitedError for
     too many requests in a short time, ServiceRefusedError for what does not exist or is private, and ServiceError.
     """
 
@@ -119,6 +119,8 @@ class YouTube(HttpClient):
     def videos(self, ids: Sequence[str], meter: Meter) -> list[ListedVideo]:
         """The details of at most PAGE videos; one that is gone, or private, is missing."""
         found = self._ask("videos.list", {"part": "snippet,contentDetails", "id": ",".join(ids)}, meter)
+        if "items" not in found:  # all of them would be taken to be gone
+            raise ServiceAnswerError("youtube videos.list was answered without a list of videos. Try again later.")
         return list(filter(None, map(_video_of_details, _items(found))))
 
     def search(
@@ -138,7 +140,7 @@ class YouTube(HttpClient):
     def _ask(self, method: str, params: Query, meter: Meter) -> dict[str, Any]:
         settings = self._context.settings
         if settings.youtube_api_key is None:
-            raise SettingsError("The YouTube Data API needs a key. Set MEDIAJOBS_YOUTUBE_API_KEY.")
+            raise JobSettingsError("The YouTube Data API needs a key. Set MEDIAJOBS_YOUTUBE_API_KEY.")
         key = settings.youtube_api_key.get_secret_value()
         charged = meter.charge(method)
         requests: int | None = None

@@ -75,7 +75,8 @@ def ending_of(ended: AttemptEnded) -> str:
 def _of_queue(record: Record) -> Line | None:
     match record:
         case JobQueued(job=job):
-            event, again = ("queued_again", " again") if isinstance(job, Job) else ("queued", "")
+            is_again = isinstance(job, Job) and job.updated_at != job.created_at
+            event, again = ("queued_again", " again") if is_again else ("queued", "")
             about = {"jobType": job.job_type, "subjectId": job.subject_id, "priority": job.priority}
             return Line("queue", event, f"A job of type {job.job_type} is queued{again}.", about, _ids_of_job(job))
         case JobCancelled(job=job):

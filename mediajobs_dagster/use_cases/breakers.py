@@ -119,7 +119,16 @@ class Breakers:
             self.seen_hosts[host] = after
         if before is not after:
             reason = quarantine.reason if quarantine else f"{host} claims jobs again."
-            self.listeners.tell(HostBreakerChanged(host=host, before=before, after=after, reason=reason))
+            self.listeners.tell(
+                HostBreakerChanged(
+                    host=host,
+                    before=before,
+                    after=after,
+                    reason=reason,
+                    since=quarantine.since if quarantine else None,
+                    error_codes=quarantine.error_codes if quarantine else (),
+                )
+            )
 
     def _set(self, name: str, state: SwitchState, *, host: bool, reason: str) -> BreakerStanding:
         name = self._known_host(name) if host else self._known_type(name)

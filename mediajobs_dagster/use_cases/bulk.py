@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import RequestError, faults_of_input
 from mediajobs_dagster.history import Action, History, JobFilter
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import Job, JobStatus, JsonObject
-from mediajobs_dagster.records import JobQueued
+from mediajobs_dagster.records import JobCancelled, JobQueued
 
 _BATCH = 100
 """Jobs changed in one transaction; on SQLite it keeps every other writer waiting."""
@@ -34,6 +34,8 @@ class BulkDone:
     """How many jobs, by their type."""
     left: Counter[str] = field(default_factory=Counter[str])
     """How many matched and were left as they are, by the reason why."""
+    hopeless: Counter[str] = field(default_factory=Counter[str])
+    """How many of the retried will fail again, because their input is at fault, by the error code."""
     examples: list[Job] = field(default_factory=list[Job])
     """The first twenty, as they were before."""
 
@@ -50,6 +52,7 @@ class BulkDone:
             "count": self.count,
             "byType": dict(self.by_type),
             "left": dict(self.left),
+            "willFailAgain": dict(self.hopeless),
             "examples": [job.id for job in self.examples],
         }
 
@@ -76,6 +79,7 @@ class Bulk:
             refused = {job.id: why for job in batch if (why := self.refusal(job))}
             done.left.update(refused.values())
             able = [job for job in batch if job.id not in refused]
+            done.hopeless.update(job.error_code for job in able if job.error_code in faults_of_input())
             if dry_run:
                 return able
             changed = self.history.jobs.retry_many([job.id for job in able], chosen.statuses, force=force)
@@ -93,7 +97,11 @@ class Bulk:
         chosen = _with_statuses(filter, CANCELLED, JobStatus.CANCELLED)
 
         def change(batch: list[Job], _done: BulkDone) -> list[Job]:
-            return batch if dry_run else self.history.jobs.cancel_many([job.id for job in batch], chosen.statuses)
+            if dry_run:
+                return batch
+            changed = self.history.jobs.cancel_many([job.id for job in batch], chosen.statuses)
+            self.listeners.tell_all([JobCancelled(job=job) for job in changed])
+            return changed
 
         return self._act("jobs cancel", chosen, change, reason=reason, dry_run=dry_run)
 
@@ -131,9 +139,14 @@ def _with_statuses(filter: JobFilter, default: Sequence[JobStatus], to: JobStatu
     if filter == JobFilter():
         raise RequestError("Say which jobs are meant: name one, or give conditions such as --failed or --type.")
     for status in filter.statuses:
-        if not status.may_become(to) or (to is JobStatus.QUEUED and status is JobStatus.PROCESSING):
-            raise RequestError(f"A job that is {status} cannot become {to}. Choose other jobs.")
+        if not _may_become(status, to):
+            able = ", ".join(each for each in JobStatus if _may_become(each, to))
+            raise RequestError(f"A job that is {status} cannot become {to}. Those can that are {able}.")
     return replace(filter, statuses=filter.statuses or tuple(default))
+
+
+def _may_become(status: JobStatus, to: JobStatus) -> bool:
+    return status.may_become(to) and not (to is JobStatus.QUEUED and status is JobStatus.PROCESSING)
 
 
 def _batches(found: Iterator[Job]) -> Iterator[list[Job]]:

@@ -5,12 +5,12 @@ Where it can mean several things, the answer is an error that lists them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mediajobs_dagster.errors import AmbiguousError, NotFoundError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.errors import AmbiguousError, NotFoundError, RequestError
+from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.models import Attempt, Event, Job, JsonObject, Upload, Video
 
 _SHOWN = 10
@@ -25,7 +25,7 @@ class NamedJob:
 
     job: Job
     name: str | None
-    """The file name of an upload, the title of a timeline; None: it has none, or was deleted."""
+    """The file name of an upload, the title of a timeline, the moment of a tick; None: it has none, or was deleted."""
 
     @property
     def label(self) -> str:
@@ -42,9 +42,19 @@ class References:
     """Finds what references mean. Each method raises NotFoundError, and AmbiguousError with the candidates."""
 
     history: History
+    scheduled: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The job types that schedules ask for, by their names and by what they make."""
 
     def job(self, text: str) -> Job:
-        """A job: by its id, or the id of an attempt, run, trace or subject, or the name of one, that has one job."""
+        """A job: by its id, or the id of an attempt, run, trace or subject, or the name of one, that has one job.
+
+        The name of a job type that is scheduled means its latest job.
+        """
+        if text in self.scheduled:
+            found = self.history.jobs.list(JobFilter(job_type=self.scheduled[text]), limit=1)
+            if not found:
+                raise NotFoundError(f"There is no job of {text} yet. `mediajobs run {text}` starts one.")
+            return found[0]
         found = self.history.naming.jobs(text, limit=_SHOWN + 1)
         return _only("job", text, found, lambda job: self._line_of_job(job, self._names(found)))
 
@@ -110,6 +120,8 @@ def _line_of_event(event: Event) -> str:
 
 
 def _only(kind: str, text: str, found: Sequence[Found], line: Callable[[Found], str]) -> Found:
+    if not text.strip():
+        raise RequestError(f"Nothing is given. Say which {kind} is meant, by its id or its name.")
     if len(found) == 1:
         return found[0]
     if not found:

@@ -17,7 +17,7 @@ from typing import Protocol
 from pydantic import Field
 
 from mediajobs_dagster.errors import ScheduleMissedError
-from mediajobs_dagster.history import History
+from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.history.schedules import ScheduleRow
 from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.job_types.registry import Registry
@@ -26,6 +26,7 @@ from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
     Job,
+    JobStatus,
     Tick,
     Value,
     new_id,
@@ -116,17 +117,37 @@ class Schedules:
         """
         now = max(now, moment or now)
         row = self._row(job_type, schedule, now=now, moment=moment, on_since=on_since)
+        due = self._due(row, schedule, now=now, on_since=on_since)
+        if not due or (moment is not None and moment < due[-1]):
+            return Asked(f"{job_type.name} was asked for already, or a later moment is due.")
+        if moment is None and now - due[0] < PATIENCE:
+            return Asked(f"{job_type.name} is due since {due[0]:%H:%M} UTC: Dagster asks for it.")
+        return self._asked(job_type, row, due, now)
+
+    def pass_over(
+        self,
+        job_type: JobType,
+        schedule: Schedule,
+        *,
+        now: datetime,
+        moment: datetime | None = None,
+        on_since: datetime | None = None,
+    ) -> None:
+        """Ask for no job at the moments that are due, because one waits already. They do not count as missed."""
+        now = max(now, moment or now)
+        row = self._row(job_type, schedule, now=now, moment=moment, on_since=on_since)
+        if due := self._due(row, schedule, now=now, on_since=on_since):
+            self.history.schedules.advance(row, due[-1], at=now)
+
+    def _due(self, row: ScheduleRow, schedule: Schedule, *, now: datetime, on_since: datetime | None) -> list[datetime]:
+        """The moments until now that nobody has asked for."""
         # Switched on while the clock was ahead, it would be silent until then.
         is_known = on_since is not None and on_since <= now
         since = max(row.last_moment, on_since - _INSTANT) if on_since and is_known else row.last_moment
         due = list(islice(_after(since, until=now, moments=self.moments.since(schedule, since)), _MOST))
         if len(due) == _MOST:  # those beyond are not counted
             due[-1] = next(self.moments.until(schedule, now))
-        if not due or (moment is not None and moment < due[-1]):
-            return Asked(f"{job_type.name} was asked for already, or a later moment is due.")
-        if moment is None and now - due[0] < PATIENCE:
-            return Asked(f"{job_type.name} is due since {due[0]:%H:%M} UTC: Dagster asks for it.")
-        return self._asked(job_type, row, due, now)
+        return due
 
     def _row(
         self,
@@ -170,7 +191,13 @@ class Schedules:
         return Asked(reason if missed else f"Job {job.id} was queued.", job)
 
     def run(self, job_type: JobType, *, now: datetime) -> Job:
-        """Put a job of that type into the queue by hand, on the tick of this moment."""
+        """Put a job of that type into the queue by hand, on the tick of this moment.
+
+        One that is in the queue already and was not tried yet is the answer: a second one would do the same.
+        """
+        queued = self.history.jobs.list(JobFilter(job_type=job_type.name, statuses=(JobStatus.QUEUED,)), limit=1)
+        if queued and not queued[0].attempts:
+            return queued[0]
         tick = Tick(schedule=job_type.name, created_at=now.replace(microsecond=0))
         request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=self.settings.max_attempts)
         (enqueued,) = self.history.jobs.enqueue([request])
@@ -200,12 +227,16 @@ class Schedules:
             cron=schedule.cron,
             timezone=schedule.timezone,
             is_on=is_on,
-            last_moment=row and row.last_moment,
+            last_moment=row and self._seen(schedule, row.last_moment),
             next_moment=next(later) if is_on else None,
             missed_at=row and row.missed_at,
             missed=row.missed if row else 0,
             missed_in_all=row.missed_in_all if row else 0,
         )
+
+    def _seen(self, schedule: Schedule, latest: datetime) -> datetime | None:
+        """The latest moment that has come; None: `latest` is when the schedule began, which is none of its moments."""
+        return latest if next(self.moments.since(schedule, latest)) == latest else None
 
 
 def _after(since: datetime, *, until: datetime, moments: Iterator[datetime]) -> Iterator[datetime]:

@@ -22,6 +22,7 @@ CHECKS = [
     "versions",
     "settings",
     "start of runs",
+    "scheduled jobs",
     "machine",
     "ffmpeg",
     "home",

@@ -21,8 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(commands, ["events", *arguments], catch_exceptions=False, env={"COLUMNS": "160"})
+def run(*arguments: str, columns: str = "160") -> str:
+    result = CliRunner().invoke(commands, ["events", *arguments], catch_exceptions=False, env={"COLUMNS": columns})
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -50,7 +50,23 @@ def test_events_are_listed_and_shown(home: Path) -> None:
 
 
 def test_an_empty_list_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name a source, or look further."""
+    """Name a source, have it read, see why that failed, or look further."""
     assert "MEDIAJOBS_CALENDARS" in run("list")
     monkeypatch.setenv("MEDIAJOBS_CALENDARS", "team=https://example.com/x.ics")
-    assert "--all" in run("list")
+    assert "`mediajobs run schedule_sync`" in run("list")
+    store(home)
+    assert "--all" in run("list", "Nobody")
+
+
+def test_a_narrow_list_has_titles_states_and_a_word_on_earlier_events(home: Path) -> None:
+    """Ids are shown by beginnings that commands take; a part of a title names an event that alone has it."""
+    store(home)
+    listed = run("list", columns="80")
+    assert "Lions vs. Bears" in listed
+    assert "scheduled" in listed
+    assert "1 earlier: add --all" in listed
+    (event,) = json.loads(run("list", "--json"))
+    shown = next(line.split()[0] for line in listed.splitlines() if "Lions" in line)
+    assert len(shown) < len(event["id"])
+    assert json.loads(run("show", shown, "--json"))["id"] == event["id"]
+    assert json.loads(run("show", "lions", "--json"))["id"] == event["id"]

@@ -153,3 +153,29 @@ def test_why_a_job_waits_and_why_it_ended(mediajobs: Call, clips: Clips, platfor
         assert "Attempt 1 failed with INPUT_NOT_MEDIA" in shown
         assert "To tell the uploader: This file is neither a video" in shown
     assert mediajobs("why", "nothing").code == 2
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(mediajobs: Call, platform: Platform) -> None:
+    """It could match nothing, which looks like an answer."""
+    span = ("--since", "2027-01-01", "--until", "2026-01-01")
+    for command in (("jobs", "list"), ("jobs", "retry"), ("events", "list")):
+        answer = mediajobs(*command, *span)
+        assert (answer.code, "--since 2027-01-01 00:00 is not before" in answer.err) == (2, True), command
+
+
+def test_a_retry_of_bad_files_is_told_to_be_in_vain(
+    mediajobs: Call, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is done, too, with the names of the files. One that is queued already is not queued again."""
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    upload = platform.add(broken, "upload_thumb_v1")
+    platform.work()
+    monkeypatch.setenv("COLUMNS", "80")
+    for more in (["--dry-run"], []):
+        shown = mediajobs("jobs", "retry", "--failed", *more).out
+        assert "1 of them will fail again: INPUT_NOT_MEDIA" in shown
+        assert ("broken.mp4" in shown) == bool(more)
+    job = platform.job(upload, "upload_thumb_v1")
+    assert "is queued already" in mediajobs("jobs", "retry", job.id).err
+    assert "that are queued, processing, failed" in mediajobs("jobs", "cancel", "--status", "dead").err

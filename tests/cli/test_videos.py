@@ -86,3 +86,11 @@ def test_what_is_not_there_is_refused(mediajobs: Call, platform: Platform) -> No
     for arguments in (("show", "nothing"), ("link", "nothing", "g1"), ("unlink", "nothing"), ("list", "--for", "x")):
         answer = mediajobs("videos", *arguments)
         assert (answer.code, answer.err.startswith("NOT_FOUND: ")) == (2, True)
+
+
+def test_a_narrow_list_gives_titles_room(mediajobs: Call, event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other columns are left out before; a part of a title names what alone has it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "Lakers vs Celtics [full]" in mediajobs("videos", "list").out
+    linked = mediajobs("videos", "link", "abc123", "celtics", "--json").json
+    assert linked["video"]["eventId"] == event.id

@@ -15,6 +15,7 @@ import yaml
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from redis import Redis
 
 from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
@@ -22,6 +23,7 @@ from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new_trace_id
+from mediajobs_dagster.orchestration.celery.app import queue_name
 from mediajobs_dagster.orchestration.s3_logs import ClusterComputeLogs
 from tests.clips import Clips
 from tests.cluster.cluster import PROJECT, SCRIPTS, Cluster
@@ -234,6 +236,45 @@ def test_a_run_that_no_worker_took_yet_can_be_terminated(cluster: Cluster, clips
     cluster.wait_for(lambda: "was terminated before it started" in worker.log.read_text(), timeout_s=90)
     (job,) = cluster.wait_for_all(trace_id, timeout_s=90)
     assert (job.status, cluster.attempts(job)) == (JobStatus.CANCELLED, [])
+
+
+def test_a_run_whose_message_is_gone_does_not_wait_for_ever(cluster: Cluster, clips: Clips) -> None:
+    """As after the death of a worker that had just taken it: the jobs go to a new run once their lease is over."""
+    trace_id = cluster.ask(clips.landscape(), THUMB)
+
+    def sent() -> list[dg.DagsterRun]:
+        starting = cluster.runs(trace_id, dg.DagsterRunStatus.STARTING)
+        return [run for run in starting if DAGSTER_CELERY_TASK_ID_TAG in run.tags]
+
+    (run,) = cluster.wait_for(sent, timeout_s=90)
+    queue = queue_name(run.tags)
+    broker = Redis.from_url(cluster.redis.url)
+    cluster.wait_for(lambda: broker.llen(queue), timeout_s=30)
+    assert cluster.instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    broker.delete(queue)
+    assert cluster.instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
+    assert run_ends(cluster, run.run_id).status is dg.DagsterRunStatus.FAILURE
+    cluster.start_worker("alpha")
+    (job,) = cluster.wait_for_all(trace_id, timeout_s=90)
+    assert (job.status, statuses(cluster, job)) == (JobStatus.COMPLETED, [AttemptStatus.SUCCESS])
+
+
+def test_a_quarantined_machine_leaves_its_runs_to_others(cluster: Cluster, clips: Clips) -> None:
+    """The same run waits in its queue until another machine takes it; nothing is lost, and no attempt is used up."""
+    alpha = cluster.start_worker("alpha")
+    cluster.wait_for_all(cluster.ask(clips.landscape(), THUMB), timeout_s=90)
+    breakers = cluster.platform.media.breakers
+    breakers.open("alpha", host=True, reason="a test")
+    try:
+        trace_id = cluster.ask(clips.landscape(), THUMB)
+        cluster.wait_for(lambda: alpha.log.read_text().count("A run is left to other machines") > 5, timeout_s=90)
+        (run,) = cluster.runs(trace_id)
+        cluster.start_worker("beta")
+        (job,) = cluster.wait_for_all(trace_id, timeout_s=90)
+    finally:
+        breakers.close("alpha", host=True)
+    (attempt,) = cluster.attempts(job)
+    assert (job.status, attempt.host, attempt.run_id) == (JobStatus.COMPLETED, "beta", run.run_id)
 
 
 def test_a_run_that_is_delivered_twice_is_carried_out_once(cluster: Cluster, clips: Clips) -> None:

@@ -252,7 +252,7 @@ def test_a_wrong_key_is_told_as_such(site: VideoSite, open_clients: Open) -> Non
     none = open_clients(youtube_api_key=None)
     with pytest.raises(MediaJobsError, match="Set MEDIAJOBS_YOUTUBE_API_KEY") as caught:
         none.youtube.videos(["a"], none.meter)
-    assert (caught.value.code, none.meter.told) == ("SETTINGS_INVALID", [])
+    assert (caught.value.code, none.meter.told) == ("JOB_SETTINGS_INVALID", [])
 
 
 def test_each_try_costs_a_unit_and_no_connection_none(site: VideoSite, open_clients: Open) -> None:

@@ -1,8 +1,9 @@
 """Strikes at an installation at random while it works: `python -m tests.drill --engine embedded --seed 1`.
 
 Processes of runs, the daemon, the code server, the supervisor, workers and ffmpeg are killed (SIGKILL) and frozen
-(SIGSTOP, then SIGCONT), and the database is taken away for moments, while jobs come in, some of them on hostile files.
-At the end nothing may be lost, doubled, wrongly blamed or left behind; the exit code is 1 otherwise.
+(SIGSTOP, then SIGCONT), and the database is taken away for moments, while jobs of every kind come in, some of them on
+hostile files. `half-broken` is a cluster in which ffmpeg is broken on one of two machines. At the end nothing may be
+lost, doubled, wrongly blamed or left behind; the exit code is 1 otherwise.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import JobStatus
 from tests.clips import Clips
-from tests.drill.site import Site, clustered, embedded
+from tests.drill.site import Site, clustered, embedded, half_broken
 from tests.drill.strikes import Striker
 from tests.drill.verdict import Verdict
 from tests.drill.work import Work
@@ -30,7 +32,7 @@ from tests.hostile.clips import real_clips
 from tests.hostile.fuzzed import fuzzed_files
 from tests.hostile.made import made_files
 
-SITES = {"embedded": embedded, "cluster": clustered}
+SITES = {"embedded": embedded, "cluster": clustered, "half-broken": half_broken}
 SETTLE_S = 300.0
 """Longest time that the jobs may take after the last strike."""
 _FUZZED = 30
@@ -45,16 +47,20 @@ def drill(engine: str, *, seconds: float, jobs: int, seed: int, folder: Path) ->
     with SITES[engine](folder) as site:
         work, striker = Work(site.platform, clips.folder), Striker(site, chance)
         _strike(site, work, striker, work.ask(jobs, clips, hostile, chance), seconds=seconds, jobs=jobs)
-        settled_s = _settle(site)
+        settled_s = _settle(site, work)
         site.stop()
         verdict = Verdict(site, work)
         faults = verdict.faults()
-        attempts = Counter(each.status.value for found in verdict.attempts.values() for each in found)
+        made = [each for found in verdict.attempts.values() for each in found]
+        failed = Counter(each.host for each in made if each.blame is Blame.SYSTEM)
         figures = {
             "engine": engine,
             "seed": seed,
             "jobs": dict(Counter(job.status.value for job in verdict.jobs)),
-            "attempts": dict(attempts),
+            "kinds": dict(sorted(Counter(job.job_type for job in verdict.jobs).items())),
+            "attempts": dict(Counter(each.status.value for each in made)),
+            "systemFaults": {str(host): number for host, number in failed.items()},
+            "quarantined": sorted(work.quarantined),
             "strikes": dict(sorted(striker.struck.items())),
             "settledS": round(settled_s, 1),
         }
@@ -83,17 +89,19 @@ def _strike(site: Site, work: Work, striker: Striker, asking: Iterator[int], *, 
             _show(site, f"{passed:3.0f} s, {sum(striker.struck.values())} strikes")
         striker.thaw(until=time.monotonic())
         site.mend()
+        work.look()
         time.sleep(0.05)
     for _ in asking:
         pass
     striker.thaw()
 
 
-def _settle(site: Site) -> float:
+def _settle(site: Site, work: Work) -> float:
     """Wait until every job is over; the seconds that took."""
     begin = time.monotonic()
     while (passed := time.monotonic() - begin) < SETTLE_S:
         site.mend()
+        work.look()
         if not site.platform.history.jobs.list(JobFilter(statuses=_OPEN), limit=1):
             break
         _show(site, f"settling, {passed:3.0f} s")
@@ -111,9 +119,9 @@ def _show(site: Site, what: str) -> None:
 def main() -> int:
     """Drill and tell."""
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", choices=SITES, action="append", help="can be repeated; default: both")
+    parser.add_argument("--engine", choices=SITES, action="append", help="can be repeated; default: all")
     parser.add_argument("--seconds", type=float, default=180, help="how long to strike, for each engine (180)")
-    parser.add_argument("--jobs", type=int, default=150, help="how many jobs to ask for (150)")
+    parser.add_argument("--jobs", type=int, default=200, help="how many jobs to ask for (200)")
     parser.add_argument("--seed", type=int, default=1, help="what is picked at random starts from it (1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()

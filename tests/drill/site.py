@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -15,8 +15,10 @@ from typing import Protocol
 import psutil
 import psycopg2
 
+from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.system import MediaJobs
 from tests.cluster.cluster import Cluster, Process, running_cluster
+from tests.drill.world import outside_world
 from tests.platform import Platform
 from tests.processes import ffmpegs_below, is_gone
 from tests.servers.mediajobs_up import MediajobsUp, running_up
@@ -30,6 +32,7 @@ WORKERS = ("machine-1", "machine-2")
 SETTINGS = {"lease_s": "5", "retry_base_s": "0", "breaker_failures": "1000", "max_attempts": "50"}
 """A lease short enough to run out while a process is frozen. Strikes neither use up a job nor hold up the others."""
 _ENVIRONMENT = {f"MEDIAJOBS_{name.upper()}": value for name, value in SETTINGS.items()}
+_BREAKERS = {"MEDIAJOBS_BREAKER_FAILURES": "3", "MEDIAJOBS_BREAKER_COOLDOWN_S": "5"}
 _PROGRAMS = "cluster"
 """The name by which PostgreSQL knows the programs of the cluster; the drill itself has another."""
 
@@ -38,6 +41,8 @@ class Site(Protocol):
     """An installation at work."""
 
     platform: Platform
+    broken: tuple[str, ...]
+    """The machines whose ffmpeg is broken."""
 
     def victims(self) -> Victims:
         """Its processes of the moment, by what they are."""
@@ -67,8 +72,10 @@ class Site(Protocol):
 class Embedded:
     """`mediajobs up` on a folder."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    broken = ()
+
+    def __init__(self, home: Path, world: Mapping[str, str]) -> None:
+        self.home, self._world = home, world
         # A process that is frozen in mid-transaction holds SQLite's lock for as long.
         patient = {"database_timeout_s": "60"}
         self.platform = Platform(MediaJobs.open(_env_file=None, home=home, **SETTINGS, **patient))
@@ -122,17 +129,18 @@ class Embedded:
         return _unrecorded_below(self.home)
 
     def _start(self) -> MediajobsUp:
-        return self._stack.enter_context(running_up(self.home, **_ENVIRONMENT))
+        return self._stack.enter_context(running_up(self.home, **_ENVIRONMENT, **self._world))
 
 
 class Clustered:
     """Two machines of Celery workers, a daemon and a code server, on PostgreSQL, Redis and S3."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.platform = cluster.platform
+    def __init__(self, cluster: Cluster, broken: tuple[str, ...] = ()) -> None:
+        self.platform, self.broken = cluster.platform, broken
         self._cluster = cluster
+        self._no_ffmpeg = _broken_ffmpeg(cluster.folder)
         for name in WORKERS:
-            cluster.start_worker(name)
+            self._start_worker(name)
 
     def victims(self) -> Victims:
         """The machines, their processes of runs, the other parts, and ffmpeg."""
@@ -158,12 +166,16 @@ class Clustered:
         for name, worker in list(self._cluster.workers.items()):
             if worker.popen.poll() is not None:
                 _end_group(worker)
-                self._cluster.start_worker(name)
+                self._start_worker(name)
         for name in ("code-server", "daemon"):
             part = self._cluster.part(name)
             if part.popen.poll() is not None:
                 _end_group(part)
                 self._cluster.restart(name)
+
+    def _start_worker(self, name: str) -> None:
+        more = {"MEDIAJOBS_FFMPEG_PATH": str(self._no_ffmpeg)} if name in self.broken else {}
+        self._cluster.start_worker(name, **more)
 
     def stop(self) -> None:
         """Tell every part to stop."""
@@ -181,27 +193,52 @@ class Clustered:
 @contextmanager
 def embedded(folder: Path) -> Iterator[Site]:
     """An embedded installation, until the block ends."""
-    site = Embedded(folder / "home")
-    try:
-        yield site
-    finally:
-        site.stop()
-        site.platform.media.close()
+    with outside_world() as world:
+        site = Embedded(folder / "home", world)
+        try:
+            yield site
+        finally:
+            site.stop()
+            site.platform.media.close()
 
 
 @contextmanager
 def clustered(folder: Path) -> Iterator[Site]:
     """A cluster with servers of its own, until the block ends."""
+    with _cluster(folder, _ENVIRONMENT) as cluster:
+        yield Clustered(cluster)
+
+
+@contextmanager
+def half_broken(folder: Path) -> Iterator[Site]:
+    """A cluster in which ffmpeg is broken on one of the machines; its breakers open, for a short time."""
+    with _cluster(folder, _ENVIRONMENT | _BREAKERS) as cluster:
+        yield Clustered(cluster, broken=WORKERS[1:])
+
+
+@contextmanager
+def _cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
     os.environ.setdefault("PGAPPNAME", "drill")
     (folder / "cluster").mkdir()
     (folder / "s3").mkdir()
     with (
+        outside_world() as world,
         running_postgres() as postgres,
         running_redis(folder / "redis") as redis,
         running_s3(folder / "s3") as s3,
-        running_cluster(folder / "cluster", postgres, redis, s3, PGAPPNAME=_PROGRAMS, **_ENVIRONMENT) as cluster,
+        running_cluster(folder / "cluster", postgres, redis, s3, PGAPPNAME=_PROGRAMS, **environment, **world) as found,
     ):
-        yield Clustered(cluster)
+        yield found
+
+
+def _broken_ffmpeg(folder: Path) -> Path:
+    """An ffmpeg that tells its version and dies at all else, as one that was built for another processor does."""
+    script = folder / "broken-ffmpeg"
+    real = find_tools().ffmpeg
+    told = "*-version*|*-filters*|*-encoders*"
+    script.write_text(f'#!/bin/sh\ncase "$*" in {told}) exec "{real}" "$@";; esac\nkill -ILL $$\n')
+    script.chmod(0o755)
+    return script
 
 
 def _there(look: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:

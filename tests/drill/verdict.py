@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import psutil
 
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, JobFilter
+from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, Upload, UploadRole
 from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.storage import Unfinished
@@ -31,7 +36,10 @@ class Verdict:
 
     def faults(self) -> list[str]:
         """A sentence for each fault."""
-        looks = (self._lost(), self._doubled(), self._wrongly_blamed(), self._left_behind(), self._runs())
+        looks = (
+            *(self._lost(), self._undecodable(), self._doubled(), self._wrongly_blamed(), self._not_quarantined()),
+            *(self._left_behind(), self._runs()),
+        )
         return [fault for look in looks for fault in look]
 
     @cached_property
@@ -67,6 +75,28 @@ class Verdict:
         for upload in (*self.work.good, *self.work.hostile):
             if self.work.platform.storage.find(uploads.get(upload.id).storage_key) is None:
                 yield f"lost: the source of upload {upload.id}"
+
+    def _undecodable(self) -> Iterator[str]:
+        """Every output is decoded from its first byte to its last."""
+        tools, storage = find_tools(), self.work.platform.storage
+        with TemporaryDirectory() as folder:
+            for job in self.jobs:
+                for key in self._keys_of_success(job):
+                    if storage.find(key) is None:
+                        continue
+                    path = Path(folder) / Path(key).name
+                    storage.get(key, path)
+                    if path.suffix == ".json":
+                        json.loads(path.read_text())
+                        continue
+                    command = [str(tools.ffmpeg), "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"]
+                    done = subprocess.run(command, capture_output=True, text=True, check=False)
+                    if done.returncode or done.stderr:
+                        yield f"broken: {key} of {_named(job)}: {done.stderr[-200:]}"
+
+    def _not_quarantined(self) -> Iterator[str]:
+        for host in set(self.site.broken) - self.work.quarantined:
+            yield f"wrongly blamed: {host}, whose ffmpeg is broken, was never quarantined"
 
     def _doubled(self) -> Iterator[str]:
         for job in self.jobs:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.history import schema as tables
-from mediajobs_dagster.models import AttemptStatus, JobStatus, Tick, Timeline, new_id
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Tick, Timeline, new_id, result_origin
 from mediajobs_dagster.resilience.retention import CleanUp, Retention
 from mediajobs_dagster.settings import Settings
 from tests.history.conftest import COUNTS
-from tests.history.factories import THUMB, a_new_job, an_attempt
+from tests.history.factories import THUMB, a_new_job, an_attempt, an_upload
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -145,6 +145,25 @@ def test_current_outputs_keep_their_attempt_and_its_job(history: History) -> Non
     assert current.id == made.attempts[-1]
 
 
+def test_an_export_that_is_still_there_keeps_its_job(history: History) -> None:
+    """Two exports of one timeline with other parameters: the later one has the current outputs, and both are uploads.
+
+    Asked for again, each is found. One whose upload was deleted goes.
+    """
+    timeline = new_id()
+    first, second, third = (make(history, at=OLD, subject_id=timeline, params={"n": n}) for n in range(3))
+    success = sa.update(tables.job_history).values(status=AttemptStatus.SUCCESS)
+    execute(history, success)
+    pointer = {"subject_id": timeline, "job_type": THUMB, "attempt_id": third.attempts[0]}
+    execute(history, sa.insert(tables.current_outputs).values(pointer))
+    history.uploads.add(an_upload(id=new_id(), origin=result_origin(first.job_id, "video.mp4")))
+    history.uploads.add(an_upload(origin=result_origin(third.job_id, "video.mp4")))
+    dry = removed(clean(history, dry_run=True))
+    assert dry == removed(clean(history)) == {"attempts": 1, "jobs": 1}
+    assert left(history) == ({first.job_id, third.job_id}, {*first.attempts, *third.attempts})
+    assert second.job_id not in left(history)[0]
+
+
 def test_ticks_go_although_each_has_a_latest_success(history: History) -> None:
     """A tick has no outputs that anybody would look for; what points at its attempt goes with its job."""
     tick = Tick(schedule="nightly", created_at=OLD)
@@ -178,7 +197,7 @@ def test_a_parent_stays_while_its_child_is_under_way(history: History) -> None:
 
 
 def test_other_records_grow_old_too(history: History) -> None:
-    """Timelines that nobody refers to, alerts that were sent, actions, quota, dropped events, all but two reports."""
+    """Timelines that nobody refers to, alerts, actions, quota, dropped events, all but two reports."""
     used, unused = (Timeline(id=new_id(), document={"n": n}, etag=f"{n}", created_at=OLD, trace_id="t") for n in (1, 2))
     for timeline in (used, unused):
         history.timelines.add(timeline)
@@ -190,7 +209,8 @@ def test_other_records_grow_old_too(history: History) -> None:
     ledger = {"bucket": "b", "units_used": 1, "units_limit": 2, "calls": 1, "first_used_at": OLD, "updated_at": OLD}
     rows: list[tuple[sa.Table, list[dict[str, Any]]]] = [
         (tables.alerts, [{"id": new_id(), "first_at": OLD, "sent_at": at, **alert} for at in (OLD, RECENT)]),
-        (tables.alerts, [{"id": new_id(), "first_at": OLD, **alert}]),
+        (tables.alerts, [{"id": new_id(), "first_at": OLD, **alert}]),  # nobody could be sent it
+        (tables.alerts, [{"id": new_id(), "first_at": OLD, **(alert | {"last_at": RECENT})}]),
         (
             tables.actions,
             [
@@ -210,7 +230,7 @@ def test_other_records_grow_old_too(history: History) -> None:
     ]
     execute(history, *(sa.insert(table).values(each) for table, several in rows for each in several))
     found = removed(clean(history))
-    assert found == {"timelines": 1, "alerts": 1, "actions": 1, "quota": 1, "events": 1, "snapshots": 2}
+    assert found == {"timelines": 1, "alerts": 2, "actions": 1, "quota": 1, "events": 1, "snapshots": 2}
     assert history.timelines.get(used.id)
 
 

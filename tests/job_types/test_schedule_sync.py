@@ -137,7 +137,31 @@ def test_without_a_source_there_is_nothing_to_do(open_platform: OpenPlatform) ->
     assert not JOB_TYPE.is_configured(platform.settings)
     outcome = sync(platform)
     assert outcome.error
-    assert (outcome.error.code, "MEDIAJOBS_CALENDARS" in outcome.error.message) == ("SETTINGS_INVALID", True)
+    assert (outcome.error.code, "MEDIAJOBS_CALENDARS" in outcome.error.message) == ("JOB_SETTINGS_INVALID", True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"calendars": "team=nonsense"}, "JOB_SETTINGS_INVALID"),
+        ({"event_sources": "/nope.toml"}, "JOB_SETTINGS_INVALID"),
+        ({"calendars": "team=http://127.0.0.1:9/feed.ics", "private_addresses": ""}, "ADDRESS_REFUSED"),
+    ],
+)
+def test_a_wrong_setting_is_alerted_of_and_opens_no_breaker(
+    open_platform: OpenPlatform, settings: dict[str, Any], code: str
+) -> None:
+    """Only operators can mend it; another try cannot help, and other jobs need not wait for it."""
+    platform = open_platform(registry=Registry([JOB_TYPE]), breaker_failures=1, alert_disk_percent=0, **settings)
+    request = JOB_TYPE.request(Tick(schedule=JOB_TYPE.name, created_at=NOW), trace_id=new_trace_id())
+    platform.history.jobs.enqueue([request])
+    (outcome,) = platform.work(platform.media.listeners.tell)
+    assert outcome.error
+    assert (outcome.error.code, outcome.verdict.status) == (code, JobStatus.DEAD)
+    (alert,) = platform.media.alerts.list()
+    assert alert.details["errorCode"] == code
+    (standing,) = [each for each in platform.media.breakers.all() if each.name == JOB_TYPE.name]
+    assert standing.state == "closed"
 
 
 def test_an_extra_that_is_missing_is_named(open_sync: OpenPlatform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
+
 from mediajobs_dagster.history import Dispatch
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import new_trace_id
@@ -60,7 +62,7 @@ def test_requests_of_both_are_the_same(dagster_platform: DagsterPlatform, clips:
     batch = take_next(platform.media, platform.instance, job_type)
     assert isinstance(batch, Dispatch)
     by_daemon = run_request_of(batch, job_type, platform.media)
-    dagsters_own = {"dagster/partition_set", "dagster/sensor_name"}
-    assert by_sensor.tags.keys() - dagsters_own == by_daemon.tags.keys()
+    assert by_sensor.tags.keys() - {"dagster/sensor_name"} == by_daemon.tags.keys()
+    assert by_daemon.tags["dagster/partition_set"] == partition_set_snap_name_for_job_name(THUMB)
     assert (by_sensor.job_name, by_sensor.run_config) == (by_daemon.job_name, by_daemon.run_config)
     assert by_sensor.partition_key == by_daemon.partition_key

@@ -8,6 +8,20 @@ from datetime import timedelta
 from typing import ClassVar
 
 import dagster as dg
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from mediajobs_dagster.history import AttemptFilter, JobFilter
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
@@ -108,3 +122,39 @@ def test_the_job_cleans_up_dagster_too(open_dagster: Callable[..., DagsterPlatfo
     assert platform.history.jobs.list(JobFilter(job_type=Speaking.name)) == []
     assert runs[-1] in {run.run_id for run in platform.instance.get_runs()}
     assert platform.history.statistics.of(AttemptFilter(job_name=Speaking.name)).attempts == 3
+
+
+def test_ticks_of_other_code_stay(open_dagster: Callable[..., DagsterPlatform]) -> None:
+    """Ours go; those of a schedule with the same name in another code location do not."""
+    platform = open_dagster(types=(Speaking(),))
+    instance, long_ago = platform.instance, (utc_now() - LATER).timestamp()
+
+    def ticked(location: str) -> RemoteInstigatorOrigin:
+        code = InProcessCodeLocationOrigin(
+            LoadableTargetOrigin(module_name="some", attribute="code"), location_name=location
+        )
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(code, "__repository__"), "schedule_speaking_v1")
+        selector = f"selector of {location}"
+        running = InstigatorState(
+            origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, ScheduleInstigatorData("0 * * * *")
+        )
+        instance.add_instigator_state(running)
+        instance.create_tick(
+            TickData(
+                origin.get_id(),
+                "schedule_speaking_v1",
+                InstigatorType.SCHEDULE,
+                TickStatus.SKIPPED,
+                long_ago,
+                selector_id=running.selector_id,
+            )
+        )
+        assert len(instance.get_ticks(origin.get_id(), running.selector_id)) == 1, selector
+        return origin
+
+    states = {name: ticked(name) for name in ("mediajobs", "elsewhere")}
+    rows = [each.rows for each in OldRuns(instance, platform.registry).sweep("ticks", utc_now(), dry_run=False)]
+    assert sum(rows) == 1
+    ids = {state.instigator_origin_id: state.selector_id for state in instance.all_instigator_state()}
+    left = {name: len(instance.get_ticks(each.get_id(), ids[each.get_id()])) for name, each in states.items()}
+    assert left == {"mediajobs": 0, "elsewhere": 1}

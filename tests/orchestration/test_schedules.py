@@ -226,3 +226,16 @@ def test_several_at_once_make_up_for_it_once(simulate: Open) -> None:
     made = [make_up(run.media, switches, later), make_up(run.media, switches, later)]
     assert [len(each) for each in made] == [1, 0]
     assert len(run.media.history.jobs.list(JobFilter())) == len(run.misses("sample")) == 1
+
+
+def test_what_a_breaker_held_back_is_no_miss(simulate: Open) -> None:
+    """While a job waits behind an open breaker, moments pass by; once it is closed, that job is all there is to do."""
+    run = simulate("0 * * * *", "UTC", NOON)
+    run.look()
+    run.media.breakers.open("sample", reason="a test")
+    run.now += HALF_AN_HOUR
+    run.run_until(NOON + 5 * HOUR, step=HALF_AN_HOUR)
+    run.media.breakers.close("sample")
+    run.run_until(NOON + 7 * HOUR, step=HALF_AN_HOUR)
+    assert run.ticks("sample") == [NOON + hours * HOUR for hours in (0, 1, 5, 6)]
+    assert run.misses("sample") == []

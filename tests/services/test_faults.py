@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mediajobs_dagster.services.faults import retry_after_s
+from mediajobs_dagster.services.faults import fault_of_status, retry_after_s
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -34,3 +34,13 @@ def test_both_forms_are_read(value: str, seconds: float) -> None:
 def test_what_is_neither_asks_for_nothing(value: str | None) -> None:
     """A service that writes nonsense is asked again after a pause of our own."""
     assert retry_after_s(value, NOON) is None
+
+
+def test_a_page_for_people_is_left_out() -> None:
+    """Its status says as much; a short message of the service is told."""
+    page, message = (
+        fault_of_status("The calendar", 404, answer, None).error.message
+        for answer in ("\n<!DOCTYPE html><html><body>Not here</body></html>", '{"error": "no such calendar"}')
+    )
+    assert page.startswith("The calendar was answered with 404 Not Found. ")
+    assert "no such calendar" in message

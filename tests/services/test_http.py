@@ -328,3 +328,24 @@ def test_pauses_never_pass_the_deadline(open_bench: OpenBench) -> None:
     ):
         get(bench, server.url)
     assert bench.call.tries == 1
+
+
+def test_what_was_sent_in_confidence_is_not_told_by_the_answer(open_bench: OpenBench) -> None:
+    """Some services quote the request: a key of a header, a query, or a path that is a secret. All else is shown."""
+    bench = open_bench(service_tries=1)
+
+    def quote(exchange: Exchange) -> None:
+        key = exchange.headers.get("Authorization", "").removeprefix("Bearer ")
+        exchange.answer({"error": f"Cannot GET {exchange.target} with the key {key}: no day 2026-11-27"}, 401)
+
+    with serving(quote) as server:
+        for url, options in (
+            ("/ical/private-5f3a9c77/basic.ics?day=2026-11-27", {"hides_path": True}),
+            ("/v1/games?day=2026-11-27", {"headers": {"Authorization": "Bearer hunter2-9911"}}),
+            ("/v1/games?day=2026-11-27&api_key=hunter2-9911", {}),
+        ):
+            with pytest.raises(ServiceRefusedError) as caught:
+                get(bench, f"{server.url}{url}", **options)
+            assert "5f3a9c77" not in caught.value.message
+            assert "hunter2" not in caught.value.message
+            assert "no day" in caught.value.message

@@ -10,7 +10,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import Claim, History, JobFilter
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
-from mediajobs_dagster.records import JobQueued, Record
+from mediajobs_dagster.records import JobCancelled, JobQueued, Record
 from mediajobs_dagster.use_cases.bulk import Bulk
 from tests.history.factories import NOON, THUMB, claimed, ended, some_new_jobs
 
@@ -73,12 +73,13 @@ def test_a_dry_run_changes_nothing(history: History, bulk: Bulk, told: list[Reco
     assert history.actions.list() == told == []
 
 
-def test_a_cancellation_takes_what_waits_and_what_is_at_work(history: History, bulk: Bulk) -> None:
+def test_a_cancellation_takes_what_waits_and_what_is_at_work(history: History, bulk: Bulk, told: list[Record]) -> None:
     """The worker of the latter still has its lease, so that recovery finds the attempt if the worker has died."""
     (waiting,) = [entry.job for entry in history.jobs.enqueue(some_new_jobs(1))]
     busy, over = claimed(history).job, dead(history).job
     done = bulk.cancel(JobFilter(job_type=THUMB))
     assert done.count == 2
+    assert {each.job.id for each in told if isinstance(each, JobCancelled)} == {waiting.id, busy.id}
     assert [status_of(history, job) for job in (waiting, busy, over)] == ["cancelled", "cancelled", "dead"]
     assert history.jobs.get(busy.id).lease_expires_at is not None
     assert history.jobs.get(busy.id).dispatch_id is None

@@ -127,6 +127,7 @@ def test_a_breaker_says_why_and_when_it_lets_one_try(history: History, ask: Ask)
     cause = ask(job).cause
     assert (cause.kind, cause.until) == (CauseKind.BREAKER, now + timedelta(seconds=300))
     assert cause.text.startswith(f"Breaker open since {now:%H:%M:%S} UTC (DISK_FULL), next try ")
+    assert f"`mediajobs breaker close {job.job_type}` lets it start now" in cause.text
 
 
 def test_a_quarantined_machine_and_nobody_at_all(history: History, ask: Ask, told: Told) -> None:

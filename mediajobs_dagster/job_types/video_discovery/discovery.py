@@ -39,6 +39,7 @@ def discover(trace_id: str, bench: Bench) -> None:
     for query in settings.youtube_queries:
         sources.query(query)
     sources.details(sources.seen)
+    sources.look_after()
     passed = _Pass(bench, sources, now)
     try:
         passed.match()
@@ -98,7 +99,11 @@ class _Pass:
             if not _is_due(searches.get(event.id), self.now):
                 continue
             if not self.sources.attempted(f"Search for {event.title}", lambda: self._search(event)):  # noqa: B023  # called at once
-                break
+                if not self.sources.can_ask:
+                    break
+                # What is refused for this event is refused again: its turn comes after a pause, like any other's.
+                videos.note_search(event.id, now=self.now)
+                continue
             videos.note_search(event.id, now=self.now)
             self.searched += 1
         if self.searched > before:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from mediajobs_dagster.errors import JobSettingsError
 from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
@@ -30,6 +31,16 @@ class VideoDiscovery(JobType):
     def is_configured(self, settings: Settings) -> bool:
         sources = settings.youtube_channels, settings.youtube_playlists, settings.youtube_queries
         return any(sources) or settings.youtube_api_key is not None
+
+    @override
+    def check_settings(self, settings: Settings) -> None:
+        named = [name for name in settings.youtube_channels if name.startswith("@")]
+        needing = (*named, *settings.youtube_playlists, *settings.youtube_queries)
+        if needing and settings.youtube_api_key is None:
+            raise JobSettingsError(
+                f"{needing[0]} cannot be looked up without a key of the YouTube Data API. Set "
+                "MEDIAJOBS_YOUTUBE_API_KEY, or name channels by their ids (UC…) alone."
+            )
 
     @override
     def quota_needed(self, settings: Settings) -> Mapping[str, int]:

@@ -26,11 +26,21 @@ DEFAULT_QUEUE = Lane.HEAVY.value
 
 # A message is acknowledged the moment a process takes it, because a run that has begun must not begin again: Dagster
 # cannot resume it, and its jobs are brought back by their leases. So only a message whose worker died between the
-# fetch and the start is ever delivered again, and this is how soon.
-_REDELIVERED_AFTER_S = 300
+# fetch and the start is ever delivered again, and this is how soon. A worker that was only asleep may then get the
+# second copy: a run that has begun is left alone, however often it is delivered.
+_REDELIVERED_AFTER_S = 30
+_LOOK_S = 10
 
 _CONFIG: dict[str, Any] = {
-    "broker_transport_options": {"visibility_timeout": _REDELIVERED_AFTER_S, "socket_keepalive": True},
+    "broker_transport_options": {
+        "visibility_timeout": _REDELIVERED_AFTER_S,
+        # Each worker looks for such messages; by default every hundred seconds, and five minutes after the death of
+        # one that was just looking.
+        "unacked_restore_interval": _LOOK_S,
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": _REDELIVERED_AFTER_S,
+        "socket_keepalive": True,
+    },
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,  # a worker waits for Redis, however long it is away
     "task_publish_retry_policy": {"max_retries": 12, "interval_start": 0, "interval_step": 0.5, "interval_max": 2},

@@ -32,9 +32,6 @@ _log = logging.getLogger(__name__)
 _POLL_S = 2.0
 """How often a run checks whether it was terminated, seconds."""
 
-_LEFT_TO_OTHERS_S = 1.0
-"""How long a worker that is quarantined waits before it puts a run back into its queue, seconds."""
-
 _MAY_START = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 
 
@@ -64,12 +61,11 @@ class Executions:
     _opened: tuple[int, dg.DagsterInstance] | None = None
 
     def is_quarantined(self) -> bool:
-        """Whether this machine may claim no jobs now. Then it waits a moment first, so that others are faster."""
+        """Whether this machine may claim no jobs now."""
         found = self.media.breakers.quarantine_of(self.media.settings.host)
         if found is None or found.state is BreakerState.HALF_OPEN:
             return False
         _log.warning("A run is left to other machines. %s", found.reason)
-        time.sleep(_LEFT_TO_OTHERS_S)
         return True
 
     def execute(self, run_id: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 import dagster as dg
 from celery.states import PENDING, READY_STATES
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.celery.app import EXECUTE_RUN, app_arguments, queue_name, queue_named
 from mediajobs_dagster.orchestration.internals.celery import (
     DAGSTER_CELERY_QUEUE_TAG,
@@ -92,8 +94,25 @@ class LaneRunLauncher(CeleryRunLauncher):
         if state in READY_STATES:
             # Also after a success: a worker that cannot reach the database at the end of a run cannot say how it ended.
             return CheckRunHealthResult(WorkerStatus.FAILED, f"Its task is over ({state}), but the run has not ended.")
-        # A task that Celery does not know is no fault: Redis may have been emptied while the run goes on.
+        if run.status is dg.DagsterRunStatus.STARTING and tags.taken_at(run) is None and not self._is_in_redis(run):
+            # Its worker took the message, and died before it said so; or Redis was emptied.
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "It lies in no queue, and no worker has begun it.")
+        # For a run that has begun, a task that Celery does not know is no fault: Redis may have been emptied.
         return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+    def _is_in_redis(self, run: dg.DagsterRun) -> bool:
+        """Whether its message lies in a queue, or with a worker that has not begun it; True: nobody can tell now."""
+        task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        try:
+            with self.celery.connection_for_read() as connection:
+                channel = connection.default_channel
+                waiting = channel.client.lrange(queue_name(run.tags), 0, -1)
+                fetched = channel.client.hvals(channel.unacked_key)
+        except (RedisError, OperationalError) as error:
+            _log.warning("Redis cannot be asked about run %s: %s", run.run_id, error)
+            return True
+        # Without a task it was never sent: the daemon died just then.
+        return task_id is not None and any(task_id.encode() in message for message in (*waiting, *fetched))
 
     @override
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:

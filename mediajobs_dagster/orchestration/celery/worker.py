@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 import dagster as dg
 from celery import signals
+from celery.exceptions import Ignore
 
 from mediajobs_dagster.job_types.base import Lane
 from mediajobs_dagster.job_types.registry import load_planners
@@ -26,6 +28,9 @@ from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.logs import is_json, take_over
 
 _log = logging.getLogger(__name__)
+
+_LEFT_TO_OTHERS_S = 1.0
+"""How long a process of a quarantined worker takes no other run after it has left one to others, seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ class ClusterWorker:
 
         def execute(task: Any, run_id: str) -> str:
             if executions.is_quarantined():
-                # Back into its queue, under the same id, for a worker of another machine.
-                raise task.retry(countdown=0, max_retries=None)
+                # Back into its queue, under the same id. First: a process that is killed while it waits holds no run.
+                task.retry(countdown=0, throw=False, queue=_queue_of(task))
+                time.sleep(_LEFT_TO_OTHERS_S)
+                raise Ignore
             return executions.execute(run_id)
 
-        app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True)
+        # Without a limit: for `retry` itself, None means the task's own, which is three by default.
+        app.task(execute, bind=True, name=EXECUTE_RUN, track_started=True, max_retries=None)
         if is_json():
             # Who takes this signal sets up the loggers instead of Celery. Ours are.
             signals.setup_logging.connect(_log_as_json, weak=False)
@@ -92,6 +100,13 @@ class ClusterWorker:
         signals.worker_process_init.connect(_stand_alone, weak=False)
         worker.start()
         return worker.exitcode or 0
+
+
+def _queue_of(task: Any) -> str:
+    # Celery would send it to the exchange without declaring that, and Redis would drop it. The key is `<queue>.<task>`
+    # the first time, and `<queue>.#` after that.
+    routing_key: str = task.request.delivery_info["routing_key"]
+    return routing_key.partition(".")[0]
 
 
 def _log_as_json(**_: Any) -> None:

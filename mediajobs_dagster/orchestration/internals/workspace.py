@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dagster._core.remote_representation.code_location import CodeLocation
 from dagster._core.remote_representation.external import RemoteRepository
-from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
 from dagster._core.workspace.context import (
     BaseWorkspaceRequestContext,
     IWorkspaceProcessContext,
@@ -25,5 +24,4 @@ __all__ = [
     "WorkspaceFileTarget",  # the workspace of a file
     "WorkspaceLoadTarget",  # the type of both
     "WorkspaceProcessContext",  # the workspace of a process, which the web server needs
-    "partition_set_snap_name_for_job_name",  # the value of PARTITION_SET_TAG
 ]

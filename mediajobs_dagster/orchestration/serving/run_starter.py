@@ -12,7 +12,6 @@ import dagster as dg
 from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.defaults import LOCATION
 from mediajobs_dagster.orchestration.internals.core import (
-    PARTITION_SET_TAG,
     JobSubsetSelector,
     make_new_run_id,
 )
@@ -21,7 +20,6 @@ from mediajobs_dagster.orchestration.internals.workspace import (
     CodeLocation,
     IWorkspaceProcessContext,
     RemoteRepository,
-    partition_set_snap_name_for_job_name,
 )
 
 
@@ -56,16 +54,12 @@ class RunStarter:
         plan = self.location.get_execution_plan(
             job, request.run_config, step_keys_to_execute=None, known_state=None, instance=self.instance
         )
-        own = {
-            PARTITION_SET_TAG: partition_set_snap_name_for_job_name(name),
-            tags.LAUNCHED_BY_SENSOR: launched_by,
-        }
         run = self.instance.create_run(
             job_name=name,
             run_id=make_new_run_id(),
             run_config=request.run_config,
             status=dg.DagsterRunStatus.NOT_STARTED,
-            tags={**job.run_tags, **request.tags, **own},
+            tags={**job.run_tags, **request.tags, tags.LAUNCHED_BY_SENSOR: launched_by},
             resolved_op_selection=job.resolved_op_selection,
             step_keys_to_execute=None,
             op_selection=None,

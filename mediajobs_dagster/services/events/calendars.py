@@ -139,8 +139,7 @@ class _Reading:
                 continue
             near += 1
             if near > MAX_EVENTS:
-                self._found.is_whole = False
-                self._found.notes.append(f"The calendar has more than {MAX_EVENTS:,} events; the rest was left out.")
+                self._cut_off()
                 return
             try:
                 yield ToldEvent.read(text, self._zone)
@@ -149,12 +148,20 @@ class _Reading:
 
     def _take(self, uid: str, work: Callable[[], Iterable[NewEvent]]) -> None:
         self._asking.check()
+        if len(self._found.events) > MAX_EVENTS:
+            self._cut_off()
+            return
         try:
             self._found.events += work()
         except EventFault as fault:
             self._fail(uid, fault, is_single=False)
         except (OverflowError, ValueError) as error:  # beyond the first or the last date
             self._fail(uid, EventFault(f"its time cannot be worked out: {error}"), is_single=False)
+
+    def _cut_off(self) -> None:
+        if self._found.is_whole:
+            self._found.is_whole = False
+            self._found.notes.append(f"The calendar has more than {MAX_EVENTS:,} events; the rest was left out.")
 
     def _fail(self, uid: str, fault: EventFault, *, is_single: bool) -> None:
         self._found.add_fault(uid or "An event without UID", fault, event_id(uid) if uid else None)

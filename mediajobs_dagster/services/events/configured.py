@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError
 
-from mediajobs_dagster.errors import MediaJobsError, RequestError, SettingsError
+from mediajobs_dagster.errors import JobSettingsError, MediaJobsError, RequestError, SettingsError
 from mediajobs_dagster.fault_lists import listed
 from mediajobs_dagster.models import JsonObject, Value
 from mediajobs_dagster.plugins import EVENT_SOURCES, installed
@@ -39,15 +39,25 @@ class CalendarOptions(Value):
 def sources_of(settings: Settings) -> list[EventSource]:
     """The sources of the settings, in their order. Nothing is asked yet.
 
-    Raises SettingsError, naming what is wrong.
+    Raises JobSettingsError, naming what is wrong, and if there is none.
     """
+    try:
+        found = _sources_of(settings)
+    except SettingsError as error:
+        raise JobSettingsError(error.message) from error
+    if not found:
+        raise JobSettingsError("There is no source of events. Set MEDIAJOBS_CALENDARS or MEDIAJOBS_EVENT_SOURCES.")
+    return found
+
+
+def _sources_of(settings: Settings) -> list[EventSource]:
     default = SourceSettings(
         name="",
         zone=ZoneInfo(settings.events_timezone),
         back=timedelta(days=settings.events_days_back),
         ahead=timedelta(days=settings.events_days_ahead),
     )
-    found = [_calendar(text, default) for text in settings.calendars]
+    found = [_calendar(number, text, default) for number, text in enumerate(settings.calendars, start=1)]
     if settings.event_sources is not None:
         found += _of_file(settings.event_sources, default)
     names = [source.name for source in found]
@@ -56,12 +66,16 @@ def sources_of(settings: Settings) -> list[EventSource]:
     return found
 
 
-def _calendar(text: str, default: SourceSettings) -> EventSource:
+def _calendar(number: int, text: str, default: SourceSettings) -> EventSource:
     name, equals, address = text.partition("=")
-    if not equals or not _NAME.fullmatch(name) or not re.match(r"(?:https?|webcals?)://", address, re.IGNORECASE):
-        shown = name if equals and _NAME.fullmatch(name) else "an entry"  # an address may be a secret
+    # The address is not shown: it may be a secret.
+    if not equals or not _NAME.fullmatch(name):
         raise SettingsError(
-            f"MEDIAJOBS_CALENDARS: {shown} is not name=address, such as team=https://example.com/calendar.ics."
+            f"MEDIAJOBS_CALENDARS: entry {number} is not name=address, such as team=https://example.com/calendar.ics."
+        )
+    if not re.match(r"(?:https?|webcals?)://.", address, re.IGNORECASE):
+        raise SettingsError(
+            f"MEDIAJOBS_CALENDARS: what {name} is given is no address. It begins with https://, http:// or webcal://."
         )
     return CalendarFeed(replace(default, name=name), address)
 

@@ -2,7 +2,8 @@
 
 A calendar comes from outside, and a rule can be made to take years: one that repeats every second since 1970, or one
 that never finds a date, such as 30 February. So a rule without a count is looked at in the span alone, whatever was
-before it, and the days that are looked at are counted (`Effort`). What repeats within a day is refused.
+before it, and the days that are looked at are counted (`Effort`). What repeats more often than every half hour is
+refused.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from mediajobs_dagster.services.events.base import EventFault
 
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY = timedelta(days=1)
+_BUSIEST_DAY = 48
+"""How often an event may repeat within a day."""
 _LAST_YEAR = 9990
 """Python's dates end with the year 9999."""
 
@@ -61,7 +64,7 @@ class Rule:
     def of(cls, parts: Mapping[str, Sequence[Any]], start: datetime, until: datetime | None) -> Rule:
         """The rule of an event that begins at `start`; `parts` are its parts by name, as `icalendar` reads them.
 
-        Raises EventFault when it is not valid, or repeats within a day.
+        Raises EventFault when it is not valid, or repeats too often within a day.
         """
         try:
             return cls._of({name.upper(): values for name, values in parts.items()}, start, until)
@@ -95,6 +98,8 @@ class Rule:
             sorted(numbers(name) or {of_start})
             for name, of_start in (("BYHOUR", start.hour), ("BYMINUTE", start.minute), ("BYSECOND", start.second))
         )
+        if (a_day := len(hours) * len(minutes) * len(seconds)) > _BUSIEST_DAY:
+            raise EventFault(f"it repeats {a_day:,} times a day; at most {_BUSIEST_DAY} are supported")
         return cls(
             frequency=frequency,
             interval=max(1, int(parts.get("INTERVAL", (1,))[0])),

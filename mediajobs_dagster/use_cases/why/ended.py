@@ -24,6 +24,8 @@ def cause_of_end(job: Job, latest: Attempt | None) -> Cause:
         case JobStatus.COMPLETED:
             return Cause(CauseKind.COMPLETED, "It is done.")
         case JobStatus.SKIPPED:
+            if latest is not None and latest.error_code:
+                return Cause(CauseKind.QUOTA, f"It was skipped: {in_one_line(latest.error or latest.error_code)}")
             return Cause(CauseKind.UP_TO_DATE, "Its output was there already, and up to date.")
         case JobStatus.CANCELLED:
             return Cause(CauseKind.CANCELLED, "It was cancelled.")

@@ -10,7 +10,7 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.places import COUNTED
 from mediajobs_dagster.models import Job
 from mediajobs_dagster.printable import counted
-from mediajobs_dagster.resilience.held import Held
+from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.resilience.states import moment_words
 from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind
@@ -49,7 +49,7 @@ class Waiting:
         if self.held:
             # What holds back a whole type, a quota included, says so itself.
             until = self.held.retry_at if self.held.retry_at and self.held.retry_at > self.at else None
-            yield Cause(CauseKind(self.held.by.value), _sentence(self.held.cause), until)
+            yield Cause(CauseKind(self.held.by.value), f"{_sentence(self.held.cause)}{self._to_close()}", until)
         if self.quarantine:
             yield Cause(CauseKind.HOST, self.quarantine.reason, self.quarantine.retry_at)
         due = self.job.not_before
@@ -59,6 +59,12 @@ class Waiting:
                 f"Its last try ended with {self.job.error_code}, and it pauses until {moment_words(due, self.at)}.",
                 due,
             )
+
+    def _to_close(self) -> str:
+        """How to close a breaker that opened by itself; of one that a person opened the cause says so."""
+        if not self.held or self.held.by is not HeldBy.BREAKER or self.held.by_hand:
+            return ""
+        return f" If that is mended, `mediajobs breaker close {self.job.job_type}` lets it start now."
 
     def _in_queue(self) -> Iterator[Cause]:
         if self.signs and (nobody := self._nobody(self.signs)):

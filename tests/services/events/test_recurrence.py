@@ -116,3 +116,11 @@ def test_the_last_date_is_the_end() -> None:
     for frequency in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
         rule = f"FREQ={frequency};INTERVAL=999999999"
         assert found(rule, START, START + timedelta(days=1), datetime(9999, 12, 31)) == []
+
+
+def test_what_repeats_all_day_is_refused() -> None:
+    """A line of text could ask for a moment in every second of a year."""
+    all_day = f"BYHOUR={','.join(map(str, range(24)))};BYMINUTE={','.join(map(str, range(0, 60, 20)))}"
+    with pytest.raises(EventFault, match="72 times a day"):
+        found(f"FREQ=YEARLY;BYDAY={','.join(DAYS)};{all_day}", START, START, START + timedelta(days=9))
+    assert len(found("FREQ=DAILY;BYHOUR=9,13,17", START, START, START + timedelta(days=2))) == 6
