@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediajobs_dagster import errors
@@ -113,9 +114,17 @@ async def _of_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         detail = f"There is no {_shown(request.url.path)} here. /openapi.json lists what there is."
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(_methods(request))
         detail = f"{_shown(request.method)} is not possible here. Allowed: {allowed}."
+        return problem(405, code, detail, headers={"Allow": allowed})
     return problem(error.status_code, code, detail, headers=error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path allows: Starlette tells the methods of its first route alone."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    fitting = (each for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for each in fitting for method in getattr(each, "methods", None) or ()})
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
-from mediajobs_dagster.console.api.parameters import JobConditions, Parameters, Text
+from mediajobs_dagster.console.api.parameters import Flag, JobConditions, Parameters, Text
 from mediajobs_dagster.console.api.shapes import BulkShown, problems
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -17,7 +17,7 @@ class Several(Parameters):
     """Jobs that match conditions, and why something is done to them."""
 
     filter: JobConditions = Field(description="Which jobs; one condition at least.")
-    dry_run: bool = Field(default=False, alias="dryRun", description="Only say which jobs are meant.")
+    dry_run: Flag = Field(default=False, alias="dryRun", description="Only say which jobs are meant.")
     reason: Text = Field(default="", description="Why; it is kept with the record of who did this.")
 
     model_config = ConfigDict(
@@ -28,7 +28,7 @@ class Several(Parameters):
 class SeveralAgain(Several):
     """Jobs that are tried again."""
 
-    force: bool = Field(default=False, description="Make the outputs again even if they are up to date.")
+    force: Flag = Field(default=False, description="Make the outputs again even if they are up to date.")
 
 
 @router.post("/retry", response_model=BulkShown, responses=problems(404, 409))

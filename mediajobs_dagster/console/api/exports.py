@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
-from mediajobs_dagster.console.api.parameters import Document, Parameters, Priority, TraceId
+from mediajobs_dagster.console.api.parameters import Document, Flag, Parameters, Priority, TraceId
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.models import JsonObject
@@ -22,13 +22,13 @@ class NewExport(Parameters):
     profile: Profile = Field(default=Profile.STANDARD, description="draft is fast, high looks best.")
     codec: Codec = Field(default=Codec.H264, description="Video codec; every player supports h264.")
     hardware: Hardware | None = Field(default=None, description="Encode on this graphics hardware, if it works.")
-    allow_untonemapped: bool = Field(
+    allow_untonemapped: Flag = Field(
         False, alias="allowUntonemapped", description="Render HDR sources even where they cannot be tone-mapped."
     )
-    priority: Priority = Field(default=0, description="Higher goes first.")
+    priority: Priority = Field(default=0, strict=True, description="Higher goes first.")
     trace: TraceId | None = Field(default=None, description="The trace it belongs to; default: a new one.")
-    force: bool = Field(default=False, description="Render it again even if an export is up to date.")
-    dry_run: bool = Field(default=False, alias="dryRun", description="Only show the commands, and a forecast.")
+    force: Flag = Field(default=False, description="Render it again even if an export is up to date.")
+    dry_run: Flag = Field(default=False, alias="dryRun", description="Only show the commands, and a forecast.")
 
 
 @router.post("", status_code=202, response_model=JsonObject, responses=problems(404, 409, 502))

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from mediajobs_dagster.console.api.answers import FromOutside, IdempotencyKey, Media, answer, once, page
 from mediajobs_dagster.console.api.parameters import (
     Document,
+    Flag,
     JobConditions,
     Paged,
     Parameters,
@@ -37,9 +38,9 @@ class NewJobs(Parameters):
         None, min_length=1, max_length=50, description="Job types, by name; default: all that fit."
     )
     params: Document = Field(default_factory=dict, description="Parameters, where one type is asked for.")
-    priority: Priority = Field(default=0, description="Higher goes first.")
+    priority: Priority = Field(default=0, strict=True, description="Higher goes first.")
     trace: TraceId | None = Field(default=None, description="The trace they belong to; default: a new one.")
-    force: bool = Field(default=False, description="Make the outputs again even if they are up to date.")
+    force: Flag = Field(default=False, description="Make the outputs again even if they are up to date.")
 
     model_config = ConfigDict(json_schema_extra={"example": {"upload": "holiday.mp4", "types": ["upload_thumb_v1"]}})
 
@@ -47,7 +48,7 @@ class NewJobs(Parameters):
 class Again(Parameters):
     """How a job is tried again."""
 
-    force: bool = Field(default=False, description="Make the output again even if it is up to date.")
+    force: Flag = Field(default=False, description="Make the output again even if it is up to date.")
 
 
 @router.get("", response_model=JobPage, responses=problems(404, 409))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mediajobs_dagster.history import AttemptFilter, JobFilter
 from mediajobs_dagster.models import AttemptStatus, JobStatus, JsonObject
@@ -16,6 +17,7 @@ from mediajobs_dagster.use_cases.choices import PRIORITIES
 _LONGEST = 500
 _NO_NUL = r"^[^\x00]*$"
 _MOST_MS = 10**12
+_NUMBER = re.compile(r"\s*[-+]?[0-9_]*\.?[0-9_]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -23,6 +25,13 @@ def _in_utc(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("is no moment in UTC") from error
+
+
+def _as_text(value: object) -> object:
+    # Left to itself, pydantic takes a number for the seconds since 1970.
+    if not isinstance(value, datetime) and (not isinstance(value, str) or _NUMBER.fullmatch(value)):
+        raise ValueError("is no moment such as 2026-03-04T05:06:07Z")
+    return value
 
 
 def _storable(value: JsonObject) -> JsonObject:
@@ -46,11 +55,16 @@ def _is_storable(text: str) -> bool:
 Text = Annotated[str, Field(max_length=_LONGEST, pattern=_NO_NUL)]
 """A text of at most 500 characters, none of them NUL: PostgreSQL does not take it."""
 Moment = Annotated[
-    datetime, AfterValidator(_in_utc), Field(description="ISO 8601, such as 2026-03-04T05:06:07Z; UTC if no zone.")
+    datetime,
+    BeforeValidator(_as_text),
+    AfterValidator(_in_utc),
+    Field(description="ISO 8601, such as 2026-03-04T05:06:07Z; UTC if no zone."),
 ]
 Document = Annotated[JsonObject, AfterValidator(_storable)]
 """An object whose texts can be stored."""
 Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[1])]
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false in a body, and nothing like it; in a query it is a text."""
 TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="32 hexadecimal digits in small letters.")]
 Reference = Annotated[
     str,

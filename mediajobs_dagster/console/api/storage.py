@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
-from mediajobs_dagster.console.api.parameters import Parameters, Reference, Text
+from mediajobs_dagster.console.api.parameters import Flag, Parameters, Reference, Text
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.models import JsonObject
@@ -20,12 +20,12 @@ router = APIRouter(prefix="/api/storage", tags=["storage"])
 class Collecting(Parameters):
     """Which objects are collected."""
 
-    delete: bool = Field(default=False, description="Remove them; without it, they are only listed.")
+    delete: Flag = Field(default=False, description="Remove them; without it, they are only listed.")
     prefix: Text = Field(default="", description="Only keys that begin so, such as thumbs/.")
     older_than_hours: float = Field(
         default=24, alias="olderThanHours", ge=24, le=1e6, description="Only what is older."
     )
-    limit: int = Field(default=50, ge=0, le=1000, description="How many to list at most.")
+    limit: int = Field(default=50, strict=True, ge=0, le=1000, description="How many to list at most.")
 
 
 @router.get("/map", response_model=JsonObject, responses=problems())

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once, page
 from mediajobs_dagster.console.api.files import FILE_ANSWERS, serve_object
-from mediajobs_dagster.console.api.parameters import Moment, Paged, Parameters, Priority, Reference, Text, TraceId
+from mediajobs_dagster.console.api.parameters import Flag, Moment, Paged, Parameters, Priority, Reference, Text, TraceId
 from mediajobs_dagster.console.api.shapes import UploadPage, UploadShown, problems
 from mediajobs_dagster.console.bodies import is_json
 from mediajobs_dagster.console.problems import problem
@@ -66,6 +66,8 @@ class Orders(Parameters):
 class NewUpload(Orders):
     """An upload that lies in the storage already, or at an address."""
 
+    force: Flag = Field(default=False, description="Make the outputs again even if they are up to date.")
+    priority: Priority = Field(default=0, strict=True, description="Higher goes first.")
     key: Text | None = Field(default=None, description="Its key in the storage.")
     address: Text | None = Field(
         default=None, description="An http(s) address on the public Internet, which is downloaded."
@@ -74,7 +76,7 @@ class NewUpload(Orders):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": {"address": "https://media.example.com/holiday.mp4", "types": ["upload_thumb_v1"]},
+            "example": {"key": "uploads/holiday.mp4", "types": ["upload_thumb_v1"]},
             "oneOf": [{"required": ["key"]}, {"required": ["address"]}],
         }
     )
