@@ -24,6 +24,6 @@ class Client:
             return self.ask("POST", path, headers)
         return self.ask("POST", path, [("Content-Type", "application/json"), *headers], json.dumps(body))
 
-    def ask(self, method: str, path: str, headers: Headers = (), body: str | None = None) -> Answer:
+    def ask(self, method: str, path: str, headers: Headers = (), body: str | bytes | None = None) -> Answer:
         """Send anything."""
         return send(f"{self.url}{path}", method, headers, body)

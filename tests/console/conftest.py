@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,6 +13,7 @@ from mediajobs_dagster.console.app import console_app
 from mediajobs_dagster.orchestration.outside import FromDagster
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
+from tests.platform import Platform
 from tests.servers.asgi import serving
 
 
@@ -23,10 +23,9 @@ async def dagster(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-def media(tmp_path: Path) -> Iterator[MediaJobs]:
-    """An empty installation."""
-    with MediaJobs.open(_env_file=None, home=tmp_path / "home") as media:
-        yield media
+def media(platform: Platform) -> MediaJobs:
+    """The use cases of an installation that the test works on too."""
+    return platform.media
 
 
 @pytest.fixture(scope="session")
