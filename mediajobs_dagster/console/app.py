@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import anyio
@@ -52,15 +51,13 @@ _DOWNLOADS = 4
 """How many addresses are downloaded at once; further ones wait."""
 
 
-def console_app(
-    media: MediaJobs, outside: Outside, dagster: ASGIApp, *, is_stopping: Callable[[], bool] = lambda: False
-) -> ASGIApp:
+def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: Live | None = None) -> ASGIApp:
     """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths.
 
-    Streams end soon after `is_stopping` says so.
+    `live` tells what happens; by default it never ends a stream.
     """
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.media, app.state.outside, app.state.live = media, outside, Live(media, is_stopping)
+    app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)

@@ -104,6 +104,11 @@ class Live:
         """How many follow at the moment."""
         return len(self._clients)
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether it looks at the database, and knows where it stands."""
+        return self._poller is not None and not self._poller.done() and self._cursor is not None
+
     def check_room(self) -> None:
         """Raise TooManyClientsError when no further client is taken."""
         if len(self._clients) >= self._most_clients:

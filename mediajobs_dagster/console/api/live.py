@@ -43,6 +43,11 @@ class Followed(Parameters):
 
     trace: Text | None = Field(default=None, description="Only jobs of this trace.")
     type: Text | None = Field(default=None, description="Only jobs of this type.")
+    last_event_id: Text | None = Field(
+        default=None,
+        alias="lastEventId",
+        description="As the header Last-Event-ID, which counts first: microseconds since 1970.",
+    )
 
 
 @router.get("/events", response_class=StreamingResponse, responses={**problems(404, 409), **_STREAM})
@@ -54,7 +59,7 @@ def events(
         trace_id=media.references.trace(asked.trace) if asked.trace else None,
         job_type=media.registry.name_of(asked.type) if asked.type else None,
     )
-    return _stream(live, interest, last_event_id)
+    return _stream(live, interest, last_event_id or asked.last_event_id)
 
 
 @router.get("/jobs/{reference}/events", response_class=StreamingResponse, responses={**problems(404, 409), **_STREAM})
