@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,18 @@ from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id
-from tests.history.factories import NOON, THUMB, TRACE, a_new_job, claimed, ended, let_pass, some_new_jobs
+from tests.history.factories import (
+    NOON,
+    THUMB,
+    TRACE,
+    a_new_job,
+    an_attempt,
+    an_upload,
+    claimed,
+    ended,
+    let_pass,
+    some_new_jobs,
+)
 
 
 def test_a_job_comes_back_as_it_was_asked_for(history: History) -> None:
@@ -280,3 +292,38 @@ def test_a_cancelled_job_is_not_assigned(history: History) -> None:
 def test_an_unknown_job_is_not_found(history: History, ask: str) -> None:
     with pytest.raises(NotFoundError, match="no job"):
         getattr(history.jobs, ask)(new_id())
+
+
+def test_jobs_are_found_by_what_their_attempts_took_and_where(history: History) -> None:
+    """By machine and duration of any attempt; of those without one, none is."""
+    quick, slow, _untried = (each.job for each in history.jobs.enqueue(some_new_jobs(3)))
+    for job, duration_ms, host in ((quick, 10, "a"), (slow, 5000, "b"), (slow, 20, "a")):
+        number = len(history.attempts.of_job(job.id)) + 1
+        entry = an_attempt(job_id=job.id, attempt=number, duration_ms=duration_ms, host=host)
+        assert history.attempts.record(entry)
+
+    def found(**conditions: Any) -> set[str]:
+        return {job.id for job in history.jobs.list(JobFilter(**conditions))}
+
+    assert found(host="a") == {quick.id, slow.id}
+    assert found(host="b") == found(longer_than_ms=5000) == {slow.id}
+    assert found(shorter_than_ms=20) == {quick.id}
+    assert found(host="a", longer_than_ms=1000) == set()  # it was another attempt
+
+
+def test_jobs_are_found_by_part_of_a_name(history: History) -> None:
+    """Of an upload in any letter case and script; what stands for any character elsewhere stands for itself."""
+    upload = history.uploads.add(an_upload(filename="\u00dcbung 100%_a.mp4"))
+    (job, *_) = (each.job for each in history.jobs.enqueue([a_new_job(subject_id=upload.id), *some_new_jobs(2)]))
+    for text, is_found in (("\u00fcbung", True), ("100%", True), ("%_A", True), ("100_", False), ("x%", False)):
+        assert [each.id for each in history.jobs.list(JobFilter(text=text))] == ([job.id] if is_found else []), text
+
+
+def test_changes_are_read_in_their_order(history: History) -> None:
+    """A page at a time, each change once; a job that changes again comes again."""
+    jobs = [each.job for each in history.jobs.enqueue(some_new_jobs(5), now=NOON)]
+    first = history.jobs.changed(NOON - timedelta(seconds=1), limit=3)
+    rest = history.jobs.changed(first[-1].updated_at, first[-1].id, limit=3)
+    assert [job.id for job in (*first, *rest)] == sorted(job.id for job in jobs)
+    history.jobs.cancel(jobs[0].id)
+    assert [job.id for job in history.jobs.changed(rest[-1].updated_at, rest[-1].id, limit=3)] == [jobs[0].id]

@@ -52,10 +52,15 @@ class Answer:
     @property
     def data(self) -> Any:
         """The answer of a GraphQL server."""
-        return json.loads(self.text)["data"]
+        return self.json["data"]
+
+    @property
+    def json(self) -> Any:
+        """What it says as JSON."""
+        return json.loads(self.text)
 
 
-def send(url: str, method: str = "GET", headers: Headers = (), body: str | None = None) -> Answer:
+def send(url: str, method: str = "GET", headers: Headers = (), body: str | bytes | None = None) -> Answer:
     """Send a request with these headers and no others, but for `Host` and the length of the body."""
     parts = urlsplit(url)
     assert parts.hostname is not None
@@ -65,7 +70,7 @@ def send(url: str, method: str = "GET", headers: Headers = (), body: str | None 
         connection.putrequest(method, target, skip_host=has_host(headers), skip_accept_encoding=True)
         for name, value in headers:
             connection.putheader(name, value)
-        content = None if body is None else body.encode()
+        content = body.encode() if isinstance(body, str) else body
         if content is not None:
             connection.putheader("Content-Length", str(len(content)))
         connection.endheaders(content)

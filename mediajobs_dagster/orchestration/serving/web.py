@@ -1,11 +1,14 @@
-"""The web server: Dagster's own UI, behind the gate."""
+"""The web server: the console with Dagster's own UI below it, behind the gate, at one address."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
 import uvicorn
+from starlette.types import ASGIApp
 
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
@@ -13,13 +16,31 @@ from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTar
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
 from mediajobs_dagster.telemetry.logs import is_json
 
+_GRACE_S = 4
+"""How long answers that are under way may take once the server is told to stop, seconds."""
+
 
 def serve_web(
-    instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget, *, host: str, port: int, names: Names
+    instance: dg.DagsterInstance,
+    workspace: WorkspaceLoadTarget,
+    console: Callable[[ASGIApp, Callable[[], bool]], ASGIApp],
+    *,
+    host: str,
+    port: int,
+    names: Names,
 ) -> None:
-    """Serve the Dagster UI on http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`."""
+    """Serve http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`.
+
+    `console` gets Dagster's app, whose paths begin with `/dagster`, and what says whether the server is stopping. It
+    returns the app that serves everything.
+    """
     with WorkspaceProcessContext(instance, workspace) as context:
         # With its own configuration of loggers, uvicorn would print text.
         configured: dict[str, Any] = {"log_config": None} if is_json() else {}
-        app = Gate(dagster_ui(context), names)
-        uvicorn.run(app, host=host, port=port, log_level="warning", **configured)
+        app = Gate(console(dagster_ui(context), lambda: server.should_exit), names)
+        config = uvicorn.Config(
+            *(app, host, port), log_level="warning", timeout_graceful_shutdown=_GRACE_S, **configured
+        )
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()

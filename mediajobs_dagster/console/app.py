@@ -1,0 +1,86 @@
+"""The console's ASGI app, put together: the API, the pages, and Dagster's UI below `/dagster`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mediajobs_dagster import __version__
+from mediajobs_dagster.console.acting import Acting
+from mediajobs_dagster.console.api import (
+    attempts,
+    breakers,
+    bulk,
+    exports,
+    health,
+    job_status,
+    jobs,
+    live,
+    quota,
+    records,
+    scheduled_events,
+    schedules,
+    statistics,
+    storage,
+    traces,
+    uploads,
+    videos,
+)
+from mediajobs_dagster.console.bodies import BodyLimit
+from mediajobs_dagster.console.document import document_of
+from mediajobs_dagster.console.etags import ETags
+from mediajobs_dagster.console.live import Live
+from mediajobs_dagster.console.outside import Outside
+from mediajobs_dagster.console.problems import answer_with_problems
+from mediajobs_dagster.orchestration.serving.paths import DAGSTER
+from mediajobs_dagster.system import MediaJobs
+
+ROUTERS = (
+    *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
+    *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
+    *(statistics.router, scheduled_events.router, videos.router, records.router),
+)
+"""What is served, a router for each noun. The first route that fits a path is taken."""
+
+
+_DOWNLOADS = 4
+"""How many addresses are downloaded at once; further ones wait."""
+
+
+def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: Live | None = None) -> ASGIApp:
+    """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths.
+
+    `live` tells what happens; by default it never ends a stream.
+    """
+    app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
+    app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
+    app.openapi = partial(document_of, app)
+    app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
+    app.add_middleware(Acting)
+    app.add_middleware(ETags)
+    answer_with_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_api_route("/", _to_dagster, include_in_schema=False)
+    app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
+    return Below(DAGSTER, dagster, app)
+
+
+async def _to_dagster() -> RedirectResponse:
+    return RedirectResponse(f"{DAGSTER}/")
+
+
+class Below:
+    """Hands requests whose path lies below `prefix` to one app, and all others to another. The path stays whole."""
+
+    def __init__(self, prefix: str, inner: ASGIApp, outer: ASGIApp) -> None:
+        self._prefix, self._inner, self._outer = prefix, inner, outer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_below = scope["type"] in ("http", "websocket") and scope["path"].startswith(f"{self._prefix}/")
+        await (self._inner if is_below else self._outer)(scope, receive, send)

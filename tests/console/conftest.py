@@ -1,0 +1,48 @@
+"""The console's app on a history of its own, asked as clients ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.orchestration.outside import FromDagster
+from mediajobs_dagster.system import MediaJobs
+from tests.console.client import Client
+from tests.platform import Platform
+from tests.servers.asgi import serving
+
+
+async def dagster(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where Dagster's app does; answers with the path that it was asked for."""
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+@pytest.fixture
+def media(platform: Platform) -> MediaJobs:
+    """The use cases of an installation that the test works on too."""
+    return platform.media
+
+
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """A Dagster that nothing runs on."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+        yield instance
+
+
+@pytest.fixture
+def outside(media: MediaJobs, instance: dg.DagsterInstance) -> FromDagster:
+    """What Dagster tells the console."""
+    return FromDagster(media, instance)
+
+
+@pytest.fixture
+def client(media: MediaJobs, outside: FromDagster) -> Iterator[Client]:
+    """A client of the console, by HTTP."""
+    with serving(console_app(media, outside, dagster)) as url:
+        yield Client(url)
