@@ -27,6 +27,7 @@ from mediajobs_dagster.history.quota import QuotaLedger
 from mediajobs_dagster.history.removing import Removing
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
+from mediajobs_dagster.history.series import Series
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
@@ -58,6 +59,7 @@ class History:
         self.actions = Actions(database)
         self.schedules = ScheduleRows(database)
         self.removing = Removing(database)
+        self.series = Series(database)
         self.space = Space(database)
         self.places = Places(database)
         self.switches = Switches(database)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The newest migration: the schema that this code works with."""
 
 
@@ -438,6 +438,19 @@ metric_hosts = sa.Table(
     sa.Column("error_code", sa.String, primary_key=True),  # empty: none
     sa.Column("host", sa.String, primary_key=True),
     sa.Column("attempts", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+metric_series = sa.Table(
+    "metric_series",
+    metadata,
+    # What the metrics of the installation count, and how long it took: see `series.py`. Rows of a slot, as above.
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("labels", sa.String, primary_key=True),
+    sa.Column("duration_class", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("sum_ms", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
+
+from typing_extensions import override
 
 from mediajobs_dagster.errors import (
     CancelledError,
@@ -46,6 +48,10 @@ class ScheduleSync(JobType):
     def is_configured(self, settings: Settings) -> bool:
         """Whether the settings name a source."""
         return bool(settings.calendars or settings.event_sources)
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        return ("sync", "calendar", "events", *(source.name for source in sources_of(settings)))
 
     def plan(self, material: Material, params: Params) -> Plan:
         del params
