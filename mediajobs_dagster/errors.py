@@ -134,6 +134,39 @@ class StartError(MediaJobsError):
     retryable = False
 
 
+class RequestTooLargeError(RequestError):
+    """The request is larger than its limit."""
+
+    code = "REQUEST_TOO_LARGE"
+
+
+class RangeError(RequestError):
+    """The part that was asked for lies beyond the end."""
+
+    code = "RANGE_UNSATISFIABLE"
+
+
+class KeyReusedError(RequestError):
+    """The idempotency key came with another request before. Use a new key for each request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class KeyBusyError(RequestError):
+    """The request with this idempotency key is still at work. Send it again in a moment."""
+
+    code = "IDEMPOTENCY_KEY_BUSY"
+    retry_after_s = 2.0
+
+
+class TooManyClientsError(RequestError):
+    """As many clients follow the events as one server takes. Try again later, or ask for the state instead."""
+
+    code = "TOO_MANY_CLIENTS"
+    blame = Blame.SYSTEM
+    retryable = True
+
+
 class IllegalTransitionError(RequestError):
     """A job cannot go from its present status to the one asked for."""
 

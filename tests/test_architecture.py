@@ -20,7 +20,7 @@ FLOORS: tuple[str, ...] = (
     *("plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "inventory"),
     *("timelines", "job_types", "attempts", "intake", "telemetry", "use_cases", "system"),
-    *("gate", "orchestration", "supervisor"),
+    *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
 )
 """The parts of the package, from the one that everything may use to the one that uses everything."""
@@ -64,7 +64,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "feedparser": ("services",),
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
-    "starlette": ("gate", "orchestration"),
+    "starlette": ("gate", "orchestration", "console"),
+    "fastapi": ("console",),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),
     "click": ("cli",),

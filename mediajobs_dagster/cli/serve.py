@@ -43,10 +43,10 @@ def _supervised(command: Command) -> Command:
 
 
 def web_address(command: Command) -> Command:
-    """Add the options that say where the Dagster UI listens."""
-    host = click.option("--host", default="127.0.0.1", show_default=True, help="Address of the Dagster UI.")
+    """Add the options that say where the console listens."""
+    host = click.option("--host", default="127.0.0.1", show_default=True, help="Address of the console.")
     port = click.option(
-        "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI."
+        "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the console."
     )
     unprotected = click.option(
         "--unprotected",
@@ -60,7 +60,7 @@ def check_host(host: str, *, unprotected: bool) -> None:
     """Raise RequestError for an address that other machines can reach, unless `unprotected` allows it."""
     if not unprotected and not is_loopback(host):
         raise RequestError(
-            f"The Dagster UI has no login: anyone who can reach {host!r} could start and delete runs. Listen on "
+            f"The console has no login: anyone who can reach {host!r} could start and delete runs. Listen on "
             "127.0.0.1 behind a proxy with a login, or pass --unprotected on a private network."
         )
 
@@ -126,17 +126,24 @@ def web(
     unprotected: bool,
     supervised: int | None,
 ) -> None:
-    """Serve the Dagster UI. It has no login: keep it on loopback, or behind a proxy that has one."""
+    """Serve the console: the HTTP API at /api, and the Dagster UI at /dagster.
+
+    It has no login: keep it on loopback, or behind a proxy that has one.
+    """
     check_host(host, unprotected=unprotected)
     names = Names.of(host, media.settings.web_names)
     check_port(host, port)
     _begin(media, supervised)
+    from mediajobs_dagster.console.app import console_app
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
+    def console(dagster: Any) -> Any:
+        return console_app(media, dagster)
+
     with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
-        serve_web(instance, _workspace(code, workspace), host=host, port=port, names=names)
+        serve_web(instance, _workspace(code, workspace), console, host=host, port=port, names=names)
 
 
 def _workspace(code: str | None, workspace: Path | None) -> Any:

@@ -1,4 +1,4 @@
-"""`mediajobs up`: code server, daemon and Dagster UI of one machine, in one command."""
+"""`mediajobs up`: code server, daemon and console of one machine, in one command."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from mediajobs_dagster.cli.running import file_mark, watching_database
 from mediajobs_dagster.cli.serve import check_host, web_address
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.gate.names import Names
+from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.supervisor.exclusive import check_port, sole_user_of
 from mediajobs_dagster.supervisor.part import ProcessSpec
@@ -53,7 +54,7 @@ _READINESS = """{
 @click.option("--reload", is_flag=True, help="Restart the code server whenever a file of mediajobs changes.")
 @click.pass_obj
 def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) -> None:
-    """Start code server, daemon and Dagster UI, and keep them running; Ctrl-C stops them.
+    """Start code server, daemon and console, and keep them running; Ctrl-C stops them.
 
     A process that dies is started again. Jobs that are running when it stops go back into the queue, and run after the
     next start.
@@ -65,7 +66,7 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
     media.check()  # creates the database, which the processes must not do at the same time
     url = f"http://{host}:{port}"
-    note = f"process {os.getpid()}, Dagster UI at {url}"
+    note = f"process {os.getpid()}, console at {url}"
     file = media.history.file
     with sole_user_of(settings.home, note, works_with=file_mark(file)), temporary_folder("up") as folder:
         check_port(host, port)
@@ -82,7 +83,8 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
             telling_results(results, entries),
         ):
             lines.say("up", f"starting; data is kept in {settings.home}")
-            supervisor.run(lambda: lines.say("up", f"ready: Dagster UI at {url} (Ctrl-C stops it)"))
+            ready = f"ready: console at {url}, Dagster UI at {url}{DAGSTER} (Ctrl-C stops it)"
+            supervisor.run(lambda: lines.say("up", ready))
         lines.say("up", "stopped")
 
 
@@ -141,7 +143,7 @@ class _Readiness:
 
     def __init__(self, url: str, *, since: float) -> None:
         self._request = urllib.request.Request(
-            f"{url}/graphql", json.dumps({"query": _READINESS}).encode(), {"Content-Type": "application/json"}
+            f"{url}{DAGSTER}/graphql", json.dumps({"query": _READINESS}).encode(), {"Content-Type": "application/json"}
         )
         self._since = since
 

@@ -1,6 +1,6 @@
 """The history: what was asked for and what happened. The only folder that speaks SQL."""
 
-from mediajobs_dagster.history.actions import Action, this_person
+from mediajobs_dagster.history.actions import Action, acting_as, this_person
 from mediajobs_dagster.history.attempts import AttemptFilter, FailedJob
 from mediajobs_dagster.history.days import DayStanding, WithoutOutput, first_day_of
 from mediajobs_dagster.history.enqueueing import Enqueued
@@ -39,6 +39,7 @@ __all__ = [
     "VideoFilter",
     "Waiting",
     "WithoutOutput",
+    "acting_as",
     "attempt_frame",
     "export",
     "export_parquet",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,9 +17,23 @@ from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.schema import actions
 from mediajobs_dagster.models import JsonObject, new_id, utc_now
 
+_acting: ContextVar[str | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting_as(who: str) -> Generator[None]:
+    """What is done within the block, in this thread or task, is recorded as done by `who`."""
+    token = _acting.set(who)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
 
 def this_person() -> str:
-    """Who runs this process: the user and the machine, such as anna@render-1."""
+    """Who acts here: whom `acting_as` names, else the user and the machine, such as anna@render-1."""
+    if who := _acting.get():
+        return who
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run a user that has no name

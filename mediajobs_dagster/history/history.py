@@ -25,6 +25,7 @@ from mediajobs_dagster.history.naming import Naming
 from mediajobs_dagster.history.places import Places
 from mediajobs_dagster.history.quota import QuotaLedger
 from mediajobs_dagster.history.removing import Removing
+from mediajobs_dagster.history.requests import Requests
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.series import Series
@@ -58,6 +59,7 @@ class History:
         self.videos = Videos(database)
         self.actions = Actions(database)
         self.schedules = ScheduleRows(database)
+        self.requests = Requests(database)
         self.removing = Removing(database)
         self.series = Series(database)
         self.space = Space(database)

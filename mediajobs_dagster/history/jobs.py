@@ -16,8 +16,18 @@ from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
-from mediajobs_dagster.history.paging import Conditions, newest_of, older_than, pages, starting_after
-from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, UtcDateTime, job_counts, jobs
+from mediajobs_dagster.history.paging import Conditions, newer_than, newest_of, older_than, pages, starting_after
+from mediajobs_dagster.history.schema import (
+    IS_FREE,
+    IS_WAITING,
+    UtcDateTime,
+    folded,
+    job_counts,
+    job_history,
+    jobs,
+    timelines,
+    uploads,
+)
 from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
 
 _PAGE = 500
@@ -40,6 +50,14 @@ class JobFilter:
     parent_job_id: str | None = None
     ids: tuple[str, ...] | None = None
     """None: any."""
+    host: str | None = None
+    """An attempt at the job was made on this machine."""
+    longer_than_ms: int | None = None
+    """An attempt at the job took this long or longer, milliseconds."""
+    shorter_than_ms: int | None = None
+    """An attempt at the job took less, milliseconds."""
+    text: str | None = None
+    """Part of the name of what the job is about, in any letter case."""
 
     def alternatives(self) -> list[Conditions]:
         """The filter as alternatives: the conditions for each status that it names, or one list if it names none."""
@@ -64,7 +82,28 @@ class JobFilter:
             found.append(jobs.c.created_at < self.until)
         if self.ids is not None:
             found.append(jobs.c.id.in_(self.ids))
+        if of_attempt := self._conditions_on_attempts():
+            found.append(sa.exists().where(job_history.c.job_id == jobs.c.id, *of_attempt))
+        if self.text is not None:
+            found.append(jobs.c.subject_id.in_(called_like(self.text)))
         return found
+
+    def _conditions_on_attempts(self) -> Conditions:
+        found: Conditions = []
+        if self.host is not None:
+            found.append(job_history.c.host == self.host)
+        if self.longer_than_ms is not None:
+            found.append(job_history.c.duration_ms >= self.longer_than_ms)
+        if self.shorter_than_ms is not None:
+            found.append(job_history.c.duration_ms < self.shorter_than_ms)
+        return found
+
+
+def called_like(text: str) -> sa.CompoundSelect[tuple[str]]:
+    """The ids of the subjects whose names contain `text`, in any letter case; of timelines in that of ASCII letters."""
+    of_uploads = sa.select(uploads.c.id).where(uploads.c.folded_name.contains(folded(text), autoescape=True))
+    lowered = sa.func.lower(timelines.c.title)
+    return sa.union_all(of_uploads, sa.select(timelines.c.id).where(lowered.contains(text.lower(), autoescape=True)))
 
 
 @dataclass(frozen=True)
@@ -169,6 +208,21 @@ class Jobs:
                 return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=_PAGE)]
 
         return pages(fetch)
+
+    def changed(self, since: datetime, after: str = "", *, limit: int) -> JobList:
+        """The jobs that changed after a moment, the earliest change first; of those of that very moment, after an id.
+
+        A change is seen when its transaction ends, which may be after changes that are dated later. A heartbeat, which brings
+        progress, is no change.
+        """
+        statement = (
+            sa.select(*JOB_COLUMNS)
+            .where(newer_than(jobs, since, after, "updated_at"))
+            .order_by(jobs.c.updated_at, jobs.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [job_of(row) for row in connection.execute(statement).mappings()]
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job. Raises NotFoundError, and IllegalTransitionError when it is final already.

@@ -218,6 +218,7 @@ jobs = sa.Table(
     # Within a type and a priority, jobs go in the order of their turns: see `turns.py`.
     sa.Column("turn", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Index("jobs_by_time", "created_at", "id"),
+    sa.Index("jobs_by_change", "updated_at", "id"),
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),
     sa.Index("jobs_of_status", "status", "created_at", "id"),
     sa.Index("jobs_of_type_and_status", "job_type", "status", "created_at", "id"),
@@ -633,4 +634,18 @@ storage_snapshots = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     _json("report"),
     sa.Index("storage_snapshots_by_time", "taken_at", "id"),
+)
+
+# --- the HTTP API ----------------------------------------------------------------------------------------------------
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    # What was answered to requests with an idempotency key; status and answer are NULL while one is at work.
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("asked", sa.String, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("answer", sa.Text),
+    sa.Index("requests_by_time", "at"),
 )

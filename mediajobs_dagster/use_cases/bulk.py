@@ -150,5 +150,9 @@ def _conditions_of(filter: JobFilter) -> JsonObject:
         "error": filter.error_code,
         "since": filter.since.isoformat() if filter.since else None,
         "until": filter.until.isoformat() if filter.until else None,
+        "host": filter.host,
+        "longerThanMs": filter.longer_than_ms,
+        "shorterThanMs": filter.shorter_than_ms,
+        "text": filter.text,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -53,7 +53,7 @@ class Web:
     @property
     def graphql(self) -> str:
         """The address of its interface."""
-        return f"{self.url}/graphql"
+        return f"{self.url}/dagster/graphql"
 
     def own(self, *headers: tuple[str, str]) -> Headers:
         """What one of its pages sends."""
@@ -96,7 +96,7 @@ def running_web(home: Path) -> Iterator[str]:
             stdout=output,
             stderr=output,
         )
-    server = DagsterDev(f"http://127.0.0.1:{port}", log, process.pid)
+    server = DagsterDev(f"http://127.0.0.1:{port}/dagster", log, process.pid)
 
     def is_loaded() -> bool:
         assert process.poll() is None, log.read_text()[-4000:]
@@ -108,7 +108,7 @@ def running_web(home: Path) -> Iterator[str]:
 
     try:
         server.wait_for(is_loaded, timeout_s=120)
-        yield server.url
+        yield server.url.removesuffix("/dagster")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -150,7 +150,7 @@ def test_a_form_of_another_site_changes_nothing(web: Web, headers: Headers, kind
         for target in (web.graphql, f"{web.graphql}?query={quote(mutation)}"):
             answer = send(target, "POST", [*headers, ("Content-Type", kind)], body)
             assert answer.status in (403, 415)
-    report = f"{web.url}/report_asset_materialization/thumbnail"
+    report = f"{web.url}/dagster/report_asset_materialization/thumbnail"
     assert send(report, "POST", [*headers, ("Content-Type", kind)], "{}").status in (403, 415)
     assert web.is_whole()
 
@@ -185,7 +185,7 @@ def test_no_other_site_reads_a_log(web: Web, origin: str) -> None:
 
 def test_its_own_pages_work(web: Web) -> None:
     """The page, its scripts, queries, mutations, the log of a run as it grows, and a download."""
-    page = send(f"{web.url}/runs", "GET", [("Sec-Fetch-Site", "none"), ("Accept", "text/html")])
+    page = send(f"{web.url}/dagster/runs", "GET", [("Sec-Fetch-Site", "none"), ("Accept", "text/html")])
     assert page.status == 200
     assert page.headers["x-frame-options"] == "SAMEORIGIN"
     (script, *_) = [part for part in page.text.split('"') if part.endswith(".js")]
@@ -193,7 +193,7 @@ def test_its_own_pages_work(web: Web) -> None:
     reload = web.ask("mutation { reloadWorkspace { __typename } }", web.own())
     assert reload.data == {"reloadWorkspace": {"__typename": "Workspace"}}
     assert any("Finished execution of run" in message for message in log_of(web, web.own()))
-    debug = send(f"{web.url}/download_debug/{web.run_id}", "GET", [("Sec-Fetch-Site", "same-origin")])
+    debug = send(f"{web.url}/dagster/download_debug/{web.run_id}", "GET", [("Sec-Fetch-Site", "same-origin")])
     assert (debug.status, debug.headers["content-type"]) == (200, "application/gzip")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import mediajobs_dagster
 
-HEAVY = ("numpy", "PIL", "pandas", "dagster", "mediajobs_dagster.timelines.layout")
+HEAVY = ("numpy", "PIL", "pandas", "dagster", "fastapi", "mediajobs_dagster.timelines.layout")
 
 
 @pytest.mark.parametrize("command", [("--help",), ("jobs", "list"), ("add", "--help"), ("history", "stats", "--help")])

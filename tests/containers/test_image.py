@@ -24,9 +24,9 @@ def test_up_is_reached_from_this_machine_and_works(image: str, media: Path) -> N
     options = ["--detach", "--init", "--publish", "127.0.0.1::3000", "--volume", f"{media}:/media:ro"]
     container = docker("run", *options, image, "up", "--host", "0.0.0.0", "--unprotected").strip()
     try:
-        wait_for(lambda: "ready: Dagster UI" in docker("logs", container), timeout_s=180)
+        wait_for(lambda: "ready: console" in docker("logs", container), timeout_s=180)
         address = docker("port", container, "3000").split()[0]
-        with urllib.request.urlopen(f"http://{address}/server_info", timeout=30) as response:
+        with urllib.request.urlopen(f"http://{address}/dagster/server_info", timeout=30) as response:
             assert "dagster_version" in json.load(response)
         mediajobs = ["exec", container, "mediajobs"]
         added = json.loads(docker(*mediajobs, "add", "/media/short2.mp4", "--type", "upload_thumb_v1", "--json"))

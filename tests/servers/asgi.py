@@ -52,7 +52,12 @@ class Answer:
     @property
     def data(self) -> Any:
         """The answer of a GraphQL server."""
-        return json.loads(self.text)["data"]
+        return self.json["data"]
+
+    @property
+    def json(self) -> Any:
+        """What it says as JSON."""
+        return json.loads(self.text)
 
 
 def send(url: str, method: str = "GET", headers: Headers = (), body: str | None = None) -> Answer:

@@ -31,6 +31,11 @@ class DagsterDev:
     log: Path
     pid: int
 
+    @property
+    def graphql(self) -> str:
+        """The address of its GraphQL interface."""
+        return f"{self.url}/graphql"
+
     def ask(self, query: str, **variables: Any) -> Any:
         """Ask the GraphQL server; the answer's data."""
         answer = self.answer(query, **variables)
@@ -40,7 +45,7 @@ class DagsterDev:
     def answer(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the GraphQL server; its answer, whatever it is."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.graphql, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from typing_extensions import override
 
 from tests.processes import is_gone
 from tests.servers.dagster_dev import PROJECT, DagsterDev
@@ -28,6 +29,11 @@ class MediajobsUp(DagsterDev):
     """Where it listens, how it is asked, and its processes."""
 
     process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    @override
+    def graphql(self) -> str:
+        return f"{self.url}/dagster/graphql"
 
     def part(self, command: str) -> psutil.Process:
         """The process of the moment of a part, such as `daemon` or `code-server`."""
@@ -101,4 +107,4 @@ def running_up(
 
 def _is_ready(server: MediajobsUp, since: int) -> bool:
     assert server.process.poll() is None, server.said()[-4000:]
-    return "ready: Dagster UI at" in server.said()[since:]
+    return "ready: console at" in server.said()[since:]

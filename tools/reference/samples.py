@@ -135,7 +135,7 @@ _QUARANTINE = Quarantine(
 )
 _FAILURES = (Failure(ATTEMPT, "talk.mp4"),)
 _OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_QUARANTINE,), (_ALSO_RUNNING,), _FAILURES, _DISKS)
-OVERVIEW: dict[str, Any] = {"up": "process 42, Dagster UI at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
+OVERVIEW: dict[str, Any] = {"up": "process 42, console at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
 WORKED_OFF: dict[str, Any] = {**WorkedOff(runs=3, held={"upload_thumb_v1": _HELD}).to_json(), "attempts": ["…"]}
 FAILURE = {"error": {"code": "NOT_FOUND", "message": "There is no job nope.", "blame": "input", "retryable": False}}

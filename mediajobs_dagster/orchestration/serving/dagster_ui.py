@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediajobs_dagster.orchestration.internals.web import create_app_from_workspace_process_context
 from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext
+from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.orchestration.serving.pinned_tags import PinnedTags
 
 _LONGEST_QUERY = 16_384
@@ -27,8 +28,8 @@ _LONGEST_QUERY = 16_384
 
 
 def dagster_ui(context: IWorkspaceProcessContext[Any]) -> ASGIApp:
-    """Dagster's web app on that workspace."""
-    app = create_app_from_workspace_process_context(context, lifespan=_until_told_to_end)
+    """Dagster's web app on that workspace, below `DAGSTER`."""
+    app = create_app_from_workspace_process_context(context, DAGSTER, lifespan=_until_told_to_end)
     return ChangesByJsonOnly(PinnedTags(app))
 
 

@@ -1,11 +1,13 @@
-"""The web server: Dagster's own UI, behind the gate."""
+"""The web server: the console with Dagster's own UI below it, behind the gate, at one address."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 import uvicorn
+from starlette.types import ASGIApp
 
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
@@ -15,11 +17,20 @@ from mediajobs_dagster.telemetry.logs import is_json
 
 
 def serve_web(
-    instance: dg.DagsterInstance, workspace: WorkspaceLoadTarget, *, host: str, port: int, names: Names
+    instance: dg.DagsterInstance,
+    workspace: WorkspaceLoadTarget,
+    console: Callable[[ASGIApp], ASGIApp],
+    *,
+    host: str,
+    port: int,
+    names: Names,
 ) -> None:
-    """Serve the Dagster UI on http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`."""
+    """Serve http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`.
+
+    `console` gets Dagster's app, whose paths begin with `/dagster`, and returns the app that serves everything.
+    """
     with WorkspaceProcessContext(instance, workspace) as context:
         # With its own configuration of loggers, uvicorn would print text.
         configured: dict[str, Any] = {"log_config": None} if is_json() else {}
-        app = Gate(dagster_ui(context), names)
+        app = Gate(console(dagster_ui(context)), names)
         uvicorn.run(app, host=host, port=port, log_level="warning", **configured)

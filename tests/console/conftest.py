@@ -1,0 +1,34 @@
+"""The console's app on a history of its own, asked as clients ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.system import MediaJobs
+from tests.console.client import Client
+from tests.servers.asgi import serving
+
+
+async def dagster(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where Dagster's app does; answers with the path that it was asked for."""
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Iterator[MediaJobs]:
+    """An empty installation."""
+    with MediaJobs.open(_env_file=None, home=tmp_path / "home") as media:
+        yield media
+
+
+@pytest.fixture
+def client(media: MediaJobs) -> Iterator[Client]:
+    """A client of the console, by HTTP."""
+    with serving(console_app(media, dagster)) as url:
+        yield Client(url)
