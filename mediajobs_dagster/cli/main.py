@@ -26,6 +26,7 @@ from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.log_format import is_json_wanted
+from mediajobs_dagster.cli.metrics import metrics
 from mediajobs_dagster.cli.quota import quota
 from mediajobs_dagster.cli.run_job import run_job
 from mediajobs_dagster.cli.schedules import schedules
@@ -79,7 +80,7 @@ for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 for command in (
     *(demo, up, add, export, work, status, jobs, why, attempt, uploads, events, videos, history, doctor),
-    *(storage, breaker, quota, actions, alerts, schedules, run_job, cleanup),
+    *(storage, breaker, quota, metrics, actions, alerts, schedules, run_job, cleanup),
     *(code_server, daemon, web, worker),
 ):
     commands.add_command(command)

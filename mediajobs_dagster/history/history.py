@@ -12,6 +12,7 @@ from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.actions import Actions
 from mediajobs_dagster.history.alerts import Alerts
 from mediajobs_dagster.history.attempts import Attempts
+from mediajobs_dagster.history.by_type import ByType
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
@@ -62,6 +63,7 @@ class History:
         self.requests = Requests(database)
         self.removing = Removing(database)
         self.series = Series(database)
+        self.by_type = ByType(database)
         self.space = Space(database)
         self.places = Places(database)
         self.switches = Switches(database)

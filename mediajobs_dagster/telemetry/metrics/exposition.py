@@ -22,7 +22,7 @@ class Exposition:
     content_type: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Collector:
     """What prometheus_client asks for the metrics."""
 
