@@ -295,6 +295,9 @@ class Settings(BaseSettings):
         description="Day on which Dagster's partitions begin at the latest, such as 2026-03-01; default: the day of "
         "the first upload.",
     )
+    max_upload_mb: int = Field(
+        default=100 * 1024, gt=0, le=_MOST_MIB, description="Largest file that may be sent to the HTTP API, MiB."
+    )
     web_names: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Names by which browsers reach the web server, beside localhost and its --host, separated by "

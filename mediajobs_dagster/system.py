@@ -70,10 +70,15 @@ if TYPE_CHECKING:
     )
     from mediajobs_dagster.use_cases.breakers import Breakers
     from mediajobs_dagster.use_cases.bulk import Bulk
+    from mediajobs_dagster.use_cases.choices import Choices
     from mediajobs_dagster.use_cases.events import Events
+    from mediajobs_dagster.use_cases.job_status import JobHistory, JobStatuses
     from mediajobs_dagster.use_cases.metrics import Metrics
     from mediajobs_dagster.use_cases.overview import Overview
     from mediajobs_dagster.use_cases.removal import Removed, UploadDetails
+    from mediajobs_dagster.use_cases.schedules import ScheduleStanding
+    from mediajobs_dagster.use_cases.submitting import Submitted
+    from mediajobs_dagster.use_cases.traces import TraceTree
     from mediajobs_dagster.use_cases.why import Signs, Why
 
 
@@ -297,6 +302,46 @@ class MediaJobs:
             listener or AddingListener(),
         )
 
+    def add_stored(
+        self,
+        key: str,
+        *,
+        types: Sequence[str] | None = None,
+        priority: int = 0,
+        force: bool = False,
+        trace_id: str | None = None,
+    ) -> Added:
+        """Register an object that lies in the storage already, and enqueue jobs on it, as `add` does.
+
+        Raises KeyRefusedError, and StorageMissingError when there is no such object.
+        """
+        from mediajobs_dagster.intake.candidates import ObjectCandidate
+
+        candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
+        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
+        return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+
+    def add_received(
+        self,
+        path: Path,
+        filename: str,
+        *,
+        sha256: str,
+        types: Sequence[str] | None = None,
+        priority: int = 0,
+        force: bool = False,
+        trace_id: str | None = None,
+    ) -> Added:
+        """Register a file that somebody has sent, and enqueue jobs on it, as `add` does.
+
+        The same content (`sha256`) under the same name is always the same upload.
+        """
+        from mediajobs_dagster.intake.candidates import ReceivedCandidate
+
+        candidate = ReceivedCandidate(path, path.stat(), filename, sha256)
+        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
+        return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+
     def _of_uploads(self, name: str) -> JobType:
         job_type = self.registry[self.registry.name_of(name)]
         if job_type.subject is not SubjectKind.UPLOAD:
@@ -317,6 +362,37 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.removal import details_of
 
         return details_of(self.references.upload(reference), self.history, self.place_of)
+
+    def submit(
+        self,
+        reference: str,
+        types: Sequence[str] | None = None,
+        *,
+        params: Mapping[str, object] | None = None,
+        priority: int = 0,
+        trace_id: str | None = None,
+        force: bool = False,
+    ) -> Submitted:
+        """Enqueue jobs on an upload; `types` None: all that fit. `reference`: see `References.upload`.
+
+        A job that was asked for before is not asked for again, unless `force` is set. Raises NotFoundError,
+        AmbiguousError, ParametersError, and RequestError for a job type that is not known.
+        """
+        from mediajobs_dagster.use_cases.submitting import submit_jobs
+
+        upload = self.references.upload(reference)
+        fitting = [each for each in self.registry.of_uploads() if each.gets(upload)]
+        return submit_jobs(
+            self.history,
+            self.listeners,
+            upload,
+            fitting if types is None else [self._of_uploads(name) for name in types],
+            params=params or {},
+            trace_id=trace_id or new_trace_id(),
+            priority=priority,
+            max_attempts=self.settings.max_attempts,
+            force=force,
+        )
 
     def delete_upload(self, reference: str, *, dry_run: bool = False) -> Removed:
         """Delete an upload: its content, its outputs, and its entry; waiting jobs on it are cancelled.
@@ -413,6 +489,13 @@ class MediaJobs:
         """Finds jobs, attempts, uploads, traces and runs by what people call them."""
         return References(self.history)
 
+    @property
+    def choices(self) -> Choices:
+        """Checks what filters name."""
+        from mediajobs_dagster.use_cases.choices import Choices
+
+        return Choices(self.history, self.registry, self.references)
+
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
         """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
         return self.history.jobs.list(filter or JobFilter(), limit=limit, after=after)
@@ -501,6 +584,15 @@ class MediaJobs:
         found = sorted(self.jobs(JobFilter(trace_id=trace_id)), key=lambda job: job.id)
         return TraceResult(trace_id, tuple(map(self._result, self.named(found))))
 
+    def trace_tree(self, reference: str) -> TraceTree:
+        """Everything of a trace: its uploads, and its jobs as a tree. `reference`: see `References.trace`.
+
+        Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.use_cases.traces import trace_tree
+
+        return trace_tree(self.history, self.references.trace(reference))
+
     def _result(self, named: NamedJob) -> JobResult:
         from mediajobs_dagster.attempts.freshness import standing_keys
         from mediajobs_dagster.use_cases.answers import JobResult
@@ -533,6 +625,21 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.overview import overview_of
 
         return overview_of(self.history, self.registry, self.settings, self.held(), self.breakers.quarantines())
+
+    def job_statuses(self, schedules: Sequence[ScheduleStanding] = ()) -> JobStatuses:
+        """How every job type stands, and every quota. `schedules` are as `Schedules.list` has them."""
+        from mediajobs_dagster.history.switches import SwitchScope
+        from mediajobs_dagster.use_cases.job_status import job_statuses
+
+        breakers = [each for each in self.breakers.all() if each.scope is SwitchScope.JOB_TYPE]
+        return job_statuses(self.history, breakers, self.quota.standings(), schedules)
+
+    def job_history(self, name: str, *, limit: int = 20) -> JobHistory:
+        """The latest attempts of a job type, newest first. Raises RequestError for one that is not known."""
+        from mediajobs_dagster.use_cases.job_status import job_history
+
+        is_known = bool(self.history.attempts.list(AttemptFilter(job_name=name), limit=1))
+        return job_history(self.history, name if is_known else self.registry.name_of(name), limit=limit)
 
     def held(self) -> tuple[Held, ...]:
         """What waits in the queue and is held back, one answer for each job type. Reads only.

@@ -12,12 +12,14 @@ from pathlib import Path
 
 
 @contextmanager
-def temporary_folder(purpose: str) -> Generator[Path]:
-    """A folder of this user alone, removed at the end. What killed processes left for the same purpose goes first.
+def temporary_folder(purpose: str, root: Path | None = None) -> Generator[Path]:
+    """A folder of this user alone, in `root`, or in the system's temporary folder. It is removed at the end.
+
+    What killed processes left for the same purpose goes first.
 
     A process holds a lock on its folder, which the kernel releases when the process ends, however it ends.
     """
-    root, prefix = Path(tempfile.gettempdir()), f"mediajobs-{purpose}-{os.getuid()}-"
+    root, prefix = root or Path(tempfile.gettempdir()), f"mediajobs-{purpose}-{os.getuid()}-"
     sweep_temporary(root, prefix)
     unlocked = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=root))  # the sweep ignores this name
     lock = os.open(unlocked, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -136,13 +136,15 @@ def web(
     _begin(media, supervised)
     from mediajobs_dagster.console.app import console_app
     from mediajobs_dagster.orchestration.instance import open_instance
+    from mediajobs_dagster.orchestration.outside import FromDagster
     from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    def console(dagster: Any) -> Any:
-        return console_app(media, dagster)
-
     with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
+
+        def console(dagster: Any, is_stopping: Callable[[], bool]) -> Any:
+            return console_app(media, FromDagster(media, instance), dagster, is_stopping=is_stopping)
+
         serve_web(instance, _workspace(code, workspace), console, host=host, port=port, names=names)
 
 

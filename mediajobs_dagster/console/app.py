@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import anyio
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediajobs_dagster import __version__
-from mediajobs_dagster.console.api import health, jobs
+from mediajobs_dagster.console.acting import Acting
+from mediajobs_dagster.console.api import (
+    attempts,
+    breakers,
+    bulk,
+    exports,
+    health,
+    job_status,
+    jobs,
+    live,
+    quota,
+    records,
+    scheduled_events,
+    schedules,
+    statistics,
+    storage,
+    traces,
+    uploads,
+    videos,
+)
+from mediajobs_dagster.console.bodies import BodyLimit
+from mediajobs_dagster.console.document import document_of
+from mediajobs_dagster.console.etags import ETags
+from mediajobs_dagster.console.live import Live
+from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.problems import answer_with_problems
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
 
-ROUTERS = (health.router, jobs.router)
-"""What is served, a router for each noun."""
+ROUTERS = (
+    *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
+    *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
+    *(statistics.router, scheduled_events.router, videos.router, records.router),
+)
+"""What is served, a router for each noun. The first route that fits a path is taken."""
 
 
-def console_app(media: MediaJobs, dagster: ASGIApp) -> ASGIApp:
-    """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths."""
+_DOWNLOADS = 4
+"""How many addresses are downloaded at once; further ones wait."""
+
+
+def console_app(
+    media: MediaJobs, outside: Outside, dagster: ASGIApp, *, is_stopping: Callable[[], bool] = lambda: False
+) -> ASGIApp:
+    """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths.
+
+    Streams end soon after `is_stopping` says so.
+    """
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.media = media
+    app.state.media, app.state.outside, app.state.live = media, outside, Live(media, is_stopping)
+    app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
+    app.openapi = partial(document_of, app)
+    app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
+    app.add_middleware(Acting)
+    app.add_middleware(ETags)
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)
-
     app.add_api_route("/", _to_dagster, include_in_schema=False)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
     return Below(DAGSTER, dagster, app)

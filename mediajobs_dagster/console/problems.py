@@ -60,9 +60,9 @@ _OWN_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE", 415
 _log = logging.getLogger(__name__)
 
 
-def status_of(error: MediaJobsError) -> int:
+def status_of(error: type[MediaJobsError]) -> int:
     """The HTTP status that stands for an error."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
 
 
 def problem(
@@ -94,7 +94,7 @@ def problem_of(error: MediaJobsError) -> JSONResponse:
     wait = error.retry_after_s if error.retry_after_s is not None else _OUTAGE_S if error.is_outage else None
     headers = {"Retry-After": str(max(1, round(wait)))} if wait is not None else None
     faults = list(error.faults) if isinstance(error, errors.TimelineError) else None
-    return problem(status_of(error), error.code, error.message, headers=headers, faults=faults)
+    return problem(status_of(type(error)), error.code, error.message, headers=headers, faults=faults)
 
 
 _OUTAGE_S = 5

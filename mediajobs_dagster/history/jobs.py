@@ -212,8 +212,8 @@ class Jobs:
     def changed(self, since: datetime, after: str = "", *, limit: int) -> JobList:
         """The jobs that changed after a moment, the earliest change first; of those of that very moment, after an id.
 
-        A change is seen when its transaction ends, which may be after changes that are dated later. A heartbeat, which brings
-        progress, is no change.
+        A change is seen when its transaction ends, which may be after changes that are dated later. A heartbeat is no
+        change, although it brings progress.
         """
         statement = (
             sa.select(*JOB_COLUMNS)

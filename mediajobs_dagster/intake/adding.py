@@ -130,8 +130,8 @@ class Adding:
 
     @property
     def is_single(self) -> bool:
-        """Whether the request names a single file; such a file is registered whatever it is."""
-        return len(self.locations) == 1 and not is_folder(self.locations[0])
+        """Whether the request is for a single file; such a file is registered whatever it is."""
+        return not self.locations or (len(self.locations) == 1 and not is_folder(self.locations[0]))
 
     def take(self, *, keep: bool) -> Added:
         """Add everything.
@@ -141,8 +141,15 @@ class Adding:
         stays.
         """
         counting = _Counting(self.listener, keep=keep or self.is_single)
-        batch = self._batch(counting)
-        candidates = self._find(counting)
+        return self._take(counting, self._batch(counting), self._find(counting))
+
+    def take_one(self, candidate: Candidate) -> Added:
+        """Add a single file that is known already, whatever it is. Raises what the intake raises."""
+        counting = _Counting(self.listener, keep=True)
+        counting.found(candidate)
+        return self._take(counting, self._batch(counting), [candidate])
+
+    def _take(self, counting: _Counting, batch: BatchIntake, candidates: list[Candidate]) -> Added:
         try:
             batch.take(candidates)
         except (KeyboardInterrupt, MediaJobsError):

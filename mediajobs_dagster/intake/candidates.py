@@ -160,6 +160,30 @@ class FileCandidate(Candidate):
 
 
 @dataclass(frozen=True)
+class ReceivedCandidate(FileCandidate):
+    """A file that was sent to us. Where it lies says nothing: its content and its name do."""
+
+    name: str
+    sha256: str
+    """Of its content, hexadecimal."""
+
+    @property
+    @override
+    def location(self) -> str:
+        return self.name
+
+    @property
+    @override
+    def filename(self) -> str:
+        return self.name
+
+    @cached_property
+    @override
+    def origin(self) -> str:
+        return _origin("received", self.name, self.status.st_size, self.sha256)
+
+
+@dataclass(frozen=True)
 class ObjectCandidate(Candidate):
     """An object at an `s3://` address, in our storage or elsewhere."""
 

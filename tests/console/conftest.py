@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.orchestration.outside import FromDagster
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.servers.asgi import serving
@@ -28,7 +30,20 @@ def media(tmp_path: Path) -> Iterator[MediaJobs]:
 
 
 @pytest.fixture
-def client(media: MediaJobs) -> Iterator[Client]:
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster that nothing runs on."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def outside(media: MediaJobs, instance: dg.DagsterInstance) -> FromDagster:
+    """What Dagster tells the console."""
+    return FromDagster(media, instance)
+
+
+@pytest.fixture
+def client(media: MediaJobs, outside: FromDagster) -> Iterator[Client]:
     """A client of the console, by HTTP."""
-    with serving(console_app(media, dagster)) as url:
+    with serving(console_app(media, outside, dagster)) as url:
         yield Client(url)

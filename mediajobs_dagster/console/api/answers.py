@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Protocol
+from urllib.parse import urlencode
 
-from fastapi import Depends, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 
+from mediajobs_dagster.console.api.parameters import Paged, given
+from mediajobs_dagster.console.outside import Outside
+from mediajobs_dagster.history.requests import Answered
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.system import MediaJobs
 
@@ -23,16 +29,68 @@ def _media(request: Request) -> MediaJobs:
     return media
 
 
+def _outside(request: Request) -> Outside:
+    outside: Outside = request.app.state.outside
+    return outside
+
+
 Media = Annotated[MediaJobs, Depends(_media)]
 """The use cases, as a parameter of a route. Routes that call one are plain functions: they run in threads."""
+FromOutside = Annotated[Outside, Depends(_outside)]
+"""What only Dagster knows, as a parameter of a route."""
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="With the same key, the same request is carried out once; the answer is kept for a day.",
+    ),
+]
 
 
-class Parameters(BaseModel):
-    """The query parameters of a route. Unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def answer(value: HasJson | Any, *, status: int = 200) -> JSONResponse:
+def answer(value: HasJson | JsonObject, *, status: int = 200) -> JSONResponse:
     """The JSON form of a use case's answer."""
-    return JSONResponse(value.to_json() if hasattr(value, "to_json") else value, status)
+    return JSONResponse(value if isinstance(value, dict) else value.to_json(), status)
+
+
+def page(request: Request, asked: Paged, name: str, found: Sequence[HasJson], id_of: Callable[[Any], str]) -> Response:
+    """A page of a list. `found` has one more than was asked for if there is a next page.
+
+    `next` is the path of the next page, null on the last one; the header Link has it too.
+    """
+    shown, following = found[: asked.limit], None
+    if len(found) > asked.limit:
+        query = {**given(asked), "limit": asked.limit, "after": id_of(shown[-1])}
+        following = f"{request.url.path}?{urlencode(query, doseq=True)}"
+    body = {name: [each.to_json() for each in shown], "next": following}
+    headers = {"Link": f'<{following}>; rel="next"'} if following else None
+    return JSONResponse(body, headers=headers)
+
+
+def once(request: Request, key: str | None, asked: BaseModel | None, do: Callable[[], JSONResponse]) -> Response:
+    """What `do` answers; with a key that came with the same request before, what was answered then.
+
+    Only what succeeded is kept. Raises KeyReusedError and KeyBusyError.
+    """
+    if key is None:
+        return do()
+    requests = _media(request).history.requests
+    body = asked.model_dump_json(by_alias=True) if asked else ""
+    told = f"{request.method} {request.url.path}?{request.url.query}\n{body}"
+    known = requests.begin(key, hashlib.sha256(told.encode()).hexdigest())
+    if known is not None:
+        headers = {"Idempotency-Replayed": "true"}
+        return Response(known.body, known.status, headers, media_type="application/json")
+    try:
+        answered = do()
+    except BaseException:
+        requests.forget(key)
+        raise
+    requests.end(key, Answered(answered.status_code, bytes(answered.body).decode()))
+    return answered
+
+
+def as_json(values: Sequence[HasJson]) -> list[JsonObject]:
+    """The JSON forms of several values."""
+    return [each.to_json() for each in values]

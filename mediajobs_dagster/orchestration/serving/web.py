@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -15,11 +16,14 @@ from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTar
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
 from mediajobs_dagster.telemetry.logs import is_json
 
+_GRACE_S = 4
+"""How long answers that are under way may take once the server is told to stop, seconds."""
+
 
 def serve_web(
     instance: dg.DagsterInstance,
     workspace: WorkspaceLoadTarget,
-    console: Callable[[ASGIApp], ASGIApp],
+    console: Callable[[ASGIApp, Callable[[], bool]], ASGIApp],
     *,
     host: str,
     port: int,
@@ -27,10 +31,16 @@ def serve_web(
 ) -> None:
     """Serve http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`.
 
-    `console` gets Dagster's app, whose paths begin with `/dagster`, and returns the app that serves everything.
+    `console` gets Dagster's app, whose paths begin with `/dagster`, and what says whether the server is stopping. It
+    returns the app that serves everything.
     """
     with WorkspaceProcessContext(instance, workspace) as context:
         # With its own configuration of loggers, uvicorn would print text.
         configured: dict[str, Any] = {"log_config": None} if is_json() else {}
-        app = Gate(console(dagster_ui(context)), names)
-        uvicorn.run(app, host=host, port=port, log_level="warning", **configured)
+        app = Gate(console(dagster_ui(context), lambda: server.should_exit), names)
+        config = uvicorn.Config(
+            *(app, host, port), log_level="warning", timeout_graceful_shutdown=_GRACE_S, **configured
+        )
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()

@@ -1,0 +1,42 @@
+"""What was done by people, and what was alerted of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from mediajobs_dagster.console.api.answers import Media, answer, as_json, page
+from mediajobs_dagster.console.api.parameters import Moment, Paged, Parameters
+from mediajobs_dagster.console.api.shapes import problems
+from mediajobs_dagster.models import AlertKind, JsonObject
+
+router = APIRouter(prefix="/api", tags=["records"])
+
+
+class Newest(Parameters):
+    """How many are listed."""
+
+    limit: int = Field(default=50, ge=1, le=1000, description="How many to list at most.")
+
+
+class AlertListing(Paged):
+    """Which alerts are listed."""
+
+    kind: list[AlertKind] = Field(default_factory=list[AlertKind], max_length=20, description="One of these.")
+    since: Moment | None = Field(default=None, description="Since this moment.")
+
+
+@router.get("/actions", response_model=JsonObject, responses=problems())
+def list_actions(media: Media, asked: Annotated[Newest, Query()]) -> Response:
+    """What was done to many jobs at once, or to breakers and objects, newest first: by whom, when and why."""
+    return answer({"actions": as_json(media.history.actions.list(limit=asked.limit))})
+
+
+@router.get("/alerts", response_model=JsonObject, responses=problems(404))
+def list_alerts(request: Request, media: Media, asked: Annotated[AlertListing, Query()]) -> Response:
+    """Alerts, newest first."""
+    found = media.alerts.list(kinds=asked.kind, since=asked.since, limit=asked.limit + 1, after=asked.after)
+    return page(request, asked, "alerts", found, lambda each: each.id)
