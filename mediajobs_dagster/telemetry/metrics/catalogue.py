@@ -107,7 +107,7 @@ _STATUSES = tuple(map(str, JobStatus))
 
 JOB_TYPE = Label("job_type", "The job type.")
 LANE = Label("lane", "Its lane; none: the type is not installed here.", (*map(str, Lane), NONE))
-ROUTE = Label("route", "The route's template, such as /api/jobs/{id}.")
+ROUTE = Label("route", "The route's template, such as /api/jobs/{reference}; unknown: no route fits.", most=200)
 CODE = Label("code", "The error's code.", most=200)
 STAGE = Label("stage", "The stage of an attempt.")
 SERVICE = Label("service", "storage, ffmpeg, ffprobe, or the name of an outside service.")
