@@ -154,3 +154,13 @@ def test_a_scrape_reads_no_rows_of_what_is_over(media: MediaJobs, history: Histo
     for name in before.values.keys() - {"scrape.duration_ms"}:
         assert after.values.get(name) == before.values[name], name
     assert after.spreads == before.spreads
+
+
+def test_a_scrape_says_that_the_database_is_down(tmp_path: Path) -> None:
+    """It answers all the same: that is when it is needed."""
+    nobody = "postgresql://nobody@127.0.0.1:1/none"
+    with MediaJobs.open(_env_file=None, home=tmp_path, database_url=nobody) as media:
+        found = media.metrics.read()
+        assert value(media, "build_info") == 1
+    assert found.values["database.up"] == {(): 0.0}
+    assert "jobs.created_total" not in found.values
