@@ -347,6 +347,10 @@ class Settings(BaseSettings):
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
+    metrics: bool = Field(
+        default=True,
+        description="Whether attempts count for metrics, their commands are sampled, and /metrics answers.",
+    )
     sample_interval_s: float = Field(
         default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
     )

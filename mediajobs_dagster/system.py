@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.choices import Choices
     from mediajobs_dagster.use_cases.events import Events
     from mediajobs_dagster.use_cases.job_status import JobHistory, JobStatuses
+    from mediajobs_dagster.use_cases.metrics import Metrics
     from mediajobs_dagster.use_cases.overview import Overview
     from mediajobs_dagster.use_cases.removal import Removed, UploadDetails
     from mediajobs_dagster.use_cases.schedules import ScheduleStanding
@@ -689,6 +690,13 @@ class MediaJobs:
     def quota(self) -> Quotas:
         """The quotas of outside services: what is left, and what does not fit into it."""
         return Quotas(self.history, self.settings)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the installation, in two forms."""
+        from mediajobs_dagster.use_cases.metrics import Metrics
+
+        return Metrics(lambda: self.history, self.registry, self.settings, lambda: self.breakers, lambda: self.quota)
 
     @property
     def videos(self) -> Videos:

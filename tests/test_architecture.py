@@ -64,6 +64,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "feedparser": ("services",),
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
+    "prometheus_client": ("telemetry",),
     "starlette": ("gate", "orchestration", "console"),
     "fastapi": ("console",),
     "uvicorn": ("orchestration",),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from mediajobs_dagster.attempts.measures import PERSIST_FAILURES, counted
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import CancelledError, MediaJobsError, WorkerLostError
 from mediajobs_dagster.history import History
@@ -91,12 +92,15 @@ class Heartbeat:
         self._cancel_all(error)
 
     def _beat(self) -> None:
-        renewed = time.monotonic()
+        renewed, missed = time.monotonic(), 0
         while not self._stop.wait(self._lease_s / 3):
             try:
                 self._renew()
                 renewed = time.monotonic()
+                self._history.series.add(counted(PERSIST_FAILURES, missed))
+                missed = 0
             except Exception as error:  # noqa: BLE001  # whatever it is, a missed beat must not be the last one
+                missed += 1
                 _log.warning("The leases of dispatch %s could not be renewed: %s", self._dispatch_id, error)
                 if time.monotonic() - renewed > self._lease_s:
                     self._cancel_all(WorkerLostError("The database was out of reach for longer than the lease."))

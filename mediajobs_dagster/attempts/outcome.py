@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
+from mediajobs_dagster.attempts.measures import PERSIST_FAILURES, counted_once, measures_of
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.spool import End
 from mediajobs_dagster.attempts.withdrawal import remove, remove_replaced
@@ -152,6 +153,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
         pause_s=verdict.pause_s,
         children=tuple(children),
         uploads=tuple(uploads.values()),
+        measures=measures_of(recorder, worker.measured),
     )
     finished = _record(worker, end)
     if finished is None:
@@ -182,7 +184,8 @@ def _give_up(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -
     is_lost = isinstance(ending, WorkerLostError)
     manifest = recorder.manifest(AttemptStatus.LOST if is_lost else _attempt_status(ending))
     row = _row(claim, worker, recorder, manifest, ending, [])
-    _patiently(worker, lambda: worker.history.leases.give_up(row))
+    measures = measures_of(recorder, worker.measured)
+    _patiently(worker, lambda: worker.history.leases.give_up(row, measures=measures))
     return AttemptEnded(
         key=recorder.key,
         job=claim.job,
@@ -358,6 +361,8 @@ def _record(worker: Worker, end: End) -> Finished | None:
         return end.record(worker.history)
     except _PASSING:
         pass  # what follows tries again
+    if worker.settings.metrics:
+        end = end.model_copy(update={"measures": (*end.measures, *counted_once(PERSIST_FAILURES))})
     with worker.spool.kept(end) as kept:
         finished = _patiently(worker, lambda: end.record(worker.history))
         kept.forget()

@@ -6,7 +6,7 @@ The code that does the work tells the recorder; it does not know who reads the r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -86,6 +86,9 @@ _LEDGER: dict[str, str] = {
 _READING = ("get", RANGE_READ, OPEN)
 _WRITING = ("put",)
 
+INTERRUPTED = "INTERRUPTED"
+"""The status of a stage that was interrupted with its process."""
+
 Entry = TypeVar("Entry")
 
 
@@ -132,7 +135,7 @@ class Recorder:
         """Time one stage; a stage that fails is on record with the code of its error."""
         self.stage, started_at, start = name, utc_now(), time.monotonic_ns()
         self.tell(StageStarted(key=self.key, stage=name))
-        status = "INTERRUPTED"
+        status = INTERRUPTED
         try:
             yield
             status = "ok"
@@ -219,6 +222,13 @@ class Recorder:
                 errors=_over(self._errors, MAX_ERRORS),
             ),
         )
+
+    def entries(self) -> Iterator[StageRecord | StorageOp | ServiceCall | FfmpegCommand]:
+        """All that has ended, of which a manifest keeps only so much."""
+        yield from self._stages
+        yield from self._storage_ops
+        yield from self._calls
+        yield from (command for _, command in self._commands)
 
     @property
     def cpu_seconds(self) -> float:

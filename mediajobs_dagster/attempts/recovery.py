@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
+from mediajobs_dagster.attempts.measures import RECOVERED, counted, counted_once
 from mediajobs_dagster.attempts.recorder import manifest_of_lost
 from mediajobs_dagster.errors import WorkerLostError
 from mediajobs_dagster.history import AttemptFilter, Claim, History
+from mediajobs_dagster.history.series import Measure
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
@@ -34,6 +37,22 @@ class RunState(StrEnum):
     """It will not claim them any more."""
     CANCELLED = "cancelled"
     """A person terminated it."""
+
+
+class LossReason(StrEnum):
+    """Why a job was taken from its worker."""
+
+    SILENT = "lease_expired"
+    """The worker fell silent, and its lease ran out."""
+    RUN_GONE = "run_over"
+    """Its run is over without having recorded how the attempt ended."""
+    RUN_CANCELLED = "run_cancelled"
+    """A person terminated its run."""
+    UNSTARTED = "never_started"
+    """Its run never claimed it."""
+
+
+_REASONS = {RunState.GONE: LossReason.RUN_GONE, RunState.CANCELLED: LossReason.RUN_CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -94,11 +113,13 @@ def recover(
         time.sleep(settling_s)
     # After the wait: a worker may have renewed its lease meanwhile.
     silent_claims = (*history.leases.lost(), *history.leases.forsaken(lease_s=settings.lease_s))
-    dead = [(claim, RunState.GONE) for claim in silent_claims]
+    dead = [(claim, LossReason.SILENT) for claim in silent_claims]
     silent = {claim.attempt.id for claim, _ in dead}
-    dead += [each for each in left_behind if each[0].attempt.id not in silent]
-    loss = _Loss(history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), history.now())
-    over = [(claim, loss.record(claim, run_state)) for claim, run_state in dead]
+    dead += [(claim, _REASONS[state]) for claim, state in left_behind if claim.attempt.id not in silent]
+    loss = _Loss(
+        history, registry or Registry(()), RetryPolicy.of(settings), random.Random(), history.now(), settings.metrics
+    )
+    over = [(claim, loss.record(claim, reason)) for claim, reason in dead]
     released = cancelled = 0
     expired = history.leases.expired_dispatches()
     for dispatch_id in (*expired, *_never_begun(history, run_states, expired)):
@@ -106,7 +127,7 @@ def recover(
             case RunState.ALIVE:
                 history.leases.renew(dispatch_id, lease_s=settings.lease_s)
             case RunState.GONE:
-                released += history.leases.release(dispatch_id)
+                released += history.leases.release(dispatch_id, measures=partial(_unstarted, settings))
             case RunState.CANCELLED:
                 cancelled += history.leases.cancel_assigned(dispatch_id)
     lost = tuple(claim for claim, is_lost in over if is_lost)
@@ -130,6 +151,10 @@ def _never_begun(history: History, run_states: RunStates, expired: Sequence[str]
             yield dispatch_id
 
 
+def _unstarted(settings: Settings, jobs: int) -> tuple[Measure, ...]:
+    return counted(RECOVERED, jobs, reason=LossReason.UNSTARTED) if settings.metrics else ()
+
+
 @dataclass(frozen=True)
 class _Loss:
     history: History
@@ -137,8 +162,9 @@ class _Loss:
     policy: RetryPolicy
     chance: random.Random
     now: datetime
+    is_measured: bool
 
-    def record(self, claim: Claim, run_state: RunState) -> bool:
+    def record(self, claim: Claim, reason: LossReason) -> bool:
         """Record the attempt as lost; False if it, or its job, has ended in the meantime."""
         error = WorkerLostError(
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
@@ -148,7 +174,7 @@ class _Loss:
         verdict = policy.judge(claim.job, error, chance=self.chance, past=past)
         if verdict.note:
             error = error.with_message(f"{error.message} {verdict.note}")
-        if run_state is RunState.CANCELLED:
+        if reason is LossReason.RUN_CANCELLED:
             verdict = Verdict(JobStatus.CANCELLED)
         now = max(self.now, claim.attempt.started_at)  # which is the worker's time
         manifest = manifest_of_lost(claim, error, now)
@@ -164,7 +190,9 @@ class _Loss:
             }
         )
         leases = self.history.leases
-        is_lost = leases.finish(row, job_status=verdict.status, pause_s=verdict.pause_s) is not None
+        measures = counted_once(RECOVERED, reason=reason) if self.is_measured else ()
+        finished = leases.finish(row, job_status=verdict.status, pause_s=verdict.pause_s, measures=measures)
+        is_lost = finished is not None
         if not is_lost:
             leases.give_up(row)
         return is_lost

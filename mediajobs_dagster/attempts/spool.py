@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from mediajobs_dagster.errors import CancelledError, IllegalTransitionError, NotFoundError, WorkerLostError
 from mediajobs_dagster.history import Claim, Finished, History
+from mediajobs_dagster.history.series import Measure
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, NewJob, Upload, Value
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class End(Value):
     pause_s: float | None = None
     children: tuple[NewJob, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
     def record(self, history: History) -> Finished | None:
         """End the attempt. Returns and raises as `Leases.finish`."""
@@ -46,6 +48,7 @@ class End(Value):
             pause_s=self.pause_s,
             children=self.children,
             uploads=self.uploads,
+            measures=self.measures,
         )
 
 
@@ -132,7 +135,7 @@ def _deliver(content: bytes, path: Path, history: History, withdraw: Callable[[C
         if end.record(history) is None and end.attempt.job_id:
             job = history.jobs.get(end.attempt.job_id)
             attempt = _too_late(end.attempt, is_cancelled=job.status is JobStatus.CANCELLED)
-            history.leases.give_up(attempt)
+            history.leases.give_up(attempt, measures=end.measures)
             withdraw(Claim(job, attempt))
     except (ValidationError, NotFoundError, IllegalTransitionError) as error:
         _log.warning("What was kept in %s cannot be recorded any more: %s", path, error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from mediajobs_dagster.attempts.fetch import SourceShelf
+from mediajobs_dagster.attempts.measures import KnownNames
 from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.attempts.scratch import Scratch, ScratchSweeper
 from mediajobs_dagster.attempts.spool import Spool
@@ -81,6 +82,8 @@ class Worker:
     after_interrupt: Callable[[], JobStatus]
     """Returns the status that a job gets when its attempt is interrupted."""
     _lazy: LazyParts
+    measured: KnownNames
+    """The names that metrics tell apart."""
     sweepers: tuple[Sweeper, ...] = ()
     """For the clean-up: what removes things outside of the history database."""
 
@@ -108,6 +111,7 @@ class Worker:
                 chance=random.Random(),
                 after_interrupt=after_interrupt,
                 _lazy=LazyParts.of(settings, storage, stack),
+                measured=KnownNames(registry, settings),
                 sweepers=sweepers,
             )
 

@@ -26,6 +26,7 @@ from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.log_format import is_json_wanted
+from mediajobs_dagster.cli.metrics import metrics
 from mediajobs_dagster.cli.quota import quota
 from mediajobs_dagster.cli.run_job import run_job
 from mediajobs_dagster.cli.schedules import schedules
@@ -81,7 +82,7 @@ for command in (watch_jobs, retry_jobs, cancel_jobs):
 commands.add_section("Make", demo, add, export, work, up)
 commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
 commands.add_section("Look out for videos", events, videos, quota)
-commands.add_section("Run unattended", schedules, run_job, breaker, alerts, actions)
+commands.add_section("Run unattended", schedules, run_job, breaker, alerts, metrics, actions)
 commands.add_section("Keep in order", doctor, storage, cleanup)
 commands.add_section("Single parts, for clusters", code_server, daemon, web, worker)
 

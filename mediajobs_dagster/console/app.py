@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediajobs_dagster import __version__
+from mediajobs_dagster.console import metrics
 from mediajobs_dagster.console.acting import Acting
 from mediajobs_dagster.console.api import (
     attempts,
@@ -34,15 +35,17 @@ from mediajobs_dagster.console.bodies import BodyLimit
 from mediajobs_dagster.console.document import document_of
 from mediajobs_dagster.console.etags import ETags
 from mediajobs_dagster.console.live import Live
+from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.problems import answer_with_problems
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.telemetry.metrics.readings import Readings
 
 ROUTERS = (
     *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
     *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
-    *(statistics.router, scheduled_events.router, videos.router, records.router),
+    *(statistics.router, scheduled_events.router, videos.router, records.router, metrics.router),
 )
 """What is served, a router for each noun. The first route that fits a path is taken."""
 
@@ -58,6 +61,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
     """
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
+    app.state.readings = readings = Readings()
     app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
@@ -68,7 +72,8 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
         app.include_router(router)
     app.add_api_route("/", _to_dagster, include_in_schema=False)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    return Below(DAGSTER, dagster, app)
+    whole = Below(DAGSTER, dagster, app)
+    return Measured(whole, readings) if media.settings.metrics else whole
 
 
 async def _to_dagster() -> RedirectResponse:

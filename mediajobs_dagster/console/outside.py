@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -28,4 +29,8 @@ class Outside(Protocol):
 
     def heartbeat(self) -> datetime | None:
         """The latest sign of life of the daemon; None: there was none yet."""
+        ...
+
+    def silence(self) -> Mapping[str, float]:
+        """How long ago each daemon that is needed gave its latest sign of life, seconds, by its name."""
         ...

@@ -11,6 +11,7 @@ row begins at once if the cause has been quiet for an hour; otherwise it is due 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -32,6 +33,15 @@ _LISTED = 10
 _LOCK = 4211
 """A number of our own among PostgreSQL's advisory locks."""
 _COLUMNS = tuple(alerts.c[name] for name in Alert.model_fields)
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What waits to be sent."""
+
+    messages: int
+    first_at: datetime | None
+    """When the first of them was written; None: there is none."""
 
 
 class Alerts:
@@ -109,6 +119,14 @@ class Alerts:
         with self._database.read() as connection:
             statement = sa.select(alerts.c.id).where(*_due(now)).limit(1)
             return connection.scalar(statement) is not None
+
+    def outbox(self) -> Outbox:
+        """The alerts that are due or were tried, and are not sent."""
+        is_under_way = sa.or_(alerts.c.due_at <= db_now(), alerts.c.tries > 0)
+        unsent = (alerts.c.sent_at.is_(None), alerts.c.first_at > db_time_in(-KEPT.total_seconds()), is_under_way)
+        statement = sa.select(sa.func.count(), sa.func.min(alerts.c.first_at)).where(*unsent)
+        with self._database.read() as connection:
+            return Outbox(*connection.execute(statement).one())
 
     def claim(self, *, hold_s: float, now: datetime | None = None) -> Alert | None:
         """Take the alert that has been due the longest; None: none is. One statement, so no two senders get the same.

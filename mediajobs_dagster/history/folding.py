@@ -16,13 +16,23 @@ import sqlalchemy as sa
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, DiskFullError
 from mediajobs_dagster.history.database import Database, insert_or_add
 from mediajobs_dagster.history.figures import Figures, figures_of
-from mediajobs_dagster.history.schema import job_counts, metric_entries, metric_hosts, metric_totals, upload_days
+from mediajobs_dagster.history.schema import (
+    job_counts,
+    metric_entries,
+    metric_hosts,
+    metric_series,
+    metric_totals,
+    upload_days,
+)
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 
 _TURN = "00"
 """Ids end in two random hexadecimal digits: one in 256 ends in these."""
 _AT_ONCE = 2_000
 """Rows folded at once: far more than gather between two turns, and few enough to take no noticeable time."""
+
+_SERIES = 10
+"""So many times as many rows of series: an attempt leaves some twenty."""
 
 
 def fold_in_turn(database: Database, row_id: str) -> None:
@@ -44,6 +54,7 @@ def fold(database: Database, *, limit: int = _AT_ONCE) -> int:
         if database.is_sqlite:
             return len(entries)  # its triggers count in slot 0 to begin with
         slots = [_fold_slots(connection, table, limit=limit) for table in (job_counts, upload_days)]
+        slots.append(_fold_slots(connection, metric_series, limit=limit * _SERIES) // _SERIES)
     return max(len(entries), *slots)
 
 

@@ -12,6 +12,7 @@ from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history.actions import Actions
 from mediajobs_dagster.history.alerts import Alerts
 from mediajobs_dagster.history.attempts import Attempts
+from mediajobs_dagster.history.by_type import ByType
 from mediajobs_dagster.history.clock import db_now
 from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
@@ -28,6 +29,7 @@ from mediajobs_dagster.history.removing import Removing
 from mediajobs_dagster.history.requests import Requests
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
+from mediajobs_dagster.history.series import Series
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
@@ -60,6 +62,8 @@ class History:
         self.schedules = ScheduleRows(database)
         self.requests = Requests(database)
         self.removing = Removing(database)
+        self.series = Series(database)
+        self.by_type = ByType(database)
         self.space = Space(database)
         self.places = Places(database)
         self.switches = Switches(database)

@@ -10,7 +10,7 @@ own clock is wrong neither loses jobs nor takes any.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -27,6 +27,7 @@ from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_counts, job_history, jobs
+from mediajobs_dagster.history.series import Measure, add_measures
 from mediajobs_dagster.history.turns import first_turn
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import (
@@ -183,8 +184,9 @@ class Leases:
         pause_s: float | None = None,
         children: Sequence[NewJob] = (),
         uploads: Sequence[Upload] = (),
+        measures: Sequence[Measure] = (),
     ) -> Finished | None:
-        """End an attempt and its job, and add its children and uploads, all in one transaction.
+        """End an attempt and its job, and add its children, uploads and `measures`, all in one transaction.
 
         A success becomes the one whose outputs are the subject's current ones. None, and nothing is written, when the
         job does not belong to this attempt any more (cancelled, or recorded as lost): then the attempt ends with
@@ -193,7 +195,7 @@ class Leases:
         """
         if not attempt.status.is_final:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot finish as {attempt.status}.")
-        finished = self._finish(attempt, job_status, pause_s, children, uploads)
+        finished = self._finish(attempt, job_status, pause_s, children, uploads, measures)
         if finished is not None:
             fold_in_turn(self._database, attempt.id)
         return finished
@@ -205,6 +207,7 @@ class Leases:
         pause_s: float | None,
         children: Sequence[NewJob],
         uploads: Sequence[Upload],
+        measures: Sequence[Measure],
     ) -> Finished | None:
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
@@ -225,11 +228,14 @@ class Leases:
             for upload in uploads:
                 put_upload(connection, upload)
             insert_jobs(connection, children, now=utc_now())
+            add_measures(connection, measures)
             is_made = attempt.status is AttemptStatus.SUCCESS
             return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
 
-    def give_up(self, attempt: Attempt) -> None:
+    def give_up(self, attempt: Attempt, *, measures: Sequence[Measure] = ()) -> None:
         """End an attempt whose job does not belong to it any more. Its row is completed, unless it is final already.
+
+        With the row `measures` are added.
 
         Raises NotFoundError, and IllegalTransitionError for an attempt that is running or has made something.
         """
@@ -237,12 +243,15 @@ class Leases:
             raise IllegalTransitionError(f"Attempt {attempt.id} cannot be given up as {attempt.status}.")
         with self._database.write() as connection:
             job = lock_job(connection, attempt.job_id)
-            complete_attempt(connection, attempt)
+            if complete_attempt(connection, attempt):
+                add_measures(connection, measures)
             _forget_lease(connection, job, attempt)
         fold_in_turn(self._database, attempt.id)
 
-    def release(self, dispatch_id: str) -> int:
+    def release(self, dispatch_id: str, *, measures: Callable[[int], Sequence[Measure]] = lambda _: ()) -> int:
         """Return the jobs of a dispatch that were never started to the queue; returns how many.
+
+        With them what `measures` says of that number is added.
 
         They are next: their turns were those of their trace before others came, who must not all go first.
         """
@@ -253,7 +262,9 @@ class Leases:
             sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**given_back, **NO_LEASE)
         )
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+            released = connection.execute(statement).rowcount
+            add_measures(connection, measures(released))
+            return released
 
     def cancel_assigned(self, dispatch_id: str) -> int:
         """Cancel the jobs of a dispatch that were never started; returns how many."""

@@ -442,6 +442,19 @@ metric_hosts = sa.Table(
     sqlite_with_rowid=False,
 )
 
+metric_series = sa.Table(
+    "metric_series",
+    metadata,
+    # What the metrics of the installation count, and how long it took: see `series.py`. Rows of a slot, as above.
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("labels", sa.String, primary_key=True),
+    sa.Column("duration_class", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("sum_ms", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # --- what runs unattended --------------------------------------------------------------------------------------------
 
 schedules = sa.Table(

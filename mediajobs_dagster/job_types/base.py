@@ -143,6 +143,15 @@ class JobType(ABC):
         del settings
         return {}
 
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        """Names that metrics tell apart beside the usual ones: stages of its calls, services and what is asked of them.
+
+        Whatever is not among those of some job type is counted as `other`. So name only what comes from code or
+        settings, never anything of a user.
+        """
+        del settings
+        return ()
+
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         """The uploads that a job on this subject reads; the first is the primary one."""
         del subject

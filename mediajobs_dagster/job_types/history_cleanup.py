@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule
 from mediajobs_dagster.job_types.bench import Bench
@@ -10,6 +13,7 @@ from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.models import SubjectKind, utc_now
 from mediajobs_dagster.resilience.retention import Removed, Retention
+from mediajobs_dagster.settings import Settings
 
 _DEADLINE_S = 6 * 3600.0
 
@@ -22,6 +26,11 @@ class HistoryCleanup(JobType):
     lane: ClassVar[Lane] = Lane.LIGHT
     subject: ClassVar[SubjectKind] = SubjectKind.TICK
     schedule: ClassVar[Schedule | None] = Schedule("30 3 * * sun")
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        del settings
+        return ("clean_up",)
 
     def plan(self, material: Material, params: Params) -> Plan:
         """One step, whatever the tick."""

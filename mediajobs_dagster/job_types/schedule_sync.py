@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -52,6 +52,14 @@ class ScheduleSync(JobType):
     @override
     def check_settings(self, settings: Settings) -> None:
         sources_of(settings)
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        try:
+            own = [source.name for source in sources_of(settings)]
+        except JobSettingsError:  # the attempt tells of it
+            own = []
+        return ("sync", "calendar", "events", *own)
 
     def plan(self, material: Material, params: Params) -> Plan:
         del params

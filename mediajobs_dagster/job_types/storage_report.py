@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+from typing_extensions import override
 
 from mediajobs_dagster.inventory.inventory import Inventory
 from mediajobs_dagster.inventory.report import PrefixFigures, StorageReport
@@ -11,6 +14,7 @@ from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.models import JsonObject, SubjectKind
+from mediajobs_dagster.settings import Settings
 
 _SHOWN = 20
 """How many prefixes and examples the figures list; the stored report has all."""
@@ -25,6 +29,11 @@ class StorageReporting(JobType):
     lane: ClassVar[Lane] = Lane.NETWORK
     subject: ClassVar[SubjectKind] = SubjectKind.TICK
     schedule: ClassVar[Schedule | None] = Schedule("30 3 * * *")
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        del settings
+        return ("take_stock",)
 
     def plan(self, material: Material, params: Params) -> Plan:
         del material, params

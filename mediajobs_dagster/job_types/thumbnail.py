@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -25,6 +25,7 @@ from mediajobs_dagster.job_types.pictures import PictureJobType
 from mediajobs_dagster.job_types.plan import Call, Expected, Left, Output, Plan, Run, Step
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import MediaInfo, VideoStream
+from mediajobs_dagster.settings import Settings
 
 LONG_EDGE = 640
 FILENAME = "thumb.jpg"
@@ -67,6 +68,11 @@ class Thumbnail(PictureJobType):
     @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return (f"thumbs/uploads/{subject_id}/{FILENAME}",)
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        del settings
+        return ("choose",)
 
     @override
     def plan_picture(self, source: Source, params: Params, tone_mapping: ToneMapping | None) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ class Runner:
                 total_s=settings.job_timeout_s,
                 memory_mb=settings.ffmpeg_memory_mb,
                 output_mb=settings.max_output_mb,
-                sample_interval_s=settings.sample_interval_s,
+                sample_interval_s=settings.sample_interval_s if settings.metrics else math.inf,
             ),
             largest_bytes=budget.largest_command_bytes,
             room=MemoryRoom(budget.room_bytes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,7 +45,14 @@ class FromDagster:
 
     def heartbeat(self) -> datetime | None:
         """The latest sign of life of the daemons that this instance needs, of the one silent longest."""
-        required = self.instance.get_required_daemon_types()
-        beats = self.instance.get_daemon_heartbeats()
-        found = [beats[name].timestamp for name in required if name in beats]
+        found = self._heartbeats().values()
         return datetime.fromtimestamp(min(found), UTC) if found else None
+
+    def silence(self) -> Mapping[str, float]:
+        """How long ago each daemon that this instance needs gave its latest sign of life, seconds, by its name."""
+        now = time.time()
+        return {name: max(0.0, now - at) for name, at in self._heartbeats().items()}
+
+    def _heartbeats(self) -> dict[str, float]:
+        beats = self.instance.get_daemon_heartbeats()
+        return {name: beats[name].timestamp for name in self.instance.get_required_daemon_types() if name in beats}

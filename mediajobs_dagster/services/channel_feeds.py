@@ -20,6 +20,9 @@ from mediajobs_dagster.services.redirects import with_query
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SERVICE, FEED = "youtube", "feed"
+"""The names of the service and of its one operation, in records of calls."""
+
 _MOST_BYTES = MIB // 2
 """A feed of YouTube has 100 KB at most, and feedparser takes its time."""
 _DEEPEST = 50
@@ -38,7 +41,7 @@ class ChannelFeeds(HttpClient):
         ServiceAnswerError when the answer is no feed, and ExtraMissingError.
         """
         url = with_query(self._context.settings.youtube_feed_url, {"channel_id": channel_id})
-        answer = self.get_kept(url, service="youtube", op="feed", max_bytes=_MOST_BYTES, trusted=True)
+        answer = self.get_kept(url, service=SERVICE, op=FEED, max_bytes=_MOST_BYTES, trusted=True)
         return _videos_in(answer.body, answer.headers, answer.what)
 
 

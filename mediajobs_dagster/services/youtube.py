@@ -29,7 +29,11 @@ from mediajobs_dagster.services.http import MIB, HttpClient, Query
 from mediajobs_dagster.services.listed_video import ListedVideo, is_video_id, parsed_duration, parsed_moment
 from mediajobs_dagster.storage.redaction import redact
 
+SERVICE = "youtube"
+"""Its name in records of calls."""
 SEARCH = "search.list"
+METHODS = ("channels.list", "playlistItems.list", "videos.list", SEARCH)
+"""What it is asked."""
 PAGE = 50
 """Items of one answer, and ids of one request, at most."""
 
@@ -149,7 +153,7 @@ class YouTube(HttpClient):
         try:
             answer = self.request(
                 *("GET", url),
-                service="youtube",
+                service=SERVICE,
                 op=method,
                 params=params,
                 headers={"X-Goog-Api-Key": key},

@@ -29,6 +29,8 @@ from mediajobs_dagster.storage.whole_file import whole_file
 MiB = 1024 * 1024
 OPEN = "open"
 """The operation of reading an object where it lies, in a folder."""
+OPERATIONS = ("get", "put", "head", "list", "copy", "delete", "put_back", "range_read", OPEN)
+"""All operations on objects, by their names in records."""
 
 OnBytes = Callable[[int], None]
 """Called with the number of bytes moved since the last call; negative for bytes that a retry will move again. It is

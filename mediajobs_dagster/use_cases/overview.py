@@ -141,7 +141,7 @@ def overview_of(
     names = history.naming.of_subjects(subjects.values())
     return Overview(
         at=history.now(),
-        queues=_queues(history, registry),
+        queues=queues_of(history, registry),
         held=held,
         quarantined=quarantined,
         running=_running(history),
@@ -150,7 +150,8 @@ def overview_of(
     )
 
 
-def _queues(history: History, registry: Registry) -> tuple[Queue, ...]:
+def queues_of(history: History, registry: Registry) -> tuple[Queue, ...]:
+    """The jobs of each type that has some that wait, run, or are dead. Counts, and a look into an index a type."""
     lanes = {job_type.name: job_type.lane.value for job_type in registry}
     return tuple(
         Queue(

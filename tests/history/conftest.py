@@ -13,7 +13,7 @@ from mediajobs_dagster.history.schema import metadata
 from tests.servers.postgres import fresh_database
 
 ENGINES = ["sqlite", "postgres"]
-COUNTS = ("job_counts", "upload_days", "metric_entries", "metric_totals", "metric_hosts")
+COUNTS = ("job_counts", "upload_days", "metric_entries", "metric_totals", "metric_hosts", "metric_series")
 
 
 @pytest.fixture(params=ENGINES)

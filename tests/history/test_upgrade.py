@@ -16,6 +16,7 @@ from alembic.config import Config
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.folding import fold
+from mediajobs_dagster.history.series import BOUNDS_MS
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
@@ -345,3 +346,31 @@ def test_uploads_are_found_by_their_names_in_any_case(empty_url: str) -> None:
     with History.open(empty_url) as history:
         for text, found in (("clip 7", "u0007"), (f"Clip {ROWS - 1}.mp4", f"u{ROWS - 1}"), ("\u00fcBUNG", "u9999")):
             assert [each.id for each in history.naming.uploads(text, limit=5)] == [found]
+
+
+def test_jobs_of_before_are_counted(empty_url: str) -> None:
+    """Those of schema 0005: how many there are, how they ended, and how long that took. Later ones are added."""
+    old = database_of(empty_url, "0005")
+    rows = [("queued", None, 0), ("completed", None, 40), ("completed", None, 60_001), ("dead", "DISK_FULL", -5)]
+    insert = sa.text(
+        "INSERT INTO jobs (id, job_type, subject_id, subject_day, priority, trace_id, force, status, attempts, "
+        "max_attempts, allowance, not_before, idempotency_key, created_at, updated_at, params, error_code) VALUES "
+        "(:id, :type, 's', '2026-03-04', 0, 't', false, :status, 1, 3, 3, :at, :id, :at, :end, '{}', :code)"
+    ).bindparams(*(sa.bindparam(name, type_=sa.DateTime(timezone=True)) for name in ("at", "end")))
+    with old.write() as connection:
+        for number, (status, code, ms) in enumerate(rows):
+            of = {"id": f"j{number}", "type": THUMB, "status": status, "code": code, "at": NOON}
+            connection.execute(insert, of | {"end": NOON + timedelta(milliseconds=ms)})
+    old.close()
+    with History.open(empty_url) as history:
+        history.jobs.enqueue([a_new_job()])
+        found = {(each.name, each.labels, each.duration_class): each[3:] for each in history.series.all()}
+    bounds = (-1, BOUNDS_MS.index(5), BOUNDS_MS.index(50), BOUNDS_MS.index(120_000))
+    assert found == {
+        ("jobs.created_total", "", bounds[0]): (5, 0),
+        ("jobs.ended_total", f"job_type={THUMB},status=completed,code=none", bounds[0]): (2, 0),
+        ("jobs.ended_total", f"job_type={THUMB},status=dead,code=DISK_FULL", bounds[0]): (1, 0),
+        ("jobs.total_latency_ms", "", bounds[1]): (1, 0),
+        ("jobs.total_latency_ms", "", bounds[2]): (1, 40),
+        ("jobs.total_latency_ms", "", bounds[3]): (1, 60_001),
+    }

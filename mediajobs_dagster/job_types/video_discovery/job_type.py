@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -15,6 +15,8 @@ from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.job_types.video_discovery.discovery import discover
 from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.resilience.quota import YOUTUBE_SEARCH, YOUTUBE_UNITS
+from mediajobs_dagster.services.channel_feeds import FEED
+from mediajobs_dagster.services.youtube import METHODS, SERVICE
 from mediajobs_dagster.settings import Settings
 
 
@@ -49,6 +51,11 @@ class VideoDiscovery(JobType):
         if settings.youtube_playlists:
             return {YOUTUBE_UNITS: len(settings.youtube_playlists) + 1}  # a page of each, and details
         return {YOUTUBE_SEARCH: max(1, len(settings.youtube_queries))}
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        del settings
+        return ("discover", SERVICE, FEED, *METHODS)
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
