@@ -66,6 +66,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "structlog": ("telemetry",),
     "starlette": ("gate", "orchestration", "console"),
     "fastapi": ("console",),
+    "jinja2": ("console",),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),
     "click": ("cli",),

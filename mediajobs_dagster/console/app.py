@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.console.api import health, jobs
+from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import answer_with_problems
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -23,8 +24,7 @@ def console_app(media: MediaJobs, dagster: ASGIApp) -> ASGIApp:
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)
-
-    app.add_api_route("/", _to_dagster, include_in_schema=False)
+    add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
     return Below(DAGSTER, dagster, app)
 
