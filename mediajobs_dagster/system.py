@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.rows import Rows
     from mediajobs_dagster.use_cases.search import Hit
     from mediajobs_dagster.use_cases.throughput import Throughput
+    from mediajobs_dagster.use_cases.traces import TraceTree
     from mediajobs_dagster.use_cases.why import Signs, Why
 
 
@@ -517,6 +518,15 @@ class MediaJobs:
 
         found = sorted(self.jobs(JobFilter(trace_id=trace_id)), key=lambda job: job.id)
         return TraceResult(trace_id, tuple(map(self._result, self.named(found))))
+
+    def trace_tree(self, reference: str) -> TraceTree:
+        """Everything of a trace: its uploads, and its jobs as a tree. `reference`: see `References.trace`.
+
+        Raises NotFoundError and AmbiguousError.
+        """
+        from mediajobs_dagster.use_cases.traces import trace_tree
+
+        return trace_tree(self.history, self.references.trace(reference))
 
     def _result(self, named: NamedJob) -> JobResult:
         from mediajobs_dagster.attempts.freshness import standing_keys
