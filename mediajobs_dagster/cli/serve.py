@@ -126,7 +126,7 @@ def web(
     unprotected: bool,
     supervised: int | None,
 ) -> None:
-    """Serve the console: the HTTP API at /api, and the Dagster UI at /dagster.
+    """Serve the console: its pages, the HTTP API at /api, and the Dagster UI at /dagster.
 
     It has no login: keep it on loopback, or behind a proxy that has one.
     """
@@ -136,13 +136,15 @@ def web(
     _begin(media, supervised)
     from mediajobs_dagster.console.app import console_app
     from mediajobs_dagster.orchestration.instance import open_instance
+    from mediajobs_dagster.orchestration.outside import FromDagster
     from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    def console(dagster: Any) -> Any:
-        return console_app(media, dagster)
-
     with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
+
+        def console(dagster: Any) -> Any:
+            return console_app(media, FromDagster(media, instance), dagster)
+
         serve_web(instance, _workspace(code, workspace), console, host=host, port=port, names=names)
 
 

@@ -7,20 +7,21 @@ from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediajobs_dagster import __version__
-from mediajobs_dagster.console.api import health, jobs
+from mediajobs_dagster.console.api import attempts, health, jobs
+from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import answer_with_problems
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
 
-ROUTERS = (health.router, jobs.router)
+ROUTERS = (health.router, jobs.router, attempts.router)
 """What is served, a router for each noun."""
 
 
-def console_app(media: MediaJobs, dagster: ASGIApp) -> ASGIApp:
+def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp) -> ASGIApp:
     """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths."""
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.media = media
+    app.state.media, app.state.outside = media, outside
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.orchestration.instance import open_instance
+from mediajobs_dagster.orchestration.outside import FromDagster
+from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.servers.asgi import serving
 
 
-async def dagster(scope: Scope, receive: Receive, send: Send) -> None:
+async def dagster_ui(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands where Dagster's app does; answers with the path that it was asked for."""
     await PlainTextResponse(scope["path"])(scope, receive, send)
 
@@ -27,8 +31,17 @@ def media(tmp_path: Path) -> Iterator[MediaJobs]:
         yield media
 
 
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """A Dagster without any run."""
+    settings = Settings.load(_env_file=None, home=tmp_path_factory.mktemp("dagster"))
+    with MediaJobs(settings) as media, open_instance(settings) as instance:
+        media.check()
+        yield instance
+
+
 @pytest.fixture
-def client(media: MediaJobs) -> Iterator[Client]:
+def client(media: MediaJobs, instance: dg.DagsterInstance) -> Iterator[Client]:
     """A client of the console, by HTTP."""
-    with serving(console_app(media, dagster)) as url:
+    with serving(console_app(media, FromDagster(media, instance), dagster_ui)) as url:
         yield Client(url)

@@ -18,6 +18,8 @@ router = APIRouter(include_in_schema=False)
 
 _DEEPEST = 2
 """Deeper levels are drawn at this one."""
+_MOST_TOLD = 3
+"""How many failures are told at the top; the tree has them all."""
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -32,7 +34,7 @@ def show_trace(request: Request, media: Media, reference: str) -> Response:
         tree=tree,
         lines=_scaled(lines),
         is_live=any(not status.is_final for status, count in tree.statuses.items() if count),
-        failed=[each for each in _all(tree.jobs) if each.named.job.error_code and each.attempts],
+        failed=[each for each in _all(tree.jobs) if each.named.job.error_code and each.attempts][:_MOST_TOLD],
     )
 
 
