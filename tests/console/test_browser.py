@@ -152,6 +152,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     name = rows.nth(0).locator(".row-link").inner_text()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text(name)
+    page.wait_for_load_state()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -159,7 +160,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 
 
 def test_r_retries_the_row_after_asking(page: Page, showcase: Showcase) -> None:
-    """Declined, nothing happens; accepted, the job is queued, and the page is that of the job."""
+    """Declined, nothing happens; accepted, the job is queued, and its page follows it to its end."""
     jobs = showcase.platform.history.jobs
     job = showcase.platform.job(showcase.broken, "upload_audio_envelope_v1")
     answers = iter([False, True])
@@ -172,6 +173,8 @@ def test_r_retries_the_row_after_asking(page: Page, showcase: Showcase) -> None:
     expect(page).to_have_url(re.compile(f"/jobs/{job.id}$"))
     expect(page.locator(".status").first).to_have_text("queued")
     jobs.cancel(job.id)
+    expect(page.locator(".status").first).to_have_text("cancelled")
+    expect(page.locator("[data-page-actions]").get_by_role("button", name="Retry")).to_be_visible()
 
 
 def test_times_are_those_of_the_reader(browser: Browser, address: str, showcase: Showcase) -> None:

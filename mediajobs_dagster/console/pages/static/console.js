@@ -8,9 +8,12 @@ import { offerCopies } from "./copy.js";
 showTimes(document);
 listenForKeys();
 keepRowsLive();
-keepPartsLive();
-followPlayers();
-offerCopies();
+keepPartsLive((main) => {
+  followPlayers(main);
+  offerCopies(main);
+});
+followPlayers(document);
+offerCopies(document);
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;

@@ -1,6 +1,6 @@
 /* A button beside each text that is worth copying; without scripts, the text can be marked by hand. */
-export function offerCopies() {
-  for (const source of document.querySelectorAll("[data-copy]")) {
+export function offerCopies(root) {
+  for (const source of root.querySelectorAll("[data-copy]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "small copy";

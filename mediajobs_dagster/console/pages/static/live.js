@@ -5,16 +5,16 @@ import { showTimes } from "./times.js";
 const EVERY_MS = 1000;
 const SLOWEST_MS = 15000;
 
-function repeat(ask, told) {
-  let pause = EVERY_MS;
+function repeat(ask, told, every = EVERY_MS) {
+  let pause = every;
   const turn = async () => {
     if (!document.hidden) {
       try {
         const goesOn = await ask();
-        pause = EVERY_MS;
+        pause = every;
         told?.(goesOn ? "Live" : "Up to date");
       } catch {
-        pause = Math.min(SLOWEST_MS, pause * 2);
+        pause = Math.min(Math.max(SLOWEST_MS, every), pause * 2);
         told?.("No answer from the server, trying again");
       }
     }
@@ -57,16 +57,23 @@ export function keepRowsLive() {
   }, (text) => { if (state && state.textContent !== text) { state.textContent = text; state.dataset.state = text; } });
 }
 
-export function keepPartsLive() {
-  for (const part of document.querySelectorAll("[data-part]")) {
+/* `renewed` is called with the content of the page once all of it was replaced: when nothing in it moves any more. */
+export function keepPartsLive(renewed) {
+  for (const part of document.querySelectorAll("[data-part-live]")) {
     const id = part.id;
     repeat(async () => {
       const old = document.getElementById(id);
-      if (!old.hasAttribute("data-part-live")) return false;
+      if (!old?.hasAttribute("data-part-live")) return false;
       const holder = await fragment(old.dataset.part);
       const fresh = holder.getElementById(id);
-      if (fresh) replace(old, fresh);
-      return true;
-    });
+      if (fresh?.hasAttribute("data-part-live")) {
+        replace(old, fresh);
+        return true;
+      }
+      const main = holder.querySelector("main");
+      replace(document.querySelector("main"), main);
+      renewed(main);
+      return false;
+    }, undefined, Number(part.dataset.every) || EVERY_MS);
   }
 }

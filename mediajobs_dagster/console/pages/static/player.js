@@ -1,6 +1,6 @@
 /* A click into a waveform seeks, and a line shows where the player is. */
-export function followPlayers() {
-  for (const wave of document.querySelectorAll("[data-wave]")) {
+export function followPlayers(root) {
+  for (const wave of root.querySelectorAll("[data-wave]")) {
     const player = document.getElementById(wave.dataset.wave);
     if (!player) continue;
     const line = wave.querySelector("[data-playhead]");
