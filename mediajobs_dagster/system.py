@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
@@ -71,13 +72,17 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.breakers import Breakers
     from mediajobs_dagster.use_cases.bulk import Bulk
     from mediajobs_dagster.use_cases.choices import Choices
+    from mediajobs_dagster.use_cases.envelopes import Envelope
     from mediajobs_dagster.use_cases.events import Events
     from mediajobs_dagster.use_cases.job_status import JobHistory, JobStatuses
     from mediajobs_dagster.use_cases.metrics import Metrics
     from mediajobs_dagster.use_cases.overview import Overview
     from mediajobs_dagster.use_cases.removal import Removed, UploadDetails
+    from mediajobs_dagster.use_cases.rows import Rows
     from mediajobs_dagster.use_cases.schedules import ScheduleStanding
+    from mediajobs_dagster.use_cases.search import Hit
     from mediajobs_dagster.use_cases.submitting import Submitted
+    from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
     from mediajobs_dagster.use_cases.why import Signs, Why
 
@@ -497,6 +502,12 @@ class MediaJobs:
 
         return Choices(self.history, self.registry, self.references)
 
+    def search(self, text: str) -> tuple[Hit, ...]:
+        """What a text may mean: an error code, the beginning of an id, or a part of a name. Exact ones come first."""
+        from mediajobs_dagster.use_cases.search import search
+
+        return search(self.history, text)
+
     def jobs(self, filter: JobFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Job]:
         """One page of jobs, newest first. `after` is the last id of the previous page; NotFoundError if unknown."""
         return self.history.jobs.list(filter or JobFilter(), limit=limit, after=after)
@@ -509,6 +520,13 @@ class MediaJobs:
         """These jobs with what people call their subjects."""
         names = self.names_of(jobs)
         return [NamedJob(job, names.get(job.subject_id)) for job in jobs]
+
+    @property
+    def rows(self) -> Rows:
+        """Jobs with what a list shows of them: latest attempt, input and machine."""
+        from mediajobs_dagster.use_cases.rows import Rows
+
+        return Rows(self.history)
 
     def job(self, reference: str) -> JobDetails:
         """A job, its attempts and its children. `reference`: see `References.job`.
@@ -736,6 +754,15 @@ class MediaJobs:
             is_replaced=bool(outputs) and standing != keys_of(attempt),
         )
 
+    def envelope(self, attempt: Attempt) -> Envelope | None:
+        """How loud the sound of what an attempt made is, over its time; None: no current envelope is of it.
+
+        Raises StorageError.
+        """
+        from mediajobs_dagster.use_cases.envelopes import envelope_of
+
+        return envelope_of(attempt, self.history, self.storage)
+
     def attempts(self, filter: AttemptFilter | None = None, *, with_manifest: bool = False) -> Iterator[Attempt]:
         """All attempts that match, newest first, read page by page."""
         return self.history.attempts.iterate(filter or AttemptFilter(), with_manifest=with_manifest)
@@ -743,6 +770,12 @@ class MediaJobs:
     def statistics(self, filter: AttemptFilter | None = None) -> StatisticsReport:
         """Totals and percentiles over the attempts that match."""
         return self.history.statistics.of(filter or AttemptFilter())
+
+    def throughput(self, length: timedelta) -> Throughput:
+        """How much was done in the last `length`, by span, job type and error; costs the same however much there is."""
+        from mediajobs_dagster.use_cases.throughput import throughput_of
+
+        return throughput_of(self.history, length)
 
     def export_history(
         self,

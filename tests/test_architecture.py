@@ -67,6 +67,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("telemetry",),
     "starlette": ("gate", "orchestration", "console"),
     "fastapi": ("console",),
+    "jinja2": ("console",),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),
     "click": ("cli",),

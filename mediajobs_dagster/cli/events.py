@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from mediajobs_dagster.cli import display
-from mediajobs_dagster.use_cases.choices import check_span
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.history import EventFilter, JobFilter
 from mediajobs_dagster.models import Event, EventStatus, JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.choices import check_span
 
 _TITLE = 26
 """Columns that a title has at least: other columns are left out before."""

@@ -131,7 +131,7 @@ def web(
     unprotected: bool,
     supervised: int | None,
 ) -> None:
-    """Serve the console: the HTTP API at /api, and the Dagster UI at /dagster.
+    """Serve the console: its pages, the HTTP API at /api, and the Dagster UI at /dagster.
 
     It has no login: keep it on loopback, or behind a proxy that has one.
     """

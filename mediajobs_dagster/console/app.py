@@ -37,6 +37,7 @@ from mediajobs_dagster.console.etags import ETags
 from mediajobs_dagster.console.live import Live
 from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
+from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import answer_with_problems
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -70,7 +71,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_api_route("/", _to_dagster, include_in_schema=False)
+    add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
     whole = Below(DAGSTER, dagster, app)
     return Measured(whole, readings) if media.settings.metrics else whole

@@ -108,6 +108,13 @@ class Attempts:
         """Every attempt at a job, the oldest first, manifests included."""
         return self._select(sa.select(*_COLUMNS).where(job_history.c.job_id == job_id).order_by(job_history.c.attempt))
 
+    def latest_of(self, job_ids: Sequence[str]) -> dict[str, Attempt]:
+        """The latest attempt at each of these jobs, without manifests, by the ids of the jobs. Ask for some hundred."""
+        history, newer = job_history.c, job_history.alias("newer").c
+        is_latest = ~sa.exists().where(newer.job_id == history.job_id, newer.attempt > history.attempt)
+        found = self._select(sa.select(*LIGHT_COLUMNS).where(history.job_id.in_(job_ids), is_latest))
+        return {each.job_id or "": each for each in found}
+
     def ends_of(self, job_id: str, *, before: int) -> AttemptEnds:
         """How the attempts at a job ended before that number, and when, the oldest first.
 

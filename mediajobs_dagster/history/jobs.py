@@ -319,6 +319,18 @@ class Jobs:
                 found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
 
+    def errors(self, filter: JobFilter) -> dict[str, int]:
+        """How many of the jobs that match have which error, the most frequent first."""
+        number = sa.func.count()
+        statement = (
+            sa.select(jobs.c.error_code, number)
+            .where(jobs.c.error_code.is_not(None), *filter.conditions())
+            .group_by(jobs.c.error_code)
+            .order_by(number.desc(), jobs.c.error_code)
+        )
+        with self._database.read() as connection:
+            return {code: int(count) for code, count in connection.execute(statement)}
+
     def tally(self, trace_id: str) -> dict[JobStatus, int]:
         """How many jobs of a trace have each status; every status is listed."""
         statement = sa.select(jobs.c.status, sa.func.count()).where(jobs.c.trace_id == trace_id).group_by(jobs.c.status)

@@ -91,6 +91,32 @@ class StatisticsReport(Value):
     )
 
 
+class SpanFigures(Value):
+    """What ended in one span of time, of one job type."""
+
+    start: datetime = Field(description="When the span began.")
+    job_name: str
+    by_status: dict[AttemptStatus, int] = Field(description="Attempts; those with none are left out.")
+    errors: dict[str, int] = Field(description="Attempts by error code.")
+    rtf_media_ms: int = Field(description="Media milliseconds of the attempts that have a real-time factor.")
+    rtf_duration_ms: int = Field(description="Their duration.")
+
+
+@dataclass
+class _Span:
+    by_status: Counter[AttemptStatus] = field(default_factory=Counter[AttemptStatus])
+    errors: Counter[str] = field(default_factory=Counter[str])
+    media_ms: int = 0
+    duration_ms: int = 0
+
+    def add(self, status: str, error_code: str | None, attempts: int, figures: tuple[int, int]) -> None:
+        self.by_status[AttemptStatus(status)] += attempts
+        if error_code:
+            self.errors[error_code] += attempts
+        self.media_ms += figures[0]
+        self.duration_ms += figures[1]
+
+
 @dataclass
 class _Sums:
     """The counts and sums of a report."""
@@ -177,6 +203,39 @@ class Statistics:
                 _add_totals(connection, sums, filter)
             manifests = _manifests(connection, filter)
         return sums.report(_stage_figures(manifests))
+
+    def by_span(self, since: datetime, span_s: int) -> tuple[SpanFigures, ...]:
+        """The attempts that have ended, by the span in which they were begun, since the one that `since` lies in.
+
+        `span_s` is one of `SPANS_S`: an hour, or a day. Read from the totals; oldest first.
+        """
+        begin, counted = start_of(since, span_s), metric_totals.c
+        sums = [sa.func.sum(each) for each in (counted.attempts, counted.rtf_media_ms, counted.rtf_duration_ms)]
+        keys = (counted.start, counted.job_name, counted.status, counted.error_code)
+        folded = sa.select(*keys, *sums).where(counted.span_s == span_s, counted.start >= begin).group_by(*keys)
+        entries = metric_entries.c
+        names = (entries.created_at, entries.job_name, *(entries[name] for name in ("status", "error_code", *SOURCES)))
+        waiting = sa.select(*names).where(entries.created_at >= begin)
+        found: dict[tuple[datetime, str], _Span] = {}
+        with self._database.read(snapshot=True) as connection:
+            for start, name, status, code, attempts, media_ms, duration_ms in connection.execute(folded):
+                span = found.setdefault((start, name), _Span())
+                span.add(status, code, int(attempts), (int(media_ms), int(duration_ms)))
+            for row in connection.execute(waiting).mappings():
+                span = found.setdefault((start_of(row["created_at"], span_s), row["job_name"]), _Span())
+                figures = figures_of(row)
+                span.add(row["status"], row["error_code"], 1, (figures.rtf_media_ms, figures.rtf_duration_ms))
+        return tuple(
+            SpanFigures(
+                start=start,
+                job_name=name,
+                by_status=dict(span.by_status),
+                errors=dict(span.errors),
+                rtf_media_ms=span.media_ms,
+                rtf_duration_ms=span.duration_ms,
+            )
+            for (start, name), span in sorted(found.items())
+        )
 
 
 def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:

@@ -13,6 +13,7 @@ from mediajobs_dagster.errors import (
     CancelledError,
     DeadlineError,
     InternalError,
+    JobSettingsError,
     MediaJobsError,
     ServiceAnswerError,
 )

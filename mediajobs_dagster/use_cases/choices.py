@@ -22,7 +22,9 @@ _NAMED = 5
 def check_span(since: datetime | None, until: datetime | None) -> None:
     """Raise RequestError if a time ends before it begins: nothing could match."""
     if since and until and since >= until:
-        raise RequestError(f"{since:%Y-%m-%d %H:%M} (since) is not before {until:%Y-%m-%d %H:%M} (until). Swap the two.")
+        raise RequestError(
+            f"{since:%Y-%m-%d %H:%M} (since) is not before {until:%Y-%m-%d %H:%M} (until). Swap the two."
+        )
 
 
 @dataclass(frozen=True)

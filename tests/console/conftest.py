@@ -10,14 +10,16 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.orchestration.instance import open_instance
 from mediajobs_dagster.orchestration.outside import FromDagster
+from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.platform import Platform
 from tests.servers.asgi import serving
 
 
-async def dagster(scope: Scope, receive: Receive, send: Send) -> None:
+async def dagster_ui(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands where Dagster's app does; answers with the path that it was asked for."""
     await PlainTextResponse(scope["path"])(scope, receive, send)
 
@@ -30,8 +32,10 @@ def media(platform: Platform) -> MediaJobs:
 
 @pytest.fixture(scope="session")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """A Dagster that nothing runs on."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+    """A Dagster without any run."""
+    settings = Settings.load(_env_file=None, home=tmp_path_factory.mktemp("dagster"))
+    with MediaJobs(settings) as media, open_instance(settings) as instance:
+        media.check()
         yield instance
 
 
@@ -44,5 +48,5 @@ def outside(media: MediaJobs, instance: dg.DagsterInstance) -> FromDagster:
 @pytest.fixture
 def client(media: MediaJobs, outside: FromDagster) -> Iterator[Client]:
     """A client of the console, by HTTP."""
-    with serving(console_app(media, outside, dagster)) as url:
+    with serving(console_app(media, outside, dagster_ui)) as url:
         yield Client(url)

@@ -19,7 +19,7 @@ def test_what_only_looks_like_it_is_ours(client: Client, path: str) -> None:
     assert client.get(path).json["code"] == "NOT_FOUND"
 
 
-@pytest.mark.parametrize("path", ["/", "/dagster"])
+@pytest.mark.parametrize("path", ["/dagster"])
 def test_the_start_leads_to_dagster(client: Client, path: str) -> None:
     """By a path, not an address: a proxy knows others."""
     answer = client.get(path)

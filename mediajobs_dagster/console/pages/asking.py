@@ -1,0 +1,111 @@
+"""What pages are asked with: forms, and filters in addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+from starlette.datastructures import QueryParams
+
+from mediajobs_dagster.errors import RequestError, RequestTooLargeError
+from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.models import JobStatus, utc_now
+from mediajobs_dagster.system import MediaJobs
+from mediajobs_dagster.use_cases.choices import checked_jobs
+
+_LONGEST_FORM = 64 * 1024
+SINCE = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+"""How far back a list goes, by what stands in the address."""
+
+
+def _media(request: Request) -> MediaJobs:
+    media: MediaJobs = request.app.state.media
+    return media
+
+
+Media = Annotated[MediaJobs, Depends(_media)]
+"""The use cases, as a parameter of a route. Routes that call one are plain functions: they run in threads."""
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LONGEST_FORM:
+            raise RequestTooLargeError(f"A form of more than {_LONGEST_FORM} bytes is not read.")
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+"""The fields of the form that was sent."""
+
+
+def within(path: str | None, default: str) -> str:
+    """Where to go after an action: a path of ours, never another site."""
+    is_ours = path is not None and path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if path and is_ours else default
+
+
+@dataclass(frozen=True)
+class JobsQuery:
+    """The filter of the list of jobs, as it stands in the address."""
+
+    type: str = ""
+    status: tuple[str, ...] = ()
+    error: str = ""
+    trace: str = ""
+    text: str = ""
+    host: str = ""
+    since: str = ""
+    faults: tuple[str, ...] = field(default=())
+    """What in the address cannot be used, for people."""
+
+    @classmethod
+    def of(cls, query: QueryParams) -> JobsQuery:
+        """What the address says; never raises."""
+        known = {each.value for each in JobStatus}
+        asked = [each for each in query.getlist("status") if each]
+        faults = [f"There is no status {each[:50]!r}." for each in asked if each not in known]
+        return cls(
+            **{name: query.get(name, "").strip() for name in ("type", "error", "trace", "text", "host", "since")},
+            status=tuple(dict.fromkeys(each for each in asked if each in known)),
+            faults=tuple(faults),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets everything through."""
+        return not (self.type or self.status or self.error or self.trace or self.text or self.host or self.since)
+
+    def chosen(self, media: MediaJobs) -> JobFilter:
+        """The filter. Raises RequestError, NotFoundError and AmbiguousError for what names nothing."""
+        if self.faults:
+            raise RequestError(" ".join(self.faults))
+        return checked_jobs(
+            media,
+            JobFilter(
+                job_type=self.type or None,
+                statuses=tuple(map(JobStatus, self.status)),
+                error_code=self.error or None,
+                trace_id=self.trace or None,
+                text=self.text or None,
+                host=self.host or None,
+                since=self._since(),
+            ),
+        )
+
+    def _since(self) -> datetime | None:
+        if not self.since:
+            return None
+        if self.since in SINCE:
+            return utc_now() - SINCE[self.since]
+        try:
+            given = datetime.fromisoformat(self.since)
+            return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise RequestError(
+                f"{self.since[:50]!r} is no time to start at. Use {', '.join(SINCE)}, or a date like 2026-01-31."
+            ) from None

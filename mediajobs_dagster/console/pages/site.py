@@ -1,0 +1,36 @@
+"""The pages, put together: routes, static files, and pages for what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from mediajobs_dagster.console.pages import attempts, jobs, overview, schedules, search, storage, traces, uploads
+from mediajobs_dagster.console.pages.problem_pages import ProblemPages
+
+ROUTERS = (
+    *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
+    *(schedules.router, storage.router, search.router),
+)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Serve the pages from `app`, at `/`. What answers problems with problem details has to be there already."""
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
+    app.add_middleware(ProblemPages)
+
+
+class _Static(StaticFiles):
+    """Files of ours. Browsers ask each time whether they have changed: an upgrade shows at once."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answered = await super().get_response(path, scope)
+        answered.headers["Cache-Control"] = "no-cache"
+        answered.headers["X-Content-Type-Options"] = "nosniff"
+        return answered

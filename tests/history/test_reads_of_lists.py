@@ -1,0 +1,51 @@
+"""What lists and the overview read: latest attempts, errors with their counts, and figures by span."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
+
+
+def test_the_latest_attempt_of_each_job(history: History) -> None:
+    """By the ids of the jobs; one without an attempt is left out."""
+    first, second = (each.job for each in history.jobs.enqueue([a_new_job(), a_new_job()]))
+    for number in (1, 2):
+        history.attempts.record(an_attempt(job_id=first.id, attempt=number, manifest={"big": 1}))
+    found = history.attempts.latest_of([first.id, second.id])
+    assert {job_id: each.attempt for job_id, each in found.items()} == {first.id: 2}
+    assert found[first.id].manifest is None
+
+
+def test_errors_are_counted_among_the_jobs_that_match(history: History) -> None:
+    """The most frequent first."""
+    history.jobs.enqueue([a_new_job() for _ in range(3)])
+    for code in ("B", "A", "B"):
+        dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+        assert dispatch
+        claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+        assert claim
+        ended = {"status": AttemptStatus.FAILURE, "completed_at": claim.attempt.started_at, "error_code": code}
+        history.leases.finish(claim.attempt.model_copy(update=ended), job_status=JobStatus.DEAD)
+    assert list(history.jobs.errors(JobFilter()).items()) == [("B", 2), ("A", 1)]
+    assert history.jobs.errors(JobFilter(job_type="other")) == {}
+
+
+def test_figures_by_span(history: History) -> None:
+    """An attempt counts in the span in which it was begun, folded into the totals or not yet."""
+    hours = {0: AttemptStatus.SUCCESS, 1: AttemptStatus.FAILURE}
+    for hour, status in hours.items():
+        at = NOON + timedelta(hours=hour)
+        code = "X" if status is AttemptStatus.FAILURE else None
+        for _ in range(2):
+            history.attempts.record(an_attempt(status=status, error_code=code, created_at=at))
+    found = history.statistics.by_span(NOON, 3600)
+    assert [(each.start.hour, each.by_status, each.errors) for each in found] == [
+        (12, {AttemptStatus.SUCCESS: 2}, {}),
+        (13, {AttemptStatus.FAILURE: 2}, {"X": 2}),
+    ]
+    assert len(history.statistics.by_span(NOON + timedelta(hours=1), 3600)) == 1
+    (day,) = history.statistics.by_span(NOON, 86_400)
+    assert sum(day.by_status.values()) == 4
