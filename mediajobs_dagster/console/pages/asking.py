@@ -14,7 +14,6 @@ from mediajobs_dagster.errors import RequestError, RequestTooLargeError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
-from mediajobs_dagster.use_cases.choices import checked_jobs
 
 _LONGEST_FORM = 64 * 1024
 SINCE = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -84,8 +83,7 @@ class JobsQuery:
         """The filter. Raises RequestError, NotFoundError and AmbiguousError for what names nothing."""
         if self.faults:
             raise RequestError(" ".join(self.faults))
-        return checked_jobs(
-            media,
+        return media.choices.jobs(
             JobFilter(
                 job_type=self.type or None,
                 statuses=tuple(map(JobStatus, self.status)),
