@@ -113,6 +113,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"There is no {_shown(request.url.path)} here. /openapi.json lists what there is."
+    elif error.status_code == 400:  # FastAPI's word for what its parser does not even reject
+        return problem(422, errors.RequestError.code, "The body is no JSON in UTF-8, or is nested too deeply.")
     elif error.status_code == 405:
         allowed = ", ".join(_methods(request))
         detail = f"{_shown(request.method)} is not possible here. Allowed: {allowed}."

@@ -222,3 +222,16 @@ def log_of(web: Web, headers: Headers) -> list[str]:
         channel.send(json.dumps({"id": "1", "type": "start", "payload": payload}))
         data = json.loads(channel.recv(timeout=30))["payload"]["data"]
     return [each["message"] for each in data["pipelineRunLogs"]["messages"]]
+
+
+def test_the_api_is_behind_the_same_gate(web: Web) -> None:
+    """Programs and its own pages reach it; pages of other sites neither read it nor change anything by it."""
+    for headers in ([], web.own()):
+        (job,) = send(f"{web.url}/api/jobs", "GET", headers).json["jobs"]
+        assert job["status"] == "completed"
+    path = f"{web.url}/api/jobs/{job['id']}/retry"
+    for headers in (EVIL, [("Origin", "https://evil.example")], [("Host", "evil.example")]):
+        assert send(path, "POST", headers).status == 403
+        assert send(f"{web.url}/api/events", "GET", headers).status == 403
+    assert send(f"{web.url}/api/jobs/{job['id']}", "GET").json["job"] == job
+    assert send(web.url, "GET").headers["location"] == "/dagster/"

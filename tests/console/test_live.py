@@ -142,6 +142,17 @@ def test_clients_that_vanish_make_room(quick: Client, live: Live) -> None:
         assert live.clients == 1
 
 
+def test_streams_end_when_the_server_stops(platform: Platform, outside: FromDagster) -> None:
+    """So that it need not wait for them."""
+    stopping: list[bool] = []
+    live = Live(platform.media, lambda: bool(stopping), every_s=0.05)
+    with serving(console_app(platform.media, outside, dagster, live=live)) as url:
+        with following(Client(url), "/api/events") as stream:
+            stopping.append(True)
+            assert stream.answer.read().strip() in (b"", b"0")  # the end of what comes in chunks
+        assert live.clients == 0
+
+
 def test_too_many_changes_are_one_event(quick: Client, platform: Platform) -> None:
     """A client that was away for long has to read the list again."""
     platform.history.jobs.enqueue(some_new_jobs(1001))

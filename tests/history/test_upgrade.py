@@ -15,11 +15,12 @@ from alembic.config import Config
 
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold
 from mediajobs_dagster.history.series import BOUNDS_MS
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
-from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, some_new_jobs
 from tests.history.test_totals import assert_agrees, selected
 
 ROWS = 1_300
@@ -374,3 +375,16 @@ def test_jobs_of_before_are_counted(empty_url: str) -> None:
         ("jobs.total_latency_ms", "", bounds[2]): (1, 40),
         ("jobs.total_latency_ms", "", bounds[3]): (1, 60_001),
     }
+
+
+def test_jobs_of_before_are_found_by_their_changes(empty_url: str) -> None:
+    """Those of schema 0005, in the order in which they changed; and requests can carry keys."""
+    old = database_of(empty_url, "0005")
+    with old.write() as connection:
+        insert_jobs(connection, some_new_jobs(3), now=NOON)
+    old.close()
+    with History.open(empty_url) as history:
+        jobs = history.jobs.list(JobFilter())
+        assert len(jobs) == 3
+        assert history.jobs.changed(NOON - timedelta(seconds=1), limit=9) == sorted(jobs, key=lambda job: job.id)
+        assert history.requests.begin("k", "a") is None

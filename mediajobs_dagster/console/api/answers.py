@@ -24,18 +24,21 @@ class HasJson(Protocol):
     def to_json(self) -> JsonObject: ...
 
 
-def _media(request: Request) -> MediaJobs:
+async def _media(request: Request) -> MediaJobs:
     media: MediaJobs = request.app.state.media
     return media
 
 
-def _outside(request: Request) -> Outside:
+async def _outside(request: Request) -> Outside:
     outside: Outside = request.app.state.outside
     return outside
 
 
 Media = Annotated[MediaJobs, Depends(_media)]
-"""The use cases, as a parameter of a route. Routes that call one are plain functions: they run in threads."""
+"""The use cases, as a parameter of a route. Routes that call one are plain functions: they run in threads.
+
+This one is not: getting at the object takes no time, and a thread would.
+"""
 FromOutside = Annotated[Outside, Depends(_outside)]
 """What only Dagster knows, as a parameter of a route."""
 IdempotencyKey = Annotated[
@@ -75,7 +78,8 @@ def once(request: Request, key: str | None, asked: BaseModel | None, do: Callabl
     """
     if key is None:
         return do()
-    requests = _media(request).history.requests
+    media: MediaJobs = request.app.state.media
+    requests = media.history.requests
     body = asked.model_dump_json(by_alias=True) if asked else ""
     told = f"{request.method} {request.url.path}?{request.url.query}\n{body}"
     known = requests.begin(key, hashlib.sha256(told.encode()).hexdigest())

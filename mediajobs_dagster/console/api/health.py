@@ -38,12 +38,14 @@ class NotReady(Exception):  # no error: it is the answer
 
 
 @router.get("/healthz", response_model=dict[str, str])
+@router.head("/healthz", include_in_schema=False)
 async def lives() -> Response:
     """Answers as long as the process does."""
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/readyz", response_model=JsonObject, responses=_READY)
+@router.head("/readyz", include_in_schema=False)
 async def is_ready(media: Media, outside: FromOutside) -> Response:
     """Whether database, storage, daemon and disk are as they should be; 503 if one is not, and which."""
     checks: dict[str, Check] = {

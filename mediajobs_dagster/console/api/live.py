@@ -25,7 +25,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _live(request: Request) -> Live:
+async def _live(request: Request) -> Live:
     live: Live = request.app.state.live
     live.check_room()
     return live

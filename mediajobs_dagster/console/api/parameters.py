@@ -73,6 +73,7 @@ Reference = Annotated[
         max_length=_LONGEST,
         pattern=_NO_NUL,
         description="An id, the beginning of one (at least four digits), or a name that means only one thing.",
+        examples=["holiday.mp4"],
     ),
 ]
 

@@ -34,7 +34,7 @@ from mediajobs_dagster.system import MediaJobs
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 
 _SERVICE = "upload"
-_LONGEST_DOWNLOAD_S = 6 * 3600.0
+_LONGEST_DOWNLOAD_S = 3600.0
 _LONGEST_NAME = 255
 
 

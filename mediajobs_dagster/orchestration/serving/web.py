@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget, WorkspaceProcessContext
+from mediajobs_dagster.orchestration.serving.bounded_head import BoundedHead
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
 from mediajobs_dagster.telemetry.logs import is_json
 
@@ -39,7 +40,7 @@ def serve_web(
         configured: dict[str, Any] = {"log_config": None} if is_json() else {}
         app = Gate(console(dagster_ui(context), lambda: server.should_exit), names)
         config = uvicorn.Config(
-            *(app, host, port), log_level="warning", timeout_graceful_shutdown=_GRACE_S, **configured
+            *(app, host, port), log_level="warning", http=BoundedHead, timeout_graceful_shutdown=_GRACE_S, **configured
         )
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):
