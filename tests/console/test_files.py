@@ -71,9 +71,13 @@ def test_what_is_known_is_not_sent_again(client: Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("filename", "kind", "disposition"),
     [
-        ("clip.mp4", "video/mp4", "inline; filename*=UTF-8''clip.mp4"),
-        ("page.html", "application/octet-stream", "attachment; filename*=UTF-8''page.html"),
-        ("drawing.svg", "application/octet-stream", "attachment; filename*=UTF-8''drawing.svg"),
+        ("clip.mp4", "video/mp4", "inline; filename=\"clip.mp4\"; filename*=UTF-8''clip.mp4"),
+        ("page.html", "application/octet-stream", "attachment; filename=\"page.html\"; filename*=UTF-8''page.html"),
+        (
+            "drawing.svg",
+            "application/octet-stream",
+            "attachment; filename=\"drawing.svg\"; filename*=UTF-8''drawing.svg",
+        ),
         ('"; x=<script>\r\nSet-Cookie: a.mp4', "video/mp4", None),
     ],
 )

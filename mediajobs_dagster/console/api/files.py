@@ -37,6 +37,7 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 """What browsers may show; all else is only saved. No type of these can run a script."""
+_PLAIN = re.compile(r"[A-Za-z0-9 ._()+-]+")
 _RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
 FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -73,7 +74,9 @@ def serve_object(request: Request, storage: Storage, key: str, filename: str | N
 
 def _headers(stat: ObjectStat, name: str) -> dict[str, str]:
     kind = _TYPES.get(PurePosixPath(name).suffix.lower())
-    disposition = "inline" if kind else "attachment"
+    # Old clients read only the first of the two; what it cannot write is only in the second.
+    plain = f'; filename="{name}"' if _PLAIN.fullmatch(name) else ""
+    disposition = f"{'inline' if kind else 'attachment'}{plain}"
     return {
         "Content-Type": kind or "application/octet-stream",
         "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(name, safe='')}",

@@ -150,9 +150,9 @@ async def add(
         downloads: anyio.CapacityLimiter = request.app.state.downloads
         do = partial(_add, media, new)
         return await anyio.to_thread.run_sync(once, request, idempotency_key, new, do, limiter=downloads)
-    if kind.partition(";")[0].strip().lower() in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    if kind.partition(";")[0].strip().lower() == "multipart/form-data":
         return problem(
-            415, "MEDIA_TYPE_UNSUPPORTED", "Send the file itself as the body, not a form: curl --data-binary @FILE."
+            415, "MEDIA_TYPE_UNSUPPORTED", "Send the file itself as the body, not a form: curl -X POST -T FILE."
         )
     name = _file_name(asked.name or unquote(x_filename or ""))
     if name is None:
