@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -71,23 +72,24 @@ def test_what_is_known_is_not_sent_again(client: Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("filename", "kind", "disposition"),
     [
-        ("clip.mp4", "video/mp4", "inline; filename=\"clip.mp4\"; filename*=UTF-8''clip.mp4"),
-        ("page.html", "application/octet-stream", "attachment; filename=\"page.html\"; filename*=UTF-8''page.html"),
+        ("clip.mp4", "video/mp4", "inline"),
+        ("page.html", "application/octet-stream", "attachment"),
         (
             "drawing.svg",
             "application/octet-stream",
-            "attachment; filename=\"drawing.svg\"; filename*=UTF-8''drawing.svg",
+            "attachment",
         ),
-        ('"; x=<script>\r\nSet-Cookie: a.mp4', "video/mp4", None),
+        ('"; x=<script>\r\nSet-Cookie: a.mp4', "video/mp4", "inline"),
     ],
 )
 def test_no_file_runs_a_script(
-    client: Client, platform: Platform, tmp_path: Path, filename: str, kind: str, disposition: str | None
+    client: Client, platform: Platform, tmp_path: Path, filename: str, kind: str, disposition: str
 ) -> None:
     """Whatever it is called: only pictures, sound, video and data are shown, in a sandbox."""
     headers = client.get(stored(platform, tmp_path, filename)).headers
     assert headers["content-type"] == kind
-    assert disposition in (None, headers["content-disposition"])
+    plain = f'; filename="{filename}"' if '"' not in filename else ""
+    assert headers["content-disposition"] == f"{disposition}{plain}; filename*=UTF-8''{quote(filename, safe='')}"
     assert "set-cookie" not in headers
     assert "sandbox" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from urllib.parse import quote, urlsplit
 
@@ -31,9 +31,9 @@ def send_file(client: Client, content: bytes, query: str = "name=clip.mp4") -> A
     return client.ask("POST", f"/api/uploads?{query}", [RAW], content)
 
 
-def received(platform: Platform) -> list[Path]:
-    """What lies in the folder for files that arrive."""
-    return list((platform.settings.scratch / "received").rglob("*"))
+def received(platform: Platform) -> list[str]:
+    """The files and folders that lie in the folder for files that arrive; they may go meanwhile."""
+    return [name for _, folders, files in os.walk(platform.settings.scratch / "received") for name in folders + files]
 
 
 def test_a_file_is_added_and_worked_on(client: Client, platform: Platform, clips: Clips) -> None:
