@@ -123,6 +123,17 @@ class Videos:
                 found += map(video_of, connection.execute(statement).mappings())
         return sorted(found, key=lambda video: (video.published_at or video.created_at, video.id), reverse=True)[:limit]
 
+    def unchecked(self, site: str, *, since: datetime, before: datetime, limit: int) -> VideoList:
+        """Videos of a site, published at `since` or later, that were last checked before a moment, the newest first."""
+        columns = videos.c
+        conditions = (
+            *(columns.site == site, columns.published_at >= since),
+            *(columns.removed_at.is_(None), columns.checked_at < before),
+        )
+        statement = _select(*conditions).order_by(columns.published_at.desc(), columns.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return list(map(video_of, connection.execute(statement).mappings()))
+
     def matches(self, *, video_id: str | None = None, event_id: str | None = None, limit: int = 20) -> list[VideoMatch]:
         """The matches of a video, or of an event, the best first."""
         columns = video_matches.c

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.history import VideoFilter
+from mediajobs_dagster.history.schema import videos as videos_table
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.video_discovery import JOB_TYPE
 from mediajobs_dagster.models import (
@@ -208,6 +209,23 @@ def test_what_changed_is_counted_and_what_is_gone_is_noted(open_discovery: OpenD
 
 
 # --- searches --------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_site_does_not_list_any_more_is_looked_after(open_discovery: OpenDiscovery, site: VideoSite) -> None:
+    """A deleted video leaves feed and playlist. Once a day it is asked for by its id; its event is free again."""
+    discovery = open_discovery(youtube_channels="UCleague")
+    event = discovery.event()
+    site.add("aaaaaaaaaaa", "Lakers vs Celtics", published_at=ENDED)
+    assert discovery.run()["matched"] == 1
+    site.videos["aaaaaaaaaaa"].is_gone = True
+    site.playlists["UUleague"].remove("aaaaaaaaaaa")
+    assert discovery.run()["removed"] == 0
+    with discovery.platform.history._database.write() as connection:  # pyright: ignore[reportPrivateUsage]
+        long_ago = {"checked_at": NOW - timedelta(days=2)}
+        connection.execute(sa.update(videos_table).values(long_ago))
+    assert discovery.run()["removed"] == 1
+    free = discovery.platform.history.events.finished_without_video(since=BEGAN, now=NOW)
+    assert [each.id for each in free] == [event.id]
 
 
 def test_only_events_without_a_match_are_searched_for(open_discovery: OpenDiscovery, site: VideoSite) -> None:

@@ -39,6 +39,7 @@ def discover(trace_id: str, bench: Bench) -> None:
     for query in settings.youtube_queries:
         sources.query(query)
     sources.details(sources.seen)
+    sources.look_after()
     passed = _Pass(bench, sources, now)
     try:
         passed.match()

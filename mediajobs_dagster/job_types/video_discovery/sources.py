@@ -32,6 +32,10 @@ SITE = "youtube"
 _MOST_PAGES = 20
 """Of one playlist: a thousand videos."""
 _CHECKED_AGAIN = timedelta(days=1)
+_LOOKED_AFTER = timedelta(days=90)
+"""How long after its publication it is looked whether a video is still there."""
+_LOOKED_AFTER_AT_ONCE = 2 * PAGE
+"""At how many of those that no source lists any more a pass looks; two units."""
 
 
 @dataclass
@@ -59,6 +63,8 @@ class Sources:
     removed: int = 0
     channel_names: set[str] = field(default_factory=set[str])
     """Ids and names of the channels of the settings."""
+    _asked_about: set[str] = field(default_factory=set[str])
+    """The ids of the videos whose details were asked for; they are told once a pass."""
     _over: MediaJobsError | None = None
     """Why the API is not asked any more."""
 
@@ -106,8 +112,17 @@ class Sources:
 
     def details(self, ids: Iterable[str]) -> None:
         """Ask for the lengths of videos that are new or live, once a day for the others; find out which are gone."""
-        known = self.bench.installation.history.videos.known(SITE, ids)
-        due = [each for each in known.values() if self._is_due(each)]
+        known = self.bench.installation.history.videos.known(SITE, set(ids) - self._asked_about)
+        self._ask_about([each for each in known.values() if self._is_due(each)])
+
+    def look_after(self) -> None:
+        """Find out which are gone of the videos that no source lists any more: deleted ones are dropped from lists."""
+        videos = self.bench.installation.history.videos
+        since, before = self.now - _LOOKED_AFTER, self.now - _CHECKED_AGAIN
+        self._ask_about(videos.unchecked(SITE, since=since, before=before, limit=_LOOKED_AFTER_AT_ONCE))
+
+    def _ask_about(self, due: Sequence[Video]) -> None:
+        self._asked_about.update(video.external_id for video in due)
         for start in range(0, len(due) if self._has_key else 0, PAGE):
             chunk = due[start : start + PAGE]
             if not self._from("Details of videos", lambda: self._details(chunk), is_source=False):  # noqa: B023  # called at once
