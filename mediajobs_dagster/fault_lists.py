@@ -6,6 +6,7 @@ told of each, that takes gigabytes. So lengths come first, and of the faults a h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, cast
@@ -26,6 +27,29 @@ _MAX_NAME = 200
 """The most characters of a field's name."""
 _MAX_CHARACTERS = 2_000
 """The most characters of what is told of one fault."""
+
+_SHOULD = re.compile(r"^\w+ should (be|have|match) ")
+_PLAIN_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "tuple_type": "has to be a list",
+    "bool_type": "has to be true or false",
+    "bool_parsing": "has to be true or false",
+    "float_type": "has to be a number",
+    "float_parsing": "has to be a number",
+    "int_type": "has to be a whole number",
+    "int_parsing": "has to be a whole number",
+    "int_from_float": "has to be a whole number",
+    "model_type": "has to be an object",
+    "model_attributes_type": "has to be an object",
+}
+"""By the error type of pydantic."""
+
+
+def plain_words(kind: str, message: str) -> str:
+    """What is wrong with a value, in our words: for an error of pydantic, by its type and its message."""
+    said = _SHOULD.sub(r"has to \1 ", message.removeprefix("Value error, ")).replace(" after validation", "")
+    return _PLAIN_WORDS.get(kind, said)
 
 
 def overlong(document: object, most_items: int, place: str = "$") -> Iterator[tuple[str, str]]:

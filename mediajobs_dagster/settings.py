@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediajobs_dagster.cron import ScheduleChange, change_of, checked_zone
 from mediajobs_dagster.errors import RequestError, SettingsError
-from mediajobs_dagster.fault_lists import listed
+from mediajobs_dagster.fault_lists import listed, plain_words
 from mediajobs_dagster.small_files import read_small
 
 _PREFIX = "MEDIAJOBS_"
@@ -472,7 +472,8 @@ class Settings(BaseSettings):
             return cls(**overrides)  # pyright: ignore[reportArgumentType]  # values are checked by pydantic
         except ValidationError as error:
             faults = listed(
-                f"MEDIAJOBS_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+                f"MEDIAJOBS_{'_'.join(map(str, fault['loc'])).upper()}: {plain_words(fault['type'], fault['msg'])}"
+                for fault in error.errors()
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
 

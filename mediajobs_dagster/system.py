@@ -726,7 +726,7 @@ class MediaJobs:
         """Scheduled events, as calendars and APIs have told of them."""
         from mediajobs_dagster.use_cases.events import Events
 
-        return Events(self.settings, self.history)
+        return Events(self.history)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

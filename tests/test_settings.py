@@ -160,3 +160,21 @@ def test_only_near_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
     told = unknown_variables(Path("nowhere"))
     assert "MEDIAJOBS_NONSENSE is no setting of mediajobs." in told
     assert "MEDIAJOBS_HOSTNAM is no setting of mediajobs; MEDIAJOBS_HOSTNAME is." in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("alert_quota_percent", "abc", "MEDIAJOBS_ALERT_QUOTA_PERCENT: has to be a number. "),
+        ("alert_quota_percent", "101", "MEDIAJOBS_ALERT_QUOTA_PERCENT: has to be less than or equal to 100. "),
+        ("max_attempts", "2.5", "MEDIAJOBS_MAX_ATTEMPTS: has to be a whole number. "),
+        ("imds_enabled", "perhaps", "MEDIAJOBS_IMDS_ENABLED: has to be true or false. "),
+        ("schedules", "storage_report=99 3 * * *", "MEDIAJOBS_SCHEDULES: '99' is no minute"),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    """Not in those of the library that checks it."""
+    monkeypatch.setenv(f"MEDIAJOBS_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(_env_file=None)
+    assert caught.value.message.startswith(said)

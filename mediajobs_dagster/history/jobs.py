@@ -28,7 +28,8 @@ from mediajobs_dagster.history.schema import (
     timelines,
     uploads,
 )
-from mediajobs_dagster.models import Job, JobStatus, NewJob, utc_now
+from mediajobs_dagster.history.timelines import have_it_stay
+from mediajobs_dagster.models import Job, JobStatus, NewJob, Timeline, utc_now
 
 _PAGE = 500
 
@@ -163,8 +164,11 @@ class Jobs:
         dispatch_id: str | None = None,
         lease_s: float | None = None,
         now: datetime | None = None,
+        about: Timeline | None = None,
     ) -> EnqueuedList:
         """Ask for jobs, all or none. For an idempotency key that a job has, the answer is that job.
+
+        `about` is the timeline that they are about: a clean-up may be removing it, and it is stored again with them.
 
         With `dispatch_id` and `lease_s`, new jobs belong to that dispatch at once: a run that was started by hand works
         on the jobs that it asked for. Known jobs are not changed. `now` is when they were asked for.
@@ -175,6 +179,8 @@ class Jobs:
                 raise ValueError("Jobs of a dispatch need a lease: give lease_s too.")
             assignment = Assignment(dispatch_id, lease_s)
         with self._database.write() as connection:
+            if about is not None:
+                have_it_stay(connection, about)
             answers = insert_jobs(connection, new_jobs, now=now or utc_now(), assignment=assignment)
         if answers:
             fold_in_turn(self._database, answers[0].job.id)

@@ -17,6 +17,18 @@ _PAGE = 100
 _COLUMNS = tuple(timelines.c[name] for name in Timeline.model_fields)
 
 
+def have_it_stay(connection: sa.Connection, timeline: Timeline) -> None:
+    """Have a timeline there, and let nobody remove it before the transaction ends.
+
+    So a job can be enqueued on one that a clean-up is about to remove, because until now no job was about it.
+    """
+    held = sa.select(timelines.c.id).where(timelines.c.etag == timeline.etag).with_for_update(read=True)
+    while True:
+        insert_new(connection, timelines, [timeline.model_dump() | {"title": timeline.title}])
+        if connection.scalar(held) is not None:  # else it was removed in between
+            return
+
+
 class Timelines:
     """Reads and writes the timelines table."""
 

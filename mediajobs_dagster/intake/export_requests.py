@@ -150,20 +150,18 @@ class ExportRequests:
         )
         if not force and (earlier := self._earlier(wanted)):
             return replace(earlier, notes=prepared.notes)
-        job, created = self._enqueued(wanted)
-        # A clean-up may have removed it before it had a job. From now on it has one.
-        self.history.timelines.add(stored)
+        job, created = self._enqueued(wanted, stored)
         return Requested(job, created=created, notes=prepared.notes)
 
-    def _enqueued(self, wanted: NewJob) -> tuple[Job, bool]:
+    def _enqueued(self, wanted: NewJob, timeline: StoredTimeline) -> tuple[Job, bool]:
         """The job, and whether it is to be done anew."""
-        (enqueued,) = self.history.jobs.enqueue([wanted])
+        (enqueued,) = self.history.jobs.enqueue([wanted], about=timeline)
         if enqueued.created or not enqueued.job.status.is_final:
             return enqueued.job, enqueued.created
         try:
             return self.history.jobs.retry(enqueued.job.id), True  # its export is gone, or it never made one
         except NotFoundError:  # a clean-up has just removed it
-            (enqueued,) = self.history.jobs.enqueue([wanted])
+            (enqueued,) = self.history.jobs.enqueue([wanted], about=timeline)
             return enqueued.job, enqueued.created
 
     def _earlier(self, wanted: NewJob) -> Requested | None:

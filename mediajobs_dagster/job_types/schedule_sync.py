@@ -23,7 +23,6 @@ from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.models import JsonObject, SubjectKind, Tick
-from mediajobs_dagster.printable import counted
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.services.events.base import Asking, EventSource, Found, Window
 from mediajobs_dagster.services.events.configured import sources_of
@@ -131,7 +130,8 @@ def _answer_of(source: EventSource, asking: Asking) -> Found | MediaJobsError:
     except Exception as error:  # noqa: BLE001  # whatever a source of another package raises
         return InternalError(f"{type(error).__name__}: {error}")
     if found.faulty and not found.events and not found.error:
-        return ServiceAnswerError(f"None of its {counted(found.faulty, 'event')} can be read. {found.faults[0]}")
+        none = f"None of its {found.faulty:,} events can be read." if found.faulty > 1 else "Its event cannot be read."
+        return ServiceAnswerError(f"{none} {found.faults[0]}")
     return found
 
 

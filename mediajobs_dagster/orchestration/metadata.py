@@ -139,7 +139,7 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     picture = _preview(manifest, worker)
     found: Metadata = {
         **({"preview": dg.MetadataValue.md(picture)} if picture else {}),
-        "file": dg.MetadataValue.text(in_one_line(outcome.title)),
+        _name_of_subject(manifest): dg.MetadataValue.text(in_one_line(outcome.title)),
         "trace_id": dg.MetadataValue.text(manifest.trace_id or ""),
         "host": dg.MetadataValue.text(manifest.metrics.host.hostname),
         "time_ledger": dg.MetadataValue.json(manifest.time_ledger.to_json()),
@@ -150,6 +150,11 @@ def _of_single(outcome: AttemptEnded, worker: Worker) -> Metadata:
     if manifest.outputs:
         found["output"] = _place(manifest.outputs[0].key, worker)
     return found
+
+
+def _name_of_subject(manifest: Manifest) -> str:
+    """What the title of the subject is: a file, or the edit that becomes one, or a moment of a schedule."""
+    return "moment" if "scheduledAt" in manifest.input_summary else "file"
 
 
 def _of_figures(figures: JsonObject) -> Metadata:

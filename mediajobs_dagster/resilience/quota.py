@@ -191,10 +191,13 @@ def skipped_result(error: QuotaExhaustedError) -> JsonObject:
 
 def _exhausted(standing: BucketStanding, needed: int) -> QuotaExhaustedError:
     bucket, resets_at = standing.bucket, standing.resets_at
-    said = " (the service says so)" if standing.used.exhausted_at else ""
+    # What the service itself says holds until the reset, whatever the setting is raised to.
+    is_told = standing.used.exhausted_at is not None
+    said = " (the service says so)" if is_told else ""
+    otherwise = "" if is_told else f", or have the quota raised and set {bucket.setting}"
     return QuotaExhaustedError(
         f"Quota {bucket.name}: {standing.left:,} of {bucket.limit:,} {bucket.unit} left{said}, {needed:,} needed. It "
-        f"resets at {resets_at:%Y-%m-%d %H:%M} UTC. Wait for that, or have the quota raised and set {bucket.setting}.",
+        f"resets at {resets_at:%Y-%m-%d %H:%M} UTC. Wait for that{otherwise}.",
         bucket=bucket.name,
         left=standing.left,
         needed=needed,

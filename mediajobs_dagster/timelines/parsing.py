@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,7 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mediajobs_dagster.fault_lists import overlong, shortened, too_many
+from mediajobs_dagster.fault_lists import overlong, plain_words, shortened, too_many
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.timelines.model import LONGEST, VERSION, Timeline
 
@@ -56,20 +55,11 @@ class Parsed:
 
 _LISTS = ("layers", "narration", "music")
 _STAND_IN: JsonObject = {"kind": "gap", "duration": "1/1000000000"}
-_SHOULD = re.compile(r"^\w+ should (be|have|match) ")
 _WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "there is no such field",
     "union_tag_not_found": "has no kind",
-    "tuple_type": "has to be a list",
-    "bool_type": "has to be true or false",
-    "float_type": "has to be a number",
-    "int_type": "has to be a whole number",
-    "model_type": "has to be an object",
-    "model_attributes_type": "has to be an object",
     "string_pattern_mismatch": "has to be a colour, #RRGGBB or #RRGGBBAA",
 }
-"""Our words for errors of pydantic, by its error type."""
+"""Our words for errors of pydantic that mean something of their own here, by its error type."""
 
 
 def parse_timeline(document: JsonObject) -> Parsed:
@@ -172,8 +162,7 @@ def _said(found: ErrorDetails) -> str:
     if found["type"] == "union_tag_invalid":
         named, _, known = found["msg"].partition(" found using 'kind' does not match any of the expected tags: ")
         return f"the kind {shortened(named.removeprefix('Input tag '))} is unknown; there are {known}"
-    message = _SHOULD.sub(r"has to \1 ", found["msg"].removeprefix("Value error, ")).replace(" after validation", "")
-    return _WORDS.get(found["type"], shortened(message))
+    return _WORDS.get(found["type"]) or shortened(plain_words(found["type"], found["msg"]))
 
 
 def _list(document: JsonObject, name: str) -> Sequence[Any]:

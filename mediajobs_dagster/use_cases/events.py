@@ -1,4 +1,4 @@
-"""The use cases of scheduled events: what the sources of the settings have told."""
+"""The use cases of scheduled events."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from mediajobs_dagster.history import EventFilter, History
 from mediajobs_dagster.models import Event
-from mediajobs_dagster.services.events.configured import sources_of
-from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.use_cases.references import References
 
 
@@ -15,7 +13,6 @@ from mediajobs_dagster.use_cases.references import References
 class Events:
     """Lists and shows scheduled events. `MediaJobs.events` is one."""
 
-    settings: Settings
     history: History
 
     def list(self, filter: EventFilter | None = None, *, limit: int = 50, after: str | None = None) -> list[Event]:
@@ -28,7 +25,3 @@ class Events:
         Raises NotFoundError and AmbiguousError.
         """
         return References(self.history).event(reference)
-
-    def sources(self) -> tuple[str, ...]:
-        """The names of the sources that the settings describe. Raises SettingsError when they cannot be used."""
-        return tuple(source.name for source in sources_of(self.settings))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 
 from mediajobs_dagster.errors import QuotaExhaustedError
@@ -71,7 +70,7 @@ class Quotas:
 
     def _skip_due(self, job_type: JobType, shortage: QuotaExhaustedError) -> list[str]:
         leases, lease_s = self.history.leases, self.settings.lease_s
-        host = self.settings.hostname or platform.node()
+        host = self.settings.host
         skipped: list[str] = []
         while batch := leases.assign(job_type.name, limit=_AT_ONCE, lease_s=lease_s):
             while claim := leases.claim(batch.id, run_id=None, host=host, lease_s=lease_s):

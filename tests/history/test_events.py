@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mediajobs_dagster.errors import AmbiguousError, NotFoundError
+from mediajobs_dagster.errors import AmbiguousError, NotFoundError, RequestError
 from mediajobs_dagster.history import EventChanges, EventFilter, History
 from mediajobs_dagster.history.schema import videos
 from mediajobs_dagster.models import EventStatus, NewEvent, new_id
@@ -52,9 +52,11 @@ def test_an_event_comes_back_as_it_was_told(history: History) -> None:
     assert history.events.get(stored.id) == stored
     for name in (stored.id.upper(), stored.id[:9], "1", stored.title):
         assert References(history).event(name) == stored
-    for unknown in ("", "x", stored.id + "0"):
+    for unknown in ("x", stored.id + "0"):
         with pytest.raises(NotFoundError):
             References(history).event(unknown)
+    with pytest.raises(RequestError, match="Nothing is given"):
+        References(history).event("")
 
 
 def test_what_is_told_again_changes_nothing(history: History) -> None:

@@ -11,7 +11,9 @@ import pytest
 from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.models import Timeline, new_id, new_trace_id
-from tests.history.factories import DAY
+from mediajobs_dagster.resilience.retention import Retention
+from mediajobs_dagster.settings import Settings
+from tests.history.factories import DAY, a_new_job
 
 MIDNIGHT = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
 
@@ -53,3 +55,19 @@ def test_the_timelines_of_a_day(history: History) -> None:
     for moment in (MIDNIGHT - timedelta(milliseconds=1), MIDNIGHT + timedelta(days=1)):
         history.timelines.add(a_timeline(created_at=moment))
     assert list(history.timelines.of_day(MIDNIGHT.date())) == inside
+
+
+def test_a_timeline_is_there_when_a_job_is_enqueued_on_it(history: History) -> None:
+    """A clean-up may have removed one that was asked for again, as until then no job was about it."""
+    timeline = history.timelines.add(a_timeline(created_at=MIDNIGHT - timedelta(days=40)))
+    retention = Retention(Settings.load(_env_file=None), history)
+    retention.clean_up(now=MIDNIGHT)
+    with pytest.raises(NotFoundError):
+        history.timelines.get(timeline.id)
+    (enqueued,) = history.jobs.enqueue([a_new_job(subject_id=timeline.id)], about=timeline)
+    assert history.timelines.get(timeline.id) == timeline
+    retention.clean_up(now=MIDNIGHT)
+    assert history.timelines.get(enqueued.job.subject_id) == timeline
+    with ThreadPoolExecutor(6) as pool:  # it stays one, however many ask
+        list(pool.map(lambda _: history.jobs.enqueue([a_new_job(subject_id=timeline.id)], about=timeline), range(12)))
+    assert list(history.timelines.of_day((MIDNIGHT - timedelta(days=40)).date())) == [timeline]

@@ -75,6 +75,11 @@ def test_a_schedule_asks_for_a_job_on_its_tick(open_dagster: Callable[..., Dagst
     assert attempt.result is not None
     assert attempt.result["figures"] == {"files": 0, "asked_at": "2026-03-29 01:00 UTC"}
     assert platform.runs(traceId=job.trace_id)[0].status is dg.DagsterRunStatus.SUCCESS
+    event = platform.instance.get_latest_materialization_event(dg.AssetKey(Nightly.asset))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert (metadata["moment"].value, "file" in metadata) == (job.subject_id, False)
 
 
 @pytest.mark.parametrize(

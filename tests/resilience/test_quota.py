@@ -110,6 +110,7 @@ def test_the_services_word_empties_the_bucket(counted: Counted) -> None:
     """Until the reset, and then it is full again."""
     error = counted.quota.exhaust(counted.quota.charge("calls", 1))
     assert "the service says so" in error.message
+    assert "have the quota raised" not in error.message  # it would not help before the reset
     assert (counted.standing.left, counted.standing.runs_out_at) == (0, NOON)
     counted.clock.at += timedelta(hours=12)
     assert counted.standing.left == 10

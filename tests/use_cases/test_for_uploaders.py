@@ -37,3 +37,10 @@ def test_every_status_has_words(status: JobStatus) -> None:
     assert said.endswith(".")
     assert said.startswith(OURS) == (status in (JobStatus.FAILED, JobStatus.DEAD))
     assert said.endswith("We will try again.") == (status is JobStatus.FAILED)
+
+
+def test_what_was_skipped_for_want_of_quota_is_not_told_as_done() -> None:
+    """Any other skipped job has its output already."""
+    skipped = a_job(1).model_copy(update={"status": JobStatus.SKIPPED, "error_code": "QUOTA_EXHAUSTED"})
+    assert "daily limit" in words_of_job(skipped)
+    assert words_of_job(skipped.model_copy(update={"error_code": None})) == "This is done."

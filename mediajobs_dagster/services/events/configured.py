@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError
 
 from mediajobs_dagster.errors import JobSettingsError, MediaJobsError, RequestError, SettingsError
-from mediajobs_dagster.fault_lists import listed
+from mediajobs_dagster.fault_lists import listed, plain_words
 from mediajobs_dagster.models import JsonObject, Value
 from mediajobs_dagster.plugins import EVENT_SOURCES, installed
 from mediajobs_dagster.services.events.apis import ApiOptions, JsonApi
@@ -109,7 +109,9 @@ def _of_table(number: int, table: JsonObject, default: SourceSettings) -> EventS
         return _maker_of(str(table.get("kind")))(common, options)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        said = listed(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+        said = listed(
+            f"{'.'.join(map(str, fault['loc']))}: {plain_words(fault['type'], fault['msg'])}" for fault in faults
+        )
         raise SettingsError(f"{_FILE}: source {name}: {said}.") from error
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise SettingsError(f"{_FILE}: source {name}: {error}.") from error

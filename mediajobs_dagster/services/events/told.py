@@ -18,6 +18,8 @@ _MOST_PARTICIPANTS = 50
 _TEXTS = ("SUMMARY", "DESCRIPTION", "LOCATION", "URL", "STATUS", "CATEGORIES", "SEQUENCE", "LAST-MODIFIED", "RRULE")
 """What is kept of an event as its source says it. Not DTSTAMP, which many servers set anew at each request."""
 _LONGEST_TEXT = 2000
+_QUOTED = 40
+"""Characters of a value that are quoted where it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class ToldEvent:
         try:
             component: Any = Event.from_ical(text.text)
             start, end = _moment_of(component, "DTSTART"), _end_of(component)
+            _moment_of(component, "RECURRENCE-ID")
         except EventFault:
             raise
         except Exception as error:  # whatever the library raises on a hostile text
@@ -61,8 +64,8 @@ class ToldEvent:
     @property
     def key(self) -> str | None:
         """Which occurrence it changes; None: none."""
-        told = self.component.get("RECURRENCE-ID")
-        return None if told is None else self.key_of(told.dt)
+        moment = _moment_of(self.component, "RECURRENCE-ID")
+        return None if moment is None else self.key_of(moment)
 
     @property
     def age(self) -> tuple[int, str]:
@@ -145,15 +148,23 @@ class ToldEvent:
         return local if isinstance(last, datetime) else local + DAY - timedelta(seconds=1)
 
 
+def _read(told: Any, what: str) -> Any:
+    """A part of a property; None: it has none, or the library could not read the property."""
+    try:
+        return getattr(told, what, None)
+    except ValueError:  # so it tells of that: whatever is asked of a broken one
+        return None
+
+
 def _moment_of(component: Any, name: str) -> date | datetime | None:
     told = component.get(name)
     if told is None:
         return None
     if isinstance(told, list):
         raise EventFault(f"it has {name} more than once")
-    moment = told.dt
+    moment = _read(told, "dt")
     if not isinstance(moment, date):  # a datetime is a date
-        raise EventFault(f"its {name} is no date")
+        raise EventFault(f"its {name} is no date: {str(told)[:_QUOTED]}")
     zone = told.params.get("TZID")
     if zone and isinstance(moment, datetime) and moment.tzinfo is None:
         raise EventFault(f"its time zone {zone!r} is not known")
@@ -165,8 +176,8 @@ def _end_of(component: Any) -> date | datetime | timedelta | None:
     end = _moment_of(component, "DTEND")
     if end is not None:
         return end
-    lasts = component.get("DURATION")
-    return lasts.dt if lasts is not None and isinstance(lasts.dt, timedelta) else None
+    lasts = _read(component.get("DURATION"), "dt")
+    return lasts if isinstance(lasts, timedelta) else None
 
 
 def _local(moment: date | datetime, zone: tzinfo) -> datetime:
@@ -183,8 +194,9 @@ def _listed(component: Any, name: str) -> list[Any]:
 
 def _dates_of(component: Any, name: str) -> Iterator[date | datetime]:
     for told in _listed(component, name):
-        if not hasattr(told, "dts"):
-            raise EventFault(f"its {name} cannot be read")
-        for each in told.dts:
+        dates = _read(told, "dts")
+        if dates is None:
+            raise EventFault(f"its {name} is no date: {str(told)[:_QUOTED]}")
+        for each in dates:
             moment: Any = each.dt
             yield moment[0] if isinstance(moment, tuple) else moment  # the beginning of a period

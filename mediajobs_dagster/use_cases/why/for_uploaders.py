@@ -32,6 +32,7 @@ WORDS: dict[type[MediaJobsError], str] = {
     errors.InputUnprocessableError: "This file could not be processed. Please export it again and upload the new file.",
     errors.KeyRefusedError: "This name cannot be used. Please choose another.",
     errors.ServiceError: _LATER,
+    errors.QuotaExhaustedError: "This cannot be done today: the daily limit of a service is reached.",
     errors.StorageUnavailableError: _LATER,
     errors.CancelledError: "This was cancelled.",
 }
@@ -53,6 +54,8 @@ def words_of_error(kind: type[MediaJobsError]) -> str:
 
 def words_of_job(job: Job) -> str:
     """The words for a job as it stands."""
+    if job.status is JobStatus.SKIPPED and job.error_code == errors.QuotaExhaustedError.code:
+        return WORDS[errors.QuotaExhaustedError]
     if job.status in _OF_STATUS:
         return _OF_STATUS[job.status]
     kinds = (kind for kind in errors.all_errors() if kind.code == job.error_code)

@@ -165,6 +165,8 @@ BROKEN = {
     "too often": entry("x", ":20260305T180000Z", "RRULE:FREQ=SECONDLY"),
     "never": entry("x", ":19700101T000000Z", "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;COUNT=9"),
     "for ever": entry("x", ":00010101T000000Z", "RRULE:FREQ=DAILY;COUNT=99999999"),
+    "no such occurrence": entry("x", ":20260305T180000Z", "RECURRENCE-ID:never"),
+    "no such end": entry("x", ":20260305T180000Z", "DTEND:never"),
     "no exception": entry("x", ":20260305T180000Z", WEEKLY, "EXDATE:never"),
     "first day": entry("x", ";TZID=Asia/Tokyo:00010101T000000", WEEKLY),
 }
@@ -178,6 +180,12 @@ def test_a_broken_event_costs_no_other(read, broken: str) -> None:
     if broken is not BROKEN["never"] and broken is not BROKEN["first day"]:
         assert (found.faulty, found.seen, found.is_whole) == (1, {"x"}, True), found.faults
         assert found.faults[0].startswith("x: ")
+        assert "vDDD" not in found.faults[0]
+
+
+def test_a_date_that_is_none_is_quoted(read) -> None:
+    """So that it can be found in the calendar."""
+    assert read(calendar(BROKEN["no such date"])).faults == ["x: its DTSTART is no date: 20261399T250000Z."]
 
 
 def test_an_event_without_an_id_leaves_doubt(read) -> None:
