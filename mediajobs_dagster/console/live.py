@@ -19,6 +19,7 @@ import anyio
 from mediajobs_dagster.errors import MediaJobsError, TooManyClientsError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import Job, JobStatus
+from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.references import NamedJob
 
@@ -204,7 +205,7 @@ class Live:
 def event_of(named: NamedJob) -> str:
     """The event that tells how a job stands."""
     number = (named.job.updated_at - _EPOCH) // _MICROSECOND
-    return f"id: {number}\nevent: job\ndata: {json.dumps(named.to_json())}\n\n"
+    return f"id: {number}\nevent: job\ndata: {json.dumps(redact_values(named.to_json()))}\n\n"
 
 
 def moment_of(event_id: str | None) -> datetime | None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from mediajobs_dagster.console.api.answers import FromOutside, Media
+from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.telemetry.metrics.process import sample_process
 from mediajobs_dagster.telemetry.metrics.readings import Readings
@@ -35,14 +36,14 @@ def _metrics(request: Request, media: Media, outside: FromOutside) -> Metrics:
 FromMetrics = Annotated[Metrics, Depends(_metrics)]
 
 
-@router.get("/metrics", response_class=Response, responses=_FORMS)
+@router.get("/metrics", response_class=Response, responses={**problems(), **_FORMS})
 def text(metrics: FromMetrics, accept: Annotated[str, Header()] = "") -> Response:
     """The metrics, as Prometheus reads them."""
     found = metrics.exposition(accept)
     return Response(found.body, media_type=found.content_type, headers=_FRESH)
 
 
-@router.get("/metrics.json", response_model=JsonObject)
+@router.get("/metrics.json", response_model=JsonObject, responses=problems())
 def snapshot(metrics: FromMetrics) -> Response:
     """The metrics as JSON: times in milliseconds, and histograms with estimated quantiles."""
     return JSONResponse(metrics.snapshot(), headers=_FRESH)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from pydantic import BaseModel, Field, ValidationError
 
 from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.errors import StorageMissingError
@@ -42,11 +43,22 @@ def envelope_of(attempt: Attempt, history: History, storage: Storage) -> Envelop
         stat = storage.stat(key)
         if stat.bytes > _LARGEST:
             return None
-        document = json.loads(storage.read_part(stat, 0, stat.bytes))
-    except StorageMissingError:
+        document = _Document.model_validate_json(storage.read_part(stat, 0, stat.bytes))
+    except (StorageMissingError, ValidationError):
         return None
-    points = tuple(float(each["v"]) for each in document.get("points") or ())
-    return Envelope(float(document.get("durationSeconds") or 0.0), points, made.id) if points else None
+    points = tuple(each.v for each in document.points)
+    return Envelope(document.duration_seconds, points, made.id) if points else None
+
+
+class _Point(BaseModel):
+    v: float = Field(ge=0, le=1)
+
+
+class _Document(BaseModel):
+    """Of the document, what is drawn. What damages it must not take the page away."""
+
+    duration_seconds: float = Field(alias="durationSeconds", ge=0, allow_inf_nan=False)
+    points: list[_Point]
 
 
 def _of_subject(attempt: Attempt, history: History) -> Attempt | None:

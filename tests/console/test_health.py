@@ -14,7 +14,7 @@ from mediajobs_dagster.console.app import console_app
 from mediajobs_dagster.orchestration.outside import FromDagster
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
-from tests.console.conftest import dagster
+from tests.console.conftest import dagster_ui
 from tests.platform import Platform
 from tests.servers.asgi import serving
 from tests.servers.postgres import running_postgres, start_postgres
@@ -47,7 +47,7 @@ def test_a_full_disk_is_named(open_platform: Callable[..., Platform], instance: 
     """By the limit at which it is alerted of."""
     beat(instance)
     platform = open_platform(alert_disk_percent=0.001)
-    with serving(console_app(platform.media, FromDagster(platform.media, instance), dagster)) as url:
+    with serving(console_app(platform.media, FromDagster(platform.media, instance), dagster_ui)) as url:
         assert Client(url).get("/readyz").json["failed"] == ["disk"]
 
 
@@ -58,7 +58,7 @@ def test_a_storage_that_does_not_answer_is_named(
     beat(instance)
     s3 = {"s3_endpoint_url": "http://127.0.0.1:9", "s3_access_key_id": "a", "s3_secret_access_key": "b"}
     platform = open_platform(storage_url="s3://bucket/x", s3_max_attempts=1, s3_timeout_s=1, **s3)
-    with serving(console_app(platform.media, FromDagster(platform.media, instance), dagster)) as url:
+    with serving(console_app(platform.media, FromDagster(platform.media, instance), dagster_ui)) as url:
         found = Client(url).get("/readyz").json
     assert (found["failed"], found["checks"]["storage"]["code"]) == (["storage"], "STORAGE_UNAVAILABLE")
 
@@ -72,7 +72,7 @@ def test_a_database_that_is_down_is_told_and_used_again(
     with running_postgres() as server:
         platform = open_platform(database_url=server.get_uri(), database_timeout_s=3)
         media: MediaJobs = platform.media
-        with serving(console_app(media, FromDagster(media, instance), dagster)) as url:
+        with serving(console_app(media, FromDagster(media, instance), dagster_ui)) as url:
             client = Client(url)
             assert client.get("/api/jobs").status == 200
             server.stop()

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -212,3 +213,23 @@ def test_what_has_not_changed_is_not_sent_again(client: Client, platform: Platfo
     assert (again.status, again.text, again.headers["etag"]) == (304, "", first.headers["etag"])
     platform.media.cancel(waiting[0].id)
     assert client.get("/api/jobs", known).status == 200
+
+
+def test_search_throughput_and_envelope(client: Client, platform: Platform, clips: Clips) -> None:
+    """Each as Python has it; without an envelope there is none to draw."""
+    platform.add(clips.landscape(), THUMB, "upload_audio_envelope_v1")
+    platform.work()
+    (upload,) = client.get(f"/api/search?q={clips.landscape().name}").json["hits"]
+    assert (upload["kind"], upload["isExact"]) == ("upload", True)
+    assert client.get("/api/search").status == 422
+    throughput = client.get("/api/throughput?hours=2").json
+    assert (throughput["attempts"], throughput["spanSeconds"], throughput["successRate"]) == (2, 3600, 1.0)
+    assert client.get("/api/throughput?hours=100000").status == 422
+    attempts = {each.job_name: each for each in platform.media.attempts()}
+    of_thumb = client.get(f"/api/attempts/{attempts[THUMB].id}/envelope")
+    made = client.get(f"/api/attempts/{attempts['upload_audio_envelope_v1'].id}/envelope")
+    assert of_thumb.json == made.json
+    assert all(0 <= each <= 1 for each in made.json["points"])
+    (key,) = keys_of(attempts["upload_audio_envelope_v1"])
+    platform.storage.delete(key)
+    assert client.get(f"/api/attempts/{attempts[THUMB].id}/envelope").status == 404

@@ -17,7 +17,7 @@ from mediajobs_dagster.console.live import Live, moment_of
 from mediajobs_dagster.models import JobProgress, utc_now
 from mediajobs_dagster.orchestration.outside import FromDagster
 from tests.console.client import Client
-from tests.console.conftest import dagster
+from tests.console.conftest import dagster_ui
 from tests.history.factories import TRACE, a_new_job, some_new_jobs
 from tests.platform import Platform
 from tests.servers.asgi import serving
@@ -66,7 +66,7 @@ def live(platform: Platform) -> Live:
 @pytest.fixture
 def quick(platform: Platform, outside: FromDagster, live: Live) -> Iterator[Client]:
     """A client of a server with it."""
-    with serving(console_app(platform.media, outside, dagster, live=live)) as url:
+    with serving(console_app(platform.media, outside, dagster_ui, live=live)) as url:
         yield Client(url)
 
 
@@ -146,7 +146,7 @@ def test_streams_end_when_the_server_stops(platform: Platform, outside: FromDags
     """So that it need not wait for them."""
     stopping: list[bool] = []
     live = Live(platform.media, lambda: bool(stopping), every_s=0.05)
-    with serving(console_app(platform.media, outside, dagster, live=live)) as url:
+    with serving(console_app(platform.media, outside, dagster_ui, live=live)) as url:
         with following(Client(url), "/api/events") as stream:
             stopping.append(True)
             assert stream.answer.read().strip() in (b"", b"0")  # the end of what comes in chunks

@@ -14,7 +14,7 @@ from mediajobs_dagster.console.app import console_app
 from mediajobs_dagster.orchestration.outside import FromDagster
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
-from tests.console.conftest import dagster
+from tests.console.conftest import dagster_ui
 from tests.servers.asgi import serving
 
 OPENMETRICS = [("Accept", "application/openmetrics-text; version=1.0.0")]
@@ -96,7 +96,7 @@ def unmeasured(tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[Client]
     """A client of a console with metrics off."""
     with (
         MediaJobs.open(_env_file=None, home=tmp_path / "off", metrics=False) as media,
-        serving(console_app(media, FromDagster(media, instance), dagster)) as url,
+        serving(console_app(media, FromDagster(media, instance), dagster_ui)) as url,
     ):
         yield Client(url)
 

@@ -48,6 +48,9 @@ BY_HTTP: dict[str, str] = {
     "trace_tree": "GET /api/traces/{reference}",
     "attempts": "GET /api/attempts",
     "attempt": "GET /api/attempts/{reference}",
+    "envelope": "GET /api/attempts/{reference}/envelope",
+    "throughput": "GET /api/throughput",
+    "search": "GET /api/search",
     "prepare_export": "POST /api/exports",
     "plan_export": "POST /api/exports",
     "export": "POST /api/exports",
@@ -100,7 +103,6 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "quota.shortage": "is asked by those who dispatch",
     "quota.held": "is part of the overview",
     "quota.turn_away": "is asked by those who dispatch",
-    "events.sources": "is part of the settings",
     "alerts.alert": "is for other parts of mediajobs",
     "alerts.check": "is part of the doctor",
     "alerts.deliver": "is what the daemon does all the time",
@@ -116,6 +118,8 @@ ONLY_BY_HTTP: dict[str, str] = {
     "GET /api/attempts/{reference}/outputs/{number}": "MediaJobs.storage has it in Python",
     "GET /api/schedules": "use_cases.schedules.Schedules needs Dagster's moments",
     "GET /api/storage/map": "Inventory.map is a property",
+    "GET /metrics": "MediaJobs.metrics.exposition has it in Python",
+    "GET /metrics.json": "MediaJobs.metrics.snapshot has it in Python",
     "GET /api/actions": "History.actions has it in Python",
 }
 """What only the HTTP API offers, and why."""

@@ -227,6 +227,31 @@ def test_what_is_not_there_is_a_page_with_a_code(client: Client, path: str) -> N
     assert client.get(path).json["code"] == "NOT_FOUND"
 
 
+def test_secrets_in_parameters_are_not_shown(client: Client, media: MediaJobs, upload: Upload) -> None:
+    """On the page of a job, in its JSON, and in lists: neither those in texts nor those that are named as secrets."""
+    params = {"from": "https://media.example/a.mp4?X-Amz-Signature=5ec4e7", "api_key": "5ec4e7", "note": "<b>"}
+    media.history.jobs.enqueue([a_new_job(subject_id=upload.id, idempotency_key="k-secrets", params=params)])
+    (job,) = (each for each in media.jobs() if "from" in each.params)
+    for path in (f"/jobs/{job.id}", f"/api/jobs/{job.id}", "/api/jobs"):
+        answer = client.get(path)
+        assert answer.status == 200
+        assert "media.example" in answer.text
+        assert "5ec4e7" not in answer.text
+    assert "&lt;b&gt;" in client.get(f"/jobs/{job.id}").text
+
+
+def test_head_is_answered_wherever_get_is(client: Client, dead: str) -> None:
+    """With the same headers and without the body; a stream of events, which never ends, has none."""
+    for path in ("/", "/jobs", f"/jobs/{dead}", "/api/jobs", f"/api/jobs/{dead}", "/static/console.css", "/healthz"):
+        got, head = client.get(path), client.ask("HEAD", path)
+        assert (head.status, head.text) == (got.status, "")
+        assert head.headers["content-type"] == got.headers["content-type"]
+    assert client.ask("HEAD", f"/jobs/{'0' * 32}").status == 404
+    assert client.ask("HEAD", "/api/events").status == 405
+    assert client.ask("HEAD", f"/api/jobs/{dead}/events").status == 405
+    assert client.ask("HEAD", f"/api/jobs/{dead}/retry").status == 405
+
+
 def test_below_api_browsers_get_what_programs_get(client: Client) -> None:
     """An address of the API is the same for everybody."""
     assert client.get("/api/jobs/zzzz", PAGE).json["code"] == "NOT_FOUND"

@@ -18,7 +18,7 @@ from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.orchestration.outside import FromDagster
 from tests.clips import Clips
 from tests.console.client import Client
-from tests.console.conftest import dagster
+from tests.console.conftest import dagster_ui
 from tests.platform import Platform
 from tests.servers.asgi import Answer, serving
 
@@ -121,7 +121,7 @@ def test_a_form_is_refused(client: Client) -> None:
 def test_a_file_beyond_the_limit_is_refused(open_platform: Callable[..., Platform], outside: FromDagster) -> None:
     """Before it is read, where its size is told; and while it is, where not."""
     platform = open_platform(max_upload_mb=1)
-    with serving(console_app(platform.media, outside, dagster)) as url:
+    with serving(console_app(platform.media, outside, dagster_ui)) as url:
         client = Client(url)
         answer = send_file(client, b"x" * (1 << 20 | 1))
         assert (answer.status, answer.json["code"]) == (413, "REQUEST_TOO_LARGE")
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told_before_the_file_is_read(
     platform = open_platform(scratch_reserve_mb=10**9)
     platform.settings.scratch.mkdir(parents=True)
     assert room(platform.settings) == 0
-    with serving(console_app(platform.media, outside, dagster)) as url:
+    with serving(console_app(platform.media, outside, dagster_ui)) as url:
         answer = send_file(Client(url), b"x")
     assert (answer.status, answer.json["code"]) == (507, "DISK_FULL")
 

@@ -70,9 +70,9 @@ PRINTED: dict[str, Printed] = {
     "jobs show": Printed("The job, its attempts, its children (`MediaJobs.job`).", (samples.JOB_DETAILS,)),
     "jobs watch": Printed("A [Job](#job) with its `subjectName` a line, whenever it has changed."),
     "metrics": Printed(
-        "The `timestamp`, `counters` and `gauges` by `name|label=value,…`, `histograms` (`count`, `sum`, `buckets` with "
-        "the estimated quantiles 50, 90 and 99), and the `queue` (`MediaJobs.metrics`). Every name is on the page of "
-        "[metrics](../how-to/metrics.md)."
+        "The `timestamp`, `counters` and `gauges` by `name|label=value,…`, `histograms` with `count`, `sum` and the "
+        "estimated quantiles 50, 90 and 99 (`buckets`), and the `queue` (`MediaJobs.metrics`). Every name is on the "
+        "page of [metrics](../how-to/metrics.md)."
     ),
     "quota": Printed(
         "A list of buckets (`MediaJobs.quota.standings`): `bucket`, `unit`, `limit`, `used`, `left`, `calls`, the rate "

@@ -15,6 +15,7 @@ from mediajobs_dagster.console.api.parameters import Paged, given
 from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.history.requests import Answered
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -53,8 +54,8 @@ IdempotencyKey = Annotated[
 
 
 def answer(value: HasJson | JsonObject, *, status: int = 200) -> JSONResponse:
-    """The JSON form of a use case's answer."""
-    return JSONResponse(value if isinstance(value, dict) else value.to_json(), status)
+    """The JSON form of a use case's answer, without secrets."""
+    return JSONResponse(redact_values(value if isinstance(value, dict) else value.to_json()), status)
 
 
 def page(request: Request, asked: Paged, name: str, found: Sequence[HasJson], id_of: Callable[[Any], str]) -> Response:
@@ -66,7 +67,7 @@ def page(request: Request, asked: Paged, name: str, found: Sequence[HasJson], id
     if len(found) > asked.limit:
         query = {**given(asked), "limit": asked.limit, "after": id_of(shown[-1])}
         following = f"{request.url.path}?{urlencode(query, doseq=True)}"
-    body = {name: [each.to_json() for each in shown], "next": following}
+    body = {name: redact_values(as_json(shown)), "next": following}
     headers = {"Link": f'<{following}>; rel="next"'} if following else None
     return JSONResponse(body, headers=headers)
 

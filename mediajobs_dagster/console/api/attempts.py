@@ -13,6 +13,7 @@ from mediajobs_dagster.console.api.files import FILE_ANSWERS, serve_object
 from mediajobs_dagster.console.api.parameters import AttemptConditions, Paged, Reference
 from mediajobs_dagster.console.api.shapes import AttemptPage, AttemptShown, problems
 from mediajobs_dagster.errors import NotFoundError
+from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.system import MediaJobs
 
 router = APIRouter(prefix="/api/attempts", tags=["attempts"])
@@ -39,6 +40,15 @@ def show_attempt(media: Media, reference: Reference) -> Response:
 def manifest(media: Media, reference: Reference) -> Response:
     """The full record of an attempt that is over."""
     return answer(_manifest(media, reference))
+
+
+@router.get("/{reference}/envelope", response_model=JsonObject, responses=problems(404, 409, 502))
+def envelope(media: Media, reference: Reference) -> Response:
+    """How loud the sound of what an attempt made is, from 0 to 1 at even distances, for drawing a waveform."""
+    found = media.envelope(media.references.attempt(reference))
+    if found is None:
+        raise NotFoundError(f"There is no current envelope of what attempt {reference} is about. Ask for one.")
+    return answer(found)
 
 
 @router.get("/{reference}/outputs/{number}", responses={**problems(404, 409, 416, 502), **FILE_ANSWERS})

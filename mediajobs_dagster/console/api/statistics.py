@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import Media, answer
-from mediajobs_dagster.console.api.parameters import AttemptConditions
+from mediajobs_dagster.console.api.parameters import AttemptConditions, Parameters, Text
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.history import StatisticsReport
 from mediajobs_dagster.models import JsonObject
@@ -16,10 +18,34 @@ from mediajobs_dagster.models import JsonObject
 router = APIRouter(prefix="/api", tags=["statistics"])
 
 
+class Range(Parameters):
+    """How far back is looked."""
+
+    hours: int = Field(default=24, ge=1, le=24 * 366, description="Up to 48 by the hour, else by the day.")
+
+
+class Search(Parameters):
+    """What is searched for."""
+
+    q: Text = Field(min_length=1, description="A text.", examples=["holiday"])
+
+
 @router.get("/statistics", response_model=StatisticsReport, responses=problems(404, 409))
 def statistics(media: Media, asked: Annotated[AttemptConditions, Query()]) -> Response:
     """Totals and percentiles over the attempts that match."""
     return answer(media.statistics(asked.chosen(media)))
+
+
+@router.get("/throughput", response_model=JsonObject, responses=problems())
+def throughput(media: Media, asked: Annotated[Range, Query()]) -> Response:
+    """What has ended of what was begun in the last hours: by span, by job type and by error. Costs the same always."""
+    return answer(media.throughput(timedelta(hours=asked.hours)))
+
+
+@router.get("/search", response_model=JsonObject, responses=problems())
+def search(media: Media, asked: Annotated[Search, Query()]) -> Response:
+    """What a text may mean: an error code, the beginning of an id, or a part of a name. Exact ones come first."""
+    return answer({"hits": [each.to_json() for each in media.search(asked.q)]})
 
 
 @router.get("/overview", response_model=JsonObject, responses=problems())

@@ -16,6 +16,7 @@ from mediajobs_dagster.console.pages.results import result_of
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.bulk import BulkDone
 from mediajobs_dagster.use_cases.rows import JobRow
@@ -96,6 +97,7 @@ def show_job(request: Request, media: Media, reference: str) -> Response:
         "job.html",
         found=found,
         job=found.job,
+        params=redact_values(found.job.params),
         row=media.rows.of([found.named])[0],
         why=media.why(found.job.id),
         children=media.rows.of(found.children),

@@ -77,7 +77,7 @@ def _templates() -> Environment:
     )
     shown: tuple[Callable[..., str | None], ...] = (
         *(words.duration, words.clock, words.size, words.rtf, words.percent, words.moment, words.machine_moment),
-        *(words.short, words.count, words.codec, words.media_info, words.host),
+        *(words.short, words.count, words.codec, words.media_info, words.host, words.as_json),
     )
     # They are typed by what is in them at first.
     filters, names = cast("dict[str, Any]", found.filters), cast("dict[str, Any]", found.globals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -30,6 +31,11 @@ _CODECS = {
 }
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SHORT = 8
+
+
+def as_json(value: object) -> str:
+    """A value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def duration(milliseconds: float | None) -> str:
