@@ -192,6 +192,7 @@ def _uploads(past: Past) -> Iterator[Row]:
                 "role": "source",
                 "storage_key": f"uploads/upload-{number}/source.mp4",
                 "filename": f"clip {number}.mp4",
+                "folded_name": f"clip {number}.mp4",
                 "bytes": 10_000_000 + number,
                 "etag": f"etag-{number}",
                 "origin": f"file:///clips/{number}.mp4",

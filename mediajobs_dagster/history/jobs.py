@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -105,6 +106,16 @@ def called_like(text: str) -> sa.CompoundSelect[tuple[str]]:
     of_uploads = sa.select(uploads.c.id).where(uploads.c.folded_name.contains(folded(text), autoescape=True))
     lowered = sa.func.lower(timelines.c.title)
     return sa.union_all(of_uploads, sa.select(timelines.c.id).where(lowered.contains(text.lower(), autoescape=True)))
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Jobs with the same error."""
+
+    code: str
+    jobs: int
+    by_span: tuple[int, ...] = ()
+    """How many of them were asked for in each span of time, the oldest first."""
 
 
 @dataclass(frozen=True)
@@ -325,17 +336,24 @@ class Jobs:
                 found.setdefault(name, dict.fromkeys(JobStatus, 0))[JobStatus(status)] = int(count)
         return found
 
-    def errors(self, filter: JobFilter) -> dict[str, int]:
-        """How many of the jobs that match have which error, the most frequent first."""
-        number = sa.func.count()
+    def errors(self, filter: JobFilter, spans: Sequence[datetime] = ()) -> list[ErrorGroup]:
+        """The jobs that match and have an error, by it, the most frequent first.
+
+        `spans` are moments, the oldest first; between each two lies a span of `ErrorGroup.by_span`.
+        """
+        number, since = sa.func.count(), jobs.c.created_at
+        within = [number.filter(since >= start, since < end) for start, end in pairwise(spans)]
         statement = (
-            sa.select(jobs.c.error_code, number)
+            sa.select(jobs.c.error_code, number, *within)
             .where(jobs.c.error_code.is_not(None), *filter.conditions())
             .group_by(jobs.c.error_code)
             .order_by(number.desc(), jobs.c.error_code)
         )
         with self._database.read() as connection:
-            return {code: int(count) for code, count in connection.execute(statement)}
+            return [
+                ErrorGroup(code, int(count), tuple(map(int, counts)))
+                for code, count, *counts in connection.execute(statement)
+            ]
 
     def tally(self, trace_id: str) -> dict[JobStatus, int]:
         """How many jobs of a trace have each status; every status is listed."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
+from mediajobs_dagster.history.jobs import ErrorGroup
 from mediajobs_dagster.models import Attempt, HostFacts, Job, JsonObject, MediaInfo
 from mediajobs_dagster.use_cases.references import NamedJob
+
+_SPANS = 12
+_TREND = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,15 @@ class Rows:
             for each in named
         ]
 
-    def errors(self, filter: JobFilter) -> dict[str, int]:
-        """How many of the jobs that match have which error, whatever error the filter asks for."""
-        return self.history.jobs.errors(replace(filter, error_code=None))
+    def errors(self, filter: JobFilter) -> list[ErrorGroup]:
+        """The jobs that match by their error, whatever error the filter asks for.
+
+        Their spans are twelve, from the filter's beginning (or the last week's) to its end.
+        """
+        until = filter.until or self.history.now()
+        since = filter.since or until - _TREND
+        spans = [since + (until - since) * number / _SPANS for number in range(_SPANS + 1)]
+        return self.history.jobs.errors(replace(filter, error_code=None), spans)
 
     def _hosts(self, attempts: Iterable[Attempt]) -> dict[str, HostFacts]:
         # A manifest has cores and memory. One of each machine is read, not one of each attempt: they are large.

@@ -98,6 +98,21 @@ def test_filters_are_in_the_address_and_survive_a_reload(page: Page) -> None:
         page.reload()
 
 
+def test_a_view_is_saved_and_forgotten(page: Page) -> None:
+    """Under a name, in this browser; it is there on the next visit."""
+    page.goto("/jobs?status=dead")
+    page.once("dialog", lambda dialog: dialog.accept("Broken ones"))
+    page.get_by_role("button", name="Save this view").click()
+    page.goto("/jobs")
+    page.get_by_role("link", name="Broken ones").click()
+    expect(page).to_have_url(re.compile(r"/jobs\?status=dead$"))
+    expect(page.get_by_role("link", name="Broken ones")).to_have_attribute("aria-current", "true")
+    expect(page.get_by_role("button", name="Save this view")).to_have_count(0)
+    page.get_by_role("button", name="Forget the view Broken ones").click()
+    page.reload()
+    expect(page.get_by_role("link", name="Broken ones")).to_have_count(0)
+
+
 @pytest.mark.parametrize("where", ["/jobs", "/jobs/JOB", "/attempts/JOB", "/traces/TRACE"])
 def test_progress_moves_without_a_reload(page: Page, showcase: Showcase, where: str) -> None:
     """In the list, and on every page of the job."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.history.jobs import ErrorGroup
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
 
@@ -29,8 +30,12 @@ def test_errors_are_counted_among_the_jobs_that_match(history: History) -> None:
         assert claim
         ended = {"status": AttemptStatus.FAILURE, "completed_at": claim.attempt.started_at, "error_code": code}
         history.leases.finish(claim.attempt.model_copy(update=ended), job_status=JobStatus.DEAD)
-    assert list(history.jobs.errors(JobFilter()).items()) == [("B", 2), ("A", 1)]
-    assert history.jobs.errors(JobFilter(job_type="other")) == {}
+    assert history.jobs.errors(JobFilter()) == [ErrorGroup("B", 2), ErrorGroup("A", 1)]
+    assert history.jobs.errors(JobFilter(job_type="other")) == []
+    asked_for = [each.created_at for each in history.jobs.list(JobFilter())]
+    hour = timedelta(hours=1)
+    spans = [min(asked_for) - hour, min(asked_for), max(asked_for) + hour, max(asked_for) + 2 * hour]
+    assert [each.by_span for each in history.jobs.errors(JobFilter(), spans)] == [(0, 2, 0), (0, 1, 0)]
 
 
 def test_figures_by_span(history: History) -> None:

@@ -10,11 +10,13 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import QueryParams
 
 from mediajobs_dagster.console.pages.asking import SINCE, Form, JobsQuery, Media, within
+from mediajobs_dagster.console.pages.drawings.curves import spark_of
 from mediajobs_dagster.console.pages.drawings.ledger import parts_of, verdict
 from mediajobs_dagster.console.pages.rendering import render
 from mediajobs_dagster.console.pages.results import result_of
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.history.jobs import ErrorGroup
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
@@ -34,7 +36,7 @@ _FILTERS = ("type", "status", "error", "trace", "text", "host", "since")
 @dataclass(frozen=True)
 class _Listed:
     rows: list[JobRow]
-    errors: dict[str, int]
+    errors: list[ErrorGroup]
     next_after: str | None
     fault: MediaJobsError | None = None
 
@@ -49,13 +51,14 @@ def list_jobs(request: Request, media: Media) -> Response:
         if error.is_outage:
             raise
         # The bar stays, so that what is wrong in it can be mended.
-        listed = _Listed([], {}, None, error)
+        listed = _Listed([], [], None, error)
     return render(
         request,
         "jobs.html",
         status=400 if listed.fault else 200,
         asked=asked,
         listed=listed,
+        spark_of=spark_of,
         types=[(each.name, each.asset) for each in media.registry],
         statuses=list(JobStatus),
         since=SINCE,

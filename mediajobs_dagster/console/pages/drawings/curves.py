@@ -51,5 +51,12 @@ def wave_path(points: Sequence[float]) -> str:
     return "".join(parts)
 
 
+def spark_of(counts: Sequence[int]) -> str:
+    """The path of a small column for each count, in a box of as many by 10."""
+    top = max(counts, default=0)
+    heights = [max(1.0, 10 * each / top) if each else 0.0 for each in counts]
+    return "".join(f"M{x} 10v-{height:.1f}h.8v{height:.1f}z" for x, height in enumerate(heights) if height)
+
+
 def _points(shares: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x * _WIDTH:.1f},{_HEIGHT - y * (_HEIGHT - 4) - 2:.1f}" for x, y in shares)

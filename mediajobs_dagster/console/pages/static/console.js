@@ -4,9 +4,11 @@ import { listenForKeys } from "./keys.js";
 import { keepRowsLive, keepPartsLive } from "./live.js";
 import { followPlayers } from "./player.js";
 import { offerCopies } from "./copy.js";
+import { keepViews } from "./views.js";
 
 showTimes(document);
 listenForKeys();
+keepViews();
 keepRowsLive();
 keepPartsLive((main) => {
   followPlayers(main);
