@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, TextIO, cast
 
 import psycopg2
 import sqlalchemy as sa
 
+from mediajobs_dagster.attempts.manifest import Manifest, Metrics, StageRecord, TimeLedger, Versions
 from mediajobs_dagster.history import History
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.folding import fold
 from mediajobs_dagster.history.schema import current_outputs, job_history, jobs, uploads
+from mediajobs_dagster.models import AttemptStatus, FfmpegCommand, HostFacts
 
 TYPES = ("upload_thumb_v1", "upload_edit_proxy_v1", "upload_audio_envelope_v1")
 BACKLOG_TYPE = "upload_edit_proxy_v1"
@@ -280,7 +283,7 @@ def _attempts(past: Past) -> Iterator[Row]:
                 "created_at": _text(moment),
                 "error": code and "It did not work.",
                 "result": f'{{"outputs": [{{"key": "out/{number}", "bytes": 1000000}}]}}' if outputs else None,
-                "manifest": _manifest(duration_ms),
+                "manifest": _manifest(past, number, job_type, ending, duration_ms),
             }
         )
 
@@ -306,17 +309,49 @@ def _ending(chance: random.Random) -> tuple[str, str | None]:
     return ending, chance.choice(CODES) if failed else None
 
 
-def _manifest(duration_ms: int) -> str:
-    """A short one, most of a kilobyte."""
-    stages = ", ".join(
-        f'{{"name": "{name}", "startedAt": "2026-01-01T00:00:00Z", "durationMs": {ms}, "status": "ok"}}'
-        for name, ms in (
-            ("fetch", 10),
-            ("probe", 40),
-            ("plan", 1),
-            ("ffmpeg", duration_ms),
-            ("verify", 30),
-            ("publish", 8),
-        )
+def _manifest(past: Past, number: int, job_type: str, ending: str, duration_ms: int) -> str:
+    """A short one: its stages, one command, and one operation."""
+    text = _manifest_text()
+    for name, value in (
+        ("JOB", past.job_id(number)),
+        ("TRACE", past.trace_id(number)),
+        ("RUN", past.run_id(number)),
+        ("TYPE", job_type),
+        ("STATUS", ending),
+    ):
+        text = text.replace(f"@{name}@", value)
+    return text.replace("987654", str(duration_ms))
+
+
+@cache
+def _manifest_text() -> str:
+    at, duration_ms = datetime(2026, 1, 1, tzinfo=UTC), 987654
+    stages = {"fetch": 10, "probe": 40, "plan": 1, "ffmpeg": duration_ms, "verify": 30, "publish": 8}
+    made = Manifest(
+        job_id="@JOB@",
+        job_type="@TYPE@",
+        attempt=1,
+        trace_id="@TRACE@",
+        run_id="@RUN@",
+        status=AttemptStatus.SUCCESS,
+        started_at=at,
+        finished_at=at,
+        duration_ms=duration_ms,
+        queue_ms=900,
+        input_summary={"name": "clip.mp4"},
+        stages=tuple(StageRecord(name=name, started_at=at, duration_ms=ms, status="ok") for name, ms in stages.items()),
+        ffmpeg_commands=(
+            FfmpegCommand(
+                argv=("ffmpeg", "-i", "file:source", "-vf", "scale=960:540", "-c:v", "libx264", "edit_proxy.mp4"),
+                started_at=at,
+                duration_ms=duration_ms,
+                exit_code=0,
+                status="ok",
+            ),
+        ),
+        metrics=Metrics(host=HostFacts(hostname="worker-1", instance_type="c7i.large", cpu_cores=2, mem_gb=4)),
+        time_ledger=TimeLedger(queue_ms=900, ffmpeg_ms=duration_ms),
+        versions=Versions(mediajobs="0.2.0", ffmpeg="8.1"),
     )
-    return f'{{"schemaVersion": 1, "stages": [{stages}], "errors": [], "ffmpegCommands": []}}'
+    text = json.dumps(made.to_json())
+    return text.replace('"status": "success"', '"status": "@STATUS@"', 1)
