@@ -197,7 +197,7 @@ async def alone(port: int, ask: Ask, calls: int) -> list[float]:
     for _ in range(calls + 2):
         path, start = ask.path_of(chance), time.perf_counter()
         status = await connection.get(path)
-        assert status == 200, (path, status)
+        assert status in (200, 303), (path, status)  # a search with one answer leads there
         taken.append(1000 * (time.perf_counter() - start))
     return taken[2:]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -43,10 +44,24 @@ _ASSIGNMENT = re.compile(
     rf"""({_QUOTED}|(?!{REDACTED})[^\s"']+)""",
     re.IGNORECASE,
 )
-_SUSPICIOUS = re.compile(
-    r"\?|://|x-|sig|token|credential|secret|passw|key|authorization|cookie|bearer|AKIA|ASIA|AIza", re.IGNORECASE
+_MARKS = (
+    *(
+        "?key=",
+        "&key=",
+        "://",
+        "x-",
+        "sig",
+        "token",
+        "credential",
+        "secret",
+        "passw",
+        "authorization",
+        "cookie",
+        "bearer",
+    ),
+    *("akia", "asia", "aiza", "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
 )
-"""Matches whatever another pattern could match. Most texts are not suspicious, so one search is enough for them."""
+"""Whatever a pattern could match has one of them. Most texts have none, so nothing else is looked for in them."""
 _NAMES_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
 
@@ -60,7 +75,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _MIN_SECRET_CHARS and secret not in REDACTED:
             text = text.replace(secret, REDACTED).replace(quote(secret, safe=""), REDACTED)
-    if not _SUSPICIOUS.search(text):
+    if not may_hold_secrets(text):
         return text
     text = _QUERY.sub(_redact_query, text)
     text = _USERINFO.sub(f"{REDACTED}@", text)
@@ -70,22 +85,37 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _KEY_ID.sub(REDACTED, text)
 
 
+def may_hold_secrets(text: str) -> bool:
+    """Whether `redact` could find something in a text, or in a value whose JSON it is (not in ASCII alone)."""
+    # In other scripts there are letters that patterns take for one of these, and lower case does not.
+    if not text.isascii():
+        return True
+    lowered = text.lower()
+    for mark in _MARKS:  # noqa: SIM110  # a generator would take twice as long, and this is asked of every text
+        if mark in lowered:
+            return True
+    return False
+
+
 def redact_values(value: Any) -> Any:
     """A JSON value with all its texts redacted; a text in a field that is named as a secret goes as a whole."""
-    match value:
-        case str():
-            return redact(value)
-        case dict():
-            fields = cast("dict[str, Any]", value).items()
-            return {name: REDACTED if _is_secret(name, each) else redact_values(each) for name, each in fields}
-        case list() | tuple():
-            return [redact_values(each) for each in cast("list[Any]", value)]
-        case _:
-            return value
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value).items()
+        return {name: REDACTED if _is_secret(name, each) else redact_values(each) for name, each in fields}
+    if isinstance(value, list | tuple):
+        return [redact_values(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _is_secret(name: object, value: object) -> bool:
-    return isinstance(value, str) and isinstance(name, str) and bool(value and _NAMES_SECRET.search(name))
+    return isinstance(value, str) and isinstance(name, str) and bool(value) and _names_a_secret(name)
+
+
+@lru_cache(maxsize=1000)
+def _names_a_secret(name: str) -> bool:
+    return bool(_NAMES_SECRET.search(name))
 
 
 def redact_address(address: str) -> str:
