@@ -8,7 +8,8 @@ from mediajobs_dagster.history.events import EventChanges, EventFilter
 from mediajobs_dagster.history.export import ExportFormat, export, export_parquet
 from mediajobs_dagster.history.frames import Frame, attempt_frame, job_frame, stage_frame
 from mediajobs_dagster.history.history import History
-from mediajobs_dagster.history.jobs import Due, JobFilter, Waiting
+from mediajobs_dagster.history.job_filter import JobFilter
+from mediajobs_dagster.history.jobs import Due, Waiting
 from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
 from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilter

@@ -19,7 +19,7 @@ from typing import Any
 
 from mediajobs_dagster.history.attempts import AttemptFilter, outputs_of
 from mediajobs_dagster.history.history import History
-from mediajobs_dagster.history.jobs import JobFilter
+from mediajobs_dagster.history.job_filter import JobFilter
 from mediajobs_dagster.models import Attempt, Job, JsonObject
 
 Frame = Any

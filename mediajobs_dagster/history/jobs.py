@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -16,96 +16,20 @@ from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import Assignment, Enqueued, insert_jobs
 from mediajobs_dagster.history.folding import fold_in_turn
+from mediajobs_dagster.history.job_filter import JobFilter
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, check_transition, job_of, lock_job, set_job
-from mediajobs_dagster.history.paging import Conditions, newer_than, newest_of, older_than, pages, starting_after
+from mediajobs_dagster.history.paging import newer_than, newest_of, older_than, pages, starting_after
 from mediajobs_dagster.history.schema import (
     IS_FREE,
     IS_WAITING,
     UtcDateTime,
-    folded,
     job_counts,
-    job_history,
     jobs,
-    timelines,
-    uploads,
 )
 from mediajobs_dagster.history.timelines import have_it_stay
 from mediajobs_dagster.models import Job, JobStatus, NewJob, Timeline, utc_now
 
 _PAGE = 500
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Selects jobs. Every condition that is given must hold."""
-
-    job_type: str | None = None
-    statuses: tuple[JobStatus, ...] = ()
-    """Empty: any."""
-    trace_id: str | None = None
-    since: datetime | None = None
-    """Created at this moment or later."""
-    until: datetime | None = None
-    """Created before this moment."""
-    subject_id: str | None = None
-    error_code: str | None = None
-    parent_job_id: str | None = None
-    ids: tuple[str, ...] | None = None
-    """None: any."""
-    host: str | None = None
-    """An attempt at the job was made on this machine."""
-    longer_than_ms: int | None = None
-    """An attempt at the job took this long or longer, milliseconds."""
-    shorter_than_ms: int | None = None
-    """An attempt at the job took less, milliseconds."""
-    text: str | None = None
-    """Part of the name of what the job is about, in any letter case."""
-
-    def alternatives(self) -> list[Conditions]:
-        """The filter as alternatives: the conditions for each status that it names, or one list if it names none."""
-        parts = [replace(self, statuses=(status,)) for status in dict.fromkeys(self.statuses)]
-        return [part.conditions() for part in parts or [self]]
-
-    def conditions(self) -> Conditions:
-        """The filter as conditions on the table `jobs`."""
-        equal = {
-            jobs.c.job_type: self.job_type,
-            jobs.c.trace_id: self.trace_id,
-            jobs.c.subject_id: self.subject_id,
-            jobs.c.error_code: self.error_code,
-            jobs.c.parent_job_id: self.parent_job_id,
-        }
-        found = [column == value for column, value in equal.items() if value is not None]
-        if self.statuses:
-            found.append(jobs.c.status.in_(self.statuses))
-        if self.since is not None:
-            found.append(jobs.c.created_at >= self.since)
-        if self.until is not None:
-            found.append(jobs.c.created_at < self.until)
-        if self.ids is not None:
-            found.append(jobs.c.id.in_(self.ids))
-        if of_attempt := self._conditions_on_attempts():
-            found.append(sa.exists().where(job_history.c.job_id == jobs.c.id, *of_attempt))
-        if self.text is not None:
-            found.append(jobs.c.subject_id.in_(called_like(self.text)))
-        return found
-
-    def _conditions_on_attempts(self) -> Conditions:
-        found: Conditions = []
-        if self.host is not None:
-            found.append(job_history.c.host == self.host)
-        if self.longer_than_ms is not None:
-            found.append(job_history.c.duration_ms >= self.longer_than_ms)
-        if self.shorter_than_ms is not None:
-            found.append(job_history.c.duration_ms < self.shorter_than_ms)
-        return found
-
-
-def called_like(text: str) -> sa.CompoundSelect[tuple[str]]:
-    """The ids of the subjects whose names contain `text`, in any letter case; of timelines in that of ASCII letters."""
-    of_uploads = sa.select(uploads.c.id).where(uploads.c.folded_name.contains(folded(text), autoescape=True))
-    lowered = sa.func.lower(timelines.c.title)
-    return sa.union_all(of_uploads, sa.select(timelines.c.id).where(lowered.contains(text.lower(), autoescape=True)))
 
 
 @dataclass(frozen=True)
@@ -212,7 +136,7 @@ class Jobs:
         """
         with self._database.read() as connection:
             behind = starting_after(connection, jobs, after)
-            alternatives = [conditions + behind for conditions in filter.alternatives()]
+            alternatives = [conditions + behind for conditions in filter.alternatives(connection)]
             return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=limit)]
 
     def iterate(self, filter: JobFilter) -> Iterator[Job]:
@@ -220,8 +144,8 @@ class Jobs:
 
         def fetch(last: Job | None) -> JobList:
             behind = [] if last is None else [older_than(jobs, last.created_at, last.id)]
-            alternatives = [conditions + behind for conditions in filter.alternatives()]
             with self._database.read() as connection:
+                alternatives = [conditions + behind for conditions in filter.alternatives(connection)]
                 return [job_of(row) for row in newest_of(connection, jobs, JOB_COLUMNS, alternatives, limit=_PAGE)]
 
         return pages(fetch)
@@ -343,17 +267,15 @@ class Jobs:
         """
         number, since = sa.func.count(), jobs.c.created_at
         within = [number.filter(since >= start, since < end) for start, end in pairwise(spans)]
-        statement = (
-            sa.select(jobs.c.error_code, number, *within)
-            .where(jobs.c.error_code.is_not(None), *filter.conditions())
-            .group_by(jobs.c.error_code)
-            .order_by(number.desc(), jobs.c.error_code)
-        )
         with self._database.read() as connection:
-            return [
-                ErrorGroup(code, int(count), tuple(map(int, counts)))
-                for code, count, *counts in connection.execute(statement)
-            ]
+            statement = (
+                sa.select(jobs.c.error_code, number, *within)
+                .where(jobs.c.error_code.is_not(None), *filter.conditions(connection))
+                .group_by(jobs.c.error_code)
+                .order_by(number.desc(), jobs.c.error_code)
+            )
+            found = connection.execute(statement).all()
+        return [ErrorGroup(code, int(count), tuple(map(int, counts))) for code, count, *counts in found]
 
     def tally(self, trace_id: str) -> dict[JobStatus, int]:
         """How many jobs of a trace have each status; every status is listed."""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration: the schema that this code works with."""
 
 
@@ -344,6 +344,15 @@ sa.Index(
     sqlite_where=_has_job,
     postgresql_where=_has_job,
 )
+# For lists of jobs by what was done at them.
+for _name, _column in (("job_history_of_host", "host"), ("job_history_of_duration", "duration_ms")):
+    sa.Index(
+        _name,
+        job_history.c[_column],
+        job_history.c.job_id,
+        sqlite_where=_has_job,
+        postgresql_where=_has_job,
+    )
 
 current_outputs = sa.Table(
     "current_outputs",

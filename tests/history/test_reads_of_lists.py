@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from mediajobs_dagster.history import History, JobFilter
+import pytest
+
+from mediajobs_dagster.history import History, JobFilter, job_filter
 from mediajobs_dagster.history.jobs import ErrorGroup
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
@@ -54,3 +57,25 @@ def test_figures_by_span(history: History) -> None:
     assert len(history.statistics.by_span(NOON + timedelta(hours=1), 3600)) == 1
     (day,) = history.statistics.by_span(NOON, 86_400)
     assert sum(day.by_status.values()) == 4
+
+
+@pytest.mark.parametrize("few", [0, 2000])
+def test_jobs_by_the_machine_and_duration_of_an_attempt(
+    history: History, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Whether attempts like that are rare, and looked up, or frequent, and found by going through the newest jobs."""
+    monkeypatch.setattr(job_filter, "_FEW", few)
+    jobs = [each.job for each in history.jobs.enqueue([a_new_job() for _ in range(4)])]
+    for job, host, duration_ms in zip(jobs, ("a", "a", "b", "b"), (100, 5000, 100, 5000), strict=True):
+        for number in (1, 2):
+            history.attempts.record(an_attempt(job_id=job.id, attempt=number, host=host, duration_ms=duration_ms))
+    history.attempts.record(an_attempt(host="a", duration_ms=5000))
+
+    def found(**conditions: Any) -> list[int]:
+        return sorted(jobs.index(each) for each in history.jobs.list(JobFilter(**conditions)))
+
+    assert found(host="a") == [0, 1]
+    assert found(host="nowhere") == []
+    assert found(longer_than_ms=5000) == [1, 3]
+    assert found(shorter_than_ms=5000) == [0, 2]
+    assert found(host="b", longer_than_ms=1000, shorter_than_ms=6000) == [3]
