@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -175,37 +176,11 @@ class Attempts:
         All jobs that one run lost when its process died count as one: that was one fault. A job whose later attempt
         proved its input to be at fault does not count.
         """
-        history, later = job_history.c, job_history.alias("later").c
-        # Jobs are counted, not attempts: the last failure of each job. An attempt without a job counts as a job.
-        lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
-        of_job = sa.func.coalesce(lost_with, history.job_id, history.id)
-        rank = sa.func.row_number().over(
-            partition_by=of_job,
-            order_by=(history.completed_at.desc(), history.id.desc()),
-        )
-        first_at = sa.func.min(history.completed_at).over(partition_by=of_job).label("first_at")
-        is_of_input = sa.exists().where(
-            later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
-        )
-        failures = (
-            sa.select(
-                *(history.job_id, history.completed_at, history.error_code, first_at, history.host, rank.label("rank"))
-            )
-            .where(
-                history.job_name == job_name,
-                history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
-                history.completed_at >= since,
-                history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
-                sa.func.coalesce(history.error_code, "").not_in(codes_without_breaker()),
-                ~is_of_input,
-            )
-            .subquery()
-        )
-        statement = sa.select(failures).where(failures.c.rank == 1).order_by(failures.c.completed_at.desc())
+        asked = {"name": job_name, "begin": since, "codes": list(codes_without_breaker())}
         with self._database.read() as connection:
             return [
                 FailedJob(row.job_id, row.completed_at, row.error_code, row.first_at, row.host)
-                for row in connection.execute(statement)
+                for row in connection.execute(_failures_of_operators(), asked)
             ]
 
     def others_succeeded(self, attempt: Attempt) -> bool:
@@ -239,6 +214,38 @@ class Attempts:
     def _select(self, statement: sa.Select[Any]) -> AttemptList:
         with self._database.read() as connection:
             return [attempt_of(row) for row in connection.execute(statement).mappings()]
+
+
+@cache
+def _failures_of_operators() -> sa.Select[Any]:
+    """What `operator_failures` asks, made once: that takes longer than to answer it, and it is asked all the time."""
+    history, later = job_history.c, job_history.alias("later").c
+    # Jobs are counted, not attempts: the last failure of each job. An attempt without a job counts as a job.
+    lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
+    of_job = sa.func.coalesce(lost_with, history.job_id, history.id)
+    rank = sa.func.row_number().over(
+        partition_by=of_job,
+        order_by=(history.completed_at.desc(), history.id.desc()),
+    )
+    first_at = sa.func.min(history.completed_at).over(partition_by=of_job).label("first_at")
+    is_of_input = sa.exists().where(
+        later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
+    )
+    failures = (
+        sa.select(
+            *(history.job_id, history.completed_at, history.error_code, first_at, history.host, rank.label("rank"))
+        )
+        .where(
+            history.job_name == sa.bindparam("name"),
+            history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
+            history.completed_at >= sa.bindparam("begin"),
+            history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
+            sa.func.coalesce(history.error_code, "").not_in(sa.bindparam("codes", expanding=True)),
+            ~is_of_input,
+        )
+        .subquery()
+    )
+    return sa.select(failures).where(failures.c.rank == 1).order_by(failures.c.completed_at.desc())
 
 
 def insert_attempt(connection: sa.Connection, attempt: Attempt) -> bool:
