@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -138,7 +139,7 @@ def serving(url: str, folder: Path) -> Generator[Served]:
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(url, folder, port), daemon=True)
     process.start()
     try:
-        _wait_for(port)
+        _wait_for(port, process)
         yield Served(port, psutil.Process(process.pid))
     finally:
         process.terminate()
@@ -156,13 +157,13 @@ async def _nothing(*_: object) -> None:
     """Stands where Dagster's UI does."""
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(port: int, process: SpawnProcess) -> None:
     until = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            if time.monotonic() > until:
+            if time.monotonic() > until or not process.is_alive():
                 raise
             time.sleep(0.05)
         else:
