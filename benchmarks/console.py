@@ -269,7 +269,7 @@ def main() -> None:
             build(url := f"sqlite:///{folder}/history.db", past)
             rows += measure("sqlite", url, past, calls=calls, seconds=seconds)
         if arguments.engine != "sqlite":
-            url = stack.enter_context(fresh_database(stack.enter_context(running_postgres())))
+            url = stack.enter_context(fresh_database(stack.enter_context(running_postgres()).get_uri()))
             build(url, past)
             rows += measure("postgres", url, past, calls=calls, seconds=seconds)
     print_report(f"The console over {past.rows:,} attempts", rows, json_file=arguments.json)
