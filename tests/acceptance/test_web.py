@@ -234,4 +234,5 @@ def test_the_api_is_behind_the_same_gate(web: Web) -> None:
         assert send(path, "POST", headers).status == 403
         assert send(f"{web.url}/api/events", "GET", headers).status == 403
     assert send(f"{web.url}/api/jobs/{job['id']}", "GET").json["job"] == job
-    assert send(web.url, "GET").headers["location"] == "/dagster/"
+    assert "<h1>Overview</h1>" in send(web.url, "GET").text
+    assert send(f"{web.url}/dagster", "GET").headers["location"] == "/dagster/"

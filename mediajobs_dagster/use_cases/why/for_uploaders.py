@@ -13,6 +13,7 @@ _LATER = "A service that we need does not answer at the moment. This is not beca
 WORDS: dict[type[MediaJobsError], str] = {
     MediaJobsError: OURS,
     errors.RequestError: "What was asked for cannot be done as it was asked. Please check it and ask again.",
+    errors.TooManyClientsError: OURS,
     errors.SettingsError: OURS,
     errors.ExtraMissingError: OURS,
     errors.ParametersError: "One of the options that were chosen cannot be used. Please choose another.",
