@@ -125,14 +125,16 @@ class Child:
         """The limit on memory that a failed allocation is due to; None: it is due to none.
 
         `wanted_mb` is the size of that allocation, if known. Memory that was granted just before may not have been
-        seen, so one that would have fitted into a limit is taken to have met it, unless that is the configured one.
+        seen, so one that would have fitted into a limit is taken to have met it; into the configured one twice, because
+        an input may declare what just fits.
         """
         used_mb = max(self._usage.data_mb, self._usage.max_rss_mb or 0.0) if self._usage else 0.0
         own = MemoryLimit(self._limits.memory_mb, self._limits.memory_is_configured)
         reached = [limit for limit in (*_inherited(), own) if limit.mb and used_mb >= _NEAR * limit.mb]
         if not reached and wanted_mb:
-            granted = () if own.is_configured else (own,)
-            reached = [limit for limit in (*_inherited(), *granted) if limit.mb and wanted_mb < limit.mb]
+            granted_mb = own.mb / 2 if own.is_configured else own.mb
+            reached = [limit for limit in _inherited() if limit.mb and wanted_mb < limit.mb]
+            reached += [own] if wanted_mb < granted_mb else []
         return min(reached, key=lambda limit: limit.mb, default=None)
 
     @property

@@ -19,7 +19,7 @@ import pytest
 from mediajobs_dagster import errors
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.media.command import STDOUT, Command, Drawing, Generated, Input, Output
-from mediajobs_dagster.media.process import Limits
+from mediajobs_dagster.media.process import Child, Limits
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.media.usage import Usage
 from mediajobs_dagster.models import Progress
@@ -311,13 +311,28 @@ def test_a_sink_that_fails_ends_the_command(runner: Runner, clips: Clips, record
 def test_the_memory_limit_ends_in_out_of_memory(runner: Runner, records: Records, tmp_path: Path) -> None:
     """An ffmpeg that wants more memory than it may have says so, and the code is OUT_OF_MEMORY."""
     limited = replace(runner, limits=Limits(memory_mb=400))
-    source = Generated("color=size=7680x4320:rate=30:duration=10")
-    encode = Output("out.mp4", ("-c:v", "libx264", "-preset", "slow"))
+    # The encoder keeps more and more pictures, until one does not fit: long enough for its memory to be seen.
+    source = Generated("color=size=1920x1080:rate=30:duration=30")
+    encode = Output("out.mp4", ("-c:v", "libx264", "-preset", "slow", "-x264-params", "rc-lookahead=250"))
     with pytest.raises(errors.OutOfMemoryError):
         limited.run(Command((source,), (encode,)), cwd=tmp_path, report=records)
     assert records.only.status == "OUT_OF_MEMORY"
     assert records.only.max_rss_mb is not None
     assert records.only.max_rss_mb < 400
+
+
+@pytest.mark.parametrize(
+    ("wanted_mb", "is_configured", "is_met"),
+    [(82, True, True), (300, True, False), (300, False, True), (500, False, False), (None, True, False)],
+)
+def test_memory_that_was_not_seen_counts_where_what_was_wanted_is_small(
+    wanted_mb: float | None, is_configured: bool, is_met: bool
+) -> None:
+    """What ended within milliseconds was not looked at: what it was refused tells whether a limit was met."""
+    limits = Limits(memory_mb=400, memory_is_configured=is_configured)
+    child = Child(Path("ffmpeg"), "ffmpeg", limits, Cancellation())
+    met = child.memory_limit_reached(wanted_mb)
+    assert (met is not None and met.mb == 400) is is_met
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
