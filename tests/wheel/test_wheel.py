@@ -133,7 +133,7 @@ def test_the_parts_find_the_code_by_themselves(installed: Installed, folder: Pat
             stdout=output,
             stderr=output,
         )
-    web = DagsterDev(f"http://127.0.0.1:{port}", log, process.pid)
+    web = DagsterDev(f"http://127.0.0.1:{port}/dagster", log, process.pid)
     try:
         web.wait_for(lambda: statuses_of(web) == ["LOADED"], timeout_s=60)
     finally:
