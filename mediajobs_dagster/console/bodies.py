@@ -37,6 +37,9 @@ class BodyLimit:
 
         async def sending(message: Message) -> None:
             nonlocal has_begun
+            # FastAPI makes an answer of its own of whatever is raised while it reads a body.
+            if taken > LARGEST and not has_begun:
+                raise _too_large()
             has_begun = True
             await send(message)
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -174,6 +175,8 @@ class Unexpected:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            _log.info("A client went away before it was answered: %s %s", scope["method"], _shown(scope["path"]))
         except Exception:  # the edge: an answer for what nobody foresaw
             _log.exception("A request failed: %s %s", scope["method"], _shown(scope["path"]))
             if has_begun:
