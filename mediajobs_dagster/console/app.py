@@ -64,6 +64,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.readings = readings = Readings()
+    app.state.readiness = health.Readiness()
     app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
