@@ -159,6 +159,8 @@ async def add(
         return problem(
             422, "REQUEST_INVALID", "A file needs a name of at most 255 bytes: ?name=holiday.mp4, or X-Filename."
         )
+    for each in asked.types or ():
+        media.registry.name_of(each)  # refused before the file has arrived, not after
     async with _folder(media) as folder:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isdecimal() and len(length) < 19 else None
