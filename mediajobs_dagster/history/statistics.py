@@ -237,6 +237,21 @@ class Statistics:
             for (start, name), span in sorted(found.items())
         )
 
+    def by_host(self, since: datetime, span_s: int) -> dict[str, int]:
+        """The same attempts by the machine that made them; those that never reached one are not counted."""
+        begin, folded = start_of(since, span_s), metric_hosts.c
+        of_span = (folded.span_s == span_s, folded.start >= begin)
+        sums = sa.select(folded.host, sa.func.sum(folded.attempts)).where(*of_span).group_by(folded.host)
+        entries = metric_entries.c
+        is_waiting = (entries.created_at >= begin, entries.host.is_not(None))
+        waiting = sa.select(entries.host, sa.func.count()).where(*is_waiting).group_by(entries.host)
+        found: Counter[str] = Counter()
+        with self._database.read(snapshot=True) as connection:
+            for statement in (sums, waiting):
+                for host, attempts in connection.execute(statement):
+                    found[host] += int(attempts)
+        return dict(found.most_common())
+
 
 def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:
     period = cover(filter.since, filter.until)

@@ -16,7 +16,14 @@ from mediajobs_dagster.models import JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
 _LONGEST_FORM = 64 * 1024
-SINCE = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+RANGES = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+"""What the overview tells of, by what stands in the address."""
+SINCE = {"1h": timedelta(hours=1), **RANGES}
 """How far back a list goes, by what stands in the address."""
 
 
