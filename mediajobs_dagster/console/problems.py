@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediajobs_dagster import errors
 from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.fault_lists import plain_words
 from mediajobs_dagster.models import JsonObject, new_id
 from mediajobs_dagster.storage.redaction import redact
 
@@ -143,7 +144,8 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 def _fault(found: Any) -> JsonObject:
     place = [str(part) for part in found["loc"]]
-    return {"where": _shown(" ".join((*place[:1], ".".join(place[1:]))).strip()), "message": _shown(found["msg"])}
+    where = " ".join((*place[:1], ".".join(place[1:]))).strip()
+    return {"where": _shown(where), "message": _shown(plain_words(found["type"], found["msg"]))}
 
 
 def _known_parameters(request: Request) -> list[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,7 @@ from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.console.showcase import HOSTILE
-from tests.history.factories import a_media_info, a_new_job, an_attempt, an_upload
+from tests.history.factories import a_media_info, a_new_job, an_attempt, an_upload, some_new_jobs
 from tests.servers.asgi import Answer
 
 PAGE = [("Accept", "text/html,application/xhtml+xml")]
@@ -201,6 +202,30 @@ def test_a_bulk_action_says_the_number_first(client: Client, media: MediaJobs) -
     assert "Cancelled: 3 jobs" in done
     assert media.history.jobs.counts()["upload_thumb_v1"][JobStatus.CANCELLED] == 3
     assert media.history.actions.list()[0].reason == "a test"
+
+
+def test_a_bulk_action_leaves_out_what_came_after_it_was_shown(client: Client, media: MediaJobs) -> None:
+    """What is done is what was counted."""
+    media.history.jobs.enqueue(some_new_jobs(2))
+    page = client.get("/jobs/bulk/cancel?type=upload_thumb_v1", PAGE).text
+    (action,) = re.findall(r'action="(/jobs/bulk/[^"]+)"', page)
+    (later,) = media.history.jobs.enqueue([a_new_job()])
+    assert "Cancelled: 2 jobs" in post(client, unescape(action)).text
+    assert media.job(later.job.id).job.status is JobStatus.QUEUED
+
+
+def test_no_page_takes_a_zero_character(client: Client) -> None:
+    """PostgreSQL takes none in any text."""
+    for path in (
+        "/jobs?text=a%00",
+        "/jobs/a%00b",
+        "/search?q=%00",
+        "/jobs/rows?id=%00",
+        "/uploads?name=%00",
+        "/?a=%00",
+    ):
+        assert client.get(path, PAGE).status == 422
+    assert post(client, "/jobs/bulk/cancel?status=queued", reason="\0").status == 422
 
 
 def test_a_bulk_action_without_a_filter_is_refused(client: Client, upload: Upload) -> None:
