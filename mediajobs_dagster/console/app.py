@@ -40,6 +40,7 @@ from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import answer_with_problems
+from mediajobs_dagster.console.threads import FewThreads
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.metrics.readings import Readings
@@ -54,6 +55,8 @@ ROUTERS = (
 
 _DOWNLOADS = 4
 """How many addresses are downloaded at once; further ones wait."""
+_ARRIVALS = 4
+"""How many files that have arrived are probed and stored at once."""
 
 
 def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: Live | None = None) -> ASGIApp:
@@ -65,7 +68,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.readings = readings = Readings()
     app.state.readiness = health.Readiness()
-    app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
+    app.state.downloads, app.state.arrivals = anyio.CapacityLimiter(_DOWNLOADS), anyio.CapacityLimiter(_ARRIVALS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
     app.add_middleware(Acting)
@@ -76,7 +79,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    whole = Below(DAGSTER, dagster, app)
+    whole = FewThreads(Below(DAGSTER, dagster, app))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

@@ -171,7 +171,8 @@ async def add(
             return answer(added, status=201)
 
         told = asked.model_copy(update={"name": f"{name} {received.sha256}"})
-        return await anyio.to_thread.run_sync(once, request, idempotency_key, told, register)
+        arrivals: anyio.CapacityLimiter = request.app.state.arrivals
+        return await anyio.to_thread.run_sync(once, request, idempotency_key, told, register, limiter=arrivals)
 
 
 @router.get("/{reference}", response_model=UploadShown, responses=problems(404, 409))
