@@ -27,6 +27,7 @@ from mediajobs_dagster.history.schema import (
     jobs,
 )
 from mediajobs_dagster.history.timelines import have_it_stay
+from mediajobs_dagster.history.trace_outbox import write_job_ends
 from mediajobs_dagster.models import Job, JobStatus, NewJob, Timeline, utc_now
 
 _PAGE = 500
@@ -176,6 +177,8 @@ class Jobs:
             check_transition(job, JobStatus.CANCELLED)
             lease = job.lease_expires_at if job.status is JobStatus.PROCESSING else None
             change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
+            if self._database.is_traced and job.status is not JobStatus.PROCESSING:
+                write_job_ends(connection, [job])
             return set_job(connection, job_id, change)
 
     def retry(self, job_id: str, *, force: bool = False, dispatch_id: str | None = None, lease_s: float = 0.0) -> Job:
@@ -210,7 +213,8 @@ class Jobs:
             "dispatch_id": None,
             "lease_expires_at": sa.case((is_processing, jobs.c.lease_expires_at), else_=sa.null()),
         }
-        return self._change_many(job_ids, [each for each in statuses if each.may_become(JobStatus.CANCELLED)], change)
+        may = [each for each in statuses if each.may_become(JobStatus.CANCELLED)]
+        return self._change_many(job_ids, may, change, are_cancelled=True)
 
     def retry_many(self, job_ids: Sequence[str], statuses: Sequence[JobStatus], *, force: bool = False) -> JobList:
         """Put those of these jobs that still have one of these statuses into the queue again; returns them.
@@ -234,6 +238,7 @@ class Jobs:
         statuses: Sequence[JobStatus],
         change: dict[str, Any],
         *also: sa.ColumnElement[bool],
+        are_cancelled: bool = False,
     ) -> JobList:
         # By id, as everybody who locks several jobs: two of them cannot wait for each other.
         chosen = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.in_(statuses), *also)
@@ -245,7 +250,11 @@ class Jobs:
             .returning(*JOB_COLUMNS)
         )
         with self._database.write() as connection:
-            return [job_of(row) for row in connection.execute(statement).mappings()]
+            changed = [job_of(row) for row in connection.execute(statement).mappings()]
+            if are_cancelled and self._database.is_traced:
+                # Of those that keep a lease, the worker tells the end.
+                write_job_ends(connection, [job for job in changed if job.lease_expires_at is None])
+        return changed
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status. Every status is listed; a type without jobs is not."""
