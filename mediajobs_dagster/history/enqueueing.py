@@ -52,7 +52,8 @@ def insert_jobs(
     """
     if not new_jobs:
         return []
-    rows = [_row_of(new_job, now, caused_by or followed()) for new_job in new_jobs]
+    cause = caused_by or followed()
+    rows = [_row_of(new_job, now, cause) for new_job in new_jobs]
     before = _known_keys(connection, [new_job.idempotency_key for new_job in new_jobs])
     give_turns(connection, [row for row in rows if row["idempotency_key"] not in before])
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
@@ -64,8 +65,7 @@ def insert_jobs(
 
 
 def _row_of(new_job: NewJob, now: datetime, caused_by: TraceParent | None) -> dict[str, Any]:
-    is_of_trace = caused_by is not None and caused_by.trace_id == new_job.trace_id
-    return new_job.model_dump() | {
+    row = new_job.model_dump() | {
         "id": new_id(),
         "status": JobStatus.QUEUED,
         "attempts": 0,
@@ -75,8 +75,10 @@ def _row_of(new_job: NewJob, now: datetime, caused_by: TraceParent | None) -> di
         "updated_at": now,
         "error_code": None,
         "turn": 0,
-        "caused_by_span": caused_by.span_id if caused_by and is_of_trace else None,
     }
+    if caused_by is None:
+        return row
+    return {**row, "caused_by_span": caused_by.span_id if caused_by.trace_id == new_job.trace_id else None}
 
 
 def _lease_of(assignment: Assignment) -> dict[str, Any]:

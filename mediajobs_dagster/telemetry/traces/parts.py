@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from mediajobs_dagster.attempts.manifest import Manifest, StageRecord
@@ -17,6 +17,10 @@ from mediajobs_dagster.telemetry.traces.span import Attributes, Fault, Kind, Per
 from mediajobs_dagster.trace_context import span_id_of
 
 _OK = "ok"
+_S3_NAMES = ("aws.s3.bucket", "aws.s3.key")
+_OUR_NAMES = ("mediajobs.storage.bucket", "mediajobs.storage.key")
+_MILLISECOND = timedelta(milliseconds=1)
+"""The record gives how long a stage took in whole milliseconds, rounded down."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Parts:
         return self._span(span_id, parent, _tool(command), period, about, status=command.status)
 
     def _of_operation(self, number: int, op: StorageOp, stages: Sequence[_Stage]) -> Span:
-        place, key = ("aws.s3.bucket", "aws.s3.key") if self.is_on_s3 else ("mediajobs.storage.folder", "file.path")
+        place, key = _S3_NAMES if self.is_on_s3 else _OUR_NAMES
         about: Attributes = {
             place: op.bucket,
             key: op.key,
@@ -125,7 +129,7 @@ class Parts:
         """Id and time of the stage that was under way at a moment; of the attempt, if none was."""
         for stage in reversed(stages):
             if stage.period.start <= moment:
-                if moment <= stage.period.end:
+                if moment <= stage.period.end + _MILLISECOND:
                     return stage.span_id, stage.period
                 break
         return self.whole.span_id, self.whole.period

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
+
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history.trace_outbox import Ended, TracedJob
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job
@@ -96,7 +98,7 @@ class Tree:
         return Period(start, max([start, *starts, *ends]))
 
     def _of_attempt(self, attempt: Attempt) -> Iterator[Span]:
-        manifest = None if attempt.manifest is None else Manifest.model_validate(attempt.manifest)
+        manifest = _manifest_of(attempt)
         version = manifest.versions.mediajobs if manifest else None
         waited, taken = _waited(attempt), _taken(attempt)
         assigned = None if self.ended.assigned_at is None else _between(waited, self.ended.assigned_at)
@@ -189,6 +191,13 @@ class Tree:
     ) -> Span:
         span_id = span_id_of(self._job.id, part)
         return Span(self._trace_id, span_id, self._job_span_id, name, period, kind, about or {})
+
+
+def _manifest_of(attempt: Attempt) -> Manifest | None:
+    try:
+        return None if attempt.manifest is None else Manifest.model_validate(attempt.manifest)
+    except ValidationError:  # of another version: the attempt itself is told without its parts
+        return None
 
 
 def _taken(attempt: Attempt) -> Period:
