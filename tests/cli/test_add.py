@@ -96,6 +96,10 @@ def test_what_is_not_there_is_refused(mediajobs: Call, video: Path, tmp_path: Pa
     assert mediajobs("add").code == 2
     for trace in ("0" * 32, "A" * 32, "abc"):
         assert "trace id" in mediajobs("add", video, "--trace", trace).err
+    # The value of a header that another program sends has one in it.
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = mediajobs("add", video, "--trace", parent, "--type", THUMB, "--json")
+    assert answer.json["traceId"] == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert mediajobs("jobs", "list", "--json").json == []
 
 
