@@ -38,16 +38,16 @@ def test_jobs_belong_to_the_trace_of_the_request(client: Client, platform: Platf
 
 def test_exports_belong_to_it_too(client: Client, platform: Platform, clips: Clips) -> None:
     """The job, and the timeline that is stored for it."""
-    upload = platform.register(clips.short())
+    upload = platform.add(clips.landscape(), THUMB)
+    platform.work()
     timeline = {
         "version": "create_video_v1",
         "canvas": {"width": 320, "height": 180},
         "track": [{"kind": "clip", "source": upload.id, "in": 0, "out": 1}],
     }
     answer = client.post("/api/exports", {"timeline": timeline}, [PARENT])
-    assert answer.status == 202, answer.json
-    assert answer.json["job"]["traceId"] == TRACE
-    assert causes(platform.media) == {(TRACE, SPAN)}
+    assert answer.status == 202
+    assert causes(platform.media) == {(upload.trace_id, None), (TRACE, SPAN)}
 
 
 def test_a_request_can_name_another_trace(client: Client, platform: Platform, clips: Clips) -> None:
