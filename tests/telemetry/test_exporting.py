@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.attempts import complete_attempt
 from mediajobs_dagster.history.schema import trace_outbox
 from mediajobs_dagster.history.trace_outbox import KEPT_S, write_attempt_end
-from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
+from mediajobs_dagster.resilience.retention import Retention
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.traces.collector import Collector
 from mediajobs_dagster.telemetry.traces.exporting import TraceExporter, exporting_traces
 from tests.history.factories import claimed, ended
@@ -67,6 +70,15 @@ def make_due(history: History) -> None:
     """Let the time pass for which an exporter holds what it took, or pauses."""
     with history._database.write() as connection:
         connection.execute(sa.update(trace_outbox).values(due_at=trace_outbox.c.ended_at))
+
+
+def grow_old(history: History) -> None:
+    """Let the time pass for which it is tried to send something."""
+    with history._database.write() as connection:
+        ends = connection.execute(sa.select(trace_outbox.c.id, trace_outbox.c.ended_at)).all()
+        for entry, ended_at in ends:
+            moved = {"ended_at": ended_at - timedelta(seconds=KEPT_S + 60)}
+            connection.execute(sa.update(trace_outbox).where(trace_outbox.c.id == entry).values(**moved))
 
 
 def test_nothing_is_lost_while_the_collector_is_away(
@@ -251,11 +263,7 @@ def test_it_is_given_up_after_a_week(
 ) -> None:
     """A collector that is gone for good does not fill the database."""
     finish(traced, 2)
-    with traced._database.write() as connection:
-        seconds = KEPT_S + 60
-        old = "datetime(ended_at, :by)" if traced._database.is_sqlite else "ended_at - make_interval(secs => :seconds)"
-        by = {"by": f"-{seconds} seconds"} if traced._database.is_sqlite else {"seconds": seconds}
-        connection.execute(sa.text(f"UPDATE trace_outbox SET ended_at = {old}"), by)
+    grow_old(traced)
     collector.status = 503
     exporter = TraceExporter(settings, lambda: traced)
     with pytest.raises(ServiceUnavailableError):
@@ -263,6 +271,17 @@ def test_it_is_given_up_after_a_week(
     assert exporter.export() == 0
     assert traced.trace_outbox.waiting() == 0
     assert "given up" in caplog.text
+
+
+def test_a_clean_up_removes_what_nobody_sends(traced: History, settings: Settings) -> None:
+    """Where traces were turned off again, no exporter gives it up."""
+    finish(traced, 2)
+    retention = Retention(settings, traced)
+    retention.clean_up(now=utc_now())
+    assert traced.trace_outbox.waiting() == 2
+    grow_old(traced)
+    retention.clean_up(now=utc_now())
+    assert traced.trace_outbox.waiting() == 0
 
 
 def test_headers_are_sent_and_shown_nowhere(
@@ -312,6 +331,10 @@ def test_doctor_asks_the_collector(settings: Settings, collector: OtlpCollector)
     """An empty message is one that it takes."""
     assert Collector(settings).check() == "the collector takes what it is sent"
     assert (collector.requests, collector.got) == (1, [])
+    with MediaJobs(settings) as media:
+        assert [each.fine for each in media.doctor() if each.what == "traces"] == [True]
+        collector.status = 404
+        assert [each.fine for each in media.doctor() if each.what == "traces"] == [False]
 
 
 def test_an_attempt_that_is_ended_twice_is_noted_once(traced: History) -> None:

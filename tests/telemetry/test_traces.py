@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ from mediajobs_dagster import __version__
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.history.schema import jobs, trace_outbox
+from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus, new_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.traces.exporting import TraceExporter, exporting_traces
 from mediajobs_dagster.trace_context import TraceParent, attempt_span_id, following, otel_trace_id
+from tests.clips import Clips
 from tests.history.factories import TRACE, a_new_job, claimed, ended, let_pass
-from tests.platform import AllGone
+from tests.platform import AllGone, Platform
+from tests.seam.headline import Headline
 from tests.servers.otlp_collector import Got, OtlpCollector
+from tests.services.server import serving
 from tests.telemetry.recorded import a_manifest, at, with_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -375,6 +379,27 @@ def test_hostile_text_arrives(traced: History, exporter: TraceExporter, collecto
     assert len(arguments) == 256
     assert len(arguments[2]) == 4096
     assert "hunter2abc" not in (collector.one("attempt upload_thumb_v1").error or "")
+
+
+def test_a_call_is_the_span_that_the_service_was_told(
+    open_platform: Callable[..., Platform], clips: Clips, collector: OtlpCollector, tmp_path: Path
+) -> None:
+    """So what it tells of its own work is found below the call of the very step that made it."""
+    registry = Registry([Headline(), Registry.standard()["upload_thumb_v1"]])
+    with serving(lambda exchange: exchange.answer({"headline": "A talk"})) as service:
+        platform = open_platform(registry=registry, traces_url=collector.address)
+        upload = platform.add(clips.landscape(), "upload_thumb_v1")
+        wanted = Headline().request(upload, trace_id="order 7", params={"address": service.url})
+        [enqueued] = platform.history.jobs.enqueue([wanted])
+        outcome = next(each for each in platform.work() if each.job.id == enqueued.job.id)
+    assert outcome.status is AttemptStatus.SUCCESS
+    TraceExporter(platform.settings, lambda: platform.history).export()
+    parent = TraceParent.parse(service.exchanges[0].headers["traceparent"])
+    call = collector.one("headlines write")
+    assert parent == TraceParent(call.trace_id, call.id)
+    assert call.trace_id == otel_trace_id("order 7")
+    assert call.parent_id == collector.one("write_headline").id
+    assert_nested(collector.got)
 
 
 # --- where they are off ----------------------------------------------------------------------------------------------
