@@ -680,4 +680,5 @@ trace_outbox = sa.Table(
     sa.Column("ended_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Index("trace_outbox_due", "due_at", "id"),
+    sqlite_with_rowid=False,
 )

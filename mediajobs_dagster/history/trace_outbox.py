@@ -6,7 +6,7 @@ list.
 
     written ──► due ──► claimed by one exporter ──► told, and removed
                  ▲              │
-                 └── a pause ◄──┘ the collector did not take it
+                 └──────────────┘ the collector did not take it
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ class TraceOutbox:
         with self._database.write() as connection:
             connection.execute(sa.delete(trace_outbox).where(trace_outbox.c.id.in_(ids)))
 
-    def not_told(self, ids: Sequence[str], *, again_in_s: float) -> None:
-        """The collector did not take these."""
+    def not_told(self, ids: Sequence[str]) -> None:
+        """The collector did not take these. They are due again, before what ended later."""
         change = sa.update(trace_outbox).where(trace_outbox.c.id.in_(ids))
         with self._database.write() as connection:
-            connection.execute(change.values(due_at=db_time_in(again_in_s)))
+            connection.execute(change.values(due_at=trace_outbox.c.ended_at))
 
     def forget_old(self, limit: int = 1000) -> int:
         """Remove some of what ended longer ago than it is kept; returns how many."""

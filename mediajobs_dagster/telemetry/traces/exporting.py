@@ -71,7 +71,7 @@ class TraceExporter:
     def export(self) -> int:
         """Send what is due, unless the collector was away a moment ago; returns how many attempts and jobs it has now.
 
-        Raises what `Collector.send` raises; what was not sent is due again after a pause.
+        Raises what `Collector.send` raises; what was not sent is still due, and is sent after a pause.
         """
         sent = 0
         while time.monotonic() >= self._not_before and self._history().trace_outbox.is_due():
@@ -101,7 +101,7 @@ class TraceExporter:
             raise
         finally:
             if left:
-                outbox.not_told(left, again_in_s=self._pause_s)
+                outbox.not_told(left)
         return len(taken) - len(left)
 
     def _messages(self, taken: Sequence[Ended]) -> Iterator[_Message]:

@@ -13,10 +13,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-_SQLITE_STATISTICS = {
-    "sqlite_autoindex_trace_outbox_1": "1000 1",
-    "trace_outbox_due": "1000 2 1",
-}
+_SQLITE_STATISTICS = {"trace_outbox_due": "1000 2 1"}
 """What they are is told in 0001."""
 
 
@@ -35,6 +32,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="trace_outbox_pkey"),
+        sqlite_with_rowid=False,
     )
     op.create_index("trace_outbox_due", "trace_outbox", ["due_at", "id"])
     if op.get_context().dialect.name == "sqlite":
