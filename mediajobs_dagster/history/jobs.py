@@ -178,7 +178,7 @@ class Jobs:
             lease = job.lease_expires_at if job.status is JobStatus.PROCESSING else None
             change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
             if self._database.is_traced and job.status is not JobStatus.PROCESSING:
-                write_job_ends(connection, [job])
+                write_job_ends(connection, [job.id], JobStatus.CANCELLED)
             return set_job(connection, job_id, change)
 
     def retry(self, job_id: str, *, force: bool = False, dispatch_id: str | None = None, lease_s: float = 0.0) -> Job:
@@ -191,6 +191,8 @@ class Jobs:
         with self._database.write() as connection:
             job = lock_job(connection, job_id)
             _check_retry(job, dispatch_id)
+            if self._database.is_traced and job.status is JobStatus.FAILED:
+                write_job_ends(connection, [job.id], job.status)
             change: dict[str, Any] = {
                 "status": JobStatus.QUEUED,
                 "max_attempts": jobs.c.attempts + jobs.c.allowance,
@@ -214,7 +216,7 @@ class Jobs:
             "lease_expires_at": sa.case((is_processing, jobs.c.lease_expires_at), else_=sa.null()),
         }
         may = [each for each in statuses if each.may_become(JobStatus.CANCELLED)]
-        return self._change_many(job_ids, may, change, are_cancelled=True)
+        return self._change_many(job_ids, may, change, end=JobStatus.CANCELLED)
 
     def retry_many(self, job_ids: Sequence[str], statuses: Sequence[JobStatus], *, force: bool = False) -> JobList:
         """Put those of these jobs that still have one of these statuses into the queue again; returns them.
@@ -230,7 +232,7 @@ class Jobs:
             "force": sa.true() if force else jobs.c.force,
         }
         may = [each for each in statuses if each.may_become(JobStatus.QUEUED) and each is not JobStatus.PROCESSING]
-        return self._change_many(job_ids, may, change, jobs.c.dispatch_id.is_(None))
+        return self._change_many(job_ids, may, change, jobs.c.dispatch_id.is_(None), end=JobStatus.FAILED)
 
     def _change_many(
         self,
@@ -238,7 +240,7 @@ class Jobs:
         statuses: Sequence[JobStatus],
         change: dict[str, Any],
         *also: sa.ColumnElement[bool],
-        are_cancelled: bool = False,
+        end: JobStatus,
     ) -> JobList:
         # By id, as everybody who locks several jobs: two of them cannot wait for each other.
         chosen = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.in_(statuses), *also)
@@ -250,11 +252,11 @@ class Jobs:
             .returning(*JOB_COLUMNS)
         )
         with self._database.write() as connection:
-            changed = [job_of(row) for row in connection.execute(statement).mappings()]
-            if are_cancelled and self._database.is_traced:
-                # Of those that keep a lease, the worker tells the end.
-                write_job_ends(connection, [job for job in changed if job.lease_expires_at is None])
-        return changed
+            if self._database.is_traced:
+                found = chosen.add_columns(jobs.c.status).order_by(jobs.c.id).with_for_update()
+                waiting = [row.id for row in connection.execute(found) if JobStatus(row.status).is_waiting]
+                write_job_ends(connection, waiting, end)
+            return [job_of(row) for row in connection.execute(statement).mappings()]
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:
         """How many jobs there are, by job type and status. Every status is listed; a type without jobs is not."""

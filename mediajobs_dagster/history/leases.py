@@ -231,7 +231,7 @@ class Leases:
                 put_upload(connection, upload)
             insert_jobs(connection, children, now=utc_now(), caused_by=self._span_of(attempt))
             if self._database.is_traced:
-                write_attempt_end(connection, attempt, ends_job=job_status.is_final)
+                write_attempt_end(connection, attempt, job_status if job_status.is_final else None)
             add_measures(connection, measures)
             is_made = attempt.status is AttemptStatus.SUCCESS
             return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
@@ -284,7 +284,7 @@ class Leases:
             if not self._database.is_traced:
                 return connection.execute(statement).rowcount
             ended = [job_of(row) for row in connection.execute(statement.returning(*JOB_COLUMNS)).mappings()]
-            write_job_ends(connection, ended)
+            write_job_ends(connection, [job.id for job in ended], JobStatus.CANCELLED)
             return len(ended)
 
     def any_of(self, dispatch_ids: Sequence[str]) -> bool:

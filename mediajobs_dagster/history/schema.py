@@ -675,7 +675,8 @@ trace_outbox = sa.Table(
     sa.Column("job_id", sa.String, nullable=False),
     # How many attempts the job had had when it was asked for, or last asked for again by hand.
     sa.Column("attempts_before", sa.Integer, nullable=False),
-    sa.Column("ends_job", sa.Boolean, nullable=False),
+    # How the job ended; NULL: it goes on.
+    sa.Column("job_status", sa.String),
     sa.Column("assigned_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),

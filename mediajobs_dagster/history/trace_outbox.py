@@ -39,8 +39,8 @@ class Ended:
     job_id: str
     attempts_before: int
     """How many attempts the job had had when it was asked for, or last asked for again by hand."""
-    ends_job: bool
-    """Whether the job ended with it."""
+    job_status: JobStatus | None
+    """How the job ended with it; None: it goes on. `FAILED`: it was asked for again before its next try was due."""
     assigned_at: datetime | None
     """When a run was given the job."""
     ended_at: datetime
@@ -94,7 +94,7 @@ class TraceOutbox:
             .returning(*_COLUMNS)
         )
         with self._database.write() as connection:
-            found = [Ended(**row) for row in connection.execute(taking).mappings()]
+            found = [_ended_of(row) for row in connection.execute(taking).mappings()]
         return sorted(found, key=lambda each: (each.ended_at, each.id))
 
     def told(self, ids: Sequence[str]) -> None:
@@ -132,9 +132,14 @@ class TraceOutbox:
         return TracedJob(job_of({name: row[name] for name in Job.model_fields}), row["caused_by_span"], attempts)
 
 
-def write_attempt_end(connection: sa.Connection, attempt: Attempt, *, ends_job: bool) -> None:
-    """Note within a transaction that an attempt has ended, and whether its job ended with it."""
-    of = {"of_attempt": attempt.id, "of_job": attempt.job_id, "as_last": ends_job}
+def _ended_of(row: sa.RowMapping) -> Ended:
+    status = row["job_status"]
+    return Ended(**{**row, "job_status": None if status is None else JobStatus(status)})
+
+
+def write_attempt_end(connection: sa.Connection, attempt: Attempt, job_status: JobStatus | None) -> None:
+    """Note within a transaction that an attempt has ended, and how its job ended with it; None: it goes on."""
+    of = {"of_attempt": attempt.id, "of_job": attempt.job_id, "ended_as": job_status}
     connection.execute(_WRITING_ATTEMPT, {**of, "row_id": new_id()})
 
 
@@ -143,18 +148,21 @@ def write_given_up(connection: sa.Connection, attempt: Attempt, job: Job) -> Non
 
     A cancelled job ends with it. If it was asked for again meanwhile, this attempt counts for itself.
     """
-    ends_job = job.status is JobStatus.CANCELLED and job.attempts == attempt.attempt
-    write_attempt_end(connection, attempt, ends_job=ends_job)
+    is_last = job.status is JobStatus.CANCELLED and job.attempts == attempt.attempt
+    write_attempt_end(connection, attempt, JobStatus.CANCELLED if is_last else None)
     overtaken = sa.update(trace_outbox).where(
         trace_outbox.c.attempt_id == attempt.id, trace_outbox.c.attempts_before >= attempt.attempt
     )
-    connection.execute(overtaken.values(attempts_before=attempt.attempt - 1, ends_job=True))
+    connection.execute(overtaken.values(attempts_before=attempt.attempt - 1, job_status=JobStatus.CANCELLED))
 
 
-def write_job_ends(connection: sa.Connection, ended: Sequence[Job]) -> None:
-    """Note within a transaction that jobs ended while they waited: nobody works on them."""
-    for job in ended:
-        connection.execute(_WRITING_JOB, {"of_job": job.id, "row_id": new_id()})
+def write_job_ends(connection: sa.Connection, job_ids: Sequence[str], job_status: JobStatus) -> None:
+    """Note within a transaction that jobs end while they wait: nobody works on them.
+
+    Before they are changed: one that is asked for again counts its attempts anew.
+    """
+    for job_id in job_ids:
+        connection.execute(_WRITING_JOB, {"of_job": job_id, "ended_as": job_status, "row_id": new_id()})
 
 
 def _writing(**also: Any) -> sa.Insert:
@@ -162,6 +170,7 @@ def _writing(**also: Any) -> sa.Insert:
         "id": sa.bindparam("row_id", type_=sa.String()),
         "job_id": jobs.c.id,
         "attempts_before": jobs.c.max_attempts - jobs.c.allowance,
+        "job_status": sa.bindparam("ended_as", type_=sa.String()),
         "ended_at": db_now(),
         "due_at": db_now(),
         **also,
@@ -173,7 +182,6 @@ def _writing(**also: Any) -> sa.Insert:
 # Built once, as those of `leases.py`.
 _WRITING_ATTEMPT = _writing(
     attempt_id=sa.bindparam("of_attempt", type_=sa.String()),
-    ends_job=sa.bindparam("as_last", type_=sa.Boolean()),
     assigned_at=jobs.c.assigned_at,
 )
-_WRITING_JOB = _writing(ends_job=sa.true())
+_WRITING_JOB = _writing()

@@ -391,7 +391,8 @@ def test_jobs_of_before_are_traced(empty_url: str) -> None:
         history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
         history.jobs.cancel(waiting.job.id)
         first, second = history.trace_outbox.claim(9, hold_s=60)
-        assert (first.attempt_id, first.ends_job, second.attempt_id) == (claim.attempt.id, True, None)
+        assert (first.attempt_id, first.job_status) == (claim.attempt.id, JobStatus.COMPLETED)
+        assert (second.attempt_id, second.job_status) == (None, JobStatus.CANCELLED)
         traced = history.trace_outbox.job_of(first)
         assert traced
         assert (traced.job.id, traced.caused_by_span) == (claim.job.id, None)

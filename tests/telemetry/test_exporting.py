@@ -208,7 +208,7 @@ def test_what_is_committed_late_is_not_passed_over(
     slow, exporter = claimed(traced), TraceExporter(settings, lambda: traced)
     with traced._database.write() as connection:
         assert complete_attempt(connection, ended(slow))
-        write_attempt_end(connection, slow.attempt, ends_job=False)
+        write_attempt_end(connection, slow.attempt, None)
         later = finish(traced, 2)
         assert exporter.export() == 2
         assert set(told(collector)) == later

@@ -329,6 +329,27 @@ def test_a_job_that_is_asked_for_again_is_told_again(
     assert_nested(collector.got)
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_job_that_does_not_wait_for_its_next_try_begins_anew(
+    traced: History, exporter: TraceExporter, collector: OtlpCollector, many: bool
+) -> None:
+    """It is asked for again by hand: what was tried before ends with its last failure."""
+    claim = claimed(traced)
+    traced.leases.finish(with_manifest(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=3600)
+    if many:
+        assert traced.jobs.retry_many([claim.job.id], [JobStatus.FAILED])
+    else:
+        traced.jobs.retry(claim.job.id)
+    second = again(traced, claim)
+    traced.leases.finish(with_manifest(second), job_status=JobStatus.COMPLETED)
+    assert exporter.export() == 3
+    failed, completed = collector.named("job upload_thumb_v1")
+    assert [each.attributes["mediajobs.job.status"] for each in (failed, completed)] == ["failed", "completed"]
+    assert failed.error == "DISK_FULL: The scratch disk is full."
+    assert [each.parent_id for each in collector.named("run")] == [failed.id, completed.id]
+    assert_nested(collector.got)
+
+
 def test_an_attempt_that_was_overtaken_is_told(
     traced: History, exporter: TraceExporter, collector: OtlpCollector
 ) -> None:

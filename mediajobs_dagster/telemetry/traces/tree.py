@@ -21,18 +21,12 @@ from pydantic import ValidationError
 
 from mediajobs_dagster.attempts.manifest import Manifest
 from mediajobs_dagster.history.trace_outbox import Ended, TracedJob
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus
 from mediajobs_dagster.telemetry.traces.parts import Parts
 from mediajobs_dagster.telemetry.traces.span import Attributes, Fault, Kind, Period, Span
 from mediajobs_dagster.trace_context import attempt_span_id, otel_trace_id, span_id_of
 
 _FAILED = (AttemptStatus.FAILURE, AttemptStatus.LOST)
-_JOB_STATUS = {
-    AttemptStatus.SUCCESS: "completed",
-    AttemptStatus.SKIPPED: "skipped",
-    AttemptStatus.CANCELLED: "cancelled",
-}
-"""What an attempt that is the last one makes of its job; any other makes it dead."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +48,12 @@ class Tree:
             yield self._below_job("submit", Period(created, created), kind=Kind.PRODUCER, part="submit")
         if self.attempt is not None:
             yield from self._of_attempt(self.attempt)
-        elif self.ended.ends_job:
+        else:
             ends = [_taken(each).end for each in self._attempts]
             waited = Period(max(ends, default=self._whole.start), self._whole.end)
             yield self._below_job("queue", waited, part=f"queue {self.ended.id}")
-        if self.ended.ends_job:
-            yield self._of_job()
+        if self.ended.job_status is not None:
+            yield self._of_job(self.ended.job_status)
 
     @property
     def _job(self) -> Job:
@@ -150,9 +144,9 @@ class Tree:
             _fault_of(attempt),
         )
 
-    def _of_job(self) -> Span:
-        last = self.attempt
-        status = "cancelled" if last is None else _JOB_STATUS.get(last.status, "dead")
+    def _of_job(self, status: JobStatus) -> Span:
+        is_bad = status in (JobStatus.DEAD, JobStatus.FAILED)
+        last = self._attempts[-1] if is_bad and self._attempts else None
         return Span(
             self._trace_id,
             self._job_span_id,
@@ -162,7 +156,7 @@ class Tree:
             Kind.INTERNAL,
             {
                 **self._about_job(),
-                "mediajobs.job.status": status,
+                "mediajobs.job.status": status.value,
                 "mediajobs.job.attempts": len(self._attempts),
                 "mediajobs.job.parent_id": self._job.parent_job_id,
                 "error.type": last.error_code if last else None,

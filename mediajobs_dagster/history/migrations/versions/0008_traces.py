@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("attempt_id", sa.String()),
         sa.Column("job_id", sa.String(), nullable=False),
         sa.Column("attempts_before", sa.Integer(), nullable=False),
-        sa.Column("ends_job", sa.Boolean(), nullable=False),
+        sa.Column("job_status", sa.String()),
         sa.Column("assigned_at", sa.DateTime(timezone=True)),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
