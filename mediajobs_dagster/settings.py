@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         allow_inf_nan=False,
+        hide_input_in_errors=True,  # some are secrets
     )
 
     home: Path = Field(

@@ -12,7 +12,7 @@ list.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -134,7 +134,7 @@ class TraceOutbox:
 
 def _ended_of(row: sa.RowMapping) -> Ended:
     status = row["job_status"]
-    return Ended(**{**row, "job_status": None if status is None else JobStatus(status)})
+    return replace(Ended(**row), job_status=None if status is None else JobStatus(status))
 
 
 def write_attempt_end(connection: sa.Connection, attempt: Attempt, job_status: JobStatus | None) -> None:
