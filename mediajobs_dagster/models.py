@@ -326,6 +326,9 @@ class StorageOp(Value):
     bucket: str = Field(description="The bucket, or the folder of a local storage.")
     key: str = Field(description="The object.")
     bytes: int = Field(default=0, description="Bytes of object data moved.")
+    started_at: datetime | None = Field(
+        default=None, description="When it began; null where one entry stands for many, or in older records."
+    )
     duration_ms: int = Field(description="How long it took, milliseconds.")
     status: str = Field(description="ok, or the code of the error.")
 
@@ -371,6 +374,11 @@ class ServiceCall(Value):
     tries: int = Field(default=1, description="Requests sent, the first one included.")
     bytes: int = Field(default=0, description="Bytes of the answer that were read.")
     units: float | None = Field(default=None, description="What it cost in the service's own unit, where it has one.")
+    method: str | None = Field(default=None, description="The method of the request, such as GET.")
+    http_status: int | None = Field(default=None, description="The status of the last answer; null: there was none.")
+    span_id: str | None = Field(
+        default=None, description="The id of its span, which the service was told; null: traces are off."
+    )
 
 
 class Progress(Value):

@@ -24,6 +24,8 @@ _PREFIX = "MEDIAJOBS_"
 _SCHEMES = {
     "s3_endpoint_url": ("https", "http"),
     "console_url": ("https", "http"),
+    "traces_url": ("https", "http"),
+    "traces_page": ("https", "http"),
     "youtube_url": ("https", "http"),
     "youtube_feed_url": ("https", "http"),
     "celery_url": ("redis", "rediss", "redis+socket", "unix", "sentinel"),
@@ -34,6 +36,7 @@ MATCH_FEATURES = ("title", "participants", "date", "duration", "channel")
 _MOST_S = 10**10
 """The longest time of any setting, seconds: three hundred years. A longer one would lead beyond the last date."""
 _BETWEEN_ADDRESSES = re.compile(r"[\s,]+(?=[A-Za-z][\w+-]*://)")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e]*")
 _MAX_FILE = 1 << 20
 _MOST_UNITS = 10**12
 """Far more than any quota, and what every database can count."""
@@ -56,6 +59,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         allow_inf_nan=False,
+        hide_input_in_errors=True,  # some are secrets
     )
 
     home: Path = Field(
@@ -351,6 +355,20 @@ class Settings(BaseSettings):
         default=True,
         description="Whether attempts count for metrics, their commands are sampled, and /metrics answers.",
     )
+    traces_url: str | None = Field(
+        default=None,
+        description="Where traces go: an OTLP/HTTP address, such as http://127.0.0.1:4318/v1/traces; default: there "
+        "are none.",
+    )
+    traces_headers: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Headers for that address, as name=value, separated by commas, such as a key. They are secrets, "
+        "and shown nowhere.",
+    )
+    traces_page: str | None = Field(
+        default=None,
+        description="Page of a trace in the viewer, for links from the console, with {traceId} where the id belongs.",
+    )
     sample_interval_s: float = Field(
         default=2.0, gt=0, description="How often a running ffmpeg's CPU and memory are sampled."
     )
@@ -430,6 +448,28 @@ class Settings(BaseSettings):
             name, _, number = each.partition("=")
             if name not in MATCH_FEATURES or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", number, re.ASCII):
                 raise ValueError(f"{each} is no weight such as title=3; there are {', '.join(MATCH_FEATURES)}")
+        return value
+
+    @field_validator("traces_headers", mode="before")
+    @classmethod
+    def _split_headers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(each.strip() for each in value.split(",") if each.strip())
+
+    @field_validator("traces_headers")
+    @classmethod
+    def _are_headers(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        # Without the value in the message: it is a secret.
+        if not all(_HEADER.fullmatch(each.get_secret_value()) for each in value):
+            raise ValueError("one of them is no header such as api-key=…: name=value, separated by commas")
+        return value
+
+    @field_validator("traces_page")
+    @classmethod
+    def _has_place(cls, value: str | None) -> str | None:
+        if value and "{traceId}" not in value:
+            raise ValueError(f"{value!r} has no {{traceId}}, where the id of the trace belongs")
         return value
 
     @field_validator("alert_urls", mode="before")

@@ -43,6 +43,7 @@ from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.trace_context import within_trace
 from mediajobs_dagster.use_cases.quotas import Quotas
 from mediajobs_dagster.use_cases.references import NamedJob, References
 from mediajobs_dagster.use_cases.videos import Videos
@@ -222,7 +223,11 @@ class MediaJobs:
         return Retention(self.settings, self.history, sweepers)
 
     def _open_history(self) -> History:
-        return History.open(self.settings.database_url, timeout_s=self.settings.database_timeout_s)
+        return History.open(
+            self.settings.database_url,
+            timeout_s=self.settings.database_timeout_s,
+            is_traced=self.settings.traces_url is not None,
+        )
 
     def _open_sweep(self) -> StorageSweep:
         from mediajobs_dagster.attempts.storage_sweep import StorageSweep
@@ -253,8 +258,9 @@ class MediaJobs:
         without listing them. Raises RequestError for a location that does not
         exist, FfmpegMissingError, and StorageError; what is registered by then stays.
         """
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
-        return self._adding(locations, order, include, exclude, listener, follow=follow).take(keep=keep)
+        with within_trace(trace_id) as trace:
+            order = self._order(types, trace, priority=priority, force=force)
+            return self._adding(locations, order, include, exclude, listener, follow=follow).take(keep=keep)
 
     def inspect(
         self,
@@ -327,8 +333,9 @@ class MediaJobs:
         if is_made_here(key, self.registry):
             raise RequestError(f"{key} was made by mediajobs, so it is no new upload. Name a media file of your own.")
         candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
-        return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+        with within_trace(trace_id) as trace:
+            order = self._order(types, trace, priority=priority, force=force)
+            return self._adding((), order, (), (), None, follow=False).take_one(candidate)
 
     def add_received(
         self,
@@ -348,8 +355,9 @@ class MediaJobs:
         from mediajobs_dagster.intake.candidates import ReceivedCandidate
 
         candidate = ReceivedCandidate(path, path.stat(), filename, sha256)
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
-        return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+        with within_trace(trace_id) as trace:
+            order = self._order(types, trace, priority=priority, force=force)
+            return self._adding((), order, (), (), None, follow=False).take_one(candidate)
 
     def _of_uploads(self, name: str) -> JobType:
         job_type = self.registry[self.registry.name_of(name)]
@@ -391,17 +399,18 @@ class MediaJobs:
 
         upload = self.references.upload(reference)
         fitting = [each for each in self.registry.of_uploads() if each.gets(upload)]
-        return submit_jobs(
-            self.history,
-            self.listeners,
-            upload,
-            fitting if types is None else [self._of_uploads(name) for name in types],
-            params=params or {},
-            trace_id=trace_id or new_trace_id(),
-            priority=priority,
-            max_attempts=self.settings.max_attempts,
-            force=force,
-        )
+        with within_trace(trace_id) as trace:
+            return submit_jobs(
+                self.history,
+                self.listeners,
+                upload,
+                fitting if types is None else [self._of_uploads(name) for name in types],
+                params=params or {},
+                trace_id=trace,
+                priority=priority,
+                max_attempts=self.settings.max_attempts,
+                force=force,
+            )
 
     def delete_upload(self, reference: str, *, dry_run: bool = False) -> Removed:
         """Delete an upload: its content, its outputs, and its entry; waiting jobs on it are cancelled.
@@ -472,14 +481,15 @@ class MediaJobs:
         from mediajobs_dagster.intake.export_requests import ExportRequests, Prepared
 
         prepared = timeline if isinstance(timeline, Prepared) else self.prepare_export(timeline)
-        requested = ExportRequests(self.history, self.storage).request(
-            prepared,
-            params=params.to_json() if params else None,
-            trace_id=trace_id,
-            priority=priority,
-            max_attempts=self.settings.max_attempts,
-            force=force,
-        )
+        with within_trace(trace_id) as trace:
+            requested = ExportRequests(self.history, self.storage).request(
+                prepared,
+                params=params.to_json() if params else None,
+                trace_id=trace,
+                priority=priority,
+                max_attempts=self.settings.max_attempts,
+                force=force,
+            )
         if requested.created:
             self.listeners.tell(JobQueued(job=requested.job))
         return requested
@@ -824,8 +834,14 @@ class MediaJobs:
             return [each.reason for each in (*self.held(), *self.breakers.quarantines())]
 
         alerts = {"alerts": self.alerts.check} if self.settings.alert_urls else {}
-        checks = {**(also or {}), **self._scheduled_checks(), **alerts}
+        traces = {"traces": self._check_collector} if self.settings.traces_url else {}
+        checks = {**(also or {}), **self._scheduled_checks(), **alerts, **traces}
         return check_up(self.settings, lambda: self.history, lambda: self.storage, told, checks)
+
+    def _check_collector(self) -> str:
+        from mediajobs_dagster.telemetry.traces.collector import Collector
+
+        return Collector(self.settings).check()
 
     def _scheduled_checks(self) -> Checks:
         """A check for each fault of the settings that scheduled jobs work with; one that is fine if there is none."""

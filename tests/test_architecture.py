@@ -17,7 +17,7 @@ NAME = PACKAGE.name
 
 FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
-    *("plugins", "listeners", "side_by_side", "temporary"),
+    *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "services", "media", "resilience", "inventory"),
     *("timelines", "job_types", "attempts", "intake", "telemetry", "use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),
@@ -65,6 +65,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
     "prometheus_client": ("telemetry",),
+    "opentelemetry": ("telemetry",),
     "starlette": ("gate", "orchestration", "console"),
     "fastapi": ("console",),
     "jinja2": ("console",),

@@ -178,3 +178,16 @@ def test_a_wrong_value_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch, nam
     with pytest.raises(SettingsError) as caught:
         Settings.load(_env_file=None)
     assert caught.value.message.startswith(said)
+
+
+def test_headers_and_the_page_of_traces_are_checked() -> None:
+    """By their form; what is wrong is told without the secret."""
+    settings = Settings.load(traces_headers="api-key=a=b==, X-Team=media", traces_page="https://t.example/{traceId}")
+    assert [each.get_secret_value() for each in settings.traces_headers] == ["api-key=a=b==", "X-Team=media"]
+    for wrong in ("hunter2abc", "api key=hunter2abc", "a=b,=hunter2abc", "a=hunter2abc\n"):
+        with pytest.raises(SettingsError, match="MEDIAJOBS_TRACES_HEADERS") as raised:
+            Settings.load(traces_headers=[wrong] if wrong.endswith("\n") else wrong)
+        assert "hunter2abc" not in f"{raised.value} {raised.value.__cause__}"
+    with pytest.raises(SettingsError, match=r"MEDIAJOBS_TRACES_PAGE.*has no {traceId}"):
+        Settings.load(traces_page="https://t.example/")
+    assert "MEDIAJOBS_TRACES_URL is no address" in " ".join(Settings.load(traces_url="localhost:4318").doubts())

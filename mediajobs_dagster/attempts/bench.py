@@ -14,6 +14,7 @@ from mediajobs_dagster.job_types.bench import Client, Installation
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.services.base import ServiceClient, ServiceContext
 from mediajobs_dagster.storage import redact, redact_values
+from mediajobs_dagster.trace_context import otel_trace_id
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,20 @@ class AttemptBench:
         if kind not in self._clients:
             settings, recorder = self.installation.settings, self.recorder
             context = ServiceContext(
-                settings, self.cancellation, self.deadline, recorder.add_call, begin=recorder.begin_call
+                settings,
+                self.cancellation,
+                self.deadline,
+                recorder.add_call,
+                begin=recorder.begin_call,
+                trace=self._trace,
             )
             self._clients[kind] = kind.open(context)
         return cast("Client", self._clients[kind])
+
+    @property
+    def _trace(self) -> str | None:
+        trace_id = self.recorder.key.trace_id
+        return otel_trace_id(trace_id) if trace_id and self.installation.settings.traces_url else None
 
     def progress(self, share: float | None) -> None:
         self.check()

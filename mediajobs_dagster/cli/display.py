@@ -22,6 +22,7 @@ from mediajobs_dagster.models import JobStatus, JsonObject
 from mediajobs_dagster.printable import counted as counted
 from mediajobs_dagster.printable import in_one_line, printable, printable_json
 from mediajobs_dagster.storage.redaction import redact, redact_values
+from mediajobs_dagster.trace_context import TraceParent
 
 _GRAPH = "-filter_complex"
 
@@ -210,12 +211,13 @@ STATUSES = click.Choice([status.value for status in JobStatus])
 
 
 class TraceId(click.ParamType[str]):
-    """32 hexadecimal digits, not all of them 0."""
+    """32 hexadecimal digits, not all of them 0; or the value of a header `traceparent`, which has them in it."""
 
     name = "trace_id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"[0-9a-f]{32}", value) or not value.strip("0"):
+        is_id = re.fullmatch(r"[0-9a-f]{32}", value) and value.strip("0")
+        if not is_id and TraceParent.parse(value) is None:
             self.fail(f"{value!r} is not a trace id: 32 hexadecimal digits (0-9, a-f), not all 0.", param, ctx)
         return value
 

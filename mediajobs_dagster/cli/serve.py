@@ -109,10 +109,16 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
     _begin(media, supervised)
     _warn_of_settings(media)
     from mediajobs_dagster.orchestration.instance import open_instance
+    from mediajobs_dagster.orchestration.run_starts import run_starts_of
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
+    from mediajobs_dagster.telemetry.traces.exporting import exporting_traces
 
     looks = [media.alert_watch.look_at_disks, media.alert_watch.look_at_quotas]
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, looks):
+    with (
+        open_instance(media.settings) as instance,
+        sending_alerts(media.alerts, looks),
+        exporting_traces(media.settings, lambda: media.history, run_starts_of(instance)),
+    ):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 

@@ -98,6 +98,8 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     from mediajobs_dagster.orchestration.instance import open_instance
     from mediajobs_dagster.orchestration.local_runs import LocalRuns
     from mediajobs_dagster.orchestration.recovery import recover_runs
+    from mediajobs_dagster.orchestration.run_starts import run_starts_of
+    from mediajobs_dagster.telemetry.traces.exporting import exporting_traces
 
     media.check()  # before Dagster makes its own databases in the same folder
     signal.signal(signal.SIGTERM, _interrupt)
@@ -106,7 +108,11 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars, sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]):
+            with (
+                sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]),
+                exporting_traces(media.settings, lambda: media.history, run_starts_of(instance)),
+                bars,
+            ):
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:

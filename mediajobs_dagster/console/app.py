@@ -34,6 +34,7 @@ from mediajobs_dagster.console.api import (
 from mediajobs_dagster.console.bodies import BodyLimit
 from mediajobs_dagster.console.document import document_of
 from mediajobs_dagster.console.etags import ETags
+from mediajobs_dagster.console.following import Following
 from mediajobs_dagster.console.heads import Heads
 from mediajobs_dagster.console.live import Live
 from mediajobs_dagster.console.measured import Measured
@@ -72,6 +73,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
     app.add_middleware(Acting)
+    app.add_middleware(Following)
     app.add_middleware(ETags)
     app.add_middleware(Heads, endless="/events")
     answer_with_problems(app)

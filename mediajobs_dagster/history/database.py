@@ -51,9 +51,13 @@ class Database:
     A pool must not be used on both sides of a fork: open it in the process that uses it. Threads may share it.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        """Prepare the pool; nothing is connected yet. `timeout_s` bounds each wait for a lock, statement or server."""
+    def __init__(self, url: str, *, timeout_s: float, is_traced: bool = False) -> None:
+        """Prepare the pool; nothing is connected yet. `timeout_s` bounds each wait for a lock, statement or server.
+
+        `is_traced`: what ends is noted for a collector of traces.
+        """
         self.url = _parse(url)
+        self.is_traced = is_traced
         self._timeout_s = timeout_s
         self.engine = _sqlite_engine(self.url, timeout_s) if self.is_sqlite else _postgres_engine(self.url, timeout_s)
         self._writer = self.engine.execution_options(**{_WRITES: True})

@@ -15,6 +15,7 @@ from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, job_of
 from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.history.turns import give_turns
 from mediajobs_dagster.models import Job, JobStatus, NewJob, new_id
+from mediajobs_dagster.trace_context import TraceParent, followed
 
 _CHUNK = 1000
 """Keys looked up at once, well below SQLite's limit of bound parameters."""
@@ -38,12 +39,21 @@ class Assignment:
 
 
 def insert_jobs(
-    connection: sa.Connection, new_jobs: Sequence[NewJob], *, now: datetime, assignment: Assignment | None = None
+    connection: sa.Connection,
+    new_jobs: Sequence[NewJob],
+    *,
+    now: datetime,
+    assignment: Assignment | None = None,
+    caused_by: TraceParent | None = None,
 ) -> list[Enqueued]:
-    """Insert those requests whose idempotency key is new; the answers come in the order of the requests."""
+    """Insert those requests whose idempotency key is new; the answers come in the order of the requests.
+
+    `caused_by` is the span that caused those of its trace; by default the one that is followed here.
+    """
     if not new_jobs:
         return []
-    rows = [_row_of(new_job, now) for new_job in new_jobs]
+    cause = caused_by or followed()
+    rows = [_row_of(new_job, now, cause) for new_job in new_jobs]
     before = _known_keys(connection, [new_job.idempotency_key for new_job in new_jobs])
     give_turns(connection, [row for row in rows if row["idempotency_key"] not in before])
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
@@ -54,8 +64,8 @@ def insert_jobs(
     return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
 
 
-def _row_of(new_job: NewJob, now: datetime) -> dict[str, Any]:
-    return new_job.model_dump() | {
+def _row_of(new_job: NewJob, now: datetime, caused_by: TraceParent | None) -> dict[str, Any]:
+    row = new_job.model_dump() | {
         "id": new_id(),
         "status": JobStatus.QUEUED,
         "attempts": 0,
@@ -65,6 +75,9 @@ def _row_of(new_job: NewJob, now: datetime) -> dict[str, Any]:
         "error_code": None,
         "turn": 0,
     }
+    if caused_by is None:
+        return row
+    return {**row, "caused_by_span": caused_by.span_id if caused_by.trace_id == new_job.trace_id else None}
 
 
 def _changed_now(assignment: Assignment | None) -> dict[str, Any]:

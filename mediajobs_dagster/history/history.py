@@ -35,6 +35,7 @@ from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
 from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
+from mediajobs_dagster.history.trace_outbox import TraceOutbox
 from mediajobs_dagster.history.uploads import Uploads
 from mediajobs_dagster.history.videos import Videos
 from mediajobs_dagster.history.witnesses import Witnesses
@@ -71,16 +72,18 @@ class History:
         self.alerts = Alerts(database)
         self.named_objects = NamedObjects(database)
         self.storage_snapshots = StorageSnapshots(database)
+        self.trace_outbox = TraceOutbox(database)
 
     @classmethod
-    def open(cls, url: str, *, timeout_s: float = 10.0) -> History:
+    def open(cls, url: str, *, timeout_s: float = 10.0, is_traced: bool = False) -> History:
         """Connect, and bring the database to the newest schema; a SQLite file and its folder are made when missing.
 
-        `timeout_s` bounds each wait for a lock, a statement or the server. Raises SettingsError for a URL that is
+        `timeout_s` bounds each wait for a lock, a statement or the server. With `is_traced`, each attempt that ends is
+        noted for a collector of traces. Raises SettingsError for a URL that is
         neither SQLite's nor PostgreSQL's. This and every other method may raise DatabaseUnavailableError and
         DatabaseBusyError.
         """
-        database = Database(url, timeout_s=timeout_s)
+        database = Database(url, timeout_s=timeout_s, is_traced=is_traced)
         try:
             migrate(database)
         except BaseException:

@@ -27,6 +27,7 @@ from mediajobs_dagster.history.schema import (
     jobs,
 )
 from mediajobs_dagster.history.timelines import have_it_stay
+from mediajobs_dagster.history.trace_outbox import write_job_ends
 from mediajobs_dagster.models import Job, JobStatus, NewJob, Timeline, utc_now
 
 _PAGE = 500
@@ -180,6 +181,8 @@ class Jobs:
             check_transition(job, JobStatus.CANCELLED)
             lease = job.lease_expires_at if job.status is JobStatus.PROCESSING else None
             change = {"status": JobStatus.CANCELLED, "dispatch_id": None, "lease_expires_at": lease}
+            if self._database.is_traced and job.status is not JobStatus.PROCESSING:
+                write_job_ends(connection, [job.id], JobStatus.CANCELLED)
             return set_job(connection, job_id, change)
 
     def retry(self, job_id: str, *, force: bool = False, dispatch_id: str | None = None, lease_s: float = 0.0) -> Job:
@@ -192,6 +195,8 @@ class Jobs:
         with self._database.write() as connection:
             job = lock_job(connection, job_id)
             _check_retry(job, dispatch_id)
+            if self._database.is_traced and job.status is JobStatus.FAILED:
+                write_job_ends(connection, [job.id], job.status)
             change: dict[str, Any] = {
                 "status": JobStatus.QUEUED,
                 "max_attempts": jobs.c.attempts + jobs.c.allowance,
@@ -214,7 +219,8 @@ class Jobs:
             "dispatch_id": None,
             "lease_expires_at": sa.case((is_processing, jobs.c.lease_expires_at), else_=sa.null()),
         }
-        return self._change_many(job_ids, [each for each in statuses if each.may_become(JobStatus.CANCELLED)], change)
+        may = [each for each in statuses if each.may_become(JobStatus.CANCELLED)]
+        return self._change_many(job_ids, may, change, end=JobStatus.CANCELLED)
 
     def retry_many(self, job_ids: Sequence[str], statuses: Sequence[JobStatus], *, force: bool = False) -> JobList:
         """Put those of these jobs that still have one of these statuses into the queue again; returns them.
@@ -230,7 +236,7 @@ class Jobs:
             "force": sa.true() if force else jobs.c.force,
         }
         may = [each for each in statuses if each.may_become(JobStatus.QUEUED) and each is not JobStatus.PROCESSING]
-        return self._change_many(job_ids, may, change, jobs.c.dispatch_id.is_(None))
+        return self._change_many(job_ids, may, change, jobs.c.dispatch_id.is_(None), end=JobStatus.FAILED)
 
     def _change_many(
         self,
@@ -238,6 +244,7 @@ class Jobs:
         statuses: Sequence[JobStatus],
         change: dict[str, Any],
         *also: sa.ColumnElement[bool],
+        end: JobStatus,
     ) -> JobList:
         # By id, as everybody who locks several jobs: two of them cannot wait for each other.
         chosen = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.in_(statuses), *also)
@@ -249,6 +256,10 @@ class Jobs:
             .returning(*JOB_COLUMNS)
         )
         with self._database.write() as connection:
+            if self._database.is_traced:
+                found = chosen.add_columns(jobs.c.status).order_by(jobs.c.id).with_for_update()
+                waiting = [row.id for row in connection.execute(found) if JobStatus(row.status).is_waiting]
+                write_job_ends(connection, waiting, end)
             return [job_of(row) for row in connection.execute(statement).mappings()]
 
     def counts(self, job_type: str | None = None) -> dict[str, dict[JobStatus, int]]:

@@ -28,6 +28,7 @@ from mediajobs_dagster.history.folding import fold_in_turn
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, check_transition, job_of, lock_job
 from mediajobs_dagster.history.schema import IS_FREE, IS_WAITING, job_counts, job_history, jobs
 from mediajobs_dagster.history.series import Measure, add_measures
+from mediajobs_dagster.history.trace_outbox import write_attempt_end, write_given_up, write_job_ends
 from mediajobs_dagster.history.turns import first_turn
 from mediajobs_dagster.history.uploads import put_upload
 from mediajobs_dagster.models import (
@@ -41,6 +42,7 @@ from mediajobs_dagster.models import (
     new_id,
     utc_now,
 )
+from mediajobs_dagster.trace_context import TraceParent, attempt_span_id
 
 
 @dataclass(frozen=True)
@@ -227,10 +229,16 @@ class Leases:
                 connection.execute(_PAUSING, {**of, "pause_s": pause_s})
             for upload in uploads:
                 put_upload(connection, upload)
-            insert_jobs(connection, children, now=utc_now())
+            insert_jobs(connection, children, now=utc_now(), caused_by=self._span_of(attempt))
+            if self._database.is_traced:
+                write_attempt_end(connection, attempt, job_status if job_status.is_final else None)
             add_measures(connection, measures)
             is_made = attempt.status is AttemptStatus.SUCCESS
             return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
+
+    def _span_of(self, attempt: Attempt) -> TraceParent | None:
+        """The span that causes the children of an attempt; None where traces are off."""
+        return TraceParent(attempt.trace_id or "", attempt_span_id(attempt.id)) if self._database.is_traced else None
 
     def give_up(self, attempt: Attempt, *, measures: Sequence[Measure] = ()) -> None:
         """End an attempt whose job does not belong to it any more. Its row is completed, unless it is final already.
@@ -245,6 +253,8 @@ class Leases:
             job = lock_job(connection, attempt.job_id)
             if complete_attempt(connection, attempt):
                 add_measures(connection, measures)
+                if self._database.is_traced:
+                    write_given_up(connection, attempt, job)
             _forget_lease(connection, job, attempt)
         fold_in_turn(self._database, attempt.id)
 
@@ -271,7 +281,11 @@ class Leases:
         cancelled = {"status": JobStatus.CANCELLED, "updated_at": db_now()}
         statement = sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**cancelled, **NO_LEASE)
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+            if not self._database.is_traced:
+                return connection.execute(statement).rowcount
+            ended = [job_of(row) for row in connection.execute(statement.returning(*JOB_COLUMNS)).mappings()]
+            write_job_ends(connection, [job.id for job in ended], JobStatus.CANCELLED)
+            return len(ended)
 
     def any_of(self, dispatch_ids: Sequence[str]) -> bool:
         """Whether one of these dispatches has a job that waits for its run or is being worked on."""
@@ -425,6 +439,7 @@ def _claiming() -> ReturningUpdate[Any]:
             attempts=jobs.c.attempts + 1,
             progress=sa.null(),
             lease_expires_at=db_time_in(sa.bindparam("lease_s", type_=sa.Float())),
+            assigned_at=jobs.c.updated_at,  # nothing but the assignment changed it since
             updated_at=db_now(),
         )
         .returning(*JOB_COLUMNS)

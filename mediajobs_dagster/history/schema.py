@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The newest migration: the schema that this code works with."""
 
 
@@ -217,6 +217,10 @@ jobs = sa.Table(
     _json("progress"),
     # Within a type and a priority, jobs go in the order of their turns: see `turns.py`.
     sa.Column("turn", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    # The span, of ours or of another program, that caused it; NULL: none that is known.
+    sa.Column("caused_by_span", sa.String),
+    # When a run was given it, before its latest attempt.
+    sa.Column("assigned_at", UtcDateTime),
     sa.Index("jobs_by_time", "created_at", "id"),
     sa.Index("jobs_by_change", "updated_at", "id"),
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),
@@ -657,4 +661,25 @@ requests = sa.Table(
     sa.Column("status", sa.Integer),
     sa.Column("answer", sa.Text),
     sa.Index("requests_by_time", "at"),
+)
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+trace_outbox = sa.Table(
+    "trace_outbox",
+    metadata,
+    # What has ended and is not told yet: a row is written in the transaction that ends an attempt, or a job that had
+    # none under way. No foreign keys: what is removed before it was told is not told.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("attempt_id", sa.String),
+    sa.Column("job_id", sa.String, nullable=False),
+    # How many attempts the job had had when it was asked for, or last asked for again by hand.
+    sa.Column("attempts_before", sa.Integer, nullable=False),
+    # How the job ended; NULL: it goes on.
+    sa.Column("job_status", sa.String),
+    sa.Column("assigned_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Index("trace_outbox_due", "due_at", "id"),
+    sqlite_with_rowid=False,
 )

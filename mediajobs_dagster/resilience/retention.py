@@ -96,6 +96,7 @@ class Retention:
         turns = _Turns(check)
         if not dry_run:  # first: totals outlive the rows
             turns.until_none(self.history.removing.fold_totals)
+            turns.until_none(self.history.trace_outbox.forget_old)
         removed: list[Removed] = []
         for kind, batches in self._kinds(now, dry_run=dry_run, at_once=at_once):
             total = Removed(kind=kind, rows=0, bytes=0)

@@ -25,6 +25,8 @@ class ServiceContext:
     """Called exactly once for each call, before its result is returned or its error is raised. From any thread."""
     begin: Callable[[str, str, str], None] = lambda _service, _op, _target: None
     """May be called when a call begins, with service, operation and address; the address must hold no secret."""
+    trace: str | None = None
+    """The trace that each call is part of, as OpenTelemetry knows it; None: no service is told of one."""
 
 
 class ServiceClient(ABC):

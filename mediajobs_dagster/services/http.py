@@ -44,6 +44,7 @@ from mediajobs_dagster.services.redirects import (
     shown_address,
     with_query,
 )
+from mediajobs_dagster.trace_context import HEADER, TraceParent, new_span_id
 
 MIB = 1024 * 1024
 
@@ -64,6 +65,7 @@ _EXCERPT_BYTES = 4096
 class _Call:
     """One call under way: its limits, and the figures for its record."""
 
+    method: str
     service: str
     op: str
     url: str
@@ -72,6 +74,8 @@ class _Call:
     retry_safe: bool
     hides_path: bool = False
     is_conditional: bool = False
+    span_id: str | None = None
+    http_status: int | None = None
     tries: int = 0
     bytes: int = 0
     status: str = InternalError.code
@@ -140,11 +144,17 @@ class HttpClient(ServiceClient):
         method = method.upper()
         is_safe = method in _SAFE if retry_safe is None else retry_safe
         is_conditional = any(name.lower() in _CONDITIONS for name in headers or ())
-        call = _Call(service, op, url, units, max_bytes, is_safe, hides_path, is_conditional)
+        call = _Call(
+            *(method, service, op, url, units, max_bytes, is_safe),
+            hides_path=hides_path,
+            is_conditional=is_conditional,
+            span_id=self._new_span_id(),
+        )
         limit_s = self._context.settings.service_timeout_s if timeout_s is None else timeout_s
         with self._recorded(call), self._guarded(call, limit_s) as guard:
             body, about_body = body_of(json, data)
-            sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **about_body, **(headers or {})}
+            own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **self._traced(call)}
+            sent = {**own, **about_body, **(headers or {})}
             received = InMemory()
             asked = Request.of(method, with_query(url, params), sent, body, is_trusted=trusted, hides_path=hides_path)
             status, answered = self._answered(call, asked, guard, received, connect_timeout_s)
@@ -206,14 +216,23 @@ class HttpClient(ServiceClient):
         `on_bytes` gets the bytes received so far and the total, if it is known; a new try starts at 0 again. Without
         `timeout_s`, only the deadline of the work limits the call. All else as in `request`; also raises DiskFullError.
         """
-        call = _Call(service, op, url, units, max_bytes, retry_safe=True)
+        call = _Call("GET", service, op, url, units, max_bytes, retry_safe=True, span_id=self._new_span_id())
         with self._recorded(call), self._guarded(call, timeout_s) as guard, InFile(path, on_bytes) as received:
             # Not compressed: the file is wanted as it is, and Content-Length is then its length.
-            sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
+            own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **self._traced(call)}
+            sent = {**own, **(headers or {})}
             asked = Request.of("GET", with_query(url, params), sent, None, is_trusted=trusted)
             _, answered = self._answered(call, asked, guard, received, connect_timeout_s)
             received.publish()
         return Download(path, call.bytes, answered)
+
+    def _new_span_id(self) -> str | None:
+        return None if self._context.trace is None else new_span_id()
+
+    def _traced(self, call: _Call) -> dict[str, str]:
+        """The header by which a service goes on with the trace. It holds two random numbers and nothing else."""
+        trace_id, span_id = self._context.trace, call.span_id
+        return {} if trace_id is None or span_id is None else {HEADER: str(TraceParent(trace_id, span_id))}
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
@@ -239,6 +258,9 @@ class HttpClient(ServiceClient):
                     tries=call.tries,
                     bytes=call.bytes,
                     units=call.units,
+                    method=call.method,
+                    http_status=call.http_status,
+                    span_id=call.span_id,
                 )
             )
 
@@ -253,7 +275,7 @@ class HttpClient(ServiceClient):
     ) -> tuple[int, Mapping[str, str]]:
         """Status and headers of the answer; its body is in `received`. Tries again if that is safe and may help."""
         while True:
-            call.tries += 1
+            call.tries, call.http_status = call.tries + 1, None
             outcome = self._try(call, asked, guard, received, connect_s)
             if not isinstance(outcome, Fault):
                 return outcome.status, outcome.headers
@@ -283,6 +305,7 @@ class HttpClient(ServiceClient):
         except HTTPError as error:
             guard.check()  # a connection that the guard shut down fails like any other
             return fault_in_asking(call.what, error)
+        call.http_status = answer.status
         with closing(answer):
             try:
                 is_unchanged = answer.status == _NOT_MODIFIED and call.is_conditional

@@ -21,7 +21,7 @@ from mediajobs_dagster.errors import (
     StorageMissingError,
     StorageUnavailableError,
 )
-from mediajobs_dagster.models import StorageOp, new_id
+from mediajobs_dagster.models import StorageOp, new_id, utc_now
 from mediajobs_dagster.storage.keys import attempt_of, check_key, check_prefix
 from mediajobs_dagster.storage.trash import TRASH, Undo, trash_key
 from mediajobs_dagster.storage.whole_file import whole_file
@@ -340,7 +340,7 @@ class Storage(ABC):
 
     @contextmanager
     def _operation(self, op: str, key: str, on_bytes: OnBytes | None = None) -> Generator[OnBytes]:
-        started = time.monotonic()
+        started_at, started = utc_now(), time.monotonic()
         moved = 0
         status = InternalError.code
 
@@ -358,7 +358,15 @@ class Storage(ABC):
             raise
         finally:
             duration_ms = round((time.monotonic() - started) * 1000)
-            record = StorageOp(op=op, bucket=self.bucket, key=key, bytes=moved, duration_ms=duration_ms, status=status)
+            record = StorageOp(
+                op=op,
+                bucket=self.bucket,
+                key=key,
+                bytes=moved,
+                started_at=started_at,
+                duration_ms=duration_ms,
+                status=status,
+            )
             for listener in self._listeners:
                 listener(record)
 

@@ -88,6 +88,13 @@ def test_a_single_file_is_registered_whatever_it_is(mediajobs: Call, clips: Clip
     assert sorted(map(str, errors)) == ["INPUT_NOT_MEDIA", "None"]
 
 
+def test_the_trace_of_another_program_is_gone_on_with(mediajobs: Call, video: Path) -> None:
+    """The value of a header `traceparent` has the id in it."""
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = mediajobs("add", video, "--trace", parent, "--type", THUMB, "--json")
+    assert answer.json["traceId"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
 def test_what_is_not_there_is_refused(mediajobs: Call, video: Path, tmp_path: Path) -> None:
     """With exit code 2, and nothing of the others is added either."""
     for bad in (tmp_path / "nothing.mp4", "s3://bucket/key.mp4"):

@@ -21,7 +21,7 @@ from mediajobs_dagster.history.requests import Claim
 from mediajobs_dagster.history.series import BOUNDS_MS
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
-from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, some_new_jobs
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, ended, some_new_jobs
 from tests.history.test_totals import assert_agrees, selected
 
 ROWS = 1_300
@@ -376,6 +376,28 @@ def test_jobs_of_before_are_counted(empty_url: str) -> None:
         ("jobs.total_latency_ms", "", bounds[2]): (1, 40),
         ("jobs.total_latency_ms", "", bounds[3]): (1, 60_001),
     }
+
+
+def test_jobs_of_before_are_traced(empty_url: str) -> None:
+    """Those of schema 0007: nothing is known of what caused them, or of when a run was given one that is at work."""
+    old = database_of(empty_url, "0007")
+    with old.write() as connection:
+        [_, waiting] = insert_jobs(connection, some_new_jobs(2), now=NOON)
+    old.close()
+    with History.open(empty_url, is_traced=True) as history:
+        dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+        assert dispatch
+        claim = history.leases.claim(dispatch.id, run_id=None, host="worker-1", lease_s=60)
+        assert claim
+        history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+        history.jobs.cancel(waiting.job.id)
+        first, second = history.trace_outbox.claim(9, hold_s=60)
+        assert (first.attempt_id, first.job_status) == (claim.attempt.id, JobStatus.COMPLETED)
+        assert (second.attempt_id, second.job_status) == (None, JobStatus.CANCELLED)
+        traced = history.trace_outbox.job_of(first)
+        assert traced
+        assert (traced.job.id, traced.caused_by_span) == (claim.job.id, None)
+        assert [each.id for each in traced.attempts] == [claim.attempt.id]
 
 
 def test_jobs_of_before_are_found_by_their_changes(empty_url: str) -> None:

@@ -44,7 +44,7 @@ def open_bench(monkeypatch: pytest.MonkeyPatch) -> Generator[OpenBench]:
         monkeypatch.delenv(name.upper(), raising=False)
     with ExitStack() as stack:
 
-        def open_it(*, deadline_s: float = 2 * REASONABLE_S, **settings: object) -> Bench:
+        def open_it(*, deadline_s: float = 2 * REASONABLE_S, trace: str | None = None, **settings: object) -> Bench:
             defaults: dict[str, object] = {"service_retry_base_s": 0.01, "private_addresses": ["127.0.0.0/8", "::1"]}
             calls: list[ServiceCall] = []
             cancellation = Cancellation()
@@ -54,6 +54,7 @@ def open_bench(monkeypatch: pytest.MonkeyPatch) -> Generator[OpenBench]:
                     cancellation,
                     Deadline.after(deadline_s),
                     calls.append,
+                    trace=trace,
                 )
             )
             stack.callback(client.close)

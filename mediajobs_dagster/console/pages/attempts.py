@@ -17,6 +17,7 @@ from mediajobs_dagster.console.pages.drawings.ledger import parts_of, verdict
 from mediajobs_dagster.console.pages.drawings.waterfall import waterfall
 from mediajobs_dagster.console.pages.rendering import render
 from mediajobs_dagster.console.pages.results import result_of
+from mediajobs_dagster.console.pages.viewer import page_in_viewer
 from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.storage.redaction import redact_values
 
@@ -53,6 +54,7 @@ def _tab(request: Request, media: Media, reference: str, tab: str) -> Response:
         of_job=of_job,
         live=found.progress,
         of_input=_input(manifest),
+        viewer=page_in_viewer(media, found.attempt.trace_id),
         result=result_of(media, found),
         **(_drawn(manifest) if manifest else {"verdict": None, "parts": (), "lines": (), "numbers": {}}),
         commands=[readable(each) for each in manifest.ffmpeg_commands] if manifest else [],

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from mediajobs_dagster.console.pages.asking import Media
 from mediajobs_dagster.console.pages.drawings.waterfall import Line, scaled
 from mediajobs_dagster.console.pages.rendering import render
+from mediajobs_dagster.console.pages.viewer import page_in_viewer
 from mediajobs_dagster.models import AttemptStatus, utc_now
 from mediajobs_dagster.use_cases.traces import TraceJob
 
@@ -33,6 +34,7 @@ def show_trace(request: Request, media: Media, reference: str) -> Response:
         "trace.html",
         tree=tree,
         lines=_scaled(lines),
+        viewer=page_in_viewer(media, tree.trace_id),
         is_live=any(not status.is_final for status, count in tree.statuses.items() if count),
         failed=[each for each in _all(tree.jobs) if each.named.job.error_code and each.attempts][:_MOST_TOLD],
     )

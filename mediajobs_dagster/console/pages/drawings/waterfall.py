@@ -42,8 +42,8 @@ class Line:
 def waterfall(manifest: Manifest) -> list[Line]:
     """The lines of an attempt, in order of time.
 
-    Of operations of the storage only the length is on record. They are put one after the other into the stage that
-    made them, by their order.
+    Of some operations of the storage only the length is on record: older ones, and those that stand for many. They are
+    put one after the other into the stage that made them, by their order.
     """
     placed = _placed(manifest)
     lines: list[Line] = []
@@ -60,6 +60,11 @@ def waterfall(manifest: Manifest) -> list[Line]:
                 Line(f"{each.service} {each.op}", 1, "call", each.started_at, each.duration_ms, each.status)
                 for each in manifest.calls
                 if _is_within(each.started_at, stage, end, is_first=index == 0)
+            ),
+            *(
+                _line_of(each, each.started_at)
+                for each in manifest.s3_ops
+                if each.started_at and _is_within(each.started_at, stage, end, is_first=index == 0)
             ),
             *placed.get(index, ()),
         ]
@@ -95,14 +100,18 @@ def _placed(manifest: Manifest) -> dict[int, list[Line]]:
     found: dict[int, list[Line]] = {}
     for op in manifest.s3_ops:
         index = _stage_of(op, names)
-        if index is None:
+        if index is None or op.started_at:
             continue
         before = found.setdefault(index, [])
         start = (
             before[-1].start + before[-1].milliseconds * _MILLISECOND if before else manifest.stages[index].started_at
         )
-        before.append(Line(f"{op.op} {op.key.rpartition('/')[2]}", 1, "storage", start, op.duration_ms, op.status))
+        before.append(_line_of(op, start))
     return found
+
+
+def _line_of(op: StorageOp, start: datetime) -> Line:
+    return Line(f"{op.op} {op.key.rpartition('/')[2]}", 1, "storage", start, op.duration_ms, op.status)
 
 
 def _stage_of(op: StorageOp, names: Sequence[str]) -> int | None:
