@@ -49,6 +49,9 @@ from mediajobs_dagster.use_cases.videos import Videos
 
 # Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
+    from mediajobs_dagster.access.logins import Logins
+    from mediajobs_dagster.access.tokens import Tokens
+    from mediajobs_dagster.access.users import Users
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
@@ -727,6 +730,29 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.events import Events
 
         return Events(self.history)
+
+    # --- who may use the console -------------------------------------------------------------------------------------
+
+    @property
+    def users(self) -> Users:
+        """Who may log in to the console, and in which role."""
+        from mediajobs_dagster.access.users import Users
+
+        return Users(self.history)
+
+    @property
+    def tokens(self) -> Tokens:
+        """By what programs come to the console."""
+        from mediajobs_dagster.access.tokens import Tokens
+
+        return Tokens(self.history)
+
+    @property
+    def logins(self) -> Logins:
+        """Sessions, and who makes a request."""
+        from mediajobs_dagster.access.logins import Logins
+
+        return Logins(self.history, self.settings)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

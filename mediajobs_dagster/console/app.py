@@ -36,10 +36,13 @@ from mediajobs_dagster.console.document import document_of
 from mediajobs_dagster.console.etags import ETags
 from mediajobs_dagster.console.heads import Heads
 from mediajobs_dagster.console.live import Live
+from mediajobs_dagster.console.login_gate import LoginGate
 from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
+from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import answer_with_problems
+from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.metrics.readings import Readings
@@ -56,14 +59,29 @@ _DOWNLOADS = 4
 """How many addresses are downloaded at once; further ones wait."""
 
 
-def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: Live | None = None) -> ASGIApp:
+_LOGINS = 2
+"""How many passwords are looked at at once, each of which takes 19 MiB; further ones wait."""
+
+
+def console_app(
+    media: MediaJobs,
+    outside: Outside,
+    dagster: ASGIApp,
+    *,
+    live: Live | None = None,
+    login: bool = False,
+    probe_key: str | None = None,
+) -> ASGIApp:
     """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths.
 
-    `live` tells what happens; by default it never ends a stream.
+    `live` tells what happens; by default it never ends a stream. With `login`, visitors have to say who they are;
+    `probe_key` is a token for whoever has started the process, to see whether it works.
     """
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.readings = readings = Readings()
+    app.state.reception = reception = Reception(media, probe_key)
+    app.state.logins = anyio.CapacityLimiter(_LOGINS)
     app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
@@ -75,7 +93,7 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    whole = Below(DAGSTER, dagster, app)
+    whole = ProblemPages(LoginGate(Below(DAGSTER, dagster, app), reception, login=login))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

@@ -129,4 +129,6 @@ class TokenRows:
 
 def token_of(row: sa.RowMapping) -> Token:
     """The token that a row of the table is."""
-    return Token(**{column.name: row[column.name] for column in tokens.c} | {"scope": Scope(row["scope"])})
+    values: dict[str, Any] = {column.name: row[column.name] for column in tokens.c}
+    values["scope"] = Scope(row["scope"])
+    return Token(**values)

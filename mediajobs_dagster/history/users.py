@@ -130,4 +130,6 @@ class UserRows:
 
 def user_of(row: sa.RowMapping) -> User:
     """The user that a row of the table is."""
-    return User(**{column.name: row[column.name] for column in users.c} | {"role": Role(row["role"])})
+    values: dict[str, Any] = {column.name: row[column.name] for column in users.c}
+    values["role"] = Role(row["role"])
+    return User(**values)

@@ -38,6 +38,8 @@ def test_the_commands() -> None:
         *("storage", "storage map", "storage report", "storage gc"),
         *("events", "events list", "events show", "actions", "why", "breaker", "breaker list", "breaker open"),
         *("breaker close", "schedules", "schedules list", "run", "cleanup", "metrics"),
+        *("user", "user add", "user list", "user role", "user password", "user disable", "user enable"),
+        *("user remove", "token", "token create", "token list", "token revoke"),
     }
 
 
