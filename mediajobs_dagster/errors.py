@@ -179,7 +179,7 @@ class TooManyClientsError(RequestError):
 
 
 class LoginNeededError(RequestError):
-    """This needs a login. Programs send a token: Authorization: Bearer mjt_…"""
+    """This needs a login. Programs send a token in the header Authorization: Bearer, then the token."""
 
     code = "LOGIN_NEEDED"
 

@@ -92,7 +92,7 @@ async def _action(scope: Scope, body: bytes, visitor: Visitor | None) -> Action 
     """What is to be recorded of a request; None: it changes nothing. Raises NotAllowedError for one that may not."""
     may_change = visitor is not None and visitor.may_change
     who = visitor.who if visitor else ""
-    if scope["path"] != _GRAPHQL:
+    if (scope["method"], scope["path"]) != ("POST", _GRAPHQL):
         if not may_change:
             raise NotAllowedError
         return Action(action="dagster request", target=f"{scope['method']} {scope['path'][:200]}", count=1, who=who)
