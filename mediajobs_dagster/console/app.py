@@ -41,7 +41,7 @@ from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
-from mediajobs_dagster.console.problems import answer_with_problems
+from mediajobs_dagster.console.problems import Unexpected, answer_with_problems
 from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -93,7 +93,7 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    whole = ProblemPages(LoginGate(Below(DAGSTER, dagster, app), reception, login=login))
+    whole = ProblemPages(Unexpected(LoginGate(Below(DAGSTER, dagster, app), reception, login=login)))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 
