@@ -595,7 +595,7 @@ breaker_switches = sa.Table(
 actions = sa.Table(
     "actions",
     metadata,
-    # What people did to many jobs, or to breakers, objects and rows.
+    # What people and programs did.
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("action", sa.String, nullable=False),
