@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import click
@@ -35,7 +36,7 @@ def create_token(media: MediaJobs, name: str, scope: str, days: int | None, user
     lasts = None if days is None else timedelta(days=days)
     made = media.tokens.create(name, Scope(scope), lasts=lasts, user=user)
     if as_json:
-        display.print_json(made)
+        click.echo(json.dumps(made.to_json(), indent=2))  # with the secret, which is what was asked for
         return
     # Standard output has the secret alone, so that it can be piped to where secrets are kept.
     click.echo("This is shown once. Whoever has it can do what the token is good for.", err=True)
