@@ -27,7 +27,7 @@ from tests.clips import Clips
 from tests.platform import Platform
 from tests.servers.asgi import Answer, Headers, open_websocket, refused_websocket, send
 from tests.servers.dagster_dev import PROJECT, DagsterDev
-from tests.servers.mediajobs_up import MEDIAJOBS, free_port
+from tests.servers.mediajobs_up import MEDIAJOBS, free_port, running_up
 
 pytestmark = pytest.mark.timeout(300)  # the start of a server
 
@@ -397,3 +397,17 @@ def test_a_token_for_metrics_reads_metrics(console: Console) -> None:
     for path in ("/api/jobs", "/", "/access", "/dagster/runs", "/openapi.json"):
         assert send(console.url + path, "GET", [header]).status == 403
     assert refused_websocket(f"{console.url}/dagster/graphql", [header]).status == 403
+
+
+def test_up_starts_with_a_login(tmp_path: Path) -> None:
+    """It finds out by itself that its console works, and nobody else gets in by that."""
+    home = tmp_path / "home"
+    with MediaJobs.open(_env_file=None, home=home) as media:
+        media.users.add("olga", Role.OPERATOR, PASSWORD)
+    with running_up(home, MEDIAJOBS_LOGIN="true") as server:
+        assert send(f"{server.url}/api/jobs").status == 401
+        body = urlencode({"name": "olga", "password": PASSWORD})
+        cookie = cookie_in(send(f"{server.url}/login", "POST", [("Origin", server.url), FORM], body))
+        assert send(f"{server.url}/api/jobs", "GET", [("Cookie", cookie)]).status == 200
+        assert server.stop() == 0
+    assert media.history.tokens.list() == []
