@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -16,6 +16,9 @@ LONGEST = 512
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """Argon2id with 19 MiB and two passes: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html"""
+
+_NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$LHr9wwTAix1gtJQJr6+6Ag$guwl3dx7AbJ73jr6hVyDNQY31EE8n1Pi2RaatW9MlfA"
+"""The hash of random bytes that nobody knows, made as all others are."""
 
 
 def hash_password(password: str) -> str:
@@ -32,7 +35,7 @@ def hash_password(password: str) -> str:
 def is_password(password: str, password_hash: str | None) -> bool:
     """Whether a password is the one of that hash. With None it never is, and that takes as long to find out."""
     try:
-        is_right = _HASHER.verify(password_hash or _dummy(), _bytes(password[: LONGEST + 1]))
+        is_right = _HASHER.verify(password_hash or _NOBODYS, _bytes(password[: LONGEST + 1]))
     except (VerificationError, InvalidHashError):
         return False
     return is_right and password_hash is not None
@@ -43,11 +46,6 @@ def is_weak(password_hash: str) -> bool:
     return _HASHER.check_needs_rehash(password_hash)
 
 
-@cache
-def _dummy() -> str:
-    """A hash of a password that nobody has."""
-    return _HASHER.hash(b"\0")
-
-
 def _bytes(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")
+    # One letter may be typed as one character, or as two: that depends on the keyboard.
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import anyio.to_thread
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -138,6 +138,8 @@ class _Watched:
     async def send(self, message: Message) -> None:
         if self._has_ended:
             return
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "private")  # proxies keep it for nobody else
         goes_on = message["type"] == "websocket.send" or message.get("more_body", False)
         if goes_on and time.monotonic() - self._looked > _LOOK_AGAIN_S:
             if not await self._may_go_on():

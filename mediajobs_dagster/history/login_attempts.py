@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -45,11 +45,14 @@ class LoginAttempts:
         None: look at it. Else it must not be: so many seconds have to pass first, and this attempt does not count. Of
         several that come at once, in whichever processes, no more are let through than one after the other.
         """
+        limits = sorted(limits, key=lambda each: each[0])
+        if (wait_s := self._wait_s([key for key, _ in limits])) > 0:
+            return wait_s  # whoever only hammers at the door keeps nobody from writing
         with self._database.write() as connection:
             self._clear(connection)
             # Always in one order, so that two that share some keys wait for each other and not crosswise.
             found: list[tuple[str, Limit, int]] = []
-            for key, limit in sorted(limits, key=lambda each: each[0]):
+            for key, limit in limits:
                 row = _locked(connection, key)
                 if row.wait_s > 0:
                     return row.wait_s
@@ -69,6 +72,12 @@ class LoginAttempts:
         values = {"failures": login_attempts.c.failures - 1, "free_at": db_now()}
         with self._database.write() as connection:
             connection.execute(sa.update(login_attempts).where(login_attempts.c.key == key).values(values))
+
+    def _wait_s(self, keys: Sequence[str]) -> float:
+        statement = sa.select(sa.func.max(login_attempts.c.free_at), db_now()).where(login_attempts.c.key.in_(keys))
+        with self._database.read() as connection:
+            free_at, now = connection.execute(statement).one()
+        return (free_at - now).total_seconds() if free_at else 0.0
 
     @staticmethod
     def _clear(connection: sa.Connection) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from mediajobs_dagster.errors import DatabaseBusyError
 from mediajobs_dagster.history.actions import Action, insert_action
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
@@ -86,7 +88,7 @@ class SessionRows:
         with self._database.read() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         if row is not None and row["is_due"]:
-            with self._database.write() as connection:
+            with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
                 connection.execute(sa.update(sessions).where(sessions.c.id == id).values(last_seen_at=db_now()))
         return None if row is None else user_of(row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mediajobs_dagster.errors import DatabaseBusyError
 from mediajobs_dagster.history.actions import Action, insert_action
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
@@ -107,7 +109,7 @@ class TokenRows:
         if row is None:
             return None
         if row["is_due"]:
-            with self._database.write() as connection:
+            with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
                 connection.execute(sa.update(tokens).where(tokens.c.sha256 == sha256).values(last_used_at=db_now()))
         return token_of(row), Role(row["role"]) if row["role"] else None
 

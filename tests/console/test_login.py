@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.cookies import SimpleCookie
@@ -14,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from mediajobs_dagster.access.logins import OF_ADDRESS, OF_NAME
+from mediajobs_dagster.console import live, login_gate
 from mediajobs_dagster.console.app import console_app
 from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.gate.gate import Gate
@@ -376,3 +378,17 @@ def test_a_database_that_is_gone_is_said_in_words(tmp_path: Path, instance: Any)
                 assert send(f"{url}/login", "GET", [html]).status == 200
                 start_postgres(server)
                 assert send(f"{url}/api/jobs", "GET", [olga]).status == 200
+
+
+def test_a_stream_ends_with_the_login(url: str, media: MediaJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is logged out is told nothing more."""
+    monkeypatch.setattr(login_gate, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(live, "_KEEP_ALIVE_S", 0.2)
+    olga = cookie_of(log_in(url, "olga"))
+    request = urllib.request.Request(f"{url}/api/events", headers=dict([olga]))
+    with urllib.request.urlopen(request, timeout=30) as stream:
+        assert stream.status == 200
+        assert stream.readline()
+        media.users.disable("olga")
+        while stream.readline():  # until its end; the timeout fails it
+            pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import anyio.to_thread
@@ -19,6 +20,8 @@ from mediajobs_dagster.gate.names import Place
 router = APIRouter(include_in_schema=False)
 
 _FIRST = "/"
+
+_log = logging.getLogger(__name__)
 
 
 @router.get("/login")
@@ -50,6 +53,8 @@ async def log_in(request: Request, media: Media, form: Form) -> Response:
         )
         secret = await anyio.to_thread.run_sync(ask, limiter=request.app.state.logins)
     except (LoginRefusedError, LoginPausedError, NotEncryptedError) as error:
+        # The name is not logged: some type their password there.
+        _log.warning("A login from %s was refused: %s", reception.client_of(request.scope), error.code)
         # Nobody is shown as logged in, whoever sent it.
         request.scope[VISITOR] = None
         answered = render(
