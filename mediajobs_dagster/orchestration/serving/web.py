@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.history import Action
-from mediajobs_dagster.orchestration.internals.visited import VisitedWorkspace
 from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget
 from mediajobs_dagster.orchestration.serving.bounded_head import BoundedHead
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
+from mediajobs_dagster.orchestration.serving.visited import VisitedWorkspace
 from mediajobs_dagster.telemetry.logs import is_json
 
 _GRACE_S = 4

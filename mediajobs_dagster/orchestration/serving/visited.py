@@ -4,17 +4,17 @@
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownParameterType=false
 from __future__ import annotations
 
-from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from typing_extensions import override
 
 from mediajobs_dagster.access.visitor import visitor_in
+from mediajobs_dagster.orchestration.internals.workspace import WorkspaceProcessContext, WorkspaceRequestContext
 
 
 class VisitedWorkspace(WorkspaceProcessContext):
     """The workspace of the web server. Only for visitors who may change something, Dagster permits it too.
 
     It permits nothing to a viewer, and its pages show that. What refuses a viewer's mutations is
-    `serving/dagster_changes.py`, for Dagster does not ask for a permission in all of them.
+    `dagster_changes.py`, for Dagster does not ask for a permission in all of them.
     """
 
     @override
@@ -28,6 +28,3 @@ class VisitedWorkspace(WorkspaceProcessContext):
             source=source,
             read_only=visitor is None or not visitor.may_change,
         )
-
-
-__all__ = ["VisitedWorkspace"]
