@@ -5,8 +5,8 @@
 #   docker run --rm --init --publish 127.0.0.1:3000:3000 --volume mediajobs:/var/lib/mediajobs \
 #       mediajobs up --host 0.0.0.0 --unprotected
 #
-# (Within the container, `up` has to listen on an address that Docker can reach. There is no login: publish the port on
-# loopback only.) With DAGSTER_HOME=/opt/dagster it is a part of a cluster: see docker-compose.yml.
+# (Within the container, `up` has to listen on an address that Docker can reach. With --unprotected it asks for no login:
+# publish the port on loopback only. docs/how-to/login.md tells how to let others in.) With DAGSTER_HOME=/opt/dagster it is a part of a cluster: see docker-compose.yml.
 #
 # What is installed stands in requirements.lock, with its hashes; ffmpeg and fonts come from wheels. FriBidi, which
 # Pillow loads when it is there, orders the letters of titles in Arabic and other scripts.

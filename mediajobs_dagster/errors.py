@@ -7,6 +7,7 @@ what to do about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -175,6 +176,57 @@ class TooManyClientsError(RequestError):
     code = "TOO_MANY_CLIENTS"
     blame = Blame.SYSTEM
     retryable = True
+
+
+class LoginNeededError(RequestError):
+    """This needs a login. Programs send a token in the header Authorization: Bearer, then the token."""
+
+    code = "LOGIN_NEEDED"
+
+
+class LoginRefusedError(RequestError):
+    """Name and password do not fit."""
+
+    code = "LOGIN_REFUSED"
+
+
+class LoginPausedError(RequestError):
+    """There were too many wrong passwords. Wait a moment, and try again."""
+
+    code = "LOGIN_PAUSED"
+
+    @classmethod
+    def for_s(cls, seconds: float) -> LoginPausedError:
+        """The error for a pause of so many seconds."""
+        wait_s = max(1, math.ceil(seconds))
+        told = "a second" if wait_s == 1 else f"{wait_s} seconds"
+        error = cls(f"There were too many wrong passwords. Try again in {told}.")
+        error.retry_after_s = float(wait_s)
+        return error
+
+
+class NotAllowedError(RequestError):
+    """A viewer can change nothing. Ask an operator."""
+
+    code = "NOT_ALLOWED"
+
+
+class CrossSiteError(RequestError):
+    """A browser has to say that a page of this server asks, by Origin or Sec-Fetch-Site. Programs send a token."""
+
+    code = "CROSS_SITE"
+
+
+class NotEncryptedError(RequestError):
+    """Browsers keep a login only at https:// and at localhost, unless MEDIAJOBS_WEB_INSECURE_COOKIES is set to true."""
+
+    code = "NOT_ENCRYPTED"
+
+
+class NoUsersError(SettingsError):
+    """The console asks for a login, and nobody could log in. Add a user with `mediajobs user add NAME`."""
+
+    code = "USERS_MISSING"
 
 
 class IllegalTransitionError(RequestError):

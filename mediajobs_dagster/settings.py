@@ -311,6 +311,40 @@ class Settings(BaseSettings):
         description="Names by which browsers reach the web server, beside localhost and its --host, separated by "
         "commas, such as media.example.com; with the port where it is neither 80 nor 443.",
     )
+    login: bool | None = Field(
+        default=None,
+        description="Whether the console asks for a login; default: yes, unless it listens on loopback only. With "
+        "false, whoever reaches its address can do everything.",
+    )
+    session_idle_s: float = Field(
+        default=12 * 3600.0, gt=0, description="A login ends when it was not used for so long, seconds."
+    )
+    session_s: float = Field(
+        default=7 * 86400.0, gt=0, description="A login ends after this time, however much it is used, seconds."
+    )
+    web_insecure_cookies: bool = Field(
+        default=False,
+        description="Send the cookie of a login without encryption too. Whoever can listen on the network can take "
+        "the login over. Browsers need it where the console is reached by http:// and not by localhost.",
+    )
+    trusted_proxy: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Proxies whose word counts (X-Forwarded-For, and MEDIAJOBS_USER_HEADER), as addresses or networks "
+        "separated by commas, such as 10.0.0.7.",
+    )
+    user_header: str = Field(
+        default="",
+        description="Header in which these proxies say who has logged in, such as X-Forwarded-User; default: they do "
+        "not say it, and people log in at the console.",
+    )
+    role_header: str = Field(
+        default="",
+        description="Header in which they say the roles, or groups, of that user; viewer and operator count; default: "
+        "roles are those of `mediajobs user`.",
+    )
+    proxy_role: Literal["viewer", "operator"] = Field(
+        default="viewer", description="Role of who comes by such a proxy and has no other."
+    )
 
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
@@ -393,7 +427,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "web_names"),
+        *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "trusted_proxy", "web_names"),
         *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
         mode="before",
     )

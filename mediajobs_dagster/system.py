@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from mediajobs_dagster.attempts.once import Once
 from mediajobs_dagster.errors import RequestError, SettingsError, StorageError, StorageMissingError
 from mediajobs_dagster.history import (
+    Action,
     AttemptFilter,
     ExportFormat,
     Frame,
@@ -43,6 +44,7 @@ from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, open_storage
+from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.trace_context import within_trace
 from mediajobs_dagster.use_cases.quotas import Quotas
 from mediajobs_dagster.use_cases.references import NamedJob, References
@@ -50,6 +52,9 @@ from mediajobs_dagster.use_cases.videos import Videos
 
 # Each use case imports what it needs, so listing jobs does not wait for the renderer to load.
 if TYPE_CHECKING:
+    from mediajobs_dagster.access.logins import Logins
+    from mediajobs_dagster.access.tokens import Tokens
+    from mediajobs_dagster.access.users import Users
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
@@ -86,6 +91,9 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
     from mediajobs_dagster.use_cases.why import Signs, Why
+
+_LONGEST_TARGET = 200
+"""How much of a name is recorded with what was done to it, characters."""
 
 
 class MediaJobs:
@@ -260,7 +268,8 @@ class MediaJobs:
         """
         with within_trace(trace_id) as trace:
             order = self._order(types, trace, priority=priority, force=force)
-            return self._adding(locations, order, include, exclude, listener, follow=follow).take(keep=keep)
+            adding = self._adding(locations, order, include, exclude, listener, follow=follow)
+            return self._noted(adding.take(keep=keep), ", ".join(map(str, locations)))
 
     def inspect(
         self,
@@ -335,7 +344,7 @@ class MediaJobs:
         candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
         with within_trace(trace_id) as trace:
             order = self._order(types, trace, priority=priority, force=force)
-            return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+            return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), key)
 
     def add_received(
         self,
@@ -357,7 +366,20 @@ class MediaJobs:
         candidate = ReceivedCandidate(path, path.stat(), filename, sha256)
         with within_trace(trace_id) as trace:
             order = self._order(types, trace, priority=priority, force=force)
-            return self._adding((), order, (), (), None, follow=False).take_one(candidate)
+            return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), filename)
+
+    def _noted(self, added: Added, what: str) -> Added:
+        """What was added; if anything was, that is among the actions."""
+        new = added.counts.uploads - added.counts.known
+        if new or added.counts.jobs:
+            self._note("add", what, added.counts.uploads, traceId=added.trace_id, jobs=added.counts.jobs)
+        return added
+
+    def _note(self, action: str, target: str, count: int = 1, **details: object) -> None:
+        """Record what was done, and by whom."""
+        self.history.actions.record(
+            Action(action=action, target=redact(target)[:_LONGEST_TARGET], count=count, details=details or None)
+        )
 
     def _of_uploads(self, name: str) -> JobType:
         job_type = self.registry[self.registry.name_of(name)]
@@ -400,7 +422,7 @@ class MediaJobs:
         upload = self.references.upload(reference)
         fitting = [each for each in self.registry.of_uploads() if each.gets(upload)]
         with within_trace(trace_id) as trace:
-            return submit_jobs(
+            submitted = submit_jobs(
                 self.history,
                 self.listeners,
                 upload,
@@ -411,6 +433,10 @@ class MediaJobs:
                 max_attempts=self.settings.max_attempts,
                 force=force,
             )
+        if count := sum(each.created for each in submitted.jobs):
+            names = sorted({each.job.job_type for each in submitted.jobs if each.created})
+            self._note("jobs submit", upload.filename, count, types=names, traceId=submitted.trace_id)
+        return submitted
 
     def delete_upload(self, reference: str, *, dry_run: bool = False) -> Removed:
         """Delete an upload: its content, its outputs, and its entry; waiting jobs on it are cancelled.
@@ -421,7 +447,11 @@ class MediaJobs:
         """
         from mediajobs_dagster.use_cases.removal import remove_upload
 
-        return remove_upload(self.references.upload(reference), self.history, self.storage, dry_run=dry_run)
+        upload = self.references.upload(reference)
+        removed = remove_upload(upload, self.history, self.storage, dry_run=dry_run)
+        if not dry_run:
+            self._note("upload delete", upload.filename, upload=upload.id)
+        return removed
 
     # --- exports of timelines ----------------------------------------------------------------------------------------
 
@@ -492,6 +522,7 @@ class MediaJobs:
             )
         if requested.created:
             self.listeners.tell(JobQueued(job=requested.job))
+            self._note("export", prepared.timeline.title or requested.job.id, job=requested.job.id)
         return requested
 
     def write_otio(self, prepared: Prepared, path: Path) -> WrittenTimeline:
@@ -563,6 +594,7 @@ class MediaJobs:
         self._check_source(job)
         job = self.history.jobs.retry(job.id, force=force)
         self.listeners.tell(JobQueued(job=job))
+        self._note("job retry", f"{job.job_type} {job.id}", job=job.id)
         return job
 
     def _check_source(self, job: Job) -> None:
@@ -608,6 +640,7 @@ class MediaJobs:
         """
         job = self.history.jobs.cancel(self.references.job(reference).id)
         self.listeners.tell(JobCancelled(job=job))
+        self._note("job cancel", f"{job.job_type} {job.id}", job=job.id)
         return job
 
     def trace(self, trace_id: str) -> TraceResult:
@@ -741,6 +774,29 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.events import Events
 
         return Events(self.history)
+
+    # --- who may use the console -------------------------------------------------------------------------------------
+
+    @property
+    def users(self) -> Users:
+        """Who may log in to the console, and in which role."""
+        from mediajobs_dagster.access.users import Users
+
+        return Users(self.history)
+
+    @property
+    def tokens(self) -> Tokens:
+        """By what programs come to the console."""
+        from mediajobs_dagster.access.tokens import Tokens
+
+        return Tokens(self.history)
+
+    @property
+    def logins(self) -> Logins:
+        """Sessions, and who makes a request."""
+        from mediajobs_dagster.access.logins import Logins
+
+        return Logins(self.history, self.settings)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
-    *("history", "storage", "redacted_logs", "services", "media", "resilience", "inventory"),
+    *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
     *("timelines", "job_types", "attempts", "intake", "telemetry", "use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
@@ -71,6 +71,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "jinja2": ("console",),
     "uvicorn": ("orchestration",),
     "graphql": ("orchestration",),
+    "argon2": ("access",),
     "click": ("cli",),
     "opentimelineio": ("timelines",),
     "icalendar": ("services",),

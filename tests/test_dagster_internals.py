@@ -107,6 +107,10 @@ CALLED = {
     "SqliteScheduleStorage": call("conn_string"),
     "SqliteScheduleStorage.from_local": call("base_dir"),
     "WorkspaceProcessContext": call("instance", "workspace_load_target"),
+    "WorkspaceProcessContext.get_current_workspace": method(),
+    "WorkspaceRequestContext": named(
+        "instance", "current_workspace", "process_context", "version", "source", "read_only"
+    ),
     "capture_interrupts": call(),
     "create_app_from_workspace_process_context": call("context", lifespan=""),
     "create_daemons_from_instance": call("instance"),
@@ -142,6 +146,7 @@ CALLED = {
 """What we call, and how: it has to take these arguments, and to ask for no others."""
 
 OVERRIDDEN = {
+    "WorkspaceProcessContext.create_request_context": "self source",
     "CeleryRunLauncher.check_run_worker_health": "self run",
     "CeleryRunLauncher.get_run_worker_debug_info": "self run include_container_logs",
     "CeleryRunLauncher.launch_run": "self context",
@@ -184,6 +189,7 @@ READ = (
     "InstigatorStatus.STOPPED",
     "InstigatorType.SCHEDULE",
     "IWorkspaceProcessContext.instance",
+    "WorkspaceProcessContext.version",
     "LaunchRunContext.dagster_run",
     "RemoteRepository.asset_graph",
     "RemoteRepository.name",

@@ -1,4 +1,4 @@
-"""`mediajobs jobs retry|cancel`: one job, or all that match; `mediajobs actions`: what was done to many."""
+"""`mediajobs jobs retry|cancel`: one job, or all that match; `mediajobs actions`: what was done, and by whom."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def retry_jobs(media: MediaJobs, job: str | None, force: bool, as_json: bool, **
     """Put a failed or finished JOB back into the queue, or all jobs that match the conditions.
 
     Conditions are combined: a job has to meet all of them. Without --status, jobs that failed or are dead are meant.
-    What was done to several jobs is kept: see `mediajobs actions`.
+    What was done is kept: see `mediajobs actions`.
     """
     if job is not None:
         _refuse_conditions(given)
@@ -71,8 +71,7 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
     """Cancel a JOB, or all jobs that match the conditions. One that is processing stops at its next heartbeat.
 
     Conditions are combined: a job has to meet all of them. Without --status, jobs that wait or are processing are
-    meant; with --failed, those that wait for their next try. What was done to several jobs is kept: see
-    `mediajobs actions`.
+    meant; with --failed, those that wait for their next try. What was done is kept: see `mediajobs actions`.
     """
     if job is not None:
         _refuse_conditions(given)
@@ -83,19 +82,23 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
     _print_done(media, done, "cancelled", as_json)
 
 
-@click.command(short_help="List what people did to many jobs at once, or to breakers.")
+@click.command(short_help="List what people and programs did, and who they are.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
+@click.option("--action", metavar="ACTION", help="Only those of this name, such as 'jobs retry'.")
 @display.verbose_option
 @display.json_option
 @click.pass_obj
-def actions(media: MediaJobs, limit: int, verbose: bool, as_json: bool) -> None:
-    """List what people did to many jobs at once, or to breakers and objects, newest first."""
-    found = media.history.actions.list(limit=limit)
+def actions(media: MediaJobs, limit: int, action: str | None, verbose: bool, as_json: bool) -> None:
+    """List what people and programs did, newest first: to jobs, uploads, breakers, objects, users and in Dagster.
+
+    It says who: whom the console has let in, or the user and the machine of the command line.
+    """
+    found = media.history.actions.list(limit=limit, name=action)
     if as_json:
         display.print_json(found)
         return
     if not found:
-        display.console().print("Nobody has done anything to many jobs at once, or to a breaker.")
+        display.console().print("Nobody has done anything yet.")
         return
     columns = (
         *("When (UTC)", "Action", "Count", Column("To", "text")),

@@ -7,6 +7,7 @@ from rich.status import Status
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.display import Terminal
+from mediajobs_dagster.history import Action
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.resilience.retention import CleanUp, Removed
 from mediajobs_dagster.system import MediaJobs
@@ -34,6 +35,9 @@ def cleanup(media: MediaJobs, dry_run: bool, as_json: bool) -> None:
     with open_instance(media.settings) as instance, _Progress(quiet=as_json) as progress:
         sweepers = (OldRuns(instance, media.registry), ScratchSweeper(media.settings.scratch))
         done = media.retention(*sweepers).clean_up(now=utc_now(), dry_run=dry_run, on_progress=progress.tell)
+    if not dry_run:
+        gone = sum(each.rows for each in done.removed)
+        media.history.actions.record(Action(action="cleanup", target="what is past its retention", count=gone))
     if as_json:
         display.print_json(done)
     else:

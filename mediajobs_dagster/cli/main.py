@@ -34,8 +34,10 @@ from mediajobs_dagster.cli.sections import SectionedGroup
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.storage import storage
+from mediajobs_dagster.cli.tokens import token
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
+from mediajobs_dagster.cli.users import user
 from mediajobs_dagster.cli.videos import videos
 from mediajobs_dagster.cli.watch import watch_jobs
 from mediajobs_dagster.cli.why import why
@@ -83,6 +85,7 @@ commands.add_section("Make", demo, add, export, work, up)
 commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
 commands.add_section("Look out for videos", events, videos, quota)
 commands.add_section("Run unattended", schedules, run_job, breaker, alerts, metrics, actions)
+commands.add_section("Let people and programs in", user, token)
 commands.add_section("Keep in order", doctor, storage, cleanup)
 commands.add_section("Single parts, for clusters", code_server, daemon, web, worker)
 

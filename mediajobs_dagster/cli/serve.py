@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mediajobs_dagster.access.needed import check_access
 from mediajobs_dagster.cli.log_format import log_format
-from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.supervisor.exclusive import check_port, is_loopback
 from mediajobs_dagster.system import MediaJobs
@@ -54,18 +54,14 @@ def web_address(command: Command) -> Command:
     unprotected = click.option(
         "--unprotected",
         is_flag=True,
-        help="Allow an address that other machines can reach, although there is no login.",
+        help="Ask for no login, as MEDIAJOBS_LOGIN=false does: whoever reaches the address can do everything.",
     )
     return host(port(unprotected(command)))
 
 
-def check_host(host: str, *, unprotected: bool) -> None:
-    """Raise RequestError for an address that other machines can reach, unless `unprotected` allows it."""
-    if not unprotected and not is_loopback(host):
-        raise RequestError(
-            f"The console has no login: anyone who can reach {host!r} could start and delete runs. Listen on "
-            "127.0.0.1 behind a proxy with a login, or pass --unprotected on a private network."
-        )
+def check_login(media: MediaJobs, host: str, *, unprotected: bool) -> bool:
+    """Whether the console asks for a login there. Raises NoUsersError if it does and nobody could log in."""
+    return check_access(media.settings, lambda: media.users, loopback=is_loopback(host), unprotected=unprotected)
 
 
 @click.command("code-server", short_help="Serve the definitions to Dagster, and start runs fast.")
@@ -125,6 +121,7 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
 @click.command()
 @_workspace_options
 @web_address
+@click.option("--probe-key", type=click.Path(path_type=Path), hidden=True)
 @log_format
 @_supervised
 @click.pass_obj
@@ -135,13 +132,16 @@ def web(
     host: str,
     port: int,
     unprotected: bool,
+    probe_key: Path | None,
     supervised: int | None,
 ) -> None:
     """Serve the console: its pages, the HTTP API at /api, and the Dagster UI at /dagster.
 
-    It has no login: keep it on loopback, or behind a proxy that has one.
+    On an address that other machines can reach, it asks for a login, and starts only if somebody could log in: add
+    a user with `mediajobs user add`. MEDIAJOBS_LOGIN says otherwise.
     """
-    check_host(host, unprotected=unprotected)
+    login = check_login(media, host, unprotected=unprotected)
+    key = probe_key.read_text() if probe_key else None
     names = Names.of(host, media.settings.web_names)
     check_port(host, port)
     _begin(media, supervised)
@@ -155,9 +155,16 @@ def web(
     with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
 
         def console(dagster: Any, is_stopping: Callable[[], bool]) -> Any:
-            return console_app(media, FromDagster(media, instance), dagster, live=Live(media, is_stopping))
+            outside, live = FromDagster(media, instance), Live(media, is_stopping)
+            return console_app(media, outside, dagster, live=live, login=login, probe_key=key)
 
-        serve_web(instance, _workspace(code, workspace), console, host=host, port=port, names=names)
+        serve_web(
+            *(instance, _workspace(code, workspace), console),
+            host=host,
+            port=port,
+            names=names,
+            record=lambda action: media.history.actions.record(action),
+        )
 
 
 def _workspace(code: str | None, workspace: Path | None) -> Any:

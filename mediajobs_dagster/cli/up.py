@@ -19,12 +19,13 @@ from typing import Any
 import click
 from rich.text import Text
 
+from mediajobs_dagster.access.secrets import new_secret
 from mediajobs_dagster.cli.display import Terminal, json_text
 from mediajobs_dagster.cli.log_entries import LogEntries, plain_text
 from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.cli.results import Results, telling_results
 from mediajobs_dagster.cli.running import file_mark, watching_database
-from mediajobs_dagster.cli.serve import check_host, web_address
+from mediajobs_dagster.cli.serve import check_login, web_address
 from mediajobs_dagster.errors import ExtraMissingError
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
@@ -59,19 +60,21 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
     A process that dies is started again. Jobs that are running when it stops go back into the queue, and run after the
     next start.
     """
-    check_host(host, unprotected=unprotected)
     settings = media.settings
     if settings.log_format == "json":
         log_to_stderr(settings)
     Names.of(host, settings.web_names)  # the web server would find a fault in them only when all else has started
     media.check()  # creates the database, which the processes must not do at the same time
+    check_login(media, host, unprotected=unprotected)
     url = f"http://{host}:{port}"
     note = f"process {os.getpid()}, console at {url}"
     file = media.history.file
     with sole_user_of(settings.home, note, works_with=file_mark(file)), temporary_folder("up") as folder:
         check_port(host, port)
-        specs = _parts(folder / "code.sock", host, port, settings.shutdown_grace_s)
-        probe = _Readiness(url, since=time.time())
+        key = new_secret()
+        (folder / "probe-key").write_text(key)  # nobody else can look into the folder
+        specs = _parts(folder, host, port, settings.shutdown_grace_s, unprotected=unprotected)
+        probe = _Readiness(url, key, since=time.time())
         lines = JsonLines() if is_json() else Lines([spec.name for spec in specs])
         results = Results(media, lambda line: lines.say("up", line))
         entries = LogEntries(lines.say, results.begin_outage)
@@ -88,17 +91,19 @@ def up(media: MediaJobs, host: str, port: int, unprotected: bool, reload: bool) 
         lines.say("up", "stopped")
 
 
-def _parts(socket: Path, host: str, port: int, grace_s: float) -> list[ProcessSpec]:
+def _parts(folder: Path, host: str, port: int, grace_s: float, *, unprotected: bool) -> list[ProcessSpec]:
     """In the order in which they are stopped."""
+    socket = folder / "code.sock"
     mediajobs = (sys.executable, "-m", _PACKAGE.name)
     supervised = ("--supervised", str(os.getpid()))
     code = ("--code", str(socket), *supervised)
+    address = ("--host", host, "--port", str(port), "--probe-key", str(folder / "probe-key"))
+    if unprotected:
+        address = (*address, "--unprotected")
     return [
         ProcessSpec("daemon", (*mediajobs, "daemon", *code), grace_s=_MARGIN_S),
         ProcessSpec("code", (*mediajobs, "code-server", "--listen", str(socket), *supervised), grace_s + _MARGIN_S),
-        ProcessSpec(
-            "web", (*mediajobs, "web", *code, "--host", host, "--port", str(port), "--unprotected"), grace_s=_MARGIN_S
-        ),
+        ProcessSpec("web", (*mediajobs, "web", *code, *address), grace_s=_MARGIN_S),
     ]
 
 
@@ -141,9 +146,10 @@ class JsonLines:
 class _Readiness:
     """Asks the web server whether it has loaded our code, and whether the daemon has sent a heartbeat."""
 
-    def __init__(self, url: str, *, since: float) -> None:
+    def __init__(self, url: str, key: str, *, since: float) -> None:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         self._request = urllib.request.Request(
-            f"{url}{DAGSTER}/graphql", json.dumps({"query": _READINESS}).encode(), {"Content-Type": "application/json"}
+            f"{url}{DAGSTER}/graphql", json.dumps({"query": _READINESS}).encode(), headers
         )
         self._since = since
 

@@ -37,11 +37,14 @@ from mediajobs_dagster.console.etags import ETags
 from mediajobs_dagster.console.following import Following
 from mediajobs_dagster.console.heads import Heads
 from mediajobs_dagster.console.live import Live
+from mediajobs_dagster.console.login_gate import LoginGate
 from mediajobs_dagster.console.measured import Measured
 from mediajobs_dagster.console.outside import Outside
+from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
-from mediajobs_dagster.console.problems import answer_with_problems
+from mediajobs_dagster.console.problems import Unexpected, answer_with_problems
 from mediajobs_dagster.console.threads import FewThreads
+from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.metrics.readings import Readings
@@ -60,15 +63,30 @@ _ARRIVALS = 4
 """How many files that have arrived are probed and stored at once."""
 
 
-def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: Live | None = None) -> ASGIApp:
+_LOGINS = 2
+"""How many passwords are looked at at once, each of which takes 19 MiB; further ones wait."""
+
+
+def console_app(
+    media: MediaJobs,
+    outside: Outside,
+    dagster: ASGIApp,
+    *,
+    live: Live | None = None,
+    login: bool = False,
+    probe_key: str | None = None,
+) -> ASGIApp:
     """The app of one process, on its `media`. `dagster` serves what is below `/dagster`, with that in its paths.
 
-    `live` tells what happens; by default it never ends a stream.
+    `live` tells what happens; by default it never ends a stream. With `login`, visitors have to say who they are;
+    `probe_key` is a token for whoever has started the process, to see whether it works.
     """
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.readings = readings = Readings()
     app.state.readiness = health.Readiness()
+    app.state.reception = reception = Reception(media, probe_key)
+    app.state.logins = anyio.CapacityLimiter(_LOGINS)
     app.state.downloads, app.state.arrivals = anyio.CapacityLimiter(_DOWNLOADS), anyio.CapacityLimiter(_ARRIVALS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
@@ -81,7 +99,8 @@ def console_app(media: MediaJobs, outside: Outside, dagster: ASGIApp, *, live: L
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    whole = FewThreads(Below(DAGSTER, dagster, app))
+    inside = LoginGate(Below(DAGSTER, dagster, app), reception, login=login)
+    whole = FewThreads(ProblemPages(Unexpected(inside)))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

@@ -1,4 +1,4 @@
-"""What people did to many jobs at once, or to breakers, objects and rows: who did it, when and why."""
+"""What people and programs did: who did what to what, when and why."""
 
 from __future__ import annotations
 

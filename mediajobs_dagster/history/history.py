@@ -20,6 +20,7 @@ from mediajobs_dagster.history.days import Days
 from mediajobs_dagster.history.events import Events
 from mediajobs_dagster.history.jobs import Jobs
 from mediajobs_dagster.history.leases import Leases
+from mediajobs_dagster.history.login_attempts import LoginAttempts
 from mediajobs_dagster.history.migrations import migrate, schema_version
 from mediajobs_dagster.history.named_objects import NamedObjects
 from mediajobs_dagster.history.naming import Naming
@@ -30,13 +31,16 @@ from mediajobs_dagster.history.requests import Requests
 from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.series import Series
+from mediajobs_dagster.history.sessions import SessionRows
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
 from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
+from mediajobs_dagster.history.tokens import TokenRows
 from mediajobs_dagster.history.trace_outbox import TraceOutbox
 from mediajobs_dagster.history.uploads import Uploads
+from mediajobs_dagster.history.users import UserRows
 from mediajobs_dagster.history.videos import Videos
 from mediajobs_dagster.history.witnesses import Witnesses
 
@@ -73,6 +77,10 @@ class History:
         self.named_objects = NamedObjects(database)
         self.storage_snapshots = StorageSnapshots(database)
         self.trace_outbox = TraceOutbox(database)
+        self.users = UserRows(database)
+        self.sessions = SessionRows(database)
+        self.tokens = TokenRows(database)
+        self.login_attempts = LoginAttempts(database)
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float = 10.0, is_traced: bool = False) -> History:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 """The newest migration: the schema that this code works with."""
 
 
@@ -599,7 +599,7 @@ breaker_switches = sa.Table(
 actions = sa.Table(
     "actions",
     metadata,
-    # What people did to many jobs, or to breakers, objects and rows.
+    # What people and programs did.
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("action", sa.String, nullable=False),
@@ -681,5 +681,70 @@ trace_outbox = sa.Table(
     sa.Column("ended_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Index("trace_outbox_due", "due_at", "id"),
+    sqlite_with_rowid=False,
+)
+
+# --- who may use the console -----------------------------------------------------------------------------------------
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    # `viewer` or `operator`.
+    sa.Column("role", sa.String, nullable=False),
+    # As argon2 writes it; NULL: comes by a proxy only.
+    sa.Column("password_hash", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("password_changed_at", UtcDateTime),
+    sa.Column("disabled_at", UtcDateTime),
+    sqlite_with_rowid=False,
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    # The SHA-256 of the cookie.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("user_name", sa.String, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("address", ForeignText, nullable=False),
+    sa.Column("client", ForeignText, nullable=False),
+    sa.Index("sessions_by_user", "user_name"),
+    sa.Index("sessions_by_end", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", ForeignText, nullable=False),
+    # Of the secret.
+    sa.Column("sha256", sa.String, nullable=False),
+    # `metrics`, `viewer` or `operator`.
+    sa.Column("scope", sa.String, nullable=False),
+    # Whose it is; NULL: it stands for itself.
+    sa.Column("user_name", sa.String),
+    sa.Column("created_by", ForeignText, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Index("tokens_by_secret", "sha256", unique=True),
+    sqlite_with_rowid=False,
+)
+
+login_attempts = sa.Table(
+    "login_attempts",
+    metadata,
+    # `name:` or `address:`, and which.
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    # When the next attempt may be made.
+    sa.Column("free_at", UtcDateTime, nullable=False),
+    sa.Index("login_attempts_by_time", "last_at"),
     sqlite_with_rowid=False,
 )

@@ -59,11 +59,11 @@ _MARKS = (
         "cookie",
         "bearer",
     ),
-    *("akia", "asia", "aiza", "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
+    *("akia", "asia", "aiza", "mjt_", "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
 )
 """Whatever a pattern could match has one of them. Most texts have none, so nothing else is looked for in them."""
 _NAMES_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
-_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}")
+_KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}|mjt_[\w-]{30,}")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -17,7 +17,7 @@ from typing import Protocol
 from pydantic import Field
 
 from mediajobs_dagster.errors import ScheduleMissedError
-from mediajobs_dagster.history import History, JobFilter
+from mediajobs_dagster.history import Action, History, JobFilter
 from mediajobs_dagster.history.schedules import ScheduleRow
 from mediajobs_dagster.job_types.base import JobType, Schedule
 from mediajobs_dagster.job_types.registry import Registry
@@ -203,6 +203,8 @@ class Schedules:
         (enqueued,) = self.history.jobs.enqueue([request])
         if enqueued.created:
             self.listeners.tell(JobQueued(job=enqueued.job))
+            details = {"job": enqueued.job.id}
+            self.history.actions.record(Action(action="schedule run", target=job_type.name, count=1, details=details))
         return enqueued.job
 
     def list(self, switches: Mapping[str, Switch], *, now: datetime) -> list[ScheduleStanding]:

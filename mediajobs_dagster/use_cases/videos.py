@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mediajobs_dagster.history import History, VideoFilter
+from mediajobs_dagster.history import Action, History, VideoFilter
 from mediajobs_dagster.models import Event, JsonObject, Video, VideoMatch
 from mediajobs_dagster.use_cases.references import References
 
@@ -75,12 +75,16 @@ class Videos:
     def link(self, reference: str, event_reference: str) -> VideoDetails:
         """Link a video to an event. Matching never changes that; several videos may be linked to one event."""
         video, event = self.references.video(reference), self.references.event(event_reference)
-        return self._details(self.history.videos.decide(video.id, event.id, now=self.history.now()))
+        decided = self.history.videos.decide(video.id, event.id, now=self.history.now())
+        self.history.actions.record(Action(action="video link", target=video.id, count=1, details={"event": event.id}))
+        return self._details(decided)
 
     def unlink(self, reference: str) -> VideoDetails:
         """Say that a video is of no event. Matching never links it again."""
         video = self.references.video(reference)
-        return self._details(self.history.videos.decide(video.id, None, now=self.history.now()))
+        decided = self.history.videos.decide(video.id, None, now=self.history.now())
+        self.history.actions.record(Action(action="video unlink", target=video.id, count=1))
+        return self._details(decided)
 
     def _details(self, video: Video) -> VideoDetails:
         found = self._with_events([video])[0]

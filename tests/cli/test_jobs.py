@@ -133,7 +133,8 @@ def test_all_that_failed_are_retried_and_cancelled_at_once(mediajobs: Call, clip
     assert "No job matches." in mediajobs("jobs", "cancel", "--type", THUMB).out
     listed = mediajobs("actions").out
     assert all(word in listed for word in ("jobs retry", "jobs cancel", "fixed [now]", f"1 {THUMB}"))
-    assert [each["count"] for each in mediajobs("actions", "--json").json] == [1, 1]
+    bulk = [each for each in mediajobs("actions", "--json").json if each["action"].startswith("jobs ")]
+    assert [each["count"] for each in bulk] == [1, 1]
 
     for wrong in (["retry"], ["retry", job["id"], "--failed"], ["cancel", "--failed", "--status", "queued"]):
         assert mediajobs("jobs", *wrong).code == 2

@@ -38,6 +38,8 @@ def test_the_commands() -> None:
         *("storage", "storage map", "storage report", "storage gc"),
         *("events", "events list", "events show", "actions", "why", "breaker", "breaker list", "breaker open"),
         *("breaker close", "schedules", "schedules list", "run", "cleanup", "metrics"),
+        *("user", "user add", "user list", "user role", "user password", "user disable", "user enable"),
+        *("user remove", "token", "token create", "token list", "token revoke"),
     }
 
 
@@ -107,8 +109,8 @@ def test_a_mistyped_command_is_refused_with_a_hint(mediajobs: Call, arguments: t
         (("add", "nope.mp4"), "REQUEST_INVALID"),
         (("add", "s3://bucket/key", "--json"), "REQUEST_INVALID"),
         (("add", __file__, "--type", "nope_v1"), "REQUEST_INVALID"),
-        (("up", "--host", "0.0.0.0"), "REQUEST_INVALID"),
-        (("web", "--host", "example.com", "--code", "127.0.0.1:4000"), "REQUEST_INVALID"),
+        (("up", "--host", "0.0.0.0"), "USERS_MISSING"),
+        (("web", "--host", "example.com", "--code", "127.0.0.1:4000"), "USERS_MISSING"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_code(mediajobs: Call, arguments: tuple[str, ...], code: str) -> None:
@@ -143,7 +145,8 @@ def test_with_json_every_failure_is_json(
         return  # that the database is down is what they tell
     # A file does as an upload, and for an id.
     given = {"run": "history_cleanup"}.get(words[0], __file__)
-    needed = [given for each in COMMANDS[words].params if isinstance(each, click.Argument)]
+    arguments = [each for each in COMMANDS[words].params if isinstance(each, click.Argument)]
+    needed = ["viewer" if each.name == "role" else given for each in arguments]
     answer = mediajobs(*words, *needed, *wrong, "--json", **settings)
     told = answer.json["error"]
     assert (answer.code, told["code"]) == (ends_with, code)

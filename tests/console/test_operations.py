@@ -6,6 +6,9 @@ import inspect
 
 import pytest
 
+from mediajobs_dagster.access.logins import Logins
+from mediajobs_dagster.access.tokens import Tokens
+from mediajobs_dagster.access.users import Users
 from mediajobs_dagster.inventory.inventory import Inventory
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.alerting import Alerting
@@ -24,6 +27,9 @@ PARTS = {
     "events": Events,
     "inventory": Inventory,
     "alerts": Alerting,
+    "users": Users,
+    "tokens": Tokens,
+    "logins": Logins,
 }
 """The properties of MediaJobs that hold use cases."""
 
@@ -106,6 +112,26 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "alerts.alert": "is for other parts of mediajobs",
     "alerts.check": "is part of the doctor",
     "alerts.deliver": "is what the daemon does all the time",
+    "users.add": "is for who may log in to the machine: by HTTP, one token that leaks would become many users",
+    "users.list": "is on the page /access",
+    "users.get": "is on the page /access",
+    "users.set_role": "is for who may log in to the machine",
+    "users.set_password": "is for who may log in to the machine; the page /access changes one's own",
+    "users.disable": "is for who may log in to the machine",
+    "users.enable": "is for who may log in to the machine",
+    "users.remove": "is for who may log in to the machine",
+    "users.check_somebody": "is asked when a console starts",
+    "tokens.create": "is on the page /access, for people: a token that leaks must not become two",
+    "tokens.list": "is on the page /access",
+    "tokens.revoke": "is on the page /access, for people",
+    "logins.log_in": "is the page /login; programs come with tokens",
+    "logins.log_out": "is on every page",
+    "logins.change_password": "is on the page /access",
+    "logins.sessions": "is on the page /access",
+    "logins.end": "is on the page /access",
+    "logins.by_cookie": "is asked at each request",
+    "logins.by_token": "is asked at each request",
+    "logins.by_proxy": "is asked at each request",
     "alerts.test": "sends a message to all targets",
 }
 """Use cases that are no part of the HTTP API, and why."""

@@ -25,7 +25,9 @@ Headers = Sequence[tuple[str, str]]
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Its base address, until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, log_level="error", lifespan="off"))
+    options: dict[str, Any] = {"log_config": None, "log_level": "error", "lifespan": "off"}
+    # Believes nothing that is said of where a request comes from, as our own server does.
+    server = uvicorn.Server(uvicorn.Config(app, port=0, proxy_headers=False, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

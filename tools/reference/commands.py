@@ -90,11 +90,29 @@ PRINTED: dict[str, Printed] = {
     "storage report": Printed(
         "The latest report of the storage, or the one taken now with `--now` (`MediaJobs.inventory`)."
     ),
+    "token create": Printed(
+        "The token, as in `token list`, and its `secret`, which is shown this once (`MediaJobs.tokens.create`)."
+    ),
+    "token list": Printed(
+        "A list of tokens, the newest first (`MediaJobs.tokens.list`): `id`, `name`, `scope`, `userName`, `createdBy`, "
+        "`createdAt`, `expiresAt`, `lastUsedAt` and `revokedAt`."
+    ),
+    "token revoke": Printed("The token as it stands now, as in `token list`."),
     "uploads delete": Printed("What was deleted (`MediaJobs.delete_upload`).", (samples.REMOVED,)),
     "uploads list": Printed("A list of [Upload](#upload), the newest first (`MediaJobs.uploads`)."),
     "uploads show": Printed(
         "The upload, its jobs, and where things are (`MediaJobs.upload`).", (samples.UPLOAD_DETAILS,)
     ),
+    "user add": Printed("The user, as in `user list` (`MediaJobs.users.add`)."),
+    "user disable": Printed("The user as it stands now, as in `user list`."),
+    "user enable": Printed("The user as it stands now, as in `user list`."),
+    "user list": Printed(
+        "A list of users, by name (`MediaJobs.users.list`): `name`, `role`, `hasPassword`, `createdAt`, "
+        "`passwordChangedAt` and `disabledAt`."
+    ),
+    "user password": Printed("The user as it stands now, as in `user list`."),
+    "user remove": Printed("The `name`, and that it was `removed`."),
+    "user role": Printed("The user as it stands now, as in `user list`."),
     "videos link": Printed("As `videos show`, after the change (`MediaJobs.videos.link`)."),
     "videos list": Printed(
         "A list of videos, the newest found first (`MediaJobs.videos.list`), each with its `eventTitle`; with `--for`, "

@@ -31,7 +31,7 @@ class AlertListing(Paged):
 
 @router.get("/actions", response_model=JsonObject, responses=problems())
 def list_actions(media: Media, asked: Annotated[Newest, Query()]) -> Response:
-    """What was done to many jobs at once, or to breakers and objects, newest first: by whom, when and why."""
+    """What people and programs did, newest first: by whom, when and why."""
     return answer({"actions": as_json(media.history.actions.list(limit=asked.limit))})
 
 

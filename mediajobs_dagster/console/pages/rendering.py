@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from mediajobs_dagster import __version__
+from mediajobs_dagster.access.visitor import visitor_in
 from mediajobs_dagster.console.pages import words
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
@@ -51,6 +52,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
             query=request.query_params,
             navigation=NAVIGATION,
             now=utc_now(),
+            visitor=visitor_in(request.scope),
         )
     )
     return HTMLResponse(text, status, HEADERS)

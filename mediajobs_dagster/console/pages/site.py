@@ -9,13 +9,25 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from mediajobs_dagster.console.pages import attempts, jobs, overview, schedules, search, storage, traces, uploads
+from mediajobs_dagster.console.pages import (
+    access,
+    attempts,
+    audit,
+    jobs,
+    login,
+    overview,
+    schedules,
+    search,
+    storage,
+    traces,
+    uploads,
+)
 from mediajobs_dagster.console.pages.asking import refuse_zero_characters
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 
 ROUTERS = (
     *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
-    *(schedules.router, storage.router, search.router),
+    *(schedules.router, storage.router, search.router, login.router, access.router, audit.router),
 )
 
 

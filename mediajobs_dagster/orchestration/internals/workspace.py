@@ -10,6 +10,7 @@ from dagster._core.workspace.context import (
     BaseWorkspaceRequestContext,
     IWorkspaceProcessContext,
     WorkspaceProcessContext,
+    WorkspaceRequestContext,
 )
 from dagster._core.workspace.load_target import GrpcServerTarget, WorkspaceFileTarget, WorkspaceLoadTarget
 from dagster._grpc.client import DagsterGrpcClient
@@ -24,4 +25,5 @@ __all__ = [
     "WorkspaceFileTarget",  # the workspace of a file
     "WorkspaceLoadTarget",  # the type of both
     "WorkspaceProcessContext",  # the workspace of a process, which the web server needs
+    "WorkspaceRequestContext",  # the same for one request, which may be read-only
 ]

@@ -9,7 +9,7 @@ another site can have a browser send without asking the server first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,8 +18,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mediajobs_dagster.history import Action
 from mediajobs_dagster.orchestration.internals.web import create_app_from_workspace_process_context
 from mediajobs_dagster.orchestration.internals.workspace import IWorkspaceProcessContext
+from mediajobs_dagster.orchestration.serving.dagster_changes import Changes
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.orchestration.serving.pinned_tags import PinnedTags
 
@@ -27,10 +29,10 @@ _LONGEST_QUERY = 16_384
 """Characters of a query in an address that are looked through, which takes some ten milliseconds."""
 
 
-def dagster_ui(context: IWorkspaceProcessContext[Any]) -> ASGIApp:
-    """Dagster's web app on that workspace, below `DAGSTER`."""
+def dagster_ui(context: IWorkspaceProcessContext[Any], record: Callable[[Action], None]) -> ASGIApp:
+    """Dagster's web app on that workspace, below `DAGSTER`; `record` keeps what operators do there."""
     app = create_app_from_workspace_process_context(context, DAGSTER, lifespan=_until_told_to_end)
-    return ChangesByJsonOnly(PinnedTags(app))
+    return ChangesByJsonOnly(Changes(PinnedTags(app), record))
 
 
 @asynccontextmanager

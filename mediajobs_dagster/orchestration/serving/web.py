@@ -12,9 +12,11 @@ from starlette.types import ASGIApp
 
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
-from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget, WorkspaceProcessContext
+from mediajobs_dagster.history import Action
+from mediajobs_dagster.orchestration.internals.workspace import WorkspaceLoadTarget
 from mediajobs_dagster.orchestration.serving.bounded_head import BoundedHead
 from mediajobs_dagster.orchestration.serving.dagster_ui import dagster_ui
+from mediajobs_dagster.orchestration.serving.visited import VisitedWorkspace
 from mediajobs_dagster.telemetry.logs import is_json
 
 _GRACE_S = 4
@@ -29,18 +31,25 @@ def serve_web(
     host: str,
     port: int,
     names: Names,
+    record: Callable[[Action], None],
 ) -> None:
     """Serve http://host:port until SIGINT or SIGTERM, to those who ask for it by one of `names`.
 
     `console` gets Dagster's app, whose paths begin with `/dagster`, and what says whether the server is stopping. It
-    returns the app that serves everything.
+    returns the app that serves everything, and puts the visitor into the scope of each request. `record` keeps what
+    visitors do in Dagster.
     """
-    with WorkspaceProcessContext(instance, workspace) as context:
+    with VisitedWorkspace(instance, workspace) as context:
         # With its own configuration of loggers, uvicorn would print text.
         configured: dict[str, Any] = {"log_config": None} if is_json() else {}
-        app = Gate(console(dagster_ui(context), lambda: server.should_exit), names)
+        app = Gate(console(dagster_ui(context, record), lambda: server.should_exit), names)
         config = uvicorn.Config(
-            *(app, host, port), log_level="warning", http=BoundedHead, timeout_graceful_shutdown=_GRACE_S, **configured
+            *(app, host, port),
+            log_level="warning",
+            http=BoundedHead,
+            timeout_graceful_shutdown=_GRACE_S,
+            proxy_headers=False,  # by itself it would believe what anybody on this machine says of others
+            **configured,
         )
         server = uvicorn.Server(config)
         with suppress(KeyboardInterrupt):

@@ -16,6 +16,7 @@ function go(step) {
 }
 
 function retry() {
+  if ("looksOnly" in document.body.dataset) return;
   const row = document.activeElement?.closest?.("[data-row]");
   const form = row ? row.querySelector("form[data-retry]") : document.querySelector("[data-page-actions] form[data-retry]");
   form?.requestSubmit();
@@ -52,7 +53,7 @@ export function listenForKeys() {
     if (event.key === "Escape" && isTyping(event.target)) { event.target.blur(); return; }
     if (isTyping(event.target) || dialog.open || !areOn()) return;
     const action = {
-      "/": () => document.getElementById("search").select(),
+      "/": () => document.getElementById("search")?.select(),
       j: () => go(1),
       k: () => go(-1),
       r: retry,
