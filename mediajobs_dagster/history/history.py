@@ -37,6 +37,8 @@ from mediajobs_dagster.history.switches import Switches
 from mediajobs_dagster.history.timelines import Timelines
 from mediajobs_dagster.history.uploads import Uploads
 from mediajobs_dagster.history.videos import Videos
+from mediajobs_dagster.history.webhook_events import WebhookEvents
+from mediajobs_dagster.history.webhooks import Webhooks
 from mediajobs_dagster.history.witnesses import Witnesses
 
 
@@ -69,6 +71,8 @@ class History:
         self.switches = Switches(database)
         self.witnesses = Witnesses(database)
         self.alerts = Alerts(database)
+        self.webhooks = Webhooks(database)
+        self.webhook_events = WebhookEvents(database)
         self.named_objects = NamedObjects(database)
         self.storage_snapshots = StorageSnapshots(database)
 

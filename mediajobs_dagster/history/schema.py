@@ -721,7 +721,7 @@ for _name, _columns in (("due", ("due_at", "number")), ("waiting", ("subscriptio
 webhook_checks = sa.Table(
     "webhook_checks",
     metadata,
-    # Traces of which a job has ended, or of which somebody asked to be told: the sender looks whether they are finished.
+    # Traces of which a job has ended, or that somebody asked to be told of: the sender looks whether they are finished.
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("trace_id", sa.String, nullable=False),
     # Only this one is told; NULL: all are.
