@@ -35,7 +35,7 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
-from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
+from mediajobs_dagster.models import Attempt, Callback, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.submitting import Submitted
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
+    from mediajobs_dagster.use_cases.webhooks import Webhooks
     from mediajobs_dagster.use_cases.why import Signs, Why
 
 
@@ -193,6 +194,13 @@ class MediaJobs:
 
         return Alerting(self.settings, lambda: self.history)
 
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """What callback addresses were told, and what waits to be told."""
+        from mediajobs_dagster.use_cases.webhooks import Webhooks
+
+        return Webhooks(self.settings, lambda: self.history)
+
     def worker(
         self,
         *,
@@ -242,6 +250,7 @@ class MediaJobs:
         exclude: Sequence[str] = (),
         follow: bool = False,
         keep: bool = True,
+        callback: Callback | str | None = None,
         listener: AddingListener | None = None,
     ) -> Added:
         """Register media and enqueue jobs on it, all in one trace. An unchanged file is always the same upload.
@@ -250,10 +259,11 @@ class MediaJobs:
         with `/` (everything below it). `types` are names of job types; None means all that fit, and an empty sequence
         only registers the media. `include` and `exclude` are shell patterns of names or paths. Links that lead out of
         a folder are skipped, unless `follow` is set. With `keep=False` the answer counts the uploads of a folder
-        without listing them. Raises RequestError for a location that does not
-        exist, FfmpegMissingError, and StorageError; what is registered by then stays.
+        without listing them. `callback` is an address that is told what becomes of the trace: see `Callback`. Raises
+        RequestError for a location that does not exist, CallbackInvalidError, FfmpegMissingError, and StorageError;
+        what is registered by then stays.
         """
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
+        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force, callback=callback)
         return self._adding(locations, order, include, exclude, listener, follow=follow).take(keep=keep)
 
     def inspect(
@@ -269,7 +279,15 @@ class MediaJobs:
         order = self._order(types, new_trace_id())
         return self._adding(locations, order, include, exclude, listener, follow=follow).inspect()
 
-    def _order(self, types: Sequence[str] | None, trace_id: str, *, priority: int = 0, force: bool = False) -> Order:
+    def _order(
+        self,
+        types: Sequence[str] | None,
+        trace_id: str,
+        *,
+        priority: int = 0,
+        force: bool = False,
+        callback: Callback | str | None = None,
+    ) -> Order:
         from mediajobs_dagster.intake.intake import Order
 
         return Order(
@@ -279,7 +297,13 @@ class MediaJobs:
             priority=priority,
             max_attempts=self.settings.max_attempts,
             force=force,
+            callback=self._checked(callback),
         )
+
+    def _checked(self, callback: Callback | str | None) -> Callback | None:
+        from mediajobs_dagster.webhooks.callbacks import checked
+
+        return None if callback is None else checked(callback, self.settings)
 
     def _adding(
         self,
@@ -315,6 +339,7 @@ class MediaJobs:
         priority: int = 0,
         force: bool = False,
         trace_id: str | None = None,
+        callback: Callback | str | None = None,
     ) -> Added:
         """Register an object that lies in the storage already, and enqueue jobs on it, as `add` does.
 
@@ -323,7 +348,7 @@ class MediaJobs:
         from mediajobs_dagster.intake.candidates import ObjectCandidate
 
         candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
+        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force, callback=callback)
         return self._adding((), order, (), (), None, follow=False).take_one(candidate)
 
     def add_received(
@@ -336,6 +361,7 @@ class MediaJobs:
         priority: int = 0,
         force: bool = False,
         trace_id: str | None = None,
+        callback: Callback | str | None = None,
     ) -> Added:
         """Register a file that somebody has sent, and enqueue jobs on it, as `add` does.
 
@@ -344,7 +370,7 @@ class MediaJobs:
         from mediajobs_dagster.intake.candidates import ReceivedCandidate
 
         candidate = ReceivedCandidate(path, path.stat(), filename, sha256)
-        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
+        order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force, callback=callback)
         return self._adding((), order, (), (), None, follow=False).take_one(candidate)
 
     def _of_uploads(self, name: str) -> JobType:
@@ -377,11 +403,13 @@ class MediaJobs:
         priority: int = 0,
         trace_id: str | None = None,
         force: bool = False,
+        callback: Callback | str | None = None,
     ) -> Submitted:
         """Enqueue jobs on an upload; `types` None: all that fit. `reference`: see `References.upload`.
 
-        A job that was asked for before is not asked for again, unless `force` is set. Raises NotFoundError,
-        AmbiguousError, ParametersError, and RequestError for a job type that is not known.
+        A job that was asked for before is not asked for again, unless `force` is set. `callback` is an address that is
+        told what becomes of the jobs. Raises NotFoundError, AmbiguousError, ParametersError, CallbackInvalidError, and
+        RequestError for a job type that is not known.
         """
         from mediajobs_dagster.use_cases.submitting import submit_jobs
 
@@ -397,6 +425,7 @@ class MediaJobs:
             priority=priority,
             max_attempts=self.settings.max_attempts,
             force=force,
+            callback=self._checked(callback),
         )
 
     def delete_upload(self, reference: str, *, dry_run: bool = False) -> Removed:
@@ -459,14 +488,17 @@ class MediaJobs:
         priority: int = 0,
         trace_id: str | None = None,
         force: bool = False,
+        callback: Callback | str | None = None,
     ) -> Requested:
         """Enqueue the rendering of a timeline.
 
-        The same edit of the same content is rendered once; `force` renders it again. Raises what `prepare_export`
-        raises, and StorageMissingError.
+        The same edit of the same content is rendered once; `force` renders it again. `callback` is an address that is
+        told what becomes of it, and of the jobs on the video. Raises what `prepare_export` raises, StorageMissingError
+        and CallbackInvalidError.
         """
         from mediajobs_dagster.intake.export_requests import ExportRequests, Prepared
 
+        told = self._checked(callback)
         prepared = timeline if isinstance(timeline, Prepared) else self.prepare_export(timeline)
         requested = ExportRequests(self.history, self.storage).request(
             prepared,
@@ -475,6 +507,7 @@ class MediaJobs:
             priority=priority,
             max_attempts=self.settings.max_attempts,
             force=force,
+            callback=told,
         )
         if requested.created:
             self.listeners.tell(JobQueued(job=requested.job))

@@ -112,7 +112,11 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
     from mediajobs_dagster.orchestration.serving.daemon import serve_daemon
 
     looks = [media.alert_watch.look_at_disks, media.alert_watch.look_at_quotas]
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, looks):
+    with (
+        open_instance(media.settings) as instance,
+        sending_alerts(media.alerts, looks),
+        media.webhooks.delivering(),
+    ):
         serve_daemon(media, instance, _workspace(code, workspace))
 
 
@@ -146,7 +150,11 @@ def web(
     from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
+    with (
+        open_instance(media.settings) as instance,
+        sending_alerts(media.alerts, [DaemonWatch(media, instance).look]),
+        media.webhooks.delivering(),
+    ):
 
         def console(dagster: Any, is_stopping: Callable[[], bool]) -> Any:
             return console_app(media, FromDagster(media, instance), dagster, live=Live(media, is_stopping))

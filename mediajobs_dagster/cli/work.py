@@ -106,7 +106,8 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
-            with bars, sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]):
+            sending_all = media.webhooks.delivering(to_the_end=True)
+            with bars, sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]), sending_all:
                 definitions = build_definitions(media, for_runs=True)
                 done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:

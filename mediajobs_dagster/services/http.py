@@ -72,6 +72,7 @@ class _Call:
     retry_safe: bool
     hides_path: bool = False
     is_conditional: bool = False
+    follows: bool = True
     tries: int = 0
     bytes: int = 0
     status: str = InternalError.code
@@ -122,13 +123,14 @@ class HttpClient(ServiceClient):
         units: float | None = None,
         trusted: bool = False,
         hides_path: bool = False,
+        follows: bool = True,
     ) -> HttpAnswer:
         """Send a request and return the answer, which is 2xx. `service`, `op` and `units` are for the call's record.
 
         The host has to be public, or in a network of MEDIAJOBS_PRIVATE_ADDRESSES; with `trusted` it may be anywhere:
         for addresses that operators have set, never for those of users or feeds. Redirects to another host are not
         trusted. `hides_path`: the path is a secret. An answer 304 is returned if `headers` have a condition
-        (If-None-Match, If-Modified-Since).
+        (If-None-Match, If-Modified-Since). Without `follows`, a redirect is an answer that is not valid.
 
         `json` is sent as JSON, `data` as it is or as a form. When the service is busy or the connection breaks, the
         request is sent again if that is safe: for GET and HEAD, or as `retry_safe` says. `timeout_s` is for all tries
@@ -140,7 +142,7 @@ class HttpClient(ServiceClient):
         method = method.upper()
         is_safe = method in _SAFE if retry_safe is None else retry_safe
         is_conditional = any(name.lower() in _CONDITIONS for name in headers or ())
-        call = _Call(service, op, url, units, max_bytes, is_safe, hides_path, is_conditional)
+        call = _Call(service, op, url, units, max_bytes, is_safe, hides_path, is_conditional, follows)
         limit_s = self._context.settings.service_timeout_s if timeout_s is None else timeout_s
         with self._recorded(call), self._guarded(call, limit_s) as guard:
             body, about_body = body_of(json, data)
@@ -301,7 +303,7 @@ class HttpClient(ServiceClient):
         """The answer at the end of all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._connections.send(asked, guard, connect_s=connect_s, silence_s=_SILENCE_S)
-            location = answer.headers.get("Location") if answer.status in REDIRECTS else None
+            location = answer.headers.get("Location") if call.follows and answer.status in REDIRECTS else None
             if location is None:
                 return answer
             answer.close()

@@ -14,6 +14,7 @@ from mediajobs_dagster.use_cases.bulk import Bulk
 from mediajobs_dagster.use_cases.events import Events
 from mediajobs_dagster.use_cases.quotas import Quotas
 from mediajobs_dagster.use_cases.videos import Videos
+from mediajobs_dagster.use_cases.webhooks import Webhooks
 from tests.console.client import Client
 
 PARTS = {
@@ -24,6 +25,7 @@ PARTS = {
     "events": Events,
     "inventory": Inventory,
     "alerts": Alerting,
+    "webhooks": Webhooks,
 }
 """The properties of MediaJobs that hold use cases."""
 
@@ -76,6 +78,9 @@ BY_HTTP: dict[str, str] = {
     "inventory.collect": "POST /api/storage/gc",
     "inventory.restore": "POST /api/storage/restore/{removal}",
     "alerts.list": "GET /api/alerts",
+    "webhooks.deliveries": "GET /api/webhooks/deliveries",
+    "webhooks.get": "GET /api/webhooks/deliveries/{reference}",
+    "webhooks.send_again": "POST /api/webhooks/deliveries/{reference}/send",
     "place_of": "GET /api/uploads/{reference}/content",
 }
 """What each use case is by HTTP."""
@@ -107,6 +112,9 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "alerts.check": "is part of the doctor",
     "alerts.deliver": "is what the daemon does all the time",
     "alerts.test": "sends a message to all targets",
+    "webhooks.deliver": "is what the daemon does all the time",
+    "webhooks.delivering": "is what the daemon does all the time",
+    "webhooks.test": "sends a message to any address",
 }
 """Use cases that are no part of the HTTP API, and why."""
 

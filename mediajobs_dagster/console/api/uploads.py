@@ -20,7 +20,17 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once, page
 from mediajobs_dagster.console.api.files import FILE_ANSWERS, serve_object
-from mediajobs_dagster.console.api.parameters import Flag, Moment, Paged, Parameters, Priority, Reference, Text, TraceId
+from mediajobs_dagster.console.api.parameters import (
+    CallsBack,
+    Flag,
+    Moment,
+    Paged,
+    Parameters,
+    Priority,
+    Reference,
+    Text,
+    TraceId,
+)
 from mediajobs_dagster.console.api.shapes import UploadPage, UploadShown, problems
 from mediajobs_dagster.console.bodies import is_json
 from mediajobs_dagster.console.problems import problem
@@ -48,7 +58,7 @@ class UploadListing(Paged):
     until: Moment | None = Field(default=None, description="Registered before this moment.")
 
 
-class Orders(Parameters):
+class Orders(CallsBack):
     """What is done with an upload once it is added."""
 
     types: list[Text] | None = Field(
@@ -60,7 +70,13 @@ class Orders(Parameters):
 
     def given(self) -> dict[str, Any]:
         """As the use cases take it."""
-        return {"types": self.types, "priority": self.priority, "trace_id": self.trace, "force": self.force}
+        return {
+            "types": self.types,
+            "priority": self.priority,
+            "trace_id": self.trace,
+            "force": self.force,
+            "callback": self.called_back(),
+        }
 
 
 class NewUpload(Orders):
