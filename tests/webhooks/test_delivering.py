@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from typing_extensions import override
 
+from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.history import DeliveryFilter, History
 from mediajobs_dagster.history.schema import webhook_deliveries
 from mediajobs_dagster.models import AttemptStatus, Callback, DeliveryStatus, JobProgress, JobStatus, WebhookDelivery

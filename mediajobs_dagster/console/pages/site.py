@@ -9,12 +9,22 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from mediajobs_dagster.console.pages import attempts, jobs, overview, schedules, search, storage, traces, uploads
+from mediajobs_dagster.console.pages import (
+    attempts,
+    jobs,
+    overview,
+    schedules,
+    search,
+    storage,
+    traces,
+    uploads,
+    webhooks,
+)
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 
 ROUTERS = (
     *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
-    *(schedules.router, storage.router, search.router),
+    *(schedules.router, storage.router, webhooks.router, search.router),
 )
 
 
