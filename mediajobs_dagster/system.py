@@ -301,9 +301,7 @@ class MediaJobs:
         )
 
     def _checked(self, callback: Callback | str | None) -> Callback | None:
-        from mediajobs_dagster.webhooks.callbacks import checked
-
-        return None if callback is None else checked(callback, self.settings)
+        return None if callback is None else self.webhooks.check(callback)
 
     def _adding(
         self,

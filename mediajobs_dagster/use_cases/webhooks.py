@@ -7,7 +7,15 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 
 from mediajobs_dagster.history import DeliveryFilter, History
-from mediajobs_dagster.models import DeliveryStatus, JsonObject, WebhookDelivery, WebhookEvent, new_trace_id, utc_now
+from mediajobs_dagster.models import (
+    Callback,
+    DeliveryStatus,
+    JsonObject,
+    WebhookDelivery,
+    WebhookEvent,
+    new_trace_id,
+    utc_now,
+)
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.redaction import redact_address
 from mediajobs_dagster.webhooks.callbacks import checked
@@ -40,6 +48,13 @@ class Webhooks:
 
     settings: Settings
     history: Callable[[], History]
+
+    def check(self, callback: Callback | str) -> Callback:
+        """The callback, if it can be used. Raises CallbackInvalidError and AddressRefusedError.
+
+        Where a name leads to is only seen when it is called, each time anew.
+        """
+        return checked(callback, self.settings)
 
     def deliveries(
         self, filter: DeliveryFilter | None = None, *, limit: int = 50, after: str | None = None
@@ -75,7 +90,7 @@ class Webhooks:
 
         Raises CallbackInvalidError, also where no secret is set, and AddressRefusedError.
         """
-        callback = checked(url, self.settings)
+        callback = self.check(url)
         at, trace_id = utc_now(), new_trace_id()
         delivery = WebhookDelivery(
             id=new_trace_id(),

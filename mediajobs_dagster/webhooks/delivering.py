@@ -87,8 +87,8 @@ class Delivering:
         self._write_events()
         while time.monotonic() < end:
             self.freed.clear()
-            self._take()
-            if not self._is_busy():
+            was_busy = self._is_busy()  # asked first: what ends meanwhile may have made room for what follows it
+            if not self._take() and not was_busy:
                 break
             self.freed.wait(max(0.0, end - time.monotonic()))
         done = self._verdicts - before
@@ -98,8 +98,9 @@ class Delivering:
         with self._lock:
             return bool(self._busy.total())
 
-    def _take(self) -> None:
-        outbox = self._history().webhooks
+    def _take(self) -> int:
+        """Begin to send as many as there is room for; returns how many."""
+        outbox, taken = self._history().webhooks, 0
         while (full := self._full()) is not None and outbox.is_due():
             delivery = outbox.claim(hold_s=_HOLD_S, besides=full)
             if delivery is None:
@@ -107,6 +108,8 @@ class Delivering:
             with self._lock:
                 self._busy[_origin_of(delivery)] += 1
             self._pool.submit(self._send, delivery)
+            taken += 1
+        return taken
 
     def _full(self) -> list[str] | None:
         """The receivers that get enough at the moment; None: there is no room at all."""

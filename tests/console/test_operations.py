@@ -112,6 +112,7 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "alerts.check": "is part of the doctor",
     "alerts.deliver": "is what the daemon does all the time",
     "alerts.test": "sends a message to all targets",
+    "webhooks.check": "is part of each request that has a callback",
     "webhooks.deliver": "is what the daemon does all the time",
     "webhooks.delivering": "is what the daemon does all the time",
     "webhooks.test": "sends a message to any address",

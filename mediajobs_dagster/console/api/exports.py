@@ -45,6 +45,7 @@ def export(request: Request, media: Media, asked: NewExport, idempotency_key: Id
     )
 
     def do() -> JSONResponse:
+        callback = asked.called_back(media)
         prepared = media.prepare_export(asked.timeline)
         if asked.dry_run:
             return answer(media.plan_export(prepared, params))
@@ -54,7 +55,7 @@ def export(request: Request, media: Media, asked: NewExport, idempotency_key: Id
             priority=asked.priority,
             trace_id=asked.trace,
             force=asked.force,
-            callback=asked.called_back(),
+            callback=callback,
         )
         return answer(requested, status=202)
 

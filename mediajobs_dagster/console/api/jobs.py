@@ -71,7 +71,7 @@ def submit(request: Request, media: Media, asked: NewJobs, idempotency_key: Idem
             priority=asked.priority,
             trace_id=asked.trace,
             force=asked.force,
-            callback=asked.called_back(),
+            callback=asked.called_back(media),
         )
         return answer(submitted, status=202)
 

@@ -98,10 +98,10 @@ class CallsBack(Parameters):
         description="Tell it only these events; default: all.",
     )
 
-    def called_back(self) -> Callback | None:
-        """The callback; None: no address was given. Raises RequestError for events without one."""
+    def called_back(self, media: MediaJobs) -> Callback | None:
+        """The callback; None: no address was given. Raises RequestError for events without one, and as `check` does."""
         if self.callback is not None:
-            return Callback(url=self.callback, events=tuple(self.callback_events))
+            return media.webhooks.check(Callback(url=self.callback, events=tuple(self.callback_events)))
         if self.callback_events:
             raise RequestError("`callbackEvents` needs `callback`, the address that is told.")
         return None

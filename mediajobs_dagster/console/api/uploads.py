@@ -68,14 +68,14 @@ class Orders(CallsBack):
     trace: TraceId | None = Field(default=None, description="The trace it belongs to; default: a new one.")
     force: bool = Field(default=False, description="Make the outputs again even if they are up to date.")
 
-    def given(self) -> dict[str, Any]:
+    def given(self, media: MediaJobs) -> dict[str, Any]:
         """As the use cases take it."""
         return {
             "types": self.types,
             "priority": self.priority,
             "trace_id": self.trace,
             "force": self.force,
-            "callback": self.called_back(),
+            "callback": self.called_back(media),
         }
 
 
@@ -112,9 +112,9 @@ class SentFile(Orders):
     name: Text | None = Field(default=None, description="Its file name; the header X-Filename says it as well.")
     only_register: bool = Field(default=False, alias="onlyRegister", description="Enqueue no job on it.")
 
-    def given(self) -> dict[str, Any]:
+    def given(self, media: MediaJobs) -> dict[str, Any]:
         """As the use cases take it."""
-        return {**super().given(), **({"types": ()} if self.only_register else {})}
+        return {**super().given(media), **({"types": ()} if self.only_register else {})}
 
 
 FileName = Annotated[
@@ -175,13 +175,14 @@ async def add(
         return problem(
             422, "REQUEST_INVALID", "A file needs a name of at most 255 bytes: ?name=holiday.mp4, or X-Filename."
         )
+    given = asked.given(media)  # what is wrong with that is said before the file is received
     async with _folder(media) as folder:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isdecimal() and len(length) < 19 else None
         received = await receive(request.stream(), folder, media.settings, declared)
 
         def register() -> JSONResponse:
-            added = media.add_received(received.path, name, sha256=received.sha256, **asked.given())
+            added = media.add_received(received.path, name, sha256=received.sha256, **given)
             return answer(added, status=201)
 
         told = asked.model_copy(update={"name": f"{name} {received.sha256}"})
@@ -226,14 +227,15 @@ def delete_upload(
 
 
 def _add(media: MediaJobs, asked: NewUpload) -> JSONResponse:
+    given = asked.given(media)
     if asked.key is not None:
-        return answer(media.add_stored(asked.key, **asked.given()), status=201)
+        return answer(media.add_stored(asked.key, **given), status=201)
     assert asked.address is not None
     name = _file_name(asked.name or unquote(urlsplit(asked.address).path.rpartition("/")[2]))
     with place_for_files(media.settings) as folder:
         path = folder / "downloaded"
         sha256 = _download(media, asked.address, path)
-        return answer(media.add_received(path, name or "download", sha256=sha256, **asked.given()), status=201)
+        return answer(media.add_received(path, name or "download", sha256=sha256, **given), status=201)
 
 
 def _download(media: MediaJobs, address: str, path: Path) -> str:
