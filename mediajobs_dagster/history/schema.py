@@ -710,7 +710,7 @@ webhook_deliveries = sa.Table(
     sa.Index("webhook_deliveries_of_job", "job_id", "created_at", "id"),
 )
 IS_PENDING = sa.text("status = 'pending'")
-for _name, _columns in (("due", ("due_at", "number")), ("waiting", ("subscription_id", "job_id", "number"))):
+for _name, _columns in (("due", ("due_at", "number", "origin")), ("waiting", ("subscription_id", "job_id", "number"))):
     sa.Index(
         f"webhook_deliveries_{_name}",
         *(webhook_deliveries.c[name] for name in _columns),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -138,30 +137,30 @@ class WebhookEvents:
         """
         is_of = sa.and_(_who.trace_id == jobs.c.trace_id, _who.job_id.in_(["", jobs.c.id]), _who.ended_at.is_(None))
         statement = (
-            sa.select(_who.id, jobs.c.id.label("of_job"))
+            sa.select(_who.id, jobs.c.id.label("of_job"), jobs.c.progress)
             .select_from(jobs.join(webhook_subscriptions, is_of))
             .where(jobs.c.status == JobStatus.PROCESSING, jobs.c.progress.is_not(None), _wanted(_PROGRESS))
             .limit(_AT_ONCE * 10)
         )
         with self._database.read() as connection:
+            now = now_of(connection)
             found = connection.execute(statement).all()
-        return sum(self._write_progress(subscription_id, job_id) for subscription_id, job_id in found)
+            # Looked at before it is locked: mostly there is nothing new, and on SQLite a write waits for all others.
+            news = [each for each in found if not _is_told(connection, each.id, each.of_job, each.progress, now)]
+        return sum(self._write_progress(each.id, each.of_job) for each in news)
 
     def _write_progress(self, subscription_id: str, job_id: str) -> int:
-        of_job = (_row.job_id == job_id, _row.subscription_id == subscription_id, _row.event == _PROGRESS)
         with self._database.write() as connection:
             locked = sa.select(webhook_subscriptions).where(_who.id == subscription_id).with_for_update()
             subscription = connection.execute(locked).mappings().one_or_none()
             job = connection.execute(_JOB, {"of_job": job_id}).mappings().one_or_none()
             if subscription is None or job is None or job["status"] != JobStatus.PROCESSING or not job["progress"]:
                 return 0
-            rows = connection.execute(
-                sa.select(_row.id, _row.data, _row.created_at, _row.tries, _row.status).where(*of_job)
-            ).all()
             now = now_of(connection)
-            if any(_is_enough(each, job["progress"], now) for each in rows):
+            if _is_told(connection, subscription_id, job_id, job["progress"], now):
                 return 0
             settled = sa.or_(_row.status != DeliveryStatus.PENDING, _row.due_at <= now)
+            of_job = _progress_of(subscription_id, job_id)
             connection.execute(sa.delete(webhook_deliveries).where(*of_job, settled))
             data = {**_data(job), "progress": job["progress"]}
             _insert(connection, subscription, _PROGRESS, data, job_id=job_id, now=now)
@@ -198,9 +197,15 @@ def _data(row: sa.RowMapping) -> JsonObject:
     return {told: row[name] for name, told in _FIELDS.items()}
 
 
-def _is_enough(row: Any, progress: JsonObject, now: datetime) -> bool:
+def _progress_of(subscription_id: str, job_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return _row.job_id == job_id, _row.subscription_id == subscription_id, _row.event == _PROGRESS
+
+
+def _is_told(connection: sa.Connection, subscription_id: str, job_id: str, progress: JsonObject, now: datetime) -> bool:
     """Whether what was written last says the same, or is too new for another."""
-    return row.data["progress"] == progress or now - PROGRESS_EVERY < row.created_at <= now
+    statement = sa.select(_row.data, _row.created_at).where(*_progress_of(subscription_id, job_id))
+    rows = connection.execute(statement).all()
+    return any(row.data["progress"] == progress or now - PROGRESS_EVERY < row.created_at <= now for row in rows)
 
 
 def _finished(connection: sa.Connection, trace_id: str) -> JsonObject:

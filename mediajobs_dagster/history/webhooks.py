@@ -93,10 +93,10 @@ class Webhooks:
 
     # --- for senders -------------------------------------------------------------------------------------------------
 
-    def is_due(self, now: datetime | None = None) -> bool:
-        """Whether a delivery can be claimed."""
+    def is_due(self, *, besides: Collection[str] = (), now: datetime | None = None) -> bool:
+        """Whether a delivery can be claimed, in the same words."""
         with self._database.read() as connection:
-            return connection.scalar(sa.select(_ROW.id).where(*_due(now)).limit(1)) is not None
+            return connection.scalar(sa.select(_ROW.id).where(*_due(besides, now)).limit(1)) is not None
 
     def claim(
         self, *, hold_s: float, besides: Collection[str] = (), now: datetime | None = None
@@ -105,10 +105,9 @@ class Webhooks:
 
         Those for the origins `besides` (scheme, host and port) are left. A sender that dies loses it after `hold_s`.
         """
-        due = [*_due(now), *([_ROW.origin.not_in(besides)] if besides else ())]
         with self._database.write() as connection:
             until = in_seconds(now or now_of(connection), hold_s)
-            row = claim_first(connection, webhook_deliveries, due, _COLUMNS, until=until)
+            row = claim_first(connection, webhook_deliveries, _due(besides, now), _COLUMNS, until=until)
             return _delivery_of(row) if row else None
 
     def delivered(self, delivery: WebhookDelivery, tried: DeliveryTry) -> None:
@@ -136,25 +135,27 @@ class Webhooks:
 
     def unsubscribe(self, delivery: WebhookDelivery, tried: DeliveryTry) -> None:
         """The receiver wants no more of this callback: nothing more is written for it, and what waits has failed."""
-        of_callback = _ROW.subscription_id == delivery.subscription_id
-        self._tried(delivery, tried, {"status": DeliveryStatus.FAILED})
+        callback = webhook_subscriptions.c.id == delivery.subscription_id
         with self._database.write() as connection:
-            ended = sa.update(webhook_subscriptions).where(webhook_subscriptions.c.id == delivery.subscription_id)
-            connection.execute(ended.values(ended_at=db_now()))
-            waiting = sa.update(webhook_deliveries).where(of_callback, _PENDING)
+            connection.execute(sa.update(webhook_subscriptions).where(callback).values(ended_at=db_now()))
+            _write_try(connection, delivery, tried, {"status": DeliveryStatus.FAILED})
+            waiting = sa.update(webhook_deliveries).where(_ROW.subscription_id == delivery.subscription_id, _PENDING)
             connection.execute(waiting.values(status=DeliveryStatus.FAILED))
 
     def _tried(self, delivery: WebhookDelivery, tried: DeliveryTry, change: dict[str, Any]) -> None:
-        tries = [each.to_json() for each in (*delivery.tried, tried)][-_KEPT_TRIES:]
         with self._database.write() as connection:
-            statement = sa.update(webhook_deliveries).where(*_is_claimed(delivery))
-            connection.execute(statement.values(tried=tries, **change))
+            _write_try(connection, delivery, tried, change)
             # What waits for it becomes due with it: senders need not look at it before.
-            connection.execute(_FOLLOWING.values(due_at=change.get("due_at", db_now())), _names_of(delivery))
+            of = {"of_subscription": delivery.subscription_id, "of_job": delivery.job_id or ""}
+            connection.execute(_FOLLOWING.values(due_at=change.get("due_at", db_now())), of)
 
 
-def _names_of(delivery: WebhookDelivery) -> dict[str, str]:
-    return {"of_subscription": delivery.subscription_id, "of_job": delivery.job_id or ""}
+def _write_try(
+    connection: sa.Connection, delivery: WebhookDelivery, tried: DeliveryTry, change: dict[str, Any]
+) -> None:
+    tries = [each.to_json() for each in (*delivery.tried, tried)][-_KEPT_TRIES:]
+    statement = sa.update(webhook_deliveries).where(*_is_claimed(delivery))
+    connection.execute(statement.values(tried=tries, **change))
 
 
 def _is_claimed(delivery: WebhookDelivery) -> tuple[sa.ColumnElement[bool], ...]:
@@ -162,9 +163,10 @@ def _is_claimed(delivery: WebhookDelivery) -> tuple[sa.ColumnElement[bool], ...]
     return _ROW.id == delivery.id, _ROW.tries == delivery.tries, _PENDING
 
 
-def _due(now: datetime | None) -> tuple[sa.ColumnElement[bool], ...]:
+def _due(besides: Collection[str], now: datetime | None) -> list[sa.ColumnElement[bool]]:
     moment = sa.literal(now, _ROW.due_at.type) if now else db_now()
-    return _PENDING, _ROW.due_at <= moment, ~_has_earlier
+    is_for_others = [_ROW.origin.not_in(besides)] if besides else []
+    return [_PENDING, _ROW.due_at <= moment, *is_for_others, ~_has_earlier]
 
 
 _PENDING = sa.literal_column("webhook_deliveries.status = 'pending'", sa.Boolean)

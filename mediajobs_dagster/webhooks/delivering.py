@@ -101,7 +101,7 @@ class Delivering:
     def _take(self) -> int:
         """Begin to send as many as there is room for; returns how many."""
         outbox, taken = self._history().webhooks, 0
-        while (full := self._full()) is not None and outbox.is_due():
+        while (full := self._full()) is not None and outbox.is_due(besides=full):
             delivery = outbox.claim(hold_s=_HOLD_S, besides=full)
             if delivery is None:
                 break

@@ -24,7 +24,7 @@ _SQLITE_STATISTICS: dict[str, dict[str, str]] = {
         "webhook_deliveries_of_status": "100000 30000 2 1",
         "webhook_deliveries_of_trace": "100000 10 2 1",
         "webhook_deliveries_of_job": "100000 4 2 1",
-        "webhook_deliveries_due": "100 2 1",
+        "webhook_deliveries_due": "100 2 1 1",
         "webhook_deliveries_waiting": "100 10 4 1",
     },
     "webhook_checks": {"webhook_checks_of_trace": "100 2 1"},
@@ -102,7 +102,10 @@ def _create_deliveries() -> None:
     ):
         op.create_index(f"webhook_deliveries_{name}", "webhook_deliveries", columns)
     is_pending = sa.text("status = 'pending'")
-    for name, columns in (("due", ["due_at", "number"]), ("waiting", ["subscription_id", "job_id", "number"])):
+    for name, columns in (
+        ("due", ["due_at", "number", "origin"]),
+        ("waiting", ["subscription_id", "job_id", "number"]),
+    ):
         op.create_index(
             f"webhook_deliveries_{name}",
             "webhook_deliveries",
