@@ -29,6 +29,7 @@ PATHS = [
     "/search",
     "/search?q=nothing",
     "/schedules",
+    "/webhooks",
 ]
 
 
