@@ -126,6 +126,12 @@ class AddressRefusedError(RequestError):
     code = "ADDRESS_REFUSED"
 
 
+class CallbackInvalidError(RequestError):
+    """The callback address cannot be used."""
+
+    code = "CALLBACK_INVALID"
+
+
 class AlreadyRunningError(RequestError):
     """mediajobs already runs on this data folder."""
 

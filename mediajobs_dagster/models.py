@@ -811,3 +811,97 @@ class Alert(Value):
     tries: int = Field(description="How often sending it was tried.")
     error: str | None = Field(description="Why it could not be sent at the latest try.")
     reached: tuple[str, ...] = Field(description="The targets that have it, while others have not.")
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+
+class WebhookEvent(StrEnum):
+    """What a callback address is told."""
+
+    JOB_QUEUED = "job.queued"
+    """The job waits: it was asked for, given back by a worker that stopped, or queued again."""
+    JOB_STARTED = "job.started"
+    JOB_PROGRESS = "job.progress"
+    """How far it is; at most once a second, and only the latest."""
+    JOB_COMPLETED = "job.completed"
+    """It has its outputs: made now, or still fresh from before (then its status is `skipped`)."""
+    JOB_FAILED = "job.failed"
+    """An attempt failed, or its worker was lost; the job is tried again."""
+    JOB_DEAD = "job.dead"
+    """It is given up, or was cancelled (then its status is `cancelled`)."""
+    TRACE_FINISHED = "trace.finished"
+    """No job of the trace is unfinished any more."""
+    TEST = "test"
+    """Sent by hand, to see whether it arrives."""
+
+    @classmethod
+    def of(cls, status: JobStatus) -> WebhookEvent:
+        """What is told of a job that gets this status."""
+        return _EVENT_OF[status]
+
+
+_EVENT_OF = {
+    JobStatus.QUEUED: WebhookEvent.JOB_QUEUED,
+    JobStatus.PROCESSING: WebhookEvent.JOB_STARTED,
+    JobStatus.COMPLETED: WebhookEvent.JOB_COMPLETED,
+    JobStatus.SKIPPED: WebhookEvent.JOB_COMPLETED,
+    JobStatus.FAILED: WebhookEvent.JOB_FAILED,
+    JobStatus.DEAD: WebhookEvent.JOB_DEAD,
+    JobStatus.CANCELLED: WebhookEvent.JOB_DEAD,
+}
+
+
+class Callback(Value):
+    """Where somebody wants to be told what becomes of a request, and of what."""
+
+    url: str = Field(description="An http(s) address.")
+    events: tuple[WebhookEvent, ...] = Field(default=(), description="Only these events; empty: all.")
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    """It waits for its first or next try, or for an earlier one of the same job."""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """It is not tried any more; it can be sent again by hand."""
+
+
+class DeliveryTry(Value):
+    """One try to deliver."""
+
+    at: datetime = Field(description="When it began.")
+    took_ms: int = Field(description="How long it took.")
+    status: int | None = Field(description="The HTTP status of the answer; null: there was none.")
+    error: str | None = Field(description="Why it failed; null: it did not.")
+
+
+class WebhookDelivery(Value):
+    """One event for one callback address."""
+
+    id: str = Field(description="The `webhook-id`: the same at each try.")
+    event: WebhookEvent = Field(description="What happened.")
+    trace_id: str = Field(description="The trace.")
+    job_id: str | None = Field(description="The job; null: it is about the trace.")
+    subscription_id: str = Field(description="The callback that it belongs to.")
+    url: str = Field(description="Where it goes.")
+    data: JsonObject = Field(description="What is told, without its envelope.")
+    created_at: datetime = Field(description="When it happened.")
+    due_at: datetime = Field(description="When it is sent, or tried again.")
+    status: DeliveryStatus = Field(description="Where it stands.")
+    tries: int = Field(description="How often it was tried since it was last asked for.")
+    tried: tuple[DeliveryTry, ...] = Field(default=(), description="The latest tries, the oldest first.")
+    delivered_at: datetime | None = Field(description="When it arrived.")
+
+    @property
+    def body(self) -> JsonObject:
+        """What is sent."""
+        at = self.created_at.isoformat().replace("+00:00", "Z")
+        return {"type": self.event.value, "timestamp": at, "data": self.data}
+
+    @property
+    def error(self) -> str | None:
+        """Why the latest try failed; None: it did not, or there was none."""
+        return self.tried[-1].error if self.tried else None

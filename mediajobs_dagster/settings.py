@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -41,11 +42,16 @@ _MAX_FILE = 1 << 20
 _MOST_UNITS = 10**12
 """Far more than any quota, and what every database can count."""
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_SECRET, _SECRET_BYTES, _MOST_SECRETS = "whsec_", (24, 64), 2
+"""How secrets of webhooks begin, and how long their keys are: https://www.standardwebhooks.com."""
 _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
 
 
-KEPT_KINDS = ("timelines", "alerts", "actions", "events", "snapshots", "quota", "runs", "ticks", "scratch")
+KEPT_KINDS = (
+    *("timelines", "alerts", "actions", "events", "snapshots", "webhooks", "quota"),
+    *("runs", "ticks", "scratch"),
+)
 """What `retention` can name beside job types."""
 
 
@@ -238,8 +244,8 @@ class Settings(BaseSettings):
     )
     retention: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Other days for single job types, or for timelines, alerts, actions, events, snapshots, quota, "
-        "runs or ticks, separated by commas, such as upload_thumb_v1=7,create_video_export_v1=0.",
+        description="Other days for single job types, or for timelines, alerts, actions, events, snapshots, "
+        "webhooks, quota, runs or ticks, separated by commas, such as upload_thumb_v1=7,create_video_export_v1=0.",
     )
 
     youtube_api_key: SecretStr | None = Field(
@@ -365,6 +371,13 @@ class Settings(BaseSettings):
     )
     alert_daemon_silent_s: float = Field(
         default=300.0, gt=0, description="Alert when the daemon has given no sign of life for so long, seconds."
+    )
+
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Secret that webhooks are signed with, as Standard Webhooks writes it: whsec_ and 24 to 64 bytes "
+        "in base64. Two, separated by a comma, while it is changed: each webhook is signed with both. Without one, no "
+        "callback address is taken.",
     )
 
     log_format: Literal["text", "json"] = Field(
@@ -512,6 +525,20 @@ class Settings(BaseSettings):
         # A comma may be part of an address; one that separates two is followed by the scheme of the next.
         return tuple(filter(None, _BETWEEN_ADDRESSES.split(value.strip(" ,")))) if isinstance(value, str) else value
 
+    @field_validator("webhook_secret", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        return tuple(filter(None, re.split(r"[\s,]+", value))) if isinstance(value, str) else value
+
+    @field_validator("webhook_secret", mode="after")
+    @classmethod
+    def _are_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if len(value) > _MOST_SECRETS:
+            raise ValueError("there may be two secrets at most: the new one and the one before")
+        for each in value:
+            key_of_secret(each)
+        return value
+
     @field_validator("calendars", mode="before")
     @classmethod
     def _split_at_blanks(cls, value: object) -> object:
@@ -613,6 +640,18 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+def key_of_secret(secret: SecretStr) -> bytes:
+    """The bytes that a secret of webhooks stands for. Raises ValueError when it is none."""
+    prefix, text = secret.get_secret_value()[: len(_SECRET)], secret.get_secret_value()[len(_SECRET) :]
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:  # with its message, a part of the secret would be shown
+        key = b""
+    if prefix != _SECRET or not _SECRET_BYTES[0] <= len(key) <= _SECRET_BYTES[1]:
+        raise ValueError("is no secret of webhooks: whsec_ and 24 to 64 bytes in base64")
+    return key
 
 
 def _days_of(entry: str) -> tuple[str, float]:

@@ -36,7 +36,7 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
-from mediajobs_dagster.models import Attempt, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
+from mediajobs_dagster.models import Attempt, Callback, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
 from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.submitting import Submitted
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
+    from mediajobs_dagster.use_cases.webhooks import Webhooks
     from mediajobs_dagster.use_cases.why import Signs, Why
 
 _LONGEST_TARGET = 200
@@ -202,6 +203,13 @@ class MediaJobs:
 
         return Alerting(self.settings, lambda: self.history)
 
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """What callback addresses were told, and what waits to be told."""
+        from mediajobs_dagster.use_cases.webhooks import Webhooks
+
+        return Webhooks(self.settings, lambda: self.history)
+
     def worker(
         self,
         *,
@@ -255,6 +263,7 @@ class MediaJobs:
         exclude: Sequence[str] = (),
         follow: bool = False,
         keep: bool = True,
+        callback: Callback | str | None = None,
         listener: AddingListener | None = None,
     ) -> Added:
         """Register media and enqueue jobs on it, all in one trace. An unchanged file is always the same upload.
@@ -263,11 +272,12 @@ class MediaJobs:
         with `/` (everything below it). `types` are names of job types; None means all that fit, and an empty sequence
         only registers the media. `include` and `exclude` are shell patterns of names or paths. Links that lead out of
         a folder are skipped, unless `follow` is set. With `keep=False` the answer counts the uploads of a folder
-        without listing them. Raises RequestError for a location that does not
-        exist, FfmpegMissingError, and StorageError; what is registered by then stays.
+        without listing them. `callback` is an address that is told what becomes of the trace: see `Callback`. Raises
+        RequestError for a location that does not exist, CallbackInvalidError, FfmpegMissingError, and StorageError;
+        what is registered by then stays.
         """
         with within_trace(trace_id) as trace:
-            order = self._order(types, trace, priority=priority, force=force)
+            order = self._order(types, trace, priority=priority, force=force, callback=callback)
             adding = self._adding(locations, order, include, exclude, listener, follow=follow)
             return self._noted(adding.take(keep=keep), ", ".join(map(str, locations)))
 
@@ -284,7 +294,15 @@ class MediaJobs:
         order = self._order(types, new_trace_id())
         return self._adding(locations, order, include, exclude, listener, follow=follow).inspect()
 
-    def _order(self, types: Sequence[str] | None, trace_id: str, *, priority: int = 0, force: bool = False) -> Order:
+    def _order(
+        self,
+        types: Sequence[str] | None,
+        trace_id: str,
+        *,
+        priority: int = 0,
+        force: bool = False,
+        callback: Callback | str | None = None,
+    ) -> Order:
         from mediajobs_dagster.intake.intake import Order
 
         return Order(
@@ -294,7 +312,11 @@ class MediaJobs:
             priority=priority,
             max_attempts=self.settings.max_attempts,
             force=force,
+            callback=self._checked(callback),
         )
+
+    def _checked(self, callback: Callback | str | None) -> Callback | None:
+        return None if callback is None else self.webhooks.check(callback)
 
     def _adding(
         self,
@@ -330,6 +352,7 @@ class MediaJobs:
         priority: int = 0,
         force: bool = False,
         trace_id: str | None = None,
+        callback: Callback | str | None = None,
     ) -> Added:
         """Register an object that lies in the storage already, and enqueue jobs on it, as `add` does.
 
@@ -343,7 +366,7 @@ class MediaJobs:
             raise RequestError(f"{key} was made by mediajobs, so it is no new upload. Name a media file of your own.")
         candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
         with within_trace(trace_id) as trace:
-            order = self._order(types, trace, priority=priority, force=force)
+            order = self._order(types, trace, priority=priority, force=force, callback=callback)
             return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), key)
 
     def add_received(
@@ -356,6 +379,7 @@ class MediaJobs:
         priority: int = 0,
         force: bool = False,
         trace_id: str | None = None,
+        callback: Callback | str | None = None,
     ) -> Added:
         """Register a file that somebody has sent, and enqueue jobs on it, as `add` does.
 
@@ -365,7 +389,7 @@ class MediaJobs:
 
         candidate = ReceivedCandidate(path, path.stat(), filename, sha256)
         with within_trace(trace_id) as trace:
-            order = self._order(types, trace, priority=priority, force=force)
+            order = self._order(types, trace, priority=priority, force=force, callback=callback)
             return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), filename)
 
     def _noted(self, added: Added, what: str) -> Added:
@@ -411,11 +435,13 @@ class MediaJobs:
         priority: int = 0,
         trace_id: str | None = None,
         force: bool = False,
+        callback: Callback | str | None = None,
     ) -> Submitted:
         """Enqueue jobs on an upload; `types` None: all that fit. `reference`: see `References.upload`.
 
-        A job that was asked for before is not asked for again, unless `force` is set. Raises NotFoundError,
-        AmbiguousError, ParametersError, and RequestError for a job type that is not known.
+        A job that was asked for before is not asked for again, unless `force` is set. `callback` is an address that is
+        told what becomes of the jobs. Raises NotFoundError, AmbiguousError, ParametersError, CallbackInvalidError, and
+        RequestError for a job type that is not known.
         """
         from mediajobs_dagster.use_cases.submitting import submit_jobs
 
@@ -432,6 +458,7 @@ class MediaJobs:
                 priority=priority,
                 max_attempts=self.settings.max_attempts,
                 force=force,
+                callback=self._checked(callback),
             )
         if count := sum(each.created for each in submitted.jobs):
             names = sorted({each.job.job_type for each in submitted.jobs if each.created})
@@ -502,14 +529,17 @@ class MediaJobs:
         priority: int = 0,
         trace_id: str | None = None,
         force: bool = False,
+        callback: Callback | str | None = None,
     ) -> Requested:
         """Enqueue the rendering of a timeline.
 
-        The same edit of the same content is rendered once; `force` renders it again. Raises what `prepare_export`
-        raises, and StorageMissingError.
+        The same edit of the same content is rendered once; `force` renders it again. `callback` is an address that is
+        told what becomes of it, and of the jobs on the video. Raises what `prepare_export` raises, StorageMissingError
+        and CallbackInvalidError.
         """
         from mediajobs_dagster.intake.export_requests import ExportRequests, Prepared
 
+        told = self._checked(callback)
         prepared = timeline if isinstance(timeline, Prepared) else self.prepare_export(timeline)
         with within_trace(trace_id) as trace:
             requested = ExportRequests(self.history, self.storage).request(
@@ -519,6 +549,7 @@ class MediaJobs:
                 priority=priority,
                 max_attempts=self.settings.max_attempts,
                 force=force,
+                callback=told,
             )
         if requested.created:
             self.listeners.tell(JobQueued(job=requested.job))

@@ -78,6 +78,7 @@ def _pages(showcase: Showcase) -> dict[str, str]:
         "uploads": "/uploads",
         "upload": f"/uploads/{showcase.good.id}",
         "schedules": "/schedules",
+        "webhooks": "/webhooks",
         "storage": "/storage",
     }
 

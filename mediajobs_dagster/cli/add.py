@@ -9,6 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.running import database_fault
@@ -39,6 +40,7 @@ _SHOWN = 10
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these file names or paths, such as '*.mov'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these names or paths, such as 'drafts/*'.")
 @click.option("--follow", is_flag=True, help="Follow links that lead out of a folder too.")
+@callback_options
 @click.option("--dry-run", is_flag=True, help="Only list what would be added.")
 @display.json_option
 @click.pass_obj
@@ -52,6 +54,8 @@ def add(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     follow: bool,
+    callback_url: str | None,
+    callback_events: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +70,7 @@ def add(
     """
     if not all(locations):
         raise RequestError("An empty name is no file and no folder. Write . for the working folder.")
-    chosen = types or None
+    chosen, callback = types or None, callback_of(callback_url, callback_events)
     bars = IntakeBars(quiet=as_json)
     if dry_run:
         with bars:
@@ -85,6 +89,7 @@ def add(
             include=include,
             exclude=exclude,
             follow=follow,
+            callback=callback,
             keep=as_json,  # there may be a hundred thousand uploads: keep them only if they are printed
             listener=bars,
         )

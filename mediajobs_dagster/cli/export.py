@@ -15,6 +15,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.table import Column
@@ -87,6 +88,7 @@ _MEDIA = "In a timeline of another program, the reel, clip or file NAME is UPLOA
 @click.option("--priority", type=PRIORITY, default=0, show_default=True, help="Higher goes first.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the job into this trace; default: a new one.")
 @click.option("--force", is_flag=True, help="Render it again even if an export is up to date.")
+@callback_options
 @display.json_option
 @click.pass_obj
 def export(
@@ -103,6 +105,8 @@ def export(
     priority: int,
     trace_id: str | None,
     force: bool,
+    callback_url: str | None,
+    callback_events: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Enqueue the rendering of TIMELINE into one video.
@@ -131,7 +135,10 @@ def export(
         plan = media.plan_export(prepared, params)
         display.print_json(plan) if as_json else _print_plan(plan, params, prepared.uploads)
     else:
-        requested = media.export(prepared, params=params, priority=priority, trace_id=trace_id, force=force)
+        callback = callback_of(callback_url, callback_events)
+        requested = media.export(
+            prepared, params=params, priority=priority, trace_id=trace_id, force=force, callback=callback
+        )
         display.print_json(requested) if as_json else _print_requested(media, requested)
 
 

@@ -40,6 +40,7 @@ from mediajobs_dagster.cli.uploads import uploads
 from mediajobs_dagster.cli.users import user
 from mediajobs_dagster.cli.videos import videos
 from mediajobs_dagster.cli.watch import watch_jobs
+from mediajobs_dagster.cli.webhooks import webhooks
 from mediajobs_dagster.cli.why import why
 from mediajobs_dagster.cli.work import work
 from mediajobs_dagster.cli.worker import worker
@@ -84,7 +85,7 @@ for command in (watch_jobs, retry_jobs, cancel_jobs):
 commands.add_section("Make", demo, add, export, work, up)
 commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
 commands.add_section("Look out for videos", events, videos, quota)
-commands.add_section("Run unattended", schedules, run_job, breaker, alerts, metrics, actions)
+commands.add_section("Run unattended", schedules, run_job, breaker, alerts, webhooks, metrics, actions)
 commands.add_section("Let people and programs in", user, token)
 commands.add_section("Keep in order", doctor, storage, cleanup)
 commands.add_section("Single parts, for clusters", code_server, daemon, web, worker)

@@ -114,6 +114,7 @@ def daemon(media: MediaJobs, code: str | None, workspace: Path | None, supervise
         open_instance(media.settings) as instance,
         sending_alerts(media.alerts, looks),
         exporting_traces(media.settings, lambda: media.history, run_starts_of(instance)),
+        media.webhooks.delivering(),
     ):
         serve_daemon(media, instance, _workspace(code, workspace))
 
@@ -152,7 +153,11 @@ def web(
     from mediajobs_dagster.orchestration.serving.daemon_watch import DaemonWatch
     from mediajobs_dagster.orchestration.serving.web import serve_web
 
-    with open_instance(media.settings) as instance, sending_alerts(media.alerts, [DaemonWatch(media, instance).look]):
+    with (
+        open_instance(media.settings) as instance,
+        sending_alerts(media.alerts, [DaemonWatch(media, instance).look]),
+        media.webhooks.delivering(),
+    ):
 
         def console(dagster: Any, is_stopping: Callable[[], bool]) -> Any:
             outside, live = FromDagster(media, instance), Live(media, is_stopping)

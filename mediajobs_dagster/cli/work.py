@@ -110,6 +110,7 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
             recover_runs(media, instance)
             with (
                 sending_alerts(media.alerts, [media.alert_watch.look_at_quotas]),
+                media.webhooks.delivering(to_the_end=True),
                 exporting_traces(media.settings, lambda: media.history, run_starts_of(instance)),
                 bars,
             ):

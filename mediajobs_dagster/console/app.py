@@ -30,6 +30,7 @@ from mediajobs_dagster.console.api import (
     traces,
     uploads,
     videos,
+    webhooks,
 )
 from mediajobs_dagster.console.bodies import BodyLimit
 from mediajobs_dagster.console.document import document_of
@@ -53,6 +54,7 @@ ROUTERS = (
     *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
     *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
     *(statistics.router, scheduled_events.router, videos.router, records.router, metrics.router),
+    webhooks.router,
 )
 """What is served, a router for each noun. The first route that fits a path is taken."""
 

@@ -14,6 +14,7 @@ from mediajobs_dagster.history.leases import Claim, Dispatch, Finished
 from mediajobs_dagster.history.statistics import StageFigures, StatisticsReport
 from mediajobs_dagster.history.uploads import DaySummary, Registered, UploadFilter
 from mediajobs_dagster.history.videos import VideoChanges, VideoFilter
+from mediajobs_dagster.history.webhooks import DeliveryFilter
 
 __all__ = [
     "Action",
@@ -21,6 +22,7 @@ __all__ = [
     "Claim",
     "DayStanding",
     "DaySummary",
+    "DeliveryFilter",
     "Dispatch",
     "Due",
     "Enqueued",

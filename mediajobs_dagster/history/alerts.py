@@ -11,13 +11,13 @@ row begins at once if the cause has been quiet for an hour; otherwise it is due 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.outboxes import Outbox, claim_first, in_seconds, now_of
 from mediajobs_dagster.history.schema import alerts
 from mediajobs_dagster.models import Alert, AlertKind, JsonObject, new_id
 
@@ -33,15 +33,6 @@ _LISTED = 10
 _LOCK = 4211
 """A number of our own among PostgreSQL's advisory locks."""
 _COLUMNS = tuple(alerts.c[name] for name in Alert.model_fields)
-
-
-@dataclass(frozen=True)
-class Outbox:
-    """What waits to be sent."""
-
-    messages: int
-    first_at: datetime | None
-    """When the first of them was written; None: there is none."""
 
 
 class Alerts:
@@ -74,7 +65,7 @@ class Alerts:
             if not self._database.is_sqlite:  # where whoever writes is alone
                 lock = sa.func.pg_advisory_xact_lock(_LOCK, sa.func.hashtext(cause))
                 connection.execute(sa.select(lock))
-            now = now or _now(connection)
+            now = now or now_of(connection)
             latest = _latest(connection, cause)
             if latest and occurrence is not None and latest["occurrence"] == occurrence:
                 return False
@@ -134,28 +125,14 @@ class Alerts:
         A sender that dies before it says what came of it loses the alert after `hold_s` seconds.
         """
         with self._database.write() as connection:
-            now = now or _now(connection)
-            first = (
-                sa.select(alerts.c.id)
-                .where(*_due(now))
-                .order_by(alerts.c.due_at, alerts.c.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-                .cte("first")
-            )
-            taken = (
-                sa.update(alerts)
-                .where(alerts.c.id.in_(sa.select(first.c.id)))
-                .values(due_at=now + timedelta(seconds=hold_s), tries=alerts.c.tries + 1)
-                .returning(*_COLUMNS)
-            )
-            row = connection.execute(taken).mappings().one_or_none()
+            now = now or now_of(connection)
+            row = claim_first(connection, alerts, _due(now), _COLUMNS, until=in_seconds(now, hold_s))
             return _alert_of(row) if row else None
 
     def sent(self, alert: Alert, *, now: datetime | None = None) -> None:
         """Every target has the alert. What has been counted since it was claimed is told by a message an hour later."""
         with self._database.write() as connection:
-            now = now or _now(connection)
+            now = now or now_of(connection)
             current = sa.select(alerts).where(alerts.c.id == alert.id, alerts.c.sent_at.is_(None)).with_for_update()
             row = connection.execute(current).mappings().one_or_none()
             if row is None:  # another sender was faster, or it was removed
@@ -169,7 +146,7 @@ class Alerts:
     def not_sent(self, alert: Alert, reason: str, *, again_in_s: float, now: datetime | None = None) -> None:
         """A target did not take the alert; it is due again in so many seconds. `alert.reached` is kept."""
         with self._database.write() as connection:
-            now = now or _now(connection)
+            now = now or now_of(connection)
             change = sa.update(alerts).where(alerts.c.id == alert.id, alerts.c.sent_at.is_(None))
             due_at = now + timedelta(seconds=again_in_s)
             connection.execute(change.values(due_at=due_at, error=reason, reached=list(alert.reached)))
@@ -201,12 +178,6 @@ def _due(now: datetime | None) -> tuple[sa.ColumnElement[bool], ...]:
     moment = sa.literal(now, alerts.c.due_at.type) if now else db_now()
     latest = sa.literal(now - KEPT, alerts.c.first_at.type) if now else db_time_in(-KEPT.total_seconds())
     return (alerts.c.sent_at.is_(None), alerts.c.due_at <= moment, alerts.c.first_at > latest)
-
-
-def _now(connection: sa.Connection) -> datetime:
-    found = connection.scalar(sa.select(db_now()))
-    assert found is not None  # it is one row
-    return found
 
 
 def _alert_of(row: sa.RowMapping) -> Alert:

@@ -42,6 +42,8 @@ from mediajobs_dagster.history.trace_outbox import TraceOutbox
 from mediajobs_dagster.history.uploads import Uploads
 from mediajobs_dagster.history.users import UserRows
 from mediajobs_dagster.history.videos import Videos
+from mediajobs_dagster.history.webhook_events import WebhookEvents
+from mediajobs_dagster.history.webhooks import Webhooks
 from mediajobs_dagster.history.witnesses import Witnesses
 
 
@@ -74,6 +76,8 @@ class History:
         self.switches = Switches(database)
         self.witnesses = Witnesses(database)
         self.alerts = Alerts(database)
+        self.webhooks = Webhooks(database)
+        self.webhook_events = WebhookEvents(database)
         self.named_objects = NamedObjects(database)
         self.storage_snapshots = StorageSnapshots(database)
         self.trace_outbox = TraceOutbox(database)

@@ -29,8 +29,11 @@ from mediajobs_dagster.history.schema import (
     timelines,
     uploads,
     videos,
+    webhook_checks,
+    webhook_deliveries,
+    webhook_subscriptions,
 )
-from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.models import AttemptStatus, DeliveryStatus, JobStatus
 
 _FOLDED_AT_ONCE = 2_000
 _KEPT_SNAPSHOTS = 2
@@ -140,6 +143,23 @@ class Removing:
         latest = sa.select(storage_snapshots.c.id).order_by(*order).limit(_KEPT_SNAPSHOTS)
         kept: Conditions = [storage_snapshots.c.id.not_in(latest)]
         return self._batch(storage_snapshots, "taken_at", [], kept, before, after, limit, dry_run=dry_run)
+
+    def deliveries(self, before: datetime, *, after: Mark | None, limit: int, dry_run: bool = False) -> Batch:
+        """Deliveries of webhooks of before a moment that arrived, or are not tried any more."""
+        over: Conditions = [webhook_deliveries.c.status != DeliveryStatus.PENDING]
+        return self._batch(webhook_deliveries, "created_at", [], over, before, after, limit, dry_run=dry_run)
+
+    def callbacks(self, before: datetime, *, after: Mark | None, limit: int, dry_run: bool = False) -> Batch:
+        """Callback addresses of before a moment, of traces without unfinished jobs, of which no delivery is left."""
+        who = webhook_subscriptions.c
+        over: Conditions = [
+            ~sa.exists().where(jobs.c.trace_id == who.trace_id, jobs.c.status.not_in(_FINAL)),
+            ~sa.exists().where(
+                webhook_deliveries.c.trace_id == who.trace_id, webhook_deliveries.c.subscription_id == who.id
+            ),
+            ~sa.exists().where(webhook_checks.c.trace_id == who.trace_id),
+        ]
+        return self._batch(webhook_subscriptions, "created_at", [], over, before, after, limit, dry_run=dry_run)
 
     def quota(self, before: datetime, *, dry_run: bool = False) -> Batch:
         """Periods of quota that ended before a moment; there is one a bucket and day."""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 """The newest migration: the schema that this code works with."""
 
 
@@ -747,4 +747,74 @@ login_attempts = sa.Table(
     sa.Column("free_at", UtcDateTime, nullable=False),
     sa.Index("login_attempts_by_time", "last_at"),
     sqlite_with_rowid=False,
+)
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+# Triggers write deliveries and checks when a job changes: see `migrations/telling.py`.
+
+webhook_subscriptions = sa.Table(
+    "webhook_subscriptions",
+    metadata,
+    # Who is told of a trace, or of one job of it. No foreign keys: a job may be gone before all of it was told.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("trace_id", sa.String, nullable=False),
+    # Empty: all jobs of the trace.
+    sa.Column("job_id", sa.String, nullable=False),
+    sa.Column("url", ForeignText, nullable=False),
+    # Scheme, host and port of the address: what is slow for one of its deliveries is so for all.
+    sa.Column("origin", sa.String, nullable=False),
+    # `*`, or names between commas, such as `,job.completed,job.dead,`.
+    sa.Column("events", sa.String, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # When the receiver said that it wants no more.
+    sa.Column("ended_at", UtcDateTime),
+    sa.UniqueConstraint("trace_id", "job_id", "url"),
+    sa.Index("webhook_subscriptions_by_time", "created_at", "id"),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    # The outbox. Those of one job go out in the order of their numbers.
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    # The `webhook-id`, 32 hexadecimal digits: the same at each try.
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("subscription_id", sa.String, nullable=False),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("trace_id", sa.String, nullable=False),
+    # Empty: it is about the trace.
+    sa.Column("job_id", sa.String, nullable=False),
+    sa.Column("url", ForeignText, nullable=False),
+    sa.Column("origin", sa.String, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    # What came of the latest tries.
+    _json("tried"),
+    sa.Column("delivered_at", UtcDateTime),
+    sa.Index("webhook_deliveries_by_time", "created_at", "id"),
+    sa.Index("webhook_deliveries_of_status", "status", "created_at", "id"),
+    sa.Index("webhook_deliveries_of_trace", "trace_id", "created_at", "id"),
+    sa.Index("webhook_deliveries_of_job", "job_id", "created_at", "id"),
+)
+IS_PENDING = sa.text("status = 'pending'")
+for _name, _columns in (("due", ("due_at", "number", "origin")), ("waiting", ("subscription_id", "job_id", "number"))):
+    sa.Index(
+        f"webhook_deliveries_{_name}",
+        *(webhook_deliveries.c[name] for name in _columns),
+        sqlite_where=IS_PENDING,
+        postgresql_where=IS_PENDING,
+    )
+
+webhook_checks = sa.Table(
+    "webhook_checks",
+    metadata,
+    # Traces of which a job has ended, or that somebody asked to be told of: the sender looks whether they are finished.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("trace_id", sa.String, nullable=False),
+    # Only this one is told; NULL: all are.
+    sa.Column("subscription_id", sa.String),
+    sa.Index("webhook_checks_of_trace", "trace_id", "id"),
 )

@@ -21,6 +21,7 @@ from mediajobs_dagster.job_types.video_export.source_uses import source_uses_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Command
 from mediajobs_dagster.models import (
+    Callback,
     Job,
     JobStatus,
     JsonObject,
@@ -138,20 +139,26 @@ class ExportRequests:
         priority: int = 0,
         max_attempts: int = 3,
         force: bool = False,
+        callback: Callback | None = None,
     ) -> Requested:
         """Store the timeline and enqueue its job. The same edit of the same content is the same job.
 
-        With `force` it is always rendered again. Raises StorageMissingError.
+        With `force` it is always rendered again. `callback` is told what becomes of it. Raises StorageMissingError.
         """
         trace_id = trace_id or new_trace_id()
         stored = self.history.timelines.add(self._stored(prepared, trace_id))
         wanted = self.job_type.request(
             stored, trace_id=trace_id, params=params, priority=priority, max_attempts=max_attempts, force=force
         )
-        if not force and (earlier := self._earlier(wanted)):
-            return replace(earlier, notes=prepared.notes)
-        job, created = self._enqueued(wanted, stored)
-        return Requested(job, created=created, notes=prepared.notes)
+        if callback:
+            self.history.webhook_events.subscribe(callback, trace_id)
+        requested = None if force else self._earlier(wanted)
+        if requested is None:
+            job, created = self._enqueued(wanted, stored)
+            requested = Requested(job, created=created)
+        if callback and (not requested.created or requested.job.trace_id != trace_id):
+            self.history.webhook_events.follow(callback, [requested.job])
+        return replace(requested, notes=prepared.notes)
 
     def _enqueued(self, wanted: NewJob, timeline: StoredTimeline) -> tuple[Job, bool]:
         """The job, and whether it is to be done anew."""

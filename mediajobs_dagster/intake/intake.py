@@ -11,7 +11,7 @@ from mediajobs_dagster.intake.candidates import Candidate
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.models import MediaInfo, NewJob, Upload, UploadRole, new_id, new_trace_id, utc_now
+from mediajobs_dagster.models import Callback, MediaInfo, NewJob, Upload, UploadRole, new_id, new_trace_id, utc_now
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.storage import OnBytes, Storage, upload_source_key
 
@@ -28,6 +28,8 @@ class Order:
     max_attempts: int = 3
     force: bool = False
     """Make the outputs again even if they are up to date."""
+    callback: Callback | None = None
+    """Who is told what becomes of it."""
 
     @property
     def asked_types(self) -> tuple[str, ...] | None:
@@ -144,7 +146,12 @@ class Intake:
     def commit(self, uploads: Sequence[Upload], order: Order) -> list[Registered]:
         """Register uploads, new or known, and enqueue their jobs, all in one transaction."""
         asked = [upload.model_copy(update={"asked_types": order.asked_types}) for upload in uploads]
+        if order.callback:
+            self.history.webhook_events.subscribe(order.callback, order.trace_id)
         registered = self.history.uploads.register(asked, order.jobs_of)
+        if order.callback:
+            known = [entry.job for found in registered for entry in found.jobs if not entry.created]
+            self.history.webhook_events.follow(order.callback, known)
         for new, found in zip(uploads, registered, strict=True):
             if found.upload.id != new.id and new.storage_key == upload_source_key(new.id):
                 # Another process has just registered the same file; one copy in our storage is enough.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Protocol
 
 from pydantic import Field
@@ -132,6 +133,7 @@ class Retention:
         yield "jobs", of_types(removing.jobs)
         for kind in ("timelines", "alerts", "actions", "events", "snapshots"):
             yield kind, of_kind(kind, getattr(removing, kind))
+        yield "webhooks", chain(of_kind("webhooks", removing.deliveries), of_kind("webhooks", removing.callbacks))
         if (before := self.before("quota", now)) is not None:
             yield "quota", iter([removing.quota(before, dry_run=dry_run)])
         for sweeper in self.sweepers:

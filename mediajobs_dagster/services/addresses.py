@@ -46,6 +46,12 @@ def check_address(host: str, number: str, allowed: Networks) -> None:
         )
 
 
+def check_number(host: str, allowed: Networks) -> None:
+    """As `check_address`, for a host that is yet to be looked up: refuses what is itself a private number."""
+    if (number := _number_of(host)) is not None:
+        check_address(host, number, allowed)
+
+
 def check_name(host: str, allowed: Networks) -> None:
     """As `check_address`, for a host that a proxy looks up: refuses private numbers, and names of inner networks.
 

@@ -76,6 +76,7 @@ class _Call:
     is_conditional: bool = False
     span_id: str | None = None
     http_status: int | None = None
+    follows: bool = True
     tries: int = 0
     bytes: int = 0
     status: str = InternalError.code
@@ -126,13 +127,14 @@ class HttpClient(ServiceClient):
         units: float | None = None,
         trusted: bool = False,
         hides_path: bool = False,
+        follows: bool = True,
     ) -> HttpAnswer:
         """Send a request and return the answer, which is 2xx. `service`, `op` and `units` are for the call's record.
 
         The host has to be public, or in a network of MEDIAJOBS_PRIVATE_ADDRESSES; with `trusted` it may be anywhere:
         for addresses that operators have set, never for those of users or feeds. Redirects to another host are not
         trusted. `hides_path`: the path is a secret. An answer 304 is returned if `headers` have a condition
-        (If-None-Match, If-Modified-Since).
+        (If-None-Match, If-Modified-Since). Without `follows`, a redirect is an answer that is not valid.
 
         `json` is sent as JSON, `data` as it is or as a form. When the service is busy or the connection breaks, the
         request is sent again if that is safe: for GET and HEAD, or as `retry_safe` says. `timeout_s` is for all tries
@@ -149,6 +151,7 @@ class HttpClient(ServiceClient):
             hides_path=hides_path,
             is_conditional=is_conditional,
             span_id=self._new_span_id(),
+            follows=follows,
         )
         limit_s = self._context.settings.service_timeout_s if timeout_s is None else timeout_s
         with self._recorded(call), self._guarded(call, limit_s) as guard:
@@ -324,7 +327,7 @@ class HttpClient(ServiceClient):
         """The answer at the end of all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._connections.send(asked, guard, connect_s=connect_s, silence_s=_SILENCE_S)
-            location = answer.headers.get("Location") if answer.status in REDIRECTS else None
+            location = answer.headers.get("Location") if call.follows and answer.status in REDIRECTS else None
             if location is None:
                 return answer
             answer.close()

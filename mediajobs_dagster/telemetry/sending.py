@@ -12,7 +12,7 @@ from mediajobs_dagster.telemetry.alerting import Alerting
 _LOOK_S = 5.0
 """How often the outbox is looked at, seconds."""
 
-Check = Callable[[], None]
+Check = Callable[[], object]
 """Looks at something, and alerts of it. It must cost little: it is called every few seconds."""
 
 _log = logging.getLogger(__name__)
@@ -21,27 +21,44 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def sending_alerts(alerting: Alerting, checks: Sequence[Check] = (), *, look_s: float = _LOOK_S) -> Generator[None]:
     """While the block runs, send what is due, and make the checks."""
-    stop, sender = threading.Event(), _Sender(alerting, checks)
+    looks = Looks((*checks, alerting.deliver), "Alerts could not be sent; they wait.")
+    with looking("mediajobs-alerts", looks, look_s=look_s):
+        yield
+
+
+@contextmanager
+def looking(name: str, look: Check, *, look_s: float, wake: threading.Event | None = None) -> Generator[None]:
+    """While the block runs, call `look` every so many seconds, and at once when `wake` is set, in a thread."""
+    over, roused = threading.Event(), wake or threading.Event()
 
     def go_on() -> None:
-        while not stop.wait(look_s):
-            sender.look()
+        while True:
+            roused.wait(look_s)
+            roused.clear()
+            if over.is_set():
+                return
+            look()
 
-    thread = threading.Thread(target=go_on, name="mediajobs-alerts", daemon=True)
+    thread = threading.Thread(target=go_on, name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        stop.set()
+        over.set()
+        roused.set()
         thread.join(look_s)
 
 
-class _Sender:
-    def __init__(self, alerting: Alerting, checks: Sequence[Check]) -> None:
-        self._steps = (*checks, alerting.deliver)
+class Looks:
+    """Takes steps, each whatever becomes of the others. What a step raises is logged once."""
+
+    def __init__(self, steps: Sequence[Check], complaint: str) -> None:
+        """`complaint` is what is logged first, a sentence."""
+        self._steps, self._complaint = steps, complaint
         self._complained: set[str] = set()
 
-    def look(self) -> None:
+    def __call__(self) -> None:
+        """Take each of them."""
         for step in self._steps:
             try:
                 step()
@@ -49,4 +66,4 @@ class _Sender:
                 # Once: an extra that is missing, or a database that is away, would fill the log.
                 if (said := f"{type(error).__name__}: {error}") not in self._complained:
                     self._complained.add(said)
-                    _log.warning("Alerts could not be sent; they wait. %s", said)
+                    _log.warning("%s %s", self._complaint, said)

@@ -13,6 +13,7 @@ from mediajobs_dagster.attempts.recovery import LossReason
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, NotFoundError, all_errors
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.history.by_type import SumsByType
+from mediajobs_dagster.history.outboxes import Outbox
 from mediajobs_dagster.history.series import COUNTED, OTHER, labels_of
 from mediajobs_dagster.history.switches import SwitchScope
 from mediajobs_dagster.job_types.registry import Registry
@@ -160,15 +161,19 @@ class Metrics:
         for name, row in sorted(history.schedules.all().items()):
             found.count("schedule.missed_total", row.missed_in_all, job_type=self._known(name))
         if self.settings.alert_urls:
-            outbox = history.alerts.outbox()
-            age_ms = 1000 * (now - outbox.first_at).total_seconds() if outbox.first_at else 0.0
-            found.set("alerts.outbox_messages", outbox.messages)
-            found.set("alerts.outbox_age_ms", max(0.0, age_ms))
+            _read_outbox(found, "alerts", history.alerts.outbox(), now)
+        _read_outbox(found, "webhooks", history.webhooks.outbox(), now)
         for daemon, seconds in sorted(self.daemons().items()):
             found.set("daemon.heartbeat_age_ms", 1000 * seconds, daemon=daemon)
 
     def _known(self, job_type: str) -> str:
         return job_type if any(each.name == job_type for each in self.registry) else OTHER
+
+
+def _read_outbox(found: Readings, name: str, outbox: Outbox, now: datetime) -> None:
+    age_ms = 1000 * (now - outbox.first_at).total_seconds() if outbox.first_at else 0.0
+    found.set(f"{name}.outbox_messages", outbox.messages)
+    found.set(f"{name}.outbox_age_ms", max(0.0, age_ms))
 
 
 def _begin_at_zero(found: Readings) -> None:

@@ -9,7 +9,7 @@ from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import Enqueued, History
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.listeners import Listeners
-from mediajobs_dagster.models import JsonObject, Upload
+from mediajobs_dagster.models import Callback, JsonObject, Upload
 from mediajobs_dagster.records import JobQueued
 
 
@@ -40,8 +40,12 @@ def submit_jobs(
     priority: int,
     max_attempts: int,
     force: bool,
+    callback: Callback | None = None,
 ) -> Submitted:
-    """Enqueue a job of each type. Raises ParametersError, and RequestError for parameters of several types at once."""
+    """Enqueue a job of each type; `callback` is told what becomes of them.
+
+    Raises ParametersError, and RequestError for parameters of several types at once.
+    """
     if params and len(types) != 1:
         raise RequestError("Parameters belong to one job type. Ask for one type at a time.")
     wanted = [
@@ -50,6 +54,10 @@ def submit_jobs(
         )
         for each in types
     ]
+    if callback:
+        history.webhook_events.subscribe(callback, trace_id)
     enqueued = history.jobs.enqueue(wanted)
+    if callback:
+        history.webhook_events.follow(callback, [each.job for each in enqueued if not each.created])
     listeners.tell_all([JobQueued(job=each.job) for each in enqueued if each.created])
     return Submitted(trace_id, tuple(enqueued))

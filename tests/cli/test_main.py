@@ -35,6 +35,7 @@ def test_the_commands() -> None:
         *("history", "history export", "history stats"),
         *("quota", "videos", "videos list", "videos show", "videos link", "videos unlink"),
         *("alerts", "alerts list", "alerts send", "alerts test"),
+        *("webhooks", "webhooks list", "webhooks show", "webhooks send", "webhooks test"),
         *("storage", "storage map", "storage report", "storage gc"),
         *("events", "events list", "events show", "actions", "why", "breaker", "breaker list", "breaker open"),
         *("breaker close", "schedules", "schedules list", "run", "cleanup", "metrics"),
@@ -139,7 +140,7 @@ def test_with_json_every_failure_is_json(
     code: str,
 ) -> None:
     """On standard output, of every command, with the exit code it would have anyway."""
-    if words in (("doctor",), ("export",), ("alerts", "test"), ("storage", "map")) and not wrong:
+    if words in (("doctor",), ("export",), ("alerts", "test"), ("webhooks", "test"), ("storage", "map")) and not wrong:
         return  # findings are an answer; a timeline is read before the database is opened; the others need none
     if words == ("metrics",) and code == "DATABASE_UNAVAILABLE":
         return  # that the database is down is what they tell

@@ -238,7 +238,7 @@ def test_it_works_without_scripts(browser: Browser, address: str, showcase: Show
 PAGES = [
     *("/", "/jobs", "/jobs?status=nope", "/jobs/bulk/retry?status=dead", "/jobs/JOB", "/jobs/RUNNING"),
     *("/attempts/JOB", "/attempts/JOB/commands", "/attempts/JOB/storage", "/attempts/JOB/resources", "/traces/TRACE"),
-    *("/uploads", "/uploads/UPLOAD", "/storage?candidates=1", "/search?q=edit", "/schedules", "/nowhere"),
+    *("/uploads", "/uploads/UPLOAD", "/storage?candidates=1", "/search?q=edit", "/schedules", "/webhooks", "/nowhere"),
 ]
 DARK = ("/", "/jobs", "/attempts/JOB", "/attempts/JOB/commands")
 """Where all colours are."""

@@ -17,6 +17,7 @@ from mediajobs_dagster.use_cases.bulk import Bulk
 from mediajobs_dagster.use_cases.events import Events
 from mediajobs_dagster.use_cases.quotas import Quotas
 from mediajobs_dagster.use_cases.videos import Videos
+from mediajobs_dagster.use_cases.webhooks import Webhooks
 from tests.console.client import Client
 
 PARTS = {
@@ -30,6 +31,7 @@ PARTS = {
     "users": Users,
     "tokens": Tokens,
     "logins": Logins,
+    "webhooks": Webhooks,
 }
 """The properties of MediaJobs that hold use cases."""
 
@@ -82,6 +84,9 @@ BY_HTTP: dict[str, str] = {
     "inventory.collect": "POST /api/storage/gc",
     "inventory.restore": "POST /api/storage/restore/{removal}",
     "alerts.list": "GET /api/alerts",
+    "webhooks.deliveries": "GET /api/webhooks/deliveries",
+    "webhooks.get": "GET /api/webhooks/deliveries/{reference}",
+    "webhooks.send_again": "POST /api/webhooks/deliveries/{reference}/send",
     "place_of": "GET /api/uploads/{reference}/content",
 }
 """What each use case is by HTTP."""
@@ -133,6 +138,10 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "logins.by_token": "is asked at each request",
     "logins.by_proxy": "is asked at each request",
     "alerts.test": "sends a message to all targets",
+    "webhooks.check": "is part of each request that has a callback",
+    "webhooks.deliver": "is what the daemon does all the time",
+    "webhooks.delivering": "is what the daemon does all the time",
+    "webhooks.test": "sends a message to any address",
 }
 """Use cases that are no part of the HTTP API, and why."""
 

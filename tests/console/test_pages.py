@@ -30,6 +30,7 @@ PATHS = [
     "/search",
     "/search?q=nothing",
     "/schedules",
+    "/webhooks",
 ]
 
 

@@ -234,6 +234,25 @@ def test_other_records_grow_old_too(history: History) -> None:
     assert history.timelines.get(used.id)
 
 
+def test_webhooks_go_when_they_are_done_with(history: History) -> None:
+    """Never one that waits; and a callback stays while a job of its trace is unfinished, or a delivery is left."""
+    deliveries, callbacks = tables.webhook_deliveries, tables.webhook_subscriptions
+    (unfinished,) = history.jobs.enqueue([a_new_job()])
+    common = {"event": "job.queued", "url": "u", "origin": "o", "data": {}, "due_at": OLD, "tries": 1, "job_id": "j"}
+    rows = [("delivered", OLD), ("failed", OLD), ("pending", OLD), ("delivered", RECENT)]
+    for number, (status, at) in enumerate(rows):
+        of = {"id": f"d{number}", "subscription_id": f"s{number}", "trace_id": f"t{number}"}
+        execute(history, sa.insert(deliveries).values(status=status, created_at=at, **of, **common))
+    for number, trace_id in enumerate(["t0", "t1", "t2", "t3", unfinished.job.trace_id]):
+        of = {"id": f"s{number}", "trace_id": trace_id, "job_id": "", "url": "u", "origin": "o", "events": "*"}
+        execute(history, sa.insert(callbacks).values(created_at=OLD, **of))
+    assert removed(clean(history, dry_run=True))["webhooks"] >= 2
+    assert removed(clean(history)) == {"webhooks": 4}
+    with history._database.read() as connection:  # pyright: ignore[reportPrivateUsage]
+        assert set(connection.scalars(sa.select(deliveries.c.id))) == {"d2", "d3"}
+        assert set(connection.scalars(sa.select(callbacks.c.id))) == {"s2", "s3", "s4"}
+
+
 def test_a_clean_up_that_is_interrupted_goes_on(history: History) -> None:
     """What was removed by then stays removed; the next one removes the rest."""
     for _ in range(6):

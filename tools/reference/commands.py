@@ -9,7 +9,7 @@ import click
 
 from mediajobs_dagster.cli.main import commands as mediajobs
 from mediajobs_dagster.history import StatisticsReport
-from mediajobs_dagster.models import Attempt, Job, Upload
+from mediajobs_dagster.models import Attempt, Job, Upload, WebhookDelivery
 from tools.reference import samples
 from tools.reference.markdown import section
 from tools.reference.schemas import Places, fields_of
@@ -123,6 +123,18 @@ PRINTED: dict[str, Printed] = {
         "(`MediaJobs.videos.show`)."
     ),
     "videos unlink": Printed("As `videos show`, after the change (`MediaJobs.videos.unlink`)."),
+    "webhooks list": Printed(
+        "A list of [WebhookDelivery](#webhookdelivery), the newest first (`MediaJobs.webhooks.deliveries`)."
+    ),
+    "webhooks send": Printed(
+        "With an id the [WebhookDelivery](#webhookdelivery) as it is after that; without one how many of those that "
+        "were due were `delivered`, and how many tries `failed`."
+    ),
+    "webhooks show": Printed("A [WebhookDelivery](#webhookdelivery) (`MediaJobs.webhooks.get`)."),
+    "webhooks test": Printed(
+        "Whether a test webhook `arrived` at the `url`, the `status` of the answer, the `error`, and how long it took "
+        "(`tookMs`)."
+    ),
     "why": Printed(
         "`status`, the `causes` (`kind`, `text`, `until`) for which the job waits or ended, whether it is tried "
         "`again`, and a sentence `forUploader` (`MediaJobs.why`)."
@@ -151,7 +163,7 @@ def commands(elsewhere: Places) -> Iterator[str]:
         "It takes `--format` in place of `--json`: an array (`json`), an object a line (`jsonl`) of "
         "[Attempt](#attempt), or a table (`csv`, `parquet`). `manifest` is there with `--manifests` only.",
     )
-    yield fields_of(Job, Attempt, Upload, StatisticsReport, elsewhere=elsewhere)
+    yield fields_of(Job, Attempt, Upload, StatisticsReport, WebhookDelivery, elsewhere=elsewhere)
 
 
 def with_json(group: click.Group = mediajobs, before: str = "") -> set[str]:

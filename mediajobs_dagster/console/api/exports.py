@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
-from mediajobs_dagster.console.api.parameters import Document, Flag, Parameters, Priority, TraceId
+from mediajobs_dagster.console.api.parameters import CallsBack, Document, Flag, Priority, TraceId
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.job_types.video_export.encoding import Codec, ExportParams, Hardware, Profile
 from mediajobs_dagster.models import JsonObject
@@ -15,7 +15,7 @@ from mediajobs_dagster.models import JsonObject
 router = APIRouter(prefix="/api/exports", tags=["exports"])
 
 
-class NewExport(Parameters):
+class NewExport(CallsBack):
     """An export that is asked for."""
 
     timeline: Document = Field(description="The edit, in the format create_video_v1.")
@@ -45,11 +45,17 @@ def export(request: Request, media: Media, asked: NewExport, idempotency_key: Id
     )
 
     def do() -> JSONResponse:
+        callback = asked.called_back(media)
         prepared = media.prepare_export(asked.timeline)
         if asked.dry_run:
             return answer(media.plan_export(prepared, params))
         requested = media.export(
-            prepared, params=params, priority=asked.priority, trace_id=asked.trace, force=asked.force
+            prepared,
+            params=params,
+            priority=asked.priority,
+            trace_id=asked.trace,
+            force=asked.force,
+            callback=callback,
         )
         return answer(requested, status=202)
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import FromOutside, IdempotencyKey, Media, answer, once, page
 from mediajobs_dagster.console.api.parameters import (
+    CallsBack,
     Document,
     Flag,
     JobConditions,
@@ -30,7 +31,7 @@ class JobListing(Paged, JobConditions):
     """Which jobs are listed."""
 
 
-class NewJobs(Parameters):
+class NewJobs(CallsBack):
     """Jobs that are asked for."""
 
     upload: Text = Field(min_length=1, description="The upload, by its id or name.")
@@ -70,6 +71,7 @@ def submit(request: Request, media: Media, asked: NewJobs, idempotency_key: Idem
             priority=asked.priority,
             trace_id=asked.trace,
             force=asked.force,
+            callback=asked.called_back(media),
         )
         return answer(submitted, status=202)
 

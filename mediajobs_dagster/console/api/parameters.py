@@ -9,8 +9,9 @@ from typing import Annotated, Any, cast
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import AttemptFilter, JobFilter
-from mediajobs_dagster.models import AttemptStatus, JobStatus, JsonObject
+from mediajobs_dagster.models import AttemptStatus, Callback, JobStatus, JsonObject, WebhookEvent
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.choices import PRIORITIES
 
@@ -82,6 +83,28 @@ class Parameters(BaseModel):
     """The query parameters of a route, or the fields of a body. Unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class CallsBack(Parameters):
+    """A request for jobs of which somebody wants to be told."""
+
+    callback: Annotated[str, Field(max_length=2000, pattern=_NO_NUL)] | None = Field(
+        default=None, description="An http(s) address that is told what becomes of it, by webhooks."
+    )
+    callback_events: list[WebhookEvent] = Field(
+        default_factory=list[WebhookEvent],
+        alias="callbackEvents",
+        max_length=10,
+        description="Tell it only these events; default: all.",
+    )
+
+    def called_back(self, media: MediaJobs) -> Callback | None:
+        """The callback; None: no address was given. Raises RequestError for events without one, and as `check` does."""
+        if self.callback is not None:
+            return media.webhooks.check(Callback(url=self.callback, events=tuple(self.callback_events)))
+        if self.callback_events:
+            raise RequestError("`callbackEvents` needs `callback`, the address that is told.")
+        return None
 
 
 class Paged(Parameters):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.models import Attempt, Job, JobProgress, JsonObject, Upload, Value
+from mediajobs_dagster.models import Attempt, Job, JobProgress, JsonObject, Upload, Value, WebhookDelivery
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -88,6 +88,13 @@ class UploadShown(Value):
     place: str
     jobs: list[Job]
     outputs: list[str]
+
+
+class DeliveryPage(Value):
+    """A page of deliveries of webhooks."""
+
+    deliveries: list[WebhookDelivery]
+    next: str | None
 
 
 class HistoryShown(Value):

@@ -20,7 +20,17 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once, page
 from mediajobs_dagster.console.api.files import FILE_ANSWERS, serve_object
-from mediajobs_dagster.console.api.parameters import Flag, Moment, Paged, Parameters, Priority, Reference, Text, TraceId
+from mediajobs_dagster.console.api.parameters import (
+    CallsBack,
+    Flag,
+    Moment,
+    Paged,
+    Parameters,
+    Priority,
+    Reference,
+    Text,
+    TraceId,
+)
 from mediajobs_dagster.console.api.shapes import UploadPage, UploadShown, problems
 from mediajobs_dagster.console.bodies import is_json
 from mediajobs_dagster.console.problems import problem
@@ -48,7 +58,7 @@ class UploadListing(Paged):
     until: Moment | None = Field(default=None, description="Registered before this moment.")
 
 
-class Orders(Parameters):
+class Orders(CallsBack):
     """What is done with an upload once it is added."""
 
     types: list[Text] | None = Field(
@@ -58,9 +68,15 @@ class Orders(Parameters):
     trace: TraceId | None = Field(default=None, description="The trace it belongs to; default: a new one.")
     force: bool = Field(default=False, description="Make the outputs again even if they are up to date.")
 
-    def given(self) -> dict[str, Any]:
+    def given(self, media: MediaJobs) -> dict[str, Any]:
         """As the use cases take it."""
-        return {"types": self.types, "priority": self.priority, "trace_id": self.trace, "force": self.force}
+        return {
+            "types": self.types,
+            "priority": self.priority,
+            "trace_id": self.trace,
+            "force": self.force,
+            "callback": self.called_back(media),
+        }
 
 
 class NewUpload(Orders):
@@ -96,9 +112,9 @@ class SentFile(Orders):
     name: Text | None = Field(default=None, description="Its file name; the header X-Filename says it as well.")
     only_register: bool = Field(default=False, alias="onlyRegister", description="Enqueue no job on it.")
 
-    def given(self) -> dict[str, Any]:
+    def given(self, media: MediaJobs) -> dict[str, Any]:
         """As the use cases take it."""
-        return {**super().given(), **({"types": ()} if self.only_register else {})}
+        return {**super().given(media), **({"types": ()} if self.only_register else {})}
 
 
 FileName = Annotated[
@@ -161,13 +177,14 @@ async def add(
         )
     for each in asked.types or ():
         media.registry.name_of(each)  # refused before the file has arrived, not after
+    given = asked.given(media)  # what is wrong with that is said before the file is received
     async with _folder(media) as folder:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isdecimal() and len(length) < 19 else None
         received = await receive(request.stream(), folder, media.settings, declared)
 
         def register() -> JSONResponse:
-            added = media.add_received(received.path, name, sha256=received.sha256, **asked.given())
+            added = media.add_received(received.path, name, sha256=received.sha256, **given)
             return answer(added, status=201)
 
         told = asked.model_copy(update={"name": f"{name} {received.sha256}"})
@@ -213,14 +230,15 @@ def delete_upload(
 
 
 def _add(media: MediaJobs, asked: NewUpload) -> JSONResponse:
+    given = asked.given(media)
     if asked.key is not None:
-        return answer(media.add_stored(asked.key, **asked.given()), status=201)
+        return answer(media.add_stored(asked.key, **given), status=201)
     assert asked.address is not None
     name = _file_name(asked.name or unquote(urlsplit(asked.address).path.rpartition("/")[2]))
     with place_for_files(media.settings) as folder:
         path = folder / "downloaded"
         sha256 = _download(media, asked.address, path)
-        return answer(media.add_received(path, name or "download", sha256=sha256, **asked.given()), status=201)
+        return answer(media.add_received(path, name or "download", sha256=sha256, **given), status=201)
 
 
 def _download(media: MediaJobs, address: str, path: Path) -> str:

@@ -21,13 +21,14 @@ from mediajobs_dagster.console.pages import (
     storage,
     traces,
     uploads,
+    webhooks,
 )
 from mediajobs_dagster.console.pages.asking import refuse_zero_characters
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 
 ROUTERS = (
     *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
-    *(schedules.router, storage.router, search.router, login.router, access.router, audit.router),
+    *(schedules.router, storage.router, webhooks.router, search.router, login.router, access.router, audit.router),
 )
 
 

@@ -234,6 +234,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("schedule.missed_total", _C, _T, "Moments of schedules that were missed.", (JOB_TYPE,)),
     Metric("alerts.outbox_messages", _G, _S, "Alerts that are due, or were tried, and are not sent yet."),
     Metric("alerts.outbox_age_ms", _G, _S, "How long ago the first of them was written."),
+    Metric("webhooks.outbox_messages", _G, _S, "Webhooks that are not delivered yet, and still tried."),
+    Metric("webhooks.outbox_age_ms", _G, _S, "How long ago what the first of them tells has happened."),
     # --- the scrape itself ---
     Metric("database.up", _G, _S, "1: the history database answered; 0: what it counts is missing in this scrape."),
     Metric("scrape.duration_ms", _G, _P, "How long this scrape took."),
