@@ -327,10 +327,14 @@ class MediaJobs:
     ) -> Added:
         """Register an object that lies in the storage already, and enqueue jobs on it, as `add` does.
 
-        Raises KeyRefusedError, and StorageMissingError when there is no such object.
+        Raises KeyRefusedError, RequestError for what mediajobs made itself, and StorageMissingError when there is no
+        such object.
         """
         from mediajobs_dagster.intake.candidates import ObjectCandidate
+        from mediajobs_dagster.intake.search import is_made_here
 
+        if is_made_here(key, self.registry):
+            raise RequestError(f"{key} was made by mediajobs, so it is no new upload. Name a media file of your own.")
         candidate = ObjectCandidate(self.storage, self.storage.stat(key), key)
         order = self._order(types, trace_id or new_trace_id(), priority=priority, force=force)
         return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), key)

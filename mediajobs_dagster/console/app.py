@@ -42,6 +42,7 @@ from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import Unexpected, answer_with_problems
+from mediajobs_dagster.console.threads import FewThreads
 from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -57,6 +58,8 @@ ROUTERS = (
 
 _DOWNLOADS = 4
 """How many addresses are downloaded at once; further ones wait."""
+_ARRIVALS = 4
+"""How many files that have arrived are probed and stored at once."""
 
 
 _LOGINS = 2
@@ -82,7 +85,8 @@ def console_app(
     app.state.readings = readings = Readings()
     app.state.reception = reception = Reception(media, probe_key)
     app.state.logins = anyio.CapacityLimiter(_LOGINS)
-    app.state.downloads = anyio.CapacityLimiter(_DOWNLOADS)
+    app.state.readiness = health.Readiness()
+    app.state.downloads, app.state.arrivals = anyio.CapacityLimiter(_DOWNLOADS), anyio.CapacityLimiter(_ARRIVALS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
     app.add_middleware(Acting)
@@ -93,7 +97,8 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    whole = ProblemPages(Unexpected(LoginGate(Below(DAGSTER, dagster, app), reception, login=login)))
+    gate = LoginGate(Below(DAGSTER, dagster, app), reception, login=login)
+    whole = FewThreads(ProblemPages(Unexpected(gate)))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

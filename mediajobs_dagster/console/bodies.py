@@ -37,15 +37,18 @@ class BodyLimit:
 
         async def sending(message: Message) -> None:
             nonlocal has_begun
+            if taken > LARGEST and not has_begun:
+                return  # FastAPI has an answer of its own for whatever is raised while it reads a body
             has_begun = True
             await send(message)
 
         try:
             await self._app(scope, receiving, sending)
-        except RequestTooLargeError as error:
+        except RequestTooLargeError:
             if has_begun:
                 raise
-            await problem_of(error)(scope, receive, send)
+        if taken > LARGEST and not has_begun:
+            await problem_of(_too_large())(scope, receive, send)
 
     def _is_file(self, scope: Scope) -> bool:
         kind = Headers(scope=scope).get("content-type", "")

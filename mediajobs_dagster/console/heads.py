@@ -28,7 +28,12 @@ class Heads:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_body)
+        # A scope of its own: the server looks at the method to know whether a body will come.
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, without_body)
+        finally:
+            scope["route"] = as_get.get("route")  # by which answers are counted
 
     def _knows_head(self, scope: Scope) -> bool:
         routes: Sequence[BaseRoute] = scope["app"].routes

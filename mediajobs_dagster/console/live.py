@@ -115,21 +115,20 @@ class Live:
         if len(self._clients) >= self._most_clients:
             raise TooManyClientsError
 
-    async def follow(
-        self, interest: Interest, last_id: str | None, first: NamedJob | None = None
-    ) -> AsyncGenerator[str]:
+    async def follow(self, interest: Interest, last_id: str | None) -> AsyncGenerator[str]:
         """Server-sent events, until the client goes or the server stops. `last_id`: of the last event that it has.
 
-        `first` is told at once.
+        Who follows one job is told at once how it stands.
         """
         client = _Client(interest)
         self._clients.add(client)
         try:
             self._start()
             yield "retry: 2000\n\n"
-            if first is not None:
-                yield event_of(first)
-            if (since := moment_of(last_id)) is not None:
+            # Read only now: of a change before it, this tells; of one after it, the poller does.
+            if interest.job_id is not None:
+                yield await anyio.to_thread.run_sync(self._present, interest.job_id)
+            elif (since := moment_of(last_id)) is not None:
                 for text in await anyio.to_thread.run_sync(self._missed, interest, since):
                     yield text
             idle_s = 0.0
@@ -181,19 +180,26 @@ class Live:
         found = {job.id: job for job in (*changed, *running)}
         fresh = [job for job in found.values() if self._seen.get(job.id) != _mark_of(job)]
         fresh = [job for job in fresh if job.id in self._seen or job.updated_at > self._cursor - _OVERLAP]
+        # In the order of their changes, so that the id of the last event stands for all before it.
+        fresh.sort(key=lambda job: job.updated_at)
         cursor = max((job.updated_at for job in changed), default=self._cursor)
         self._seen = {job.id: _mark_of(job) for job in found.values()}
         return _Look(self._media.named(fresh), max(cursor, self._cursor), is_too_much=len(fresh) > _AT_ONCE)
 
     def _tell(self, look: _Look) -> None:
         self._cursor = look.cursor
-        for client in self._clients:
-            if look.is_too_much:
+        if look.is_too_much:
+            for client in self._clients:
                 client.put(RESET)
-                continue
-            for each in look.jobs:
-                if client.interest.covers(each.job):
-                    client.put(event_of(each))
+            return
+        for each in look.jobs:
+            if following := [client for client in self._clients if client.interest.covers(each.job)]:
+                text = event_of(each)
+                for client in following:
+                    client.put(text)
+
+    def _present(self, job_id: str) -> str:
+        return event_of(self._media.named([self._media.references.job(job_id)])[0])
 
     def _missed(self, interest: Interest, since: datetime) -> list[str]:
         changed = self._media.history.jobs.changed(since - _OVERLAP, limit=_AT_ONCE)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from http import HTTPStatus
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
@@ -13,6 +14,8 @@ from mediajobs_dagster.telemetry.metrics.readings import Readings
 
 _LOOK_S = 0.5
 """How long the event loop is asked to wait, between two looks at how late it is, seconds."""
+_CLIENT_GONE = 499
+"""Stands for no answer because its client has gone, as nginx logs it."""
 _UNKNOWN = "unknown"
 """The route of what no route fits: a path is whatever somebody has sent, so it is no label."""
 
@@ -30,18 +33,24 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+        begun, status = time.perf_counter(), _CLIENT_GONE
+        stream_begun: float | None = None
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, stream_begun
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if _is_stream(message):
+                    stream_begun = time.perf_counter()
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
+        except Exception:
+            status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+            raise
         finally:
-            self._record(scope, status, 1000 * (time.perf_counter() - begun))
+            self._record(scope, status, 1000 * ((stream_begun or time.perf_counter()) - begun))
 
     def _record(self, scope: Scope, status: int, took_ms: float) -> None:
         found, route = self._readings, _route_of(scope)
@@ -55,6 +64,11 @@ class Measured:
             begun = time.perf_counter()
             await asyncio.sleep(_LOOK_S)
             self._readings.observe("event_loop.lag_ms", max(0.0, 1000 * (time.perf_counter() - begun - _LOOK_S)))
+
+
+def _is_stream(start: Message) -> bool:
+    """Whether it ends only when its client goes: how long that takes says nothing of us."""
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
 
 
 def _route_of(scope: Scope) -> str:

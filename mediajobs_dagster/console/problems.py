@@ -11,11 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediajobs_dagster import errors
 from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.fault_lists import plain_words
 from mediajobs_dagster.models import JsonObject, new_id
 from mediajobs_dagster.storage.redaction import redact
 
@@ -148,7 +150,8 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 def _fault(found: Any) -> JsonObject:
     place = [str(part) for part in found["loc"]]
-    return {"where": _shown(" ".join((*place[:1], ".".join(place[1:]))).strip()), "message": _shown(found["msg"])}
+    where = " ".join((*place[:1], ".".join(place[1:]))).strip()
+    return {"where": _shown(where), "message": _shown(plain_words(found["type"], found["msg"]))}
 
 
 def _known_parameters(request: Request) -> list[str] | None:
@@ -180,6 +183,8 @@ class Unexpected:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            _log.info("A client went away before it was answered: %s %s", scope["method"], _shown(scope["path"]))
         except Exception:  # the edge: an answer for what nobody foresaw
             _log.exception("A request failed: %s %s", scope["method"], _shown(scope["path"]))
             if has_begun:

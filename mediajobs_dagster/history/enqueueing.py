@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mediajobs_dagster.history.clock import db_time_in
+from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import insert_new
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, NO_LEASE, job_of
 from mediajobs_dagster.history.schema import jobs
@@ -48,7 +48,7 @@ def insert_jobs(
     give_turns(connection, [row for row in rows if row["idempotency_key"] not in before])
     # All writers insert in the order of the keys, so that two overlapping batches cannot deadlock.
     by_key = sorted(rows, key=lambda row: row["idempotency_key"])
-    insert_new(connection, jobs, by_key, also=_lease_of(assignment) if assignment else NO_LEASE)
+    insert_new(connection, jobs, by_key, also=_changed_now(assignment))
     known = _by_idempotency_key(connection, [new_job.idempotency_key for new_job in new_jobs])
     answers = [(known[row["idempotency_key"]], row["id"]) for row in rows]
     return [Enqueued(job=job, created=job.id == row_id) for job, row_id in answers]
@@ -62,10 +62,14 @@ def _row_of(new_job: NewJob, now: datetime) -> dict[str, Any]:
         "allowance": new_job.max_attempts,
         "not_before": None,
         "created_at": now,
-        "updated_at": now,
         "error_code": None,
         "turn": 0,
     }
+
+
+def _changed_now(assignment: Assignment | None) -> dict[str, Any]:
+    """What all rows have alike. Changes are dated by the database's clock, for whoever looks for the latest ones."""
+    return {"updated_at": db_now(), **(_lease_of(assignment) if assignment else NO_LEASE)}
 
 
 def _lease_of(assignment: Assignment) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def _has_attempt(connection: sa.Connection, conditions: Conditions) -> sa.Column
     """
     of_job = job_history.c.job_id.is_not(None)
     some = sa.select(job_history.c.job_id).where(of_job, *conditions)
-    ids = connection.execute(some.limit(_FEW + 1)).scalars().all()
-    if len(ids) <= _FEW:
+    counted = sa.select(sa.func.count()).select_from(some.limit(_FEW + 1).subquery())
+    if connection.execute(counted).scalar_one() <= _FEW:
         return jobs.c.id.in_(some)
     return sa.exists().where(job_history.c.job_id == jobs.c.id, *conditions)
 

@@ -39,6 +39,13 @@ _NAMING = (
 )
 
 
+# Made once: making such a statement takes longer than its answer.
+_FILES = sa.select(uploads.c.id, uploads.c.filename).where(uploads.c.id.in_(sa.bindparam("ids", expanding=True)))
+_TITLES = sa.select(timelines.c.id, timelines.c.title).where(timelines.c.id.in_(sa.bindparam("ids", expanding=True)))
+_JOB = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("id"))
+_ATTEMPT = sa.select(*LIGHT_COLUMNS).where(job_history.c.id == sa.bindparam("id"))
+
+
 class Naming:
     """Finds what a text can mean, and the names of subjects."""
 
@@ -51,10 +58,10 @@ class Naming:
         ids = sorted(set(subject_ids))
         found = {each: Tick.parse(each).title for each in ids if Tick.is_id(each)}
         with self._database.read() as connection:
-            for start in range(0, len(ids), _CHUNK):
-                some = ids[start : start + _CHUNK]
-                for table, name in ((uploads, uploads.c.filename), (timelines, timelines.c.title)):
-                    rows = connection.execute(sa.select(table.c.id, name).where(table.c.id.in_(some)))
+            for statement in (_FILES, _TITLES):
+                ids = [each for each in ids if each not in found]
+                for start in range(0, len(ids), _CHUNK):
+                    rows = connection.execute(statement, {"ids": ids[start : start + _CHUNK]})
                     found |= {row[0]: row[1] for row in rows}
         return found
 
@@ -75,7 +82,7 @@ class Naming:
         It is of a job, or of an attempt, run, trace or subject whose jobs are meant.
         """
         with self._database.read() as connection:
-            exact = connection.execute(sa.select(*JOB_COLUMNS).where(jobs.c.id == text.lower())).mappings().all()
+            exact = connection.execute(_JOB, {"id": text.lower()}).mappings().all()
             if exact:
                 return [job_of(row) for row in exact]
             subjects = _subjects_named(connection, text, limit)
@@ -95,12 +102,12 @@ class Naming:
 
     def attempts(self, text: str, *, limit: int) -> list[Attempt]:
         """The attempts, without manifests, that `text` can mean by their own id or that of their run, newest first."""
-        way = sa.or_(_begins(job_history.c.id, text), _begins(job_history.c.run_id, text))
-        statement = sa.select(*LIGHT_COLUMNS).where(way).order_by(job_history.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            exact = connection.execute(sa.select(*LIGHT_COLUMNS).where(job_history.c.id == text.lower())).mappings()
-            found = exact.all() or connection.execute(statement).mappings().all()
-        return [attempt_of(row) for row in found]
+            if exact := connection.execute(_ATTEMPT, {"id": text.lower()}).mappings().all():
+                return [attempt_of(row) for row in exact]
+            way = sa.or_(_begins(job_history.c.id, text), _begins(job_history.c.run_id, text))
+            statement = sa.select(*LIGHT_COLUMNS).where(way).order_by(job_history.c.id.desc()).limit(limit)
+            return [attempt_of(row) for row in connection.execute(statement).mappings()]
 
     def uploads(self, text: str, *, limit: int) -> list[Upload]:
         """The uploads that `text` can mean by their id or name, newest first."""

@@ -39,6 +39,13 @@ _STAGE_SAMPLE = 100
 """Most manifests that are opened: each has tens of kilobytes."""
 
 
+_MOST_KNOWN = 5_000
+"""Attempts whose stages are kept in memory: some hundred bytes each."""
+
+_Stages = tuple[tuple[str, int], ...]
+"""The stages of an attempt: name, and duration in milliseconds."""
+
+
 class Spread(Value):
     """How long something took, milliseconds."""
 
@@ -186,6 +193,7 @@ class Statistics:
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
         self._database = database
+        self._known_stages: dict[str, _Stages] = {}
 
     def of(self, filter: AttemptFilter) -> StatisticsReport:
         """The figures over the attempts that match the filter; zeros when there are none.
@@ -201,8 +209,25 @@ class Statistics:
                 _add_rows(connection, sums, [_rows(job_history, filter.conditions())], exact=True)
             else:
                 _add_totals(connection, sums, filter)
-            manifests = _manifests(connection, filter)
-        return sums.report(_stage_figures(manifests))
+            stages = self._stages(connection, filter)
+        return sums.report(_stage_figures(stages))
+
+    def _stages(self, connection: sa.Connection, filter: AttemptFilter) -> list[_Stages]:
+        """The stages of the newest attempts. What an ended attempt did never changes, so it is read once."""
+        columns = (job_history.c.id, job_history.c.created_at)
+        alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
+        newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
+        ids = [row["id"] for row in newest]
+        known = {each: self._known_stages[each] for each in ids if each in self._known_stages}
+        if unknown := [each for each in ids if each not in known]:
+            # Whole manifests: PostgreSQL cannot take apart JSON that holds a NUL anywhere, and media can bring one.
+            asked = sa.select(job_history.c.id, job_history.c.manifest).where(job_history.c.id.in_(unknown))
+            read = {row.id: _stages_of(row.manifest) for row in connection.execute(asked)}
+            if len(self._known_stages) + len(read) > _MOST_KNOWN:
+                self._known_stages = {}
+            self._known_stages = {**self._known_stages, **read}
+            known |= read
+        return [known[each] for each in sorted(known, reverse=True)]
 
     def by_span(self, since: datetime, span_s: int) -> tuple[SpanFigures, ...]:
         """The attempts that have ended, by the span in which they were begun, since the one that `since` lies in.
@@ -236,6 +261,21 @@ class Statistics:
             )
             for (start, name), span in sorted(found.items())
         )
+
+    def by_host(self, since: datetime, span_s: int) -> dict[str, int]:
+        """The same attempts by the machine that made them; those that never reached one are not counted."""
+        begin, folded = start_of(since, span_s), metric_hosts.c
+        of_span = (folded.span_s == span_s, folded.start >= begin)
+        sums = sa.select(folded.host, sa.func.sum(folded.attempts)).where(*of_span).group_by(folded.host)
+        entries = metric_entries.c
+        is_waiting = (entries.created_at >= begin, entries.host.is_not(None))
+        waiting = sa.select(entries.host, sa.func.count()).where(*is_waiting).group_by(entries.host)
+        found: Counter[str] = Counter()
+        with self._database.read(snapshot=True) as connection:
+            for statement in (sums, waiting):
+                for host, attempts in connection.execute(statement):
+                    found[host] += int(attempts)
+        return dict(found.most_common())
 
 
 def _add_totals(connection: sa.Connection, sums: _Sums, filter: AttemptFilter) -> None:
@@ -282,16 +322,25 @@ def _in_hour(table: sa.Table, hour: datetime) -> Conditions:
 
 
 def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
-    totals = _sums_of(metric_totals, filter, whole, by=("status", "error_code", "duration_class"))
-    for status, error_code, duration_class, attempts, *figures in connection.execute(totals).all():
-        sums.add((status, error_code), int(attempts), duration_of(duration_class), Figures(*map(int, figures)))
-    for host, attempts in connection.execute(_sums_of(metric_hosts, filter, whole, by=("host",))).all():
+    def added_up(table: sa.Table, by: Sequence[str], *counted: str) -> sa.Result[Any]:
+        return connection.execute(_sums_of(table, filter, whole, by=by, counted=counted))
+
+    # By status and by class in turn: groups of both together would be fifty times as many.
+    for status, error_code, attempts, *figures in added_up(
+        metric_totals, ("status", "error_code"), "attempts", *Figures._fields
+    ):
+        sums.add((status, error_code), int(attempts), None, Figures(*map(int, figures)))
+    for duration_class, attempts in added_up(metric_totals, ("duration_class",), "attempts"):
+        if (each_ms := duration_of(duration_class)) is not None:
+            sums.by_duration[each_ms] += int(attempts)
+    for host, attempts in added_up(metric_hosts, ("host",), "attempts"):
         sums.by_host[host] += int(attempts)
 
 
-def _sums_of(table: sa.Table, filter: AttemptFilter, whole: Sequence[Spans], *, by: Sequence[str]) -> sa.Select[Any]:
-    """What the table counts, in the order of its columns, added up over all the spans for each group."""
-    counted = [column.name for column in table.c if not column.primary_key]
+def _sums_of(
+    table: sa.Table, filter: AttemptFilter, whole: Sequence[Spans], *, by: Sequence[str], counted: Sequence[str]
+) -> sa.Select[Any]:
+    """Columns that the table counts, added up over all the spans for each group."""
     columns = [table.c[name] for name in (*by, *counted)]
     # A query for each length: an index has the spans of one length in the order of time.
     rows = sa.union_all(*(sa.select(*columns).where(*_in_spans(table, filter, spans)) for spans in whole)).subquery()
@@ -328,21 +377,14 @@ def _between(column: sa.Column[datetime], since: datetime | None, until: datetim
     return after if until is None else [*after, column < until]
 
 
-def _manifests(connection: sa.Connection, filter: AttemptFilter) -> Sequence[JsonObject]:
-    columns = (job_history.c.id, job_history.c.created_at)
-    alternatives = [[*each, job_history.c.manifest.is_not(None)] for each in filter.alternatives()]
-    newest = newest_of(connection, job_history, columns, alternatives, limit=_STAGE_SAMPLE)
-    ids = [row["id"] for row in newest]
-    # Whole manifests: PostgreSQL cannot take apart JSON that holds a NUL anywhere, and media can bring one.
-    statement = sa.select(job_history.c.manifest).where(job_history.c.id.in_(ids)).order_by(job_history.c.id.desc())
-    return connection.scalars(statement).all()
+def _stages_of(manifest: JsonObject) -> _Stages:
+    return tuple((stage["name"], stage["durationMs"]) for stage in manifest.get("stages") or ())
 
 
-def _stage_figures(manifests: Iterable[JsonObject]) -> tuple[StageFigures, ...]:
+def _stage_figures(attempts: Iterable[_Stages]) -> tuple[StageFigures, ...]:
     durations: dict[str, list[int]] = {}
-    for manifest in manifests:
-        for stage in manifest.get("stages") or ():
-            durations.setdefault(stage["name"], []).append(stage["durationMs"])
+    for name, duration_ms in (stage for stages in attempts for stage in stages):
+        durations.setdefault(name, []).append(duration_ms)
     return tuple(
         StageFigures(name=name, count=len(taken), average_ms=statistics.fmean(taken), p95_ms=_p95(taken))
         for name, taken in durations.items()

@@ -167,19 +167,9 @@ class Search:
             key = self.storage.key_of(url)
         except KeyRefusedError as error:
             return Skipped(url, error.code, error.message)
-        if key and self._is_ours(key):
+        if key and is_made_here(key, self.job_types):
             return Skipped(url, "OURS", "mediajobs made it.")
         return ObjectCandidate(place, stat, key)
-
-    def _is_ours(self, key: str) -> bool:
-        parts = key.split("/")
-        if any(job_type.has_made(key) for job_type in self.job_types):
-            return True
-        for part in parts:
-            with suppress(KeyRefusedError):  # this part is not an id
-                if key == upload_source_key(part):
-                    return True
-        return False
 
     def _is_included(self, below: str) -> bool:
         return not self.include or _fits(below, self.include)
@@ -188,6 +178,17 @@ class Search:
 def _fits(below: str, patterns: tuple[str, ...]) -> bool:
     """Whether the name or the path of a file or folder matches a pattern; `below` is relative to the location."""
     return any(fnmatchcase(text, pattern) for pattern in patterns for text in (below.rpartition("/")[2], below))
+
+
+def is_made_here(key: str, job_types: Iterable[JobType]) -> bool:
+    """Whether the object with this key in our storage is an output, or the copy of an upload: never a new upload."""
+    if any(job_type.has_made(key) for job_type in job_types):
+        return True
+    for part in key.split("/"):
+        with suppress(KeyRefusedError):  # this part is not an id
+            if key == upload_source_key(part):
+                return True
+    return False
 
 
 def is_folder(location: str) -> bool:

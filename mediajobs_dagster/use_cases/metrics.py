@@ -64,15 +64,16 @@ class Metrics:
             raise NotFoundError("Metrics are turned off. Set MEDIAJOBS_METRICS=true, and start mediajobs again.")
         start = time.perf_counter()
         found = Readings()
-        found.set("build.info", 1, version=__version__)
         queues: tuple[Queue, ...] = ()
         at = utc_now()
         try:
             queues = self._read_history(found)
         except _OUT_OF_REACH:
+            found = Readings()  # what was read of it is not whole, and half a sum looks like a counter that fell
             found.set("database.up", 0)
         else:
             found.set("database.up", 1)
+        found.set("build.info", 1, version=__version__)
         found.set("scrape.duration_ms", 1000 * (time.perf_counter() - start))
         return (self.process.merged(found) if self.process else found), queues, at
 

@@ -66,6 +66,8 @@ class Throughput:
     """By name."""
     errors: dict[str, int]
     """Attempts by error code, the most frequent first."""
+    hosts: dict[str, int]
+    """Attempts by machine, the busiest first."""
 
     @property
     def attempts(self) -> int:
@@ -88,6 +90,7 @@ class Throughput:
             "slots": [each.to_json() for each in self.slots],
             "types": [each.to_json() for each in self.types],
             "errors": self.errors,
+            "hosts": self.hosts,
         }
 
 
@@ -107,6 +110,7 @@ def throughput_of(history: History, length: timedelta) -> Throughput:
         tuple(_slots(found, since, now, span_s)),
         tuple(_of_type(name, [each for each in found if each.job_name == name]) for name in names),
         dict(errors.most_common()),
+        history.statistics.by_host(since, span_s),
     )
 
 

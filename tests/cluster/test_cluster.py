@@ -133,9 +133,12 @@ def test_forty_jobs_survive_the_loss_of_a_machine(
     assert_done_exactly_once(cluster, jobs)
     (lost,) = [each for job in jobs for each in cluster.attempts(job) if each.id == attempt.id]
     assert (lost.status, lost.error_code) == (AttemptStatus.LOST, "WORKER_LOST")
-    by_host = {each.host: each for job in jobs for each in cluster.attempts(job) if each.id != lost.id}
-    assert by_host.keys() == {"alpha", "beta"}
-    for made in by_host.values():
+    others = [each for job in jobs for each in cluster.attempts(job) if each.id != lost.id]
+    assert {each.host for each in others} == {"alpha", "beta"}
+    # Only an attempt that came to its end has told its run of ffmpeg; the killed worker may have had others at work.
+    successes = {each.host: each for each in others if each.status is AttemptStatus.SUCCESS}
+    assert successes.keys() >= {"alpha", "beta"} - {attempt.host}
+    for made in successes.values():
         assert_log_is_readable(cluster, made)
     assert run_ends(cluster, lost.run_id).status is dg.DagsterRunStatus.FAILURE
     assert len({each.run_id for job in jobs for each in cluster.attempts(job)}) >= 6 * 3

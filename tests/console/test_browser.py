@@ -174,6 +174,24 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+def test_the_keys_can_be_turned_off(page: Page) -> None:
+    """For all pages of this browser, until they are turned on again."""
+    page.goto("/jobs")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Use these keys").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.goto("/jobs")
+    page.keyboard.press("?")
+    page.keyboard.press("j")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("tbody [data-row] .row-link").first).not_to_be_focused()
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Use these keys").check()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def test_r_retries_the_row_after_asking(page: Page, showcase: Showcase) -> None:
     """Declined, nothing happens; accepted, the job is queued, and its page follows it to its end."""
     jobs = showcase.platform.history.jobs

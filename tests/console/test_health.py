@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -10,7 +11,9 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from mediajobs_dagster.console.api.health import Readiness
 from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.orchestration.outside import FromDagster
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
@@ -61,6 +64,22 @@ def test_a_storage_that_does_not_answer_is_named(
     with serving(console_app(platform.media, FromDagster(platform.media, instance), dagster_ui)) as url:
         found = Client(url).get("/readyz").json
     assert (found["failed"], found["checks"]["storage"]["code"]) == (["storage"], "STORAGE_UNAVAILABLE")
+
+
+def test_many_who_ask_at_once_share_the_checks(
+    media: MediaJobs, outside: FromDagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage that does not answer holds one thread, however many ask."""
+    looks: list[str] = []
+    monkeypatch.setattr(media.storage, "find", looks.append)
+    readiness = Readiness()
+
+    async def ask_ten_times() -> list[JsonObject]:
+        return await asyncio.gather(*(readiness.ask(media, outside) for _ in range(10)))
+
+    found = asyncio.run(ask_ten_times())
+    assert [each["checks"]["storage"]["ok"] for each in found] == 10 * [True]
+    assert len(looks) == 1
 
 
 @pytest.mark.timeout(180)  # a server of its own is started twice

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -126,6 +127,18 @@ def test_a_large_body_is_refused(client: Client) -> None:
     """By its length, before it is read."""
     answer = client.post("/api/jobs", {"upload": "x" * (6 << 20)})
     assert (answer.status, answer.json["code"]) == (413, "REQUEST_TOO_LARGE")
+
+
+def test_a_large_body_of_unknown_length_is_refused(client: Client) -> None:
+    """As soon as it is too large."""
+    parts = urlsplit(client.url)
+    piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + 6 * piece + b"0\r\n\r\n"
+        )
+        assert connection.recv(12) == b"HTTP/1.1 413"
 
 
 def test_a_job_is_shown_and_explained(client: Client, platform: Platform, clips: Clips) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -46,9 +49,11 @@ def test_requests_are_counted_by_the_templates_of_their_routes(client: Client) -
     for path in ("/api/jobs", "/api/jobs/one", "/api/jobs/two", "/no/such/one", "/no/such/two", "/dagster/graphql"):
         client.get(path)
     client.ask("PROPFIND", "/coffee")
+    client.ask("HEAD", "/api/jobs")
     found = samples_of(client)
     for method, route, code_class, number in (
         ("GET", "/api/jobs", "2xx", 1),
+        ("HEAD", "/api/jobs", "2xx", 1),
         ("GET", "/api/jobs/{reference}", "4xx", 2),
         ("GET", "unknown", "4xx", 2),
         ("GET", "/dagster/{path}", "2xx", 1),
@@ -66,6 +71,23 @@ def test_what_breaks_off_is_an_error_of_ours(client: Client, media: MediaJobs, m
     monkeypatch.setattr(media, "jobs", None)
     client.get("/api/jobs")
     assert samples_of(client)[of("http_errors_total", route="/api/jobs", code="500")] == 1
+
+
+def test_who_goes_away_is_no_error_of_ours(client: Client) -> None:
+    """A body that breaks off, and an event stream that was followed for a while."""
+    parts = urlsplit(client.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(b"POST /api/uploads?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nab")
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        connection.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in connection.recv(1000)
+    sent = of("http_requests_total", method="POST", route="/api/uploads", code_class="4xx")
+    followed = of("http_requests_total", method="GET", route="/api/events", code_class="2xx")
+    deadline = time.monotonic() + 30
+    while not {sent, followed} <= (found := samples_of(client)).keys():
+        assert time.monotonic() < deadline
+    assert found[of("http_errors_total", route="/api/uploads", code="499")] == 1
+    assert found[of("http_request_latency_seconds_sum", route="/api/events")] < 1
 
 
 def test_the_snapshot_has_the_same_numbers(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,7 @@ from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.console.showcase import HOSTILE
-from tests.history.factories import a_media_info, a_new_job, an_attempt, an_upload
+from tests.history.factories import a_media_info, a_new_job, an_attempt, an_upload, some_new_jobs
 from tests.servers.asgi import Answer
 
 PAGE = [("Accept", "text/html,application/xhtml+xml")]
@@ -203,6 +204,30 @@ def test_a_bulk_action_says_the_number_first(client: Client, media: MediaJobs) -
     assert media.history.actions.list()[0].reason == "a test"
 
 
+def test_a_bulk_action_leaves_out_what_came_after_it_was_shown(client: Client, media: MediaJobs) -> None:
+    """What is done is what was counted."""
+    media.history.jobs.enqueue(some_new_jobs(2))
+    page = client.get("/jobs/bulk/cancel?type=upload_thumb_v1", PAGE).text
+    (action,) = re.findall(r'action="(/jobs/bulk/[^"]+)"', page)
+    (later,) = media.history.jobs.enqueue([a_new_job()])
+    assert "Cancelled: 2 jobs" in post(client, unescape(action)).text
+    assert media.job(later.job.id).job.status is JobStatus.QUEUED
+
+
+def test_no_page_takes_a_zero_character(client: Client) -> None:
+    """PostgreSQL takes none in any text."""
+    for path in (
+        "/jobs?text=a%00",
+        "/jobs/a%00b",
+        "/search?q=%00",
+        "/jobs/rows?id=%00",
+        "/uploads?name=%00",
+        "/?a=%00",
+    ):
+        assert client.get(path, PAGE).status == 422
+    assert post(client, "/jobs/bulk/cancel?status=queued", reason="\0").status == 422
+
+
 def test_a_bulk_action_without_a_filter_is_refused(client: Client, upload: Upload) -> None:
     """It would be on everything."""
     assert post(client, "/jobs/bulk/cancel").status == 422
@@ -307,13 +332,13 @@ def test_overview_counts_what_ended(client: Client, dead: str) -> None:
 def test_overview_shows_what_each_machine_does(client: Client, media: MediaJobs, dead: str) -> None:
     """Those that work now, and those that have worked and are idle."""
     text = client.get("/").text
-    assert re.search(r"<b>worker-1</b>\s*<span[^>]*>1 attempt in 24h, idle now<", text)
+    assert re.search(r"<b>worker-1</b>\s*<span[^>]*>1 attempt ended in 24h, idle now<", text)
     media.history.jobs.enqueue([a_new_job(subject_id="upload-2")])
     dispatch = media.history.leases.assign("upload_thumb_v1", limit=1, lease_s=60)
     assert dispatch
     assert media.history.leases.claim(dispatch.id, run_id="run-2", host="worker-2", lease_s=60)
     text = client.get("/").text
-    assert re.search(r"<b>worker-2</b>\s*<span[^>]*>1 attempt in 24h<", text)
+    assert re.search(r"<b>worker-2</b>\s*<span[^>]*>(0|no) attempts ended in 24h<", text)
     assert text.index("worker-2") < text.index("worker-1")
 
 

@@ -52,6 +52,16 @@ def test_a_file_is_added_and_worked_on(client: Client, platform: Platform, clips
     assert received(platform) == []
 
 
+def test_an_unknown_type_is_refused_before_the_file_has_arrived(client: Client) -> None:
+    """Although most of it is still on its way."""
+    parts = urlsplit(client.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        target = "/api/uploads?name=a.mp4&types=nosuch"
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+        connection.sendall(head.encode() + b"some")
+        assert connection.recv(12) == b"HTTP/1.1 422"
+
+
 def test_a_file_may_come_in_pieces_and_named_by_a_header(client: Client, platform: Platform) -> None:
     """Without a length, larger than what is kept in memory at once."""
     parts = urlsplit(client.url)
@@ -164,6 +174,7 @@ def test_an_object_of_the_storage_is_added(client: Client, platform: Platform, c
     [
         ({"key": "nothing/here"}, 404, "STORAGE_MISSING"),
         ({"key": "../../../etc/passwd"}, 422, "KEY_REFUSED"),
+        ({"key": "uploads/01a21e93-82f2-75f5-952e-fdf8d34055a4/source"}, 422, "REQUEST_INVALID"),
         ({"key": "/etc/passwd"}, 422, "KEY_REFUSED"),
         ({"key": "a", "address": "https://example.com/a"}, 422, "REQUEST_INVALID"),
         ({}, 422, "REQUEST_INVALID"),

@@ -48,7 +48,7 @@ def test_figures_by_span(history: History) -> None:
         at = NOON + timedelta(hours=hour)
         code = "X" if status is AttemptStatus.FAILURE else None
         for _ in range(2):
-            history.attempts.record(an_attempt(status=status, error_code=code, created_at=at))
+            history.attempts.record(an_attempt(status=status, error_code=code, created_at=at, host="a"))
     found = history.statistics.by_span(NOON, 3600)
     assert [(each.start.hour, each.by_status, each.errors) for each in found] == [
         (12, {AttemptStatus.SUCCESS: 2}, {}),
@@ -57,6 +57,8 @@ def test_figures_by_span(history: History) -> None:
     assert len(history.statistics.by_span(NOON + timedelta(hours=1), 3600)) == 1
     (day,) = history.statistics.by_span(NOON, 86_400)
     assert sum(day.by_status.values()) == 4
+    assert history.statistics.by_host(NOON, 86_400) == {"a": 4}
+    assert history.statistics.by_host(NOON + timedelta(hours=1), 3600) == {"a": 2}
 
 
 @pytest.mark.parametrize("few", [0, 2000])

@@ -17,6 +17,7 @@ from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrati
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold
+from mediajobs_dagster.history.requests import Claim
 from mediajobs_dagster.history.series import BOUNDS_MS
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
@@ -387,4 +388,4 @@ def test_jobs_of_before_are_found_by_their_changes(empty_url: str) -> None:
         jobs = history.jobs.list(JobFilter())
         assert len(jobs) == 3
         assert history.jobs.changed(NOON - timedelta(seconds=1), limit=9) == sorted(jobs, key=lambda job: job.id)
-        assert history.requests.begin("k", "a") is None
+        assert isinstance(history.requests.begin("k", "a"), Claim)

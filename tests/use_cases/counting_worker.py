@@ -1,11 +1,12 @@
-"""A worker that claims jobs and ends them as a seed decides, until it is killed: `python -m … URL SEED`.
+"""A worker that claims jobs, ends them as a seed decides, and waits with the last one: `python -m … URL SEED CLAIMS`.
 
-It prints a line when it has claimed one, and one when it has ended it.
+It prints a line when it has claimed the last one; then it waits to be killed.
 """
 
 from __future__ import annotations
 
 import random
+import signal
 import sys
 
 from mediajobs_dagster.history import History
@@ -20,13 +21,18 @@ ENDS = {
 }
 
 
-def work(history: History, seed: int) -> None:
-    """Until no job is due."""
+def work(history: History, seed: int, claims: int | None = None) -> None:
+    """Until no job is due, or until it has claimed so many: it never ends the last one."""
     chance = random.Random(seed)
+    claimed = 0
     while dispatch := history.leases.assign(THUMB, limit=1, lease_s=60):
         claim = history.leases.claim(dispatch.id, run_id="run-1", host=f"worker-{seed}", lease_s=60)
         assert claim is not None
-        _say("claimed")
+        claimed += 1
+        if claimed == claims:
+            sys.stdout.write("claimed\n")
+            sys.stdout.flush()
+            signal.pause()
         status = chance.choice([AttemptStatus.SUCCESS, *ENDS])
         end = ended(claim, status, duration_ms=chance.randrange(100_000))
         tally = Tally()
@@ -38,14 +44,8 @@ def work(history: History, seed: int) -> None:
             measures=tally.measures,
         )
         assert finished is not None
-        _say("ended")
-
-
-def _say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
     with History.open(sys.argv[1], timeout_s=60) as opened:
-        work(opened, int(sys.argv[2]))
+        work(opened, int(sys.argv[2]), int(sys.argv[3]))

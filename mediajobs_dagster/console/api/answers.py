@@ -90,16 +90,17 @@ def once(request: Request, key: str | None, asked: BaseModel | None, do: Callabl
     requests = media.history.requests
     body = asked.model_dump_json(by_alias=True) if asked else ""
     told = f"{request.method} {request.url.path}?{request.url.query}\n{body}"
-    known = requests.begin(key, hashlib.sha256(told.encode()).hexdigest())
-    if known is not None:
+    claimed = requests.begin(key, hashlib.sha256(told.encode()).hexdigest())
+    if isinstance(claimed, Answered):
         headers = {"Idempotency-Replayed": "true"}
-        return Response(known.body, known.status, headers, media_type="application/json")
+        return Response(claimed.body, claimed.status, headers, media_type="application/json")
     try:
-        answered = do()
+        with claimed.kept():
+            answered = do()
     except BaseException:
-        requests.forget(key)
+        claimed.forget()
         raise
-    requests.end(key, Answered(answered.status_code, bytes(answered.body).decode()))
+    claimed.end(Answered(answered.status_code, bytes(answered.body).decode()))
     return answered
 
 

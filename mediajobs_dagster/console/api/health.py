@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import anyio
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from mediajobs_dagster.console.api.answers import FromOutside, Media
@@ -46,8 +47,27 @@ async def lives() -> Response:
 
 @router.get("/readyz", response_model=JsonObject, responses=_READY)
 @router.head("/readyz", include_in_schema=False)
-async def is_ready(media: Media, outside: FromOutside) -> Response:
+async def is_ready(request: Request, media: Media, outside: FromOutside) -> Response:
     """Whether database, storage, daemon and disk are as they should be; 503 if one is not, and which."""
+    readiness: Readiness = request.app.state.readiness
+    body = await readiness.ask(media, outside)
+    return JSONResponse(body, 503 if body["failed"] else 200, {"Cache-Control": "no-store"})
+
+
+class Readiness:
+    """Makes the checks once for all who ask at the same time: one that hangs keeps its thread."""
+
+    def __init__(self) -> None:
+        self._asking: asyncio.Task[JsonObject] | None = None
+
+    async def ask(self, media: MediaJobs, outside: Outside) -> JsonObject:
+        """What the checks have found."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(_check(media, outside))
+        return await asyncio.shield(self._asking)
+
+
+async def _check(media: MediaJobs, outside: Outside) -> JsonObject:
     checks: dict[str, Check] = {
         "database": partial(_database, media),
         "storage": partial(_storage, media),
@@ -60,8 +80,7 @@ async def is_ready(media: Media, outside: FromOutside) -> Response:
         for name, check in checks.items():
             group.start_soon(_try, name, check, found, limiter)
     failed = [name for name in checks if not found[name]["ok"]]
-    body = {"status": "not ready" if failed else "ready", "failed": failed, "checks": {n: found[n] for n in checks}}
-    return JSONResponse(body, 503 if failed else 200, {"Cache-Control": "no-store"})
+    return {"status": "not ready" if failed else "ready", "failed": failed, "checks": {n: found[n] for n in checks}}
 
 
 async def _try(name: str, check: Check, found: dict[str, JsonObject], limiter: anyio.CapacityLimiter) -> None:

@@ -12,7 +12,6 @@ from mediajobs_dagster.console.api.answers import Media
 from mediajobs_dagster.console.api.parameters import Parameters, Reference, Text
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.console.live import Interest, Live
-from mediajobs_dagster.use_cases.references import NamedJob
 
 router = APIRouter(prefix="/api", tags=["events"])
 
@@ -67,9 +66,8 @@ def events_of_job(
     media: Media, live: Following, reference: Reference, last_event_id: LastId = None
 ) -> StreamingResponse:
     """One job: how it stands now, and then whenever it changes."""
-    found = media.named([media.references.job(reference)])[0]
-    return _stream(live, Interest(job_id=found.job.id), last_event_id, found)
+    return _stream(live, Interest(job_id=media.references.job(reference).id), last_event_id)
 
 
-def _stream(live: Live, interest: Interest, last_id: str | None, first: NamedJob | None = None) -> StreamingResponse:
-    return StreamingResponse(live.follow(interest, last_id, first), media_type="text/event-stream", headers=_HEADERS)
+def _stream(live: Live, interest: Interest, last_id: str | None) -> StreamingResponse:
+    return StreamingResponse(live.follow(interest, last_id), media_type="text/event-stream", headers=_HEADERS)

@@ -159,6 +159,8 @@ async def add(
         return problem(
             422, "REQUEST_INVALID", "A file needs a name of at most 255 bytes: ?name=holiday.mp4, or X-Filename."
         )
+    for each in asked.types or ():
+        media.registry.name_of(each)  # refused before the file has arrived, not after
     async with _folder(media) as folder:
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isdecimal() and len(length) < 19 else None
@@ -169,7 +171,8 @@ async def add(
             return answer(added, status=201)
 
         told = asked.model_copy(update={"name": f"{name} {received.sha256}"})
-        return await anyio.to_thread.run_sync(once, request, idempotency_key, told, register)
+        arrivals: anyio.CapacityLimiter = request.app.state.arrivals
+        return await anyio.to_thread.run_sync(once, request, idempotency_key, told, register, limiter=arrivals)
 
 
 @router.get("/{reference}", response_model=UploadShown, responses=problems(404, 409))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from fastapi import Depends, Request
 from starlette.datastructures import QueryParams
@@ -16,7 +16,16 @@ from mediajobs_dagster.models import JobStatus, utc_now
 from mediajobs_dagster.system import MediaJobs
 
 _LONGEST_FORM = 64 * 1024
-SINCE = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+RANGES = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+"""What the overview tells of, by what stands in the address."""
+_SINGLE = ("type", "error", "trace", "text", "host", "since", "until")
+"""What an address says once of the jobs that are meant."""
+SINCE = {"1h": timedelta(hours=1), **RANGES}
 """How far back a list goes, by what stands in the address."""
 
 
@@ -29,13 +38,22 @@ Media = Annotated[MediaJobs, Depends(_media)]
 """The use cases, as a parameter of a route. Routes that call one are plain functions: they run in threads."""
 
 
+async def refuse_zero_characters(request: Request) -> None:
+    """Raise RequestError for an address with a zero character, which PostgreSQL does not take."""
+    if any("\0" in text for text in (request.url.path, unquote(request.url.path), unquote(request.url.query))):
+        raise RequestError("The address has a zero character (%00), which no name here has.")
+
+
 async def _form(request: Request) -> dict[str, str]:
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > _LONGEST_FORM:
             raise RequestTooLargeError(f"A form of more than {_LONGEST_FORM} bytes is not read.")
-    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    found = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    if any("\0" in text for text in found.values()):
+        raise RequestError("The form has a zero character, which cannot be kept.")
+    return found
 
 
 Form = Annotated[dict[str, str], Depends(_form)]
@@ -59,6 +77,8 @@ class JobsQuery:
     text: str = ""
     host: str = ""
     since: str = ""
+    until: str = ""
+    """Only in what is done to all that match: it leaves out jobs that were asked for after they were counted."""
     faults: tuple[str, ...] = field(default=())
     """What in the address cannot be used, for people."""
 
@@ -69,7 +89,7 @@ class JobsQuery:
         asked = [each for each in query.getlist("status") if each]
         faults = [f"There is no status {each[:50]!r}." for each in asked if each not in known]
         return cls(
-            **{name: query.get(name, "").strip() for name in ("type", "error", "trace", "text", "host", "since")},
+            **{name: query.get(name, "").strip() for name in _SINGLE},
             status=tuple(dict.fromkeys(each for each in asked if each in known)),
             faults=tuple(faults),
         )
@@ -92,6 +112,7 @@ class JobsQuery:
                 text=self.text or None,
                 host=self.host or None,
                 since=self._since(),
+                until=_moment(self.until, "end") if self.until else None,
             ),
         )
 
@@ -100,10 +121,14 @@ class JobsQuery:
             return None
         if self.since in SINCE:
             return utc_now() - SINCE[self.since]
-        try:
-            given = datetime.fromisoformat(self.since)
-            return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise RequestError(
-                f"{self.since[:50]!r} is no time to start at. Use {', '.join(SINCE)}, or a date like 2026-01-31."
-            ) from None
+        return _moment(self.since, "start")
+
+
+def _moment(text: str, what: str) -> datetime:
+    try:
+        given = datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RequestError(
+            f"{text[:50]!r} is no time to {what} at. Use {', '.join(SINCE)}, or a date like 2026-01-31."
+        ) from None

@@ -77,9 +77,11 @@ def refresh_rows(request: Request, media: Media) -> Response:
 @router.get("/jobs/bulk/{action}")
 def ask_bulk(request: Request, media: Media, action: Action) -> Response:
     """What an action on all jobs that match would do; nothing is done."""
-    asked = JobsQuery.of(request.query_params)
+    # What is asked for after this page was shown was not counted on it, so it is left alone.
+    query = QueryParams([*request.query_params.multi_items(), ("until", media.history.now().isoformat())])
+    asked = JobsQuery.of(query)
     done = _act(media, action, asked.chosen(media), dry_run=True)
-    return render(request, "bulk.html", action=action, asked=asked, done=done, filter_query=request.query_params)
+    return render(request, "bulk.html", action=action, asked=asked, done=done, filter_query=query)
 
 
 @router.post("/jobs/bulk/{action}")

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from mediajobs_dagster.console.pages.asking import Media
+from mediajobs_dagster.console.pages.asking import RANGES, Media
 from mediajobs_dagster.console.pages.drawings.columns import columns_of
 from mediajobs_dagster.console.pages.rendering import render
-from mediajobs_dagster.history import AttemptFilter
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.use_cases.overview import Overview, Running
 
 router = APIRouter(include_in_schema=False)
 
 _MOST_MACHINES = 50
-
-RANGES = {
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-    "90d": timedelta(days=90),
-}
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class _Machine:
 
     name: str
     attempts: int
-    """Those that it began in the range."""
+    """Those that it began in the range, and that have ended."""
     running: tuple[Running, ...]
 
 
@@ -45,8 +36,6 @@ def show_overview(request: Request, media: Media) -> Response:
     chosen = asked if asked in RANGES else "24h"
     throughput = media.throughput(RANGES[chosen])
     overview = media.overview()
-    # From where the throughput is counted: the beginning of an hour or a day, so that only totals are read.
-    worked = media.statistics(AttemptFilter(since=throughput.since)).workers
     return render(
         request,
         "overview.html",
@@ -55,7 +44,7 @@ def show_overview(request: Request, media: Media) -> Response:
         throughput=throughput,
         columns=columns_of(throughput.slots),
         overview=overview,
-        machines=_machines(overview, worked),
+        machines=_machines(overview, throughput.hosts),
         breakers=[each for each in media.breakers.all() if each.state is not BreakerState.CLOSED],
         quota=media.quota.standings(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -22,6 +22,7 @@ from mediajobs_dagster.console.pages import (
     traces,
     uploads,
 )
+from mediajobs_dagster.console.pages.asking import refuse_zero_characters
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 
 ROUTERS = (
@@ -33,7 +34,7 @@ ROUTERS = (
 def add_pages(app: FastAPI) -> None:
     """Serve the pages from `app`, at `/`. What answers problems with problem details has to be there already."""
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(refuse_zero_characters)])
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
     app.add_middleware(ProblemPages)
 

@@ -26,12 +26,32 @@ function isTyping(target) {
   return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
+/* Who speaks to the browser, or leans on keys, turns them off (WCAG 2.2, 2.1.4). */
+const OFF = "mediajobs.keys-off";
+
+function areOn() {
+  return localStorage.getItem(OFF) === null;
+}
+
+function offerTheSwitch(dialog) {
+  const shown = document.querySelector("[data-keys]");
+  shown.hidden = false;
+  shown.addEventListener("click", () => dialog.showModal());
+  const on = dialog.querySelector("[data-keys-on]");
+  on.checked = areOn();
+  on.addEventListener("change", () => {
+    if (on.checked) localStorage.removeItem(OFF);
+    else localStorage.setItem(OFF, "");
+  });
+}
+
 export function listenForKeys() {
   const dialog = document.getElementById("keys");
+  offerTheSwitch(dialog);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && isTyping(event.target)) { event.target.blur(); return; }
-    if (isTyping(event.target) || dialog.open) return;
+    if (isTyping(event.target) || dialog.open || !areOn()) return;
     const action = {
       "/": () => document.getElementById("search")?.select(),
       j: () => go(1),
