@@ -121,7 +121,6 @@ def _opens_a_page(scope: Scope) -> bool:
         and "text/html" in headers.get("accept", "")
         # What a script of a page asks for is shown to nobody.
         and headers.get("sec-fetch-mode", "navigate") == "navigate"
-        and "authorization" not in headers
     )
 
 

@@ -400,3 +400,13 @@ def test_a_stream_ends_with_the_login(url: str, media: MediaJobs, monkeypatch: p
         media.users.disable("olga")
         while stream.readline():  # until its end; the timeout fails it
             pass
+
+
+def test_what_a_proxy_was_shown_is_no_token(open_console: Open) -> None:
+    """Such as the password or the token of its own login; ours counts before its word."""
+    url = open_console(**PROXY)
+    said = ("X-Forwarded-User", "olga")
+    for other in ("Basic b2xnYTo=", "Bearer eyJhbGciOi"):
+        assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", other)]).status == 200
+        assert send(f"{url}/schedules/none/run", "POST", [said, FORM, ("Authorization", other)]).status == 403  # CSRF
+    assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", "Bearer mjt_wrong")]).status == 401
