@@ -86,9 +86,9 @@ def console_app(
     app = FastAPI(title="mediajobs", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.media, app.state.outside, app.state.live = media, outside, live or Live(media)
     app.state.readings = readings = Readings()
-    app.state.readiness = health.Readiness()
     app.state.reception = reception = Reception(media, probe_key)
     app.state.logins = anyio.CapacityLimiter(_LOGINS)
+    app.state.readiness = health.Readiness()
     app.state.downloads, app.state.arrivals = anyio.CapacityLimiter(_DOWNLOADS), anyio.CapacityLimiter(_ARRIVALS)
     app.openapi = partial(document_of, app)
     app.add_middleware(BodyLimit, streamed=uploads.router.prefix)
@@ -101,8 +101,8 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    inside = LoginGate(Below(DAGSTER, dagster, app), reception, login=login)
-    whole = FewThreads(ProblemPages(Unexpected(inside)))
+    gate = LoginGate(Below(DAGSTER, dagster, app), reception, login=login)
+    whole = FewThreads(ProblemPages(Unexpected(gate)))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
@@ -32,6 +33,8 @@ _PROGRAMS = ("/api", "/openapi.json", "/metrics", "/readyz")
 _ASKING = ("GET", "HEAD", "OPTIONS")
 _LOOK_AGAIN_S = 20.0
 """How long an answer that does not end goes on before it is asked whether the visitor may still see it, seconds."""
+_LOOKERS = 2
+"""How many threads find out who comes, which takes each a look into an index."""
 _POLICY_VIOLATED = 1008
 """The code with which a WebSocket is closed (RFC 6455)."""
 
@@ -47,6 +50,8 @@ class LoginGate:
 
     def __init__(self, app: ASGIApp, reception: Reception, *, login: bool) -> None:
         self._app, self._reception, self._login = app, reception, login
+        # Threads of its own: who comes is found out although all others wait for a storage.
+        self._lookers = anyio.CapacityLimiter(_LOOKERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -69,7 +74,7 @@ class LoginGate:
     async def _visitor_of(self, scope: Scope) -> Visitor | None:
         if scope["path"].startswith(_STATIC):
             return None
-        return await anyio.to_thread.run_sync(self._reception.visitor_of, scope)
+        return await anyio.to_thread.run_sync(self._reception.visitor_of, scope, limiter=self._lookers)
 
 
 def _check(scope: Scope, visitor: Visitor | None) -> None:
@@ -116,7 +121,6 @@ def _opens_a_page(scope: Scope) -> bool:
         and "text/html" in headers.get("accept", "")
         # What a script of a page asks for is shown to nobody.
         and headers.get("sec-fetch-mode", "navigate") == "navigate"
-        and "authorization" not in headers
     )
 
 

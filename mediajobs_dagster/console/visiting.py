@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from mediajobs_dagster.access.proxies import Proxies
+from mediajobs_dagster.access.secrets import TOKEN_PREFIX
 from mediajobs_dagster.access.visitor import Means, Visitor
 from mediajobs_dagster.history.tokens import Scope as TokenScope
 from mediajobs_dagster.settings import Settings
@@ -34,10 +35,13 @@ class Reception:
         return bool(self.proxies.user_header)
 
     def visitor_of(self, scope: Scope) -> Visitor | None:
-        """The visitor of a request; None: nobody who is known. What shows a wrong token has no other way in."""
+        """The visitor of a request; None: nobody who is known. What shows a wrong token has no other way in.
+
+        What else stands in Authorization is somebody else's: proxies with a login pass on what they were shown.
+        """
         headers = Headers(scope=scope)
-        if "authorization" in headers:
-            return self._by_authorization(headers.getlist("authorization"))
+        if secrets := list(filter(self._is_token, map(_bearer_in, headers.getlist("authorization")))):
+            return self._by_token(secrets[0]) if len(secrets) == 1 else None
         if self._is_by_proxy(scope) and (names := headers.getlist(self.proxies.user_header)):
             # Two of them: the proxy has added its own to one that was sent to it.
             return self._by_proxy(names[0], headers) if len(names) == 1 else None
@@ -61,14 +65,22 @@ class Reception:
         header = self.proxies.role_header
         return self._media.logins.by_proxy(name, ",".join(headers.getlist(header)) if header else None)
 
-    def _by_authorization(self, given: list[str]) -> Visitor | None:
-        scheme, _, secret = given[0].partition(" ")
-        if len(given) != 1 or scheme.lower() != "bearer":
-            return None
-        secret = secret.strip()
-        if self._probe_key and hmac.compare_digest(secret.encode(), self._probe_key.encode()):
+    def _is_token(self, secret: str) -> bool:
+        return secret.startswith(TOKEN_PREFIX) or self._is_probe(secret)
+
+    def _is_probe(self, secret: str) -> bool:
+        return self._probe_key is not None and hmac.compare_digest(secret.encode(), self._probe_key.encode())
+
+    def _by_token(self, secret: str) -> Visitor | None:
+        if self._is_probe(secret):
             return Visitor(name=_PROBE, scope=TokenScope.VIEWER, means=Means.TOKEN)
         return self._media.logins.by_token(secret)
+
+
+def _bearer_in(text: str) -> str:
+    """The secret that a header Authorization shows; empty: it is of another kind."""
+    scheme, _, secret = text.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def peer_of(scope: Scope) -> str | None:

@@ -21,15 +21,16 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Limit:
-    """How many wrong passwords are free, and which pauses follow: one second, doubled each time, up to a longest."""
+    """How many wrong passwords are free, and which pauses follow: a first one, doubled each time, up to a longest."""
 
     free: int
     longest_s: float
+    first_s: float = 1.0
 
     def pause_s(self, failures: int) -> float:
         """How long to wait after so many, seconds."""
         beyond = failures - self.free
-        return 0.0 if beyond < 0 else min(self.longest_s, 2.0 ** min(beyond, 30))
+        return 0.0 if beyond < 0 else min(self.longest_s, self.first_s * 2.0 ** min(beyond, 30))
 
 
 class LoginAttempts:

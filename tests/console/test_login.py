@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlencode
 import pytest
 import sqlalchemy as sa
 
+from mediajobs_dagster.access import logins
 from mediajobs_dagster.access.logins import OF_ADDRESS, OF_NAME
 from mediajobs_dagster.console import live, login_gate
 from mediajobs_dagster.console.app import console_app
@@ -42,6 +44,13 @@ def media(tmp_path: Path) -> Iterator[MediaJobs]:
         media.users.add("vera", Role.VIEWER, PASSWORD)
         media.users.add("olga", Role.OPERATOR, PASSWORD)
         yield media
+
+
+@pytest.fixture(autouse=True)
+def slow_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pause after wrong passwords outlasts a test, on whatever machine."""
+    for name, limit in (("OF_NAME", OF_NAME), ("OF_ADDRESS", OF_ADDRESS)):
+        monkeypatch.setattr(logins, name, replace(limit, first_s=40))
 
 
 @pytest.fixture
@@ -99,11 +108,10 @@ def set_back(media: MediaJobs, table: sa.Table, by: timedelta, *columns: str) ->
         ("olga", PASSWORD.upper()),
         ("olga", f"{PASSWORD} "),
         ("olga", "x" * 60_000),
-        ("olga", "\x00"),
         ("nobody", PASSWORD),
         ("", PASSWORD),
         ("' OR 1=1 --", PASSWORD),
-        ("olga\x00", PASSWORD),
+        ("olga\x01", PASSWORD),
         ("ol\u0261a", PASSWORD),
         ("x" * 60_000, PASSWORD),
         ("<script>alert(1)</script>", PASSWORD),
@@ -132,10 +140,10 @@ def test_pauses_are_shared_by_all_consoles(open_console: Open, media: MediaJobs)
     for url in (one, other):
         answer = log_in(url, "olga")
         assert answer.status == 429
-        assert int(answer.headers["retry-after"]) == 1
+        assert 20 < int(answer.headers["retry-after"]) <= 40
         assert "too many wrong passwords" in answer.text
     assert log_in(other, "vera").status == 303  # others do not have to wait
-    set_back(media, login_attempts, timedelta(seconds=5), "free_at")
+    set_back(media, login_attempts, timedelta(seconds=60), "free_at")
     assert log_in(other, "olga").status == 303
     assert log_in(one, "olga", "wrong").status == 401  # and counting begins anew
 
@@ -392,3 +400,13 @@ def test_a_stream_ends_with_the_login(url: str, media: MediaJobs, monkeypatch: p
         media.users.disable("olga")
         while stream.readline():  # until its end; the timeout fails it
             pass
+
+
+def test_what_a_proxy_was_shown_is_no_token(open_console: Open) -> None:
+    """Such as the password or the token of its own login; ours counts before its word."""
+    url = open_console(**PROXY)
+    said = ("X-Forwarded-User", "olga")
+    for other in ("Basic b2xnYTo=", "Bearer eyJhbGciOi"):
+        assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", other)]).status == 200
+        assert send(f"{url}/schedules/none/run", "POST", [said, FORM, ("Authorization", other)]).status == 403  # CSRF
+    assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", "Bearer mjt_wrong")]).status == 401

@@ -41,6 +41,7 @@ SIGNED = (
         ("postgresql://user:pass@host:5432/db", "postgresql://<redacted>@host:5432/db"),
         ("redis://:p@ss@host/0", "redis://<redacted>@host/0"),
         ("postgresql://user:p/a?s#s@host/db", "postgresql://<redacted>@host/db"),
+        ("a token mjt_X5dU234JNgDCgoxdwdWSTEDTLFN8tOi-62HyPqSYXkw of ours", "a token <redacted> of ours"),
         ("key AKIAIOSFODNN7EXAMPLE or ASIAIOSFODNN7EXAMPLE", "key <redacted> or <redacted>"),
         (f"aws_secret_access_key={SECRET}", "aws_secret_access_key=<redacted>"),
         (f"MEDIAJOBS_S3_SECRET_ACCESS_KEY: '{SECRET}'", "MEDIAJOBS_S3_SECRET_ACCESS_KEY: '<redacted>'"),
