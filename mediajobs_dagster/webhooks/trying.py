@@ -117,7 +117,7 @@ class Trying:
             if status == _GONE:
                 return Outcome(Verdict.GONE, tried(status, error.message))
             return _again(delivery, tried(status, error.message), error.retry_after_s)
-        except Exception as error:  # the edge of a thread: a fault of ours uses up tries like any other
+        except Exception as error:  # noqa: BLE001  # the edge of a thread: a fault of ours uses up tries like any other
             _log.exception("Webhook %s could not be sent.", delivery.id)
             return _again(delivery, tried(None, f"INTERNAL: {type(error).__name__}"))
         return Outcome(Verdict.DELIVERED, tried(answer.status))
