@@ -79,6 +79,7 @@ def _pages(showcase: Showcase) -> dict[str, str]:
         "upload": f"/uploads/{showcase.good.id}",
         "schedules": "/schedules",
         "webhooks": "/webhooks",
+        "webhook": f"/webhooks/{showcase.platform.media.webhooks.deliveries()[0].id}",
         "storage": "/storage",
     }
 

@@ -15,7 +15,6 @@ from mediajobs_dagster.history.database import Database, insert_or_ignore
 from mediajobs_dagster.history.job_rows import lock_job
 from mediajobs_dagster.history.outboxes import now_of
 from mediajobs_dagster.history.schema import (
-    IS_PENDING,
     jobs,
     webhook_checks,
     webhook_deliveries,
@@ -165,23 +164,6 @@ class WebhookEvents:
             data = {**_data(job), "progress": job["progress"]}
             _insert(connection, subscription, _PROGRESS, data, job_id=job_id, now=now)
         return 1
-
-    def drop_overtaken(self) -> int:
-        """Remove progress that nobody has sent yet, of jobs of which something later is told; returns how much."""
-        later = webhook_deliveries.alias("later")
-        is_overtaken = sa.exists().where(
-            later.c.subscription_id == _row.subscription_id,
-            later.c.job_id == _row.job_id,
-            later.c.number > _row.number,
-            later.c.event != _PROGRESS,
-        )
-        waiting = (IS_PENDING, _row.event == _PROGRESS, _row.tries == 0, is_overtaken)
-        with self._database.read() as connection:
-            found = connection.scalars(sa.select(_row.id).where(*waiting).limit(_AT_ONCE)).all()
-        if not found:
-            return 0
-        with self._database.write() as connection:
-            return connection.execute(sa.delete(webhook_deliveries).where(_row.id.in_(found), *waiting)).rowcount
 
 
 _PROGRESS = WebhookEvent.JOB_PROGRESS

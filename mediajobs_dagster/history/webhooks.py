@@ -104,11 +104,16 @@ class Webhooks:
         """Take the delivery that has been due the longest, and waits for no earlier one; None: there is none.
 
         Those for the origins `besides` (scheme, host and port) are left. A sender that dies loses it after `hold_s`.
+        How far a job was is removed on the way, where something later is told of it.
         """
         with self._database.write() as connection:
             until = in_seconds(now or now_of(connection), hold_s)
-            row = claim_first(connection, webhook_deliveries, _due(besides, now), _COLUMNS, until=until)
-            return _delivery_of(row) if row else None
+            while row := claim_first(connection, webhook_deliveries, _due(besides, now), _COLUMNS, until=until):
+                delivery = _delivery_of(row)
+                if not (delivery.event is WebhookEvent.JOB_PROGRESS and _is_overtaken(connection, delivery)):
+                    return delivery
+                connection.execute(sa.delete(webhook_deliveries).where(_ROW.id == delivery.id))
+            return None
 
     def delivered(self, delivery: WebhookDelivery, tried: DeliveryTry) -> None:
         """It has arrived."""
@@ -161,6 +166,17 @@ def _write_try(
 def _is_claimed(delivery: WebhookDelivery) -> tuple[sa.ColumnElement[bool], ...]:
     # Not if it was asked for again meanwhile, or if another sender has taken it: what that one says counts.
     return _ROW.id == delivery.id, _ROW.tries == delivery.tries, _PENDING
+
+
+def _is_overtaken(connection: sa.Connection, delivery: WebhookDelivery) -> bool:
+    number = sa.select(_ROW.number).where(_ROW.id == delivery.id).scalar_subquery()
+    later = sa.select(_ROW.id).where(
+        _ROW.job_id == delivery.job_id,
+        _ROW.subscription_id == delivery.subscription_id,
+        _ROW.number > number,
+        _ROW.event != WebhookEvent.JOB_PROGRESS,
+    )
+    return connection.scalar(later.limit(1)) is not None
 
 
 def _due(besides: Collection[str], now: datetime | None) -> list[sa.ColumnElement[bool]]:

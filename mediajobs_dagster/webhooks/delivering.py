@@ -79,7 +79,6 @@ class Delivering:
         if events.is_wanted():
             events.settle()
             events.write_progress()
-            events.drop_overtaken()
 
     def send_all(self, *, within_s: float) -> Sent:
         """Send all that is due now, and wait for it; at most so many seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -27,6 +28,8 @@ _JITTER = 0.1
 _LONGEST_ANSWER = 64 * 1024
 _GONE = 410
 _SERVICE = "webhook"
+
+_log = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
@@ -105,22 +108,24 @@ class Trying:
             )
         except ServiceTooLargeError:  # it has taken it; what it says beside is not read
             return Outcome(Verdict.DELIVERED, tried(200))
-        except ServiceError as error:
-            if error.http_status == _GONE:
-                return Outcome(Verdict.GONE, tried(_GONE, error.message))
-            again_in_s = pause_s(delivery.tries, error.retry_after_s)
-            verdict = Verdict.FAILED if again_in_s is None else Verdict.AGAIN
-            return Outcome(verdict, tried(error.http_status, error.message), again_in_s)
         except CancelledError:
             return Outcome(Verdict.LEFT, tried(None))
         except RequestError as error:  # an address that is refused: only a person can mend that
             return Outcome(Verdict.FAILED, tried(None, error.message))
         except MediaJobsError as error:
-            again_in_s = pause_s(delivery.tries)
-            return Outcome(
-                Verdict.FAILED if again_in_s is None else Verdict.AGAIN, tried(None, error.message), again_in_s
-            )
+            status = error.http_status if isinstance(error, ServiceError) else None
+            if status == _GONE:
+                return Outcome(Verdict.GONE, tried(status, error.message))
+            return _again(delivery, tried(status, error.message), error.retry_after_s)
+        except Exception as error:  # noqa: BLE001  # the edge of a thread: a fault of ours uses up tries like any other
+            _log.exception("Webhook %s could not be sent.", delivery.id)
+            return _again(delivery, tried(None, f"INTERNAL: {type(error).__name__}"))
         return Outcome(Verdict.DELIVERED, tried(answer.status))
+
+
+def _again(delivery: WebhookDelivery, tried: DeliveryTry, asked_s: float | None = None) -> Outcome:
+    again_in_s = pause_s(delivery.tries, asked_s)
+    return Outcome(Verdict.FAILED if again_in_s is None else Verdict.AGAIN, tried, again_in_s)
 
 
 def _unrecorded(_call: ServiceCall) -> None:

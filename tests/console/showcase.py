@@ -11,7 +11,7 @@ from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import Job, JobProgress, Upload, new_trace_id, utc_now
+from mediajobs_dagster.models import Callback, DeliveryTry, Job, JobProgress, Upload, new_trace_id, utc_now
 from tests.clips import Clips
 from tests.platform import Platform
 
@@ -55,6 +55,7 @@ def set_up(platform: Platform, clips: Clips, folder: Path) -> Showcase:
         added = platform.media.add(folder / name, types=types or None, trace_id=trace_id)
         return added.uploads[0].upload
 
+    platform.history.webhook_events.subscribe(Callback(url="https://shop.example/hooks"), trace)
     good = add(clips.landscape(), "Opening night.mp4", trace_id=trace)
     music = add(clips.audio_only(), "theme.m4a", AudioEnvelope.name, trace_id=trace)
     edit = platform.media.export(demo_timeline(good, music, 3.0), trace_id=trace).job
@@ -70,4 +71,17 @@ def set_up(platform: Platform, clips: Clips, folder: Path) -> Showcase:
     add(clips.no_audio(), "Establishing shot.mp4", Thumbnail.name)
     showcase = Showcase(platform, good, broken, hostile, edit, claim)
     showcase.progress(0.42)
+    _tell(platform)
     return showcase
+
+
+def _tell(platform: Platform) -> None:
+    """All that is to be told has arrived but for the last, which the receiver did not take."""
+    outbox = platform.history.webhooks
+    platform.history.webhook_events.settle()
+    while delivery := outbox.claim(hold_s=_LEASE_S):
+        if outbox.is_due():
+            outbox.delivered(delivery, DeliveryTry(at=utc_now(), took_ms=38, status=204, error=None))
+        else:
+            failed = DeliveryTry(at=utc_now(), took_ms=412, status=503, error="It was answered with 503.")
+            outbox.not_delivered(delivery, failed, again_in_s=_LEASE_S)

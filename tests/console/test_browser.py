@@ -238,7 +238,16 @@ def test_it_works_without_scripts(browser: Browser, address: str, showcase: Show
 PAGES = [
     *("/", "/jobs", "/jobs?status=nope", "/jobs/bulk/retry?status=dead", "/jobs/JOB", "/jobs/RUNNING"),
     *("/attempts/JOB", "/attempts/JOB/commands", "/attempts/JOB/storage", "/attempts/JOB/resources", "/traces/TRACE"),
-    *("/uploads", "/uploads/UPLOAD", "/storage?candidates=1", "/search?q=edit", "/schedules", "/webhooks", "/nowhere"),
+    *(
+        "/uploads",
+        "/uploads/UPLOAD",
+        "/storage?candidates=1",
+        "/search?q=edit",
+        "/schedules",
+        "/webhooks",
+        "/webhooks/TOLD",
+        "/nowhere",
+    ),
 ]
 DARK = ("/", "/jobs", "/attempts/JOB", "/attempts/JOB/commands")
 """Where all colours are."""
@@ -255,6 +264,7 @@ def test_nothing_keeps_people_out(browser: Browser, address: str, showcase: Show
         page.goto(
             path.replace("JOB", showcase.edit.id)
             .replace("RUNNING", showcase.running.job.id)
+            .replace("TOLD", showcase.platform.media.webhooks.deliveries()[0].id)
             .replace("TRACE", showcase.edit.trace_id)
             .replace("UPLOAD", showcase.good.id)
         )
