@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 
 from mediajobs_dagster.models import JsonObject, WebhookDelivery
+from mediajobs_dagster.trace_context import HEADER, TraceParent, otel_trace_id
 
 
 def content_of(delivery: WebhookDelivery) -> bytes:
@@ -27,8 +28,8 @@ def headers_of(delivery: WebhookDelivery, content: bytes, keys: Sequence[bytes],
         "webhook-id": delivery.id,
         "webhook-timestamp": str(at_s),
         "webhook-signature": signatures,
-        # W3C Trace Context: the trace id is the trace's, the parent is this delivery.
-        "traceparent": f"00-{delivery.trace_id}-{delivery.id[:16]}-01",
+        # The trace is known by the same id in a viewer of traces; the parent is this delivery.
+        HEADER: str(TraceParent(otel_trace_id(delivery.trace_id), delivery.id[:16])),
     }
 
 
