@@ -77,16 +77,9 @@ class SessionRows:
 
     def user_of(self, id: str, idle: timedelta) -> User | None:
         """Whose session it is; None: there is none, it has ended, was idle for too long, or its user is kept out."""
-        is_live = (
-            (sessions.c.id == id)
-            & (sessions.c.expires_at > db_now())
-            & (sessions.c.last_seen_at > db_time_in(-idle.total_seconds()))
-            & users.c.disabled_at.is_(None)
-        )
-        is_due = (sessions.c.last_seen_at < db_time_in(-_TOUCHED.total_seconds())).label("is_due")
-        statement = sa.select(users, is_due).join(sessions, sessions.c.user_name == users.c.name).where(is_live)
         with self._database.read() as connection:
-            row = connection.execute(statement).mappings().one_or_none()
+            asked = {"of_id": id, "idle_from_s": -idle.total_seconds()}
+            row = connection.execute(_USER_OF, asked).mappings().one_or_none()
         if row is not None and row["is_due"]:
             with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
                 connection.execute(sa.update(sessions).where(sessions.c.id == id).values(last_seen_at=db_now()))
@@ -108,3 +101,16 @@ class SessionRows:
             if is_ended:
                 insert_action(connection, action)
         return is_ended
+
+
+# Built once: it is asked with each request.
+_USER_OF = (
+    sa.select(users, (sessions.c.last_seen_at < db_time_in(-_TOUCHED.total_seconds())).label("is_due"))
+    .join(sessions, sessions.c.user_name == users.c.name)
+    .where(
+        sessions.c.id == sa.bindparam("of_id"),
+        sessions.c.expires_at > db_now(),
+        sessions.c.last_seen_at > db_time_in(sa.bindparam("idle_from_s", type_=sa.Float())),
+        users.c.disabled_at.is_(None),
+    )
+)

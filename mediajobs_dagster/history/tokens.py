@@ -94,18 +94,8 @@ class TokenRows:
 
         None: there is none, it was revoked, has expired, or its user is gone or kept out.
         """
-        is_live = (
-            (tokens.c.sha256 == sha256)
-            & tokens.c.revoked_at.is_(None)
-            & (tokens.c.expires_at.is_(None) | (tokens.c.expires_at > db_now()))
-            & (tokens.c.user_name.is_(None) | (users.c.name.is_not(None) & users.c.disabled_at.is_(None)))
-        )
-        is_before = tokens.c.last_used_at < db_time_in(-_TOUCHED.total_seconds())
-        is_due = (tokens.c.last_used_at.is_(None) | is_before).label("is_due")
-        joined = tokens.outerjoin(users, users.c.name == tokens.c.user_name)
-        statement = sa.select(tokens, users.c.role, is_due).select_from(joined).where(is_live)
         with self._database.read() as connection:
-            row = connection.execute(statement).mappings().one_or_none()
+            row = connection.execute(_USED, {"of_secret": sha256}).mappings().one_or_none()
         if row is None:
             return None
         if row["is_due"]:
@@ -134,3 +124,18 @@ def token_of(row: sa.RowMapping) -> Token:
     values: dict[str, Any] = {column.name: row[column.name] for column in tokens.c}
     values["scope"] = Scope(row["scope"])
     return Token(**values)
+
+
+_IS_DUE = tokens.c.last_used_at.is_(None) | (tokens.c.last_used_at < db_time_in(-_TOUCHED.total_seconds()))
+
+# Built once: it is asked with each request.
+_USED = (
+    sa.select(tokens, users.c.role, _IS_DUE.label("is_due"))
+    .select_from(tokens.outerjoin(users, users.c.name == tokens.c.user_name))
+    .where(
+        tokens.c.sha256 == sa.bindparam("of_secret"),
+        tokens.c.revoked_at.is_(None),
+        tokens.c.expires_at.is_(None) | (tokens.c.expires_at > db_now()),
+        tokens.c.user_name.is_(None) | (users.c.name.is_not(None) & users.c.disabled_at.is_(None)),
+    )
+)
