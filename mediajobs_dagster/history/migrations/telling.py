@@ -24,9 +24,9 @@ _OF_JOB = "s.trace_id = {row}.trace_id AND s.job_id IN ('', {row}.id)"
 _ID = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "replace(gen_random_uuid()::text, '-', '')"}
 _NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "clock_timestamp()"}
 _OBJECT = {"sqlite": "json_object", "postgresql": "json_build_object"}
-_CHECK = """INSERT INTO webhook_checks (trace_id) SELECT NEW.trace_id
-    WHERE NEW.status IN ('completed', 'dead', 'skipped', 'cancelled')
-    AND EXISTS (SELECT 1 FROM webhook_subscriptions AS s WHERE s.trace_id = NEW.trace_id AND s.ended_at IS NULL);"""
+_ANYBODY = "SELECT 1 FROM webhook_subscriptions AS s WHERE s.trace_id = NEW.trace_id AND s.ended_at IS NULL"
+_CHECK = f"""INSERT INTO webhook_checks (trace_id) SELECT NEW.trace_id
+    WHERE NEW.status IN ('completed', 'dead', 'skipped', 'cancelled') AND EXISTS ({_ANYBODY});"""
 
 
 def telling_triggers(dialect: str) -> list[str]:
@@ -62,7 +62,7 @@ def _postgres() -> list[str]:
     changed = _told("postgresql", "NEW", "webhook_subscriptions AS s WHERE")
     return [
         function("tell_new_jobs", created),
-        function("tell_job", f"{changed} {_CHECK}"),
+        function("tell_job", f"IF EXISTS ({_ANYBODY}) THEN {changed} {_CHECK} END IF;"),
         "CREATE TRIGGER jobs_told_in AFTER INSERT ON jobs REFERENCING NEW TABLE AS added "
         "FOR EACH STATEMENT EXECUTE FUNCTION tell_new_jobs()",
         "CREATE TRIGGER jobs_told_on AFTER UPDATE OF status ON jobs FOR EACH ROW "
