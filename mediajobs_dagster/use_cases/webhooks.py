@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 
-from mediajobs_dagster.history import DeliveryFilter, History
+from mediajobs_dagster.history import Action, DeliveryFilter, History
 from mediajobs_dagster.models import (
     Callback,
     DeliveryStatus,
@@ -72,7 +72,10 @@ class Webhooks:
 
         It gets all of its tries. `mediajobs up` sends it. Raises NotFoundError.
         """
-        return _shown(self.history().webhooks.send_again(delivery_id))
+        history = self.history()
+        found = _shown(history.webhooks.send_again(delivery_id))
+        history.actions.record(Action(action="webhook send", target=found.id, count=1, details={"url": found.url}))
+        return found
 
     def deliver(self) -> Sent:
         """Send what is due, and wait for it, a minute at most. Several processes may do so at the same time."""

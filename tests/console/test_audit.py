@@ -35,6 +35,7 @@ RECORDED: dict[str, str | None] = {
     "POST /api/videos/{reference}/unlink": "video unlink",
     "POST /api/storage/gc": "storage gc",
     "POST /api/storage/restore/{removal}": "storage restore",
+    "POST /api/webhooks/deliveries/{reference}/send": "webhook send",
     "POST /api/doctor": None,
 }
 """What each operation that changes something leaves on record; None: it changes nothing."""

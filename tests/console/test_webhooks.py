@@ -49,6 +49,7 @@ def test_jobs_may_carry_a_callback(client: Client, media: MediaJobs, upload: Upl
         client.post(f"{DELIVERIES}/{delivery['id']}/send", headers=[("Idempotency-Key", "again")])
         assert client.get(f"{DELIVERIES}/{delivery['id']}").json["status"] == "delivered"
         assert len({each.id for each in receiver.got}) == 1
+    assert [each.action for each in media.history.actions.list()].count("webhook send") == 1
 
 
 def test_deliveries_are_filtered_and_read_page_by_page(client: Client, upload: Upload) -> None:
