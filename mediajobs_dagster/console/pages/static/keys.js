@@ -47,13 +47,14 @@ function offerTheSwitch(dialog) {
 
 export function listenForKeys() {
   const dialog = document.getElementById("keys");
+  if (!dialog) return;  // who has to log in first needs none
   offerTheSwitch(dialog);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && isTyping(event.target)) { event.target.blur(); return; }
     if (isTyping(event.target) || dialog.open || !areOn()) return;
     const action = {
-      "/": () => document.getElementById("search")?.select(),
+      "/": () => document.getElementById("search").select(),
       j: () => go(1),
       k: () => go(-1),
       r: retry,
