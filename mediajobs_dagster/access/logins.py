@@ -12,6 +12,7 @@ from mediajobs_dagster.access.users import name_of
 from mediajobs_dagster.access.visitor import Means, Visitor
 from mediajobs_dagster.errors import LoginPausedError, LoginRefusedError, NotFoundError, RequestError
 from mediajobs_dagster.history import Action, History
+from mediajobs_dagster.history.later import Later, at_once
 from mediajobs_dagster.history.login_attempts import Limit
 from mediajobs_dagster.history.sessions import Session
 from mediajobs_dagster.history.tokens import Scope
@@ -69,18 +70,18 @@ class Logins:
         """Who is logged in, the one that was seen last first; the sessions of one user, if one is named."""
         return self.history.sessions.list(self._idle, None if user is None else name_of(user))
 
-    def by_cookie(self, secret: str) -> Visitor | None:
-        """The visitor of a session; None: it has ended, or there never was one."""
+    def by_cookie(self, secret: str, later: Later = at_once) -> Visitor | None:
+        """The visitor of a session; None: it has ended, or there never was one. That it was seen is written `later`."""
         if not _is_secret(secret):
             return None
-        user = self.history.sessions.user_of(hash_of(secret), self._idle)
+        user = self.history.sessions.user_of(hash_of(secret), self._idle, later)
         return user and Visitor(name=user.name, scope=Scope(user.role), means=Means.SESSION, session_id=hash_of(secret))
 
-    def by_token(self, secret: str) -> Visitor | None:
-        """The visitor of a token; None: it is good for nothing, or there never was one."""
+    def by_token(self, secret: str, later: Later = at_once) -> Visitor | None:
+        """The visitor of a token; None: it is good for nothing, or there never was one. Its use is written `later`."""
         if not _is_secret(secret) or not secret.startswith(TOKEN_PREFIX):
             return None
-        used = self.history.tokens.use(hash_of(secret))
+        used = self.history.tokens.use(hash_of(secret), later)
         if used is None:
             return None
         token, role = used

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mediajobs_dagster.access.proxies import Proxies
 from mediajobs_dagster.access.users import Users
+from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.settings import Settings
 
 
@@ -27,6 +28,11 @@ def check_access(settings: Settings, users: Callable[[], Users], *, loopback: bo
     Raises NoUsersError if it does and nobody could log in, and SettingsError when a proxy is not set up right.
     """
     proxies = Proxies.of(settings)
+    if proxies.user_header and (unprotected or settings.login is False):
+        raise SettingsError(
+            "MEDIAJOBS_USER_HEADER has a proxy say who comes, but MEDIAJOBS_LOGIN=false, or --unprotected, lets "
+            "everybody do everything. Leave one of them out."
+        )
     is_needed = needs_login(settings, loopback=loopback, unprotected=unprotected)
     if is_needed and not proxies.user_header:
         users().check_somebody()

@@ -45,12 +45,19 @@ class Proxies:
         """Where a request comes from: the peer, or what the nearest proxies of ours say of it (`X-Forwarded-For`)."""
         if not self.include(peer):
             return peer or ""
-        hops = [each.strip() for text in forwarded for each in text.split(",")]
+        hops = [_without_port(each.strip()) for text in forwarded for each in text.split(",")]
         # The last one was written by our own proxy; what stands before was sent by whoever came to it.
         for hop in reversed(hops):
             if not self.include(hop):
                 return str(_address(hop) or peer)
         return peer or ""
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write `1.2.3.4:5678`, and `[2001:db8::1]:5678`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -44,7 +44,7 @@ from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import Unexpected, answer_with_problems
-from mediajobs_dagster.console.threads import FewThreads
+from mediajobs_dagster.console.threads import FewAtOnce
 from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -65,6 +65,8 @@ _ARRIVALS = 4
 """How many files that have arrived are probed and stored at once."""
 
 
+_SLOW = ("/content", "/outputs/", "/storage", "/readyz", "/healthz")
+"""In paths of what waits for a storage, or has to answer whatever else does not."""
 _LOGINS = 2
 """How many passwords are looked at at once, each of which takes 19 MiB; further ones wait."""
 
@@ -101,8 +103,8 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    gate = LoginGate(Below(DAGSTER, dagster, app), reception, login=login)
-    whole = FewThreads(ProblemPages(Unexpected(gate)))
+    gate = LoginGate(Below(DAGSTER, dagster, FewAtOnce(app, _SLOW)), reception, login=login)
+    whole = ProblemPages(Unexpected(gate))
     return Measured(whole, readings) if media.settings.metrics else whole
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import quote
 
 import anyio
@@ -18,8 +19,8 @@ from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.errors import CrossSiteError, LoginNeededError, MediaJobsError, NotAllowedError
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 
-LOGIN = "/login"
-OPEN = frozenset({LOGIN, "/healthz"})
+LOGIN, _ALIVE = "/login", "/healthz"
+OPEN = frozenset({LOGIN, _ALIVE})
 """What is there for everybody, beside what lies below `/static/`."""
 FOR_METRICS = frozenset({"/metrics", "/metrics.json", "/readyz"})
 """What a token for metrics is good for."""
@@ -68,13 +69,16 @@ class LoginGate:
         except MediaJobsError as error:
             await _refuse(error, scope, receive, send)
             return
-        watched = send if visitor is None else _Watched(send, visitor, lambda: self._visitor_of(scope)).send
+        look = partial(self._visitor_of, scope, is_new=False)
+        watched = send if visitor is None else _Watched(send, visitor, look).send
         await self._app(scope, receive, watched)
 
-    async def _visitor_of(self, scope: Scope) -> Visitor | None:
-        if scope["path"].startswith(_STATIC):
+    async def _visitor_of(self, scope: Scope, *, is_new: bool = True) -> Visitor | None:
+        # Whether the process lives is answered although the database does not answer.
+        if scope["path"].startswith(_STATIC) or scope["path"] == _ALIVE:
             return None
-        return await anyio.to_thread.run_sync(self._reception.visitor_of, scope, limiter=self._lookers)
+        look = partial(self._reception.visitor_of, scope, is_new=is_new)
+        return await anyio.to_thread.run_sync(look, limiter=self._lookers)
 
 
 def _check(scope: Scope, visitor: Visitor | None) -> None:
@@ -146,11 +150,13 @@ class _Watched:
             MutableHeaders(scope=message).setdefault("Cache-Control", "private")  # proxies keep it for nobody else
         goes_on = message["type"] == "websocket.send" or message.get("more_body", False)
         if goes_on and time.monotonic() - self._looked > _LOOK_AGAIN_S:
+            self._looked = time.monotonic()  # before the look: others may send meanwhile
             if not await self._may_go_on():
+                if self._has_ended:
+                    return
                 self._has_ended = True
                 await self._send(_end_of(message))
                 return
-            self._looked = time.monotonic()
         await self._send(message)
 
     async def _may_go_on(self) -> bool:

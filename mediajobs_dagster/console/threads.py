@@ -1,26 +1,50 @@
-"""How many threads answer requests."""
+"""How many requests are answered at once."""
 
 from __future__ import annotations
 
-import anyio.to_thread
-from starlette.types import ASGIApp, Receive, Scope, Send
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST = 6
-"""Threads of one process that answer at the same time; further requests wait for one.
+"""Requests of one process that are answered at the same time; further ones wait for one of these.
 
-Python executes one thread at a time. With forty, as anyio starts by default, each answer waits for bits of all others,
-and each has a connection to the database. A few are needed, because some wait for the disk or for a storage.
+Python executes one thread at a time. With forty, as anyio has by default, each answer waits for bits of all others, and
+each has a connection to the database. A few are needed, because some wait for the disk.
 """
 
 
-class FewThreads:
-    """An ASGI app that has `app` answer with a few threads, in the event loop that serves it."""
+class FewAtOnce:
+    """An ASGI app that has `app` work on a few requests at a time.
 
-    def __init__(self, app: ASGIApp, most: int = MOST) -> None:
-        self._app, self._most, self._is_set = app, most, False
+    Only on those that ask: what is sent with others may take as long as their client likes. A request counts until its
+    answer begins, so slow readers, streams and files hold up nobody. Files are asked of a storage that may be slow or
+    away, so their paths, which end with one of `slow` or have it within, are not counted.
+    """
+
+    def __init__(self, app: ASGIApp, slow: tuple[str, ...], most: int = MOST) -> None:
+        self._app, self._slow = app, slow
+        self._free = asyncio.Semaphore(most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_set:
-            anyio.to_thread.current_default_thread_limiter().total_tokens = self._most
-            self._is_set = True
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or self._is_slow(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        await self._free.acquire()
+        is_held = True
+
+        async def sending(message: Message) -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._free.release()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            if is_held:
+                self._free.release()
+
+    def _is_slow(self, path: str) -> bool:
+        return any(each in path for each in self._slow)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import logging
+import threading
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
@@ -12,9 +15,13 @@ from starlette.types import Scope
 from mediajobs_dagster.access.proxies import Proxies
 from mediajobs_dagster.access.secrets import TOKEN_PREFIX
 from mediajobs_dagster.access.visitor import Means, Visitor
+from mediajobs_dagster.errors import MediaJobsError
+from mediajobs_dagster.history.later import Later, never
 from mediajobs_dagster.history.tokens import Scope as TokenScope
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
+
+_log = logging.getLogger(__name__)
 
 _SECURE, _INSECURE = "__Host-mediajobs", "mediajobs"
 _PROBE = "up"
@@ -28,25 +35,28 @@ class Reception:
         """`probe_key` is a token of its own, which may look: that of the process that has started this one."""
         self._media, self._probe_key = media, probe_key
         self.proxies = Proxies.of(media.settings)
+        self._aside = _Aside()
 
     @property
     def says_who(self) -> bool:
         """Whether a proxy says who comes."""
         return bool(self.proxies.user_header)
 
-    def visitor_of(self, scope: Scope) -> Visitor | None:
+    def visitor_of(self, scope: Scope, *, is_new: bool = True) -> Visitor | None:
         """The visitor of a request; None: nobody who is known. What shows a wrong token has no other way in.
+
+        Unless the request `is_new`, this only looks whether the visitor may still be here, and counts as no use.
 
         What else stands in Authorization is somebody else's: proxies with a login pass on what they were shown.
         """
-        headers = Headers(scope=scope)
+        headers, later = Headers(scope=scope), self._aside if is_new else never
         if secrets := list(filter(self._is_token, map(_bearer_in, headers.getlist("authorization")))):
-            return self._by_token(secrets[0]) if len(secrets) == 1 else None
+            return self._by_token(secrets[0], later) if len(secrets) == 1 else None
         if self._is_by_proxy(scope) and (names := headers.getlist(self.proxies.user_header)):
             # Two of them: the proxy has added its own to one that was sent to it.
             return self._by_proxy(names[0], headers) if len(names) == 1 else None
         secret = cookie_of(headers, self._media.settings)
-        return self._media.logins.by_cookie(secret) if secret else None
+        return self._media.logins.by_cookie(secret, later) if secret else None
 
     def client_of(self, scope: Scope) -> str:
         """The address that a request comes from."""
@@ -71,10 +81,29 @@ class Reception:
     def _is_probe(self, secret: str) -> bool:
         return self._probe_key is not None and hmac.compare_digest(secret.encode(), self._probe_key.encode())
 
-    def _by_token(self, secret: str) -> Visitor | None:
+    def _by_token(self, secret: str, later: Later) -> Visitor | None:
         if self._is_probe(secret):
             return Visitor(name=_PROBE, scope=TokenScope.VIEWER, means=Means.TOKEN)
-        return self._media.logins.by_token(secret)
+        return self._media.logins.by_token(secret, later)
+
+
+class _Aside:
+    """Does what nobody waits for in threads beside the answers: two at most, and what finds none free is left."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(2)
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        if self._free.acquire(blocking=False):
+            threading.Thread(target=self._do, args=(work,), name="mediajobs-seen", daemon=True).start()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except MediaJobsError as error:
+            _log.warning("When a login was last seen could not be kept. %s", error.message)
+        finally:
+            self._free.release()
 
 
 def _bearer_in(text: str) -> str:

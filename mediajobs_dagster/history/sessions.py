@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -12,6 +13,7 @@ from mediajobs_dagster.errors import DatabaseBusyError
 from mediajobs_dagster.history.actions import Action, insert_action
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.later import Later, at_once
 from mediajobs_dagster.history.schema import sessions, users
 from mediajobs_dagster.history.users import User, user_of
 from mediajobs_dagster.models import JsonObject
@@ -75,15 +77,21 @@ class SessionRows:
             connection.execute(sa.insert(sessions).values(row))
             insert_action(connection, action)
 
-    def user_of(self, id: str, idle: timedelta) -> User | None:
-        """Whose session it is; None: there is none, it has ended, was idle for too long, or its user is kept out."""
+    def user_of(self, id: str, idle: timedelta, later: Later = at_once) -> User | None:
+        """Whose session it is; None: there is none, it has ended, was idle for too long, or its user is kept out.
+
+        That it was seen is written `later`.
+        """
         with self._database.read() as connection:
             asked = {"of_id": id, "idle_from_s": -idle.total_seconds()}
             row = connection.execute(_USER_OF, asked).mappings().one_or_none()
         if row is not None and row["is_due"]:
-            with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
-                connection.execute(sa.update(sessions).where(sessions.c.id == id).values(last_seen_at=db_now()))
+            later(partial(self._touch, id))
         return None if row is None else user_of(row)
+
+    def _touch(self, id: str) -> None:
+        with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
+            connection.execute(sa.update(sessions).where(sessions.c.id == id).values(last_seen_at=db_now()))
 
     def list(self, idle: timedelta, user_name: str | None = None) -> SessionList:
         """The live ones, the one that was seen last first; those of a user, if one is named."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from mediajobs_dagster.errors import DatabaseBusyError
 from mediajobs_dagster.history.actions import Action, insert_action
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.later import Later, at_once
 from mediajobs_dagster.history.schema import tokens, users
 from mediajobs_dagster.history.users import Role
 from mediajobs_dagster.models import JsonObject
@@ -89,8 +91,8 @@ class TokenRows:
             found = connection.execute(sa.select(tokens).where(tokens.c.id == id)).mappings().one()
         return token_of(found)
 
-    def use(self, sha256: str) -> tuple[Token, Role | None] | None:
-        """The token of that secret, and the role of its user, if it has one; that it was used is kept.
+    def use(self, sha256: str, later: Later = at_once) -> tuple[Token, Role | None] | None:
+        """The token of that secret, and the role of its user, if it has one; that it was used is written `later`.
 
         None: there is none, it was revoked, has expired, or its user is gone or kept out.
         """
@@ -99,9 +101,12 @@ class TokenRows:
         if row is None:
             return None
         if row["is_due"]:
-            with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
-                connection.execute(sa.update(tokens).where(tokens.c.sha256 == sha256).values(last_used_at=db_now()))
+            later(partial(self._touch, sha256))
         return token_of(row), Role(row["role"]) if row["role"] else None
+
+    def _touch(self, sha256: str) -> None:
+        with suppress(DatabaseBusyError), self._database.write() as connection:  # nothing is lost without it
+            connection.execute(sa.update(tokens).where(tokens.c.sha256 == sha256).values(last_used_at=db_now()))
 
     def list(self) -> TokenList:
         """All of them, the newest first."""
@@ -131,11 +136,13 @@ _IS_DUE = tokens.c.last_used_at.is_(None) | (tokens.c.last_used_at < db_time_in(
 # Built once: it is asked with each request.
 _USED = (
     sa.select(tokens, users.c.role, _IS_DUE.label("is_due"))
-    .select_from(tokens.outerjoin(users, users.c.name == tokens.c.user_name))
+    # Somebody whom only a proxy knows is no user, and becomes one to be kept out: what such a one made goes too.
+    .select_from(tokens.outerjoin(users, users.c.name == sa.func.coalesce(tokens.c.user_name, tokens.c.created_by)))
     .where(
         tokens.c.sha256 == sa.bindparam("of_secret"),
         tokens.c.revoked_at.is_(None),
         tokens.c.expires_at.is_(None) | (tokens.c.expires_at > db_now()),
-        tokens.c.user_name.is_(None) | (users.c.name.is_not(None) & users.c.disabled_at.is_(None)),
+        tokens.c.user_name.is_(None) | users.c.name.is_not(None),
+        users.c.disabled_at.is_(None),
     )
 )

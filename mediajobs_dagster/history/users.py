@@ -111,7 +111,8 @@ class UserRows:
         """Remove a user with all sessions, and revoke the user's tokens. False: there is no such user."""
         with self._database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.user_name == name))
-            live = (tokens.c.user_name == name) & tokens.c.revoked_at.is_(None)
+            of_user = sa.func.coalesce(tokens.c.user_name, tokens.c.created_by) == name
+            live = of_user & tokens.c.revoked_at.is_(None)
             connection.execute(sa.update(tokens).where(live).values(revoked_at=db_now()))
             is_gone = connection.execute(sa.delete(users).where(users.c.name == name)).rowcount == 1
             if is_gone:

@@ -185,10 +185,12 @@ def _due(besides: Collection[str], now: datetime | None) -> list[sa.ColumnElemen
     return [_PENDING, _ROW.due_at <= moment, *is_for_others, ~_has_earlier]
 
 
-_PENDING = sa.literal_column("webhook_deliveries.status = 'pending'", sa.Boolean)
+# As Booleans, SQLite would be asked whether they are 1, and find no index for that.
+_PENDING: sa.ColumnElement[bool] = sa.literal_column("webhook_deliveries.status = 'pending'")
 """Literal text, as in the partial indexes: see `schema.py`."""
+_IS_EARLIER_PENDING: sa.ColumnElement[bool] = sa.literal_column("earlier.status = 'pending'")
 _is_before = sa.and_(
-    sa.literal_column("earlier.status = 'pending'", sa.Boolean),
+    _IS_EARLIER_PENDING,
     _earlier.c.subscription_id == _ROW.subscription_id,
     _earlier.c.number < _ROW.number,
 )

@@ -124,6 +124,8 @@ class Delivering:
             verdict = outcome.verdict
         except (DatabaseBusyError, DatabaseUnavailableError, DiskFullError) as error:
             _log.warning("What came of a webhook could not be recorded, so it will be sent again. %s", error.message)
+        except Exception:  # noqa: BLE001  # the edge: nobody asks the pool what became of it
+            _log.exception("A webhook could not be sent; it will be tried again.")
         finally:
             with self._lock:
                 self._busy -= Counter([_origin_of(delivery)])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mediajobs_dagster.access.needed import needs_login
+from mediajobs_dagster.access.needed import check_access, needs_login
 from mediajobs_dagster.access.passwords import hash_password, is_password, is_weak
 from mediajobs_dagster.access.proxies import Proxies
+from mediajobs_dagster.access.users import Users
 from mediajobs_dagster.errors import RequestError, SettingsError
 from mediajobs_dagster.settings import Settings
 
@@ -28,6 +29,8 @@ def settings(**given: object) -> Settings:
         ("10.0.0.7", ["1.1.1.1", "192.0.2.9"], "192.0.2.9"),
         ("10.0.0.7", ["10.0.0.8"], "10.0.0.7"),
         ("10.0.0.7", ["<script>"], "10.0.0.7"),
+        ("10.0.0.7", ["192.0.2.9:5678"], "192.0.2.9"),
+        ("10.0.0.7", ["[2001:db8:1::9]:443, 10.0.0.8:80"], "2001:db8:1::9"),
         ("10.0.0.7", ["", " , "], "10.0.0.7"),
         ("2001:db8::7", ["2001:db8:1::9"], "2001:db8:1::9"),
         ("nonsense", ["192.0.2.9"], "nonsense"),
@@ -63,6 +66,18 @@ def test_what_is_no_header_is_no_setting(header: str) -> None:
 def test_when_a_login_is_needed(given: dict[str, object], loopback: bool, unprotected: bool, needed: bool) -> None:
     """By the address, unless something else is said."""
     assert needs_login(settings(**given), loopback=loopback, unprotected=unprotected) is needed
+
+
+@pytest.mark.parametrize(("given", "unprotected"), [({"login": False}, False), ({}, True)])
+def test_who_comes_is_not_asked_and_ignored(given: dict[str, object], unprotected: bool) -> None:
+    """A proxy that says who comes, and a console that lets everybody do everything, do not go together."""
+
+    def nobody() -> Users:
+        raise AssertionError
+
+    proxied = settings(trusted_proxy="10.0.0.7", user_header="X-Forwarded-User", **given)
+    with pytest.raises(SettingsError, match="MEDIAJOBS_USER_HEADER"):
+        check_access(proxied, nobody, loopback=False, unprotected=unprotected)
 
 
 def test_a_password_is_known_by_its_hash_alone() -> None:

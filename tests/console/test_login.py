@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +23,8 @@ from mediajobs_dagster.console.app import console_app
 from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.gate.gate import Gate
 from mediajobs_dagster.gate.names import Names
+from mediajobs_dagster.history import acting_as
+from mediajobs_dagster.history.later import never
 from mediajobs_dagster.history.schema import login_attempts, sessions
 from mediajobs_dagster.history.tokens import Scope
 from mediajobs_dagster.history.users import Role
@@ -410,3 +413,45 @@ def test_what_a_proxy_was_shown_is_no_token(open_console: Open) -> None:
         assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", other)]).status == 200
         assert send(f"{url}/schedules/none/run", "POST", [said, FORM, ("Authorization", other)]).status == 403  # CSRF
     assert send(f"{url}/api/jobs", "GET", [said, ("Authorization", "Bearer mjt_wrong")]).status == 401
+
+
+def test_whether_it_lives_is_said_whoever_asks_and_waits(media: MediaJobs, open_console: Open) -> None:
+    """Nobody waits for a writer: neither who is seen again after a while, nor a look whether the process lives."""
+    url = open_console()
+    cookie = cookie_of(log_in(url, "vera"))
+    aged = sa.update(sessions).values(last_seen_at=media.history.now() - timedelta(minutes=5))
+    database = media.history.sessions._database
+    with database.write() as connection:
+        connection.execute(aged)
+    begun = time.monotonic()
+    with database.write():  # holds SQLite's lock for writers
+        assert [send(f"{url}/api/jobs", headers=[cookie]).status for _ in range(3)] == [200, 200, 200]
+        assert send(f"{url}/healthz").status == 200
+    assert time.monotonic() - begun < media.settings.database_timeout_s
+
+
+def test_what_somebody_of_a_proxy_made_ends_with_that_one(media: MediaJobs) -> None:
+    """Whether the user was known here when the token was made, or is added only to be kept out."""
+    with acting_as("pia"):
+        secret = media.tokens.create("ci", Scope.OPERATOR).secret
+    assert media.logins.by_token(secret)
+    media.users.add("pia", Role.VIEWER, None)
+    visitor = media.logins.by_token(secret)
+    assert visitor
+    assert visitor.scope is Scope.VIEWER
+    media.users.disable("pia")
+    assert media.logins.by_token(secret) is None
+    media.users.remove("pia")
+    assert media.logins.by_token(secret) is None
+
+
+def test_a_look_whether_a_stream_may_go_on_is_no_use(media: MediaJobs) -> None:
+    """So a page that is left open does not keep a login for ever."""
+    secret = media.logins.log_in("vera", PASSWORD)
+    with media.history.sessions._database.write() as connection:
+        connection.execute(sa.update(sessions).values(last_seen_at=media.history.now() - timedelta(minutes=5)))
+    (before,) = media.logins.sessions()
+    assert media.logins.by_cookie(secret, never)
+    assert media.logins.sessions() == [before]
+    assert media.logins.by_cookie(secret)
+    assert media.logins.sessions() != [before]

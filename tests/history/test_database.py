@@ -285,6 +285,8 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
         history.attempts.list(AttemptFilter(job_name=THUMB, trace_id="t"))
         history.naming.uploads("talk", limit=5)
         history.uploads.with_stems(["talk", "reel"], limit=5)
+        history.webhooks.is_due()
+        history.webhooks.claim(hold_s=30)
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", explain)
     assert len(plans) >= 13
@@ -296,6 +298,8 @@ def test_no_query_of_the_queue_reads_a_table_from_end_to_end(history: History) -
         "jobs_leased",
         "jobs_active",
         "jobs_due",
+        "webhook_deliveries_due",
+        "webhook_deliveries_waiting",
         "job_history_of_job",
         "job_history_completed",
         "job_history_of_error",

@@ -78,7 +78,7 @@ def create_token(request: Request, media: Media, form: Form, person: Person) -> 
     if not _DAYS.fullmatch(days) or not int(days):
         raise RequestError("Say for how many days the token is good, such as 90.")
     scope = next((each for each in Scope if each.value == form.get("scope")), Scope.VIEWER)
-    user = person.name if person.means is Means.SESSION else None
+    user = person.name if media.history.users.get(person.name) else None
     made = media.tokens.create(form.get("name", ""), scope, lasts=timedelta(days=int(days)), user=user)
     return _page(request, media, person, made)
 
