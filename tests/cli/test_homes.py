@@ -130,7 +130,7 @@ def _arguments(words: tuple[str, ...], clip: Path) -> list[str]:
     """The words of a command, and something for each argument that it needs."""
     given = {"locations": str(clip), "video": str(clip), "timeline": str(clip.with_name("timeline.json"))}
     arguments = [parameter for parameter in COMMANDS[words].params if isinstance(parameter, click.Argument)]
-    values = [given.get(each.name or "", "something") for each in arguments]
+    values = [given.get(each.name or "", _something_for(each)) for each in arguments]
     if words[0] in ("up", "web"):
         values += ["--port", str(free_port())]
     if words[0] in ("daemon", "web"):
@@ -138,6 +138,10 @@ def _arguments(words: tuple[str, ...], clip: Path) -> list[str]:
     if words[0] == "code-server":
         values += ["--listen", f"127.0.0.1:{free_port()}"]
     return [*words, *values]
+
+
+def _something_for(argument: click.Argument) -> str:
+    return argument.type.choices[0] if isinstance(argument.type, click.Choice) else "something"
 
 
 def _cases() -> Iterator[Any]:
