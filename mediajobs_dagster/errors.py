@@ -428,6 +428,7 @@ class DatabaseBusyError(MediaJobsError):
 
     code = "DATABASE_BUSY"
     is_outage = True
+    opens_breakers = False  # without the database nothing is claimed; when it is back, nothing need be held back
 
 
 class DatabaseUnavailableError(MediaJobsError):
@@ -435,6 +436,7 @@ class DatabaseUnavailableError(MediaJobsError):
 
     code = "DATABASE_UNAVAILABLE"
     is_outage = True
+    opens_breakers = False  # as above
 
 
 class DagsterVersionError(MediaJobsError):

@@ -52,6 +52,20 @@ def state_of_type(history: History, minute: float, job_type: str = THUMB) -> Bre
     return Breaker(3, 3600, 300).read(history, job_type, now=at(minute)).state
 
 
+@pytest.mark.parametrize("code", ["DATABASE_UNAVAILABLE", "DATABASE_BUSY"])
+def test_a_restart_of_the_database_is_no_fault_of_a_machine(history: History, code: str) -> None:
+    """Nor of a job type: while it is away nothing is claimed, and when it is back nothing has to be held back."""
+    for host in ("one", "other"):
+        succeeds(history, host, 0)
+        for job_type in (THUMB, PROXY):
+            for minute in (1, 2, 3):
+                fails(history, host, minute, job_type, error_code=code)
+    succeeds(history, "one", 4, THUMB)
+    succeeds(history, "other", 4, PROXY)
+    assert quarantined(history, 5) == {}
+    assert {state_of_type(history, 5, each) for each in (THUMB, PROXY)} == {BreakerState.CLOSED}
+
+
 def test_a_machine_that_fails_where_another_succeeds_is_quarantined(history: History) -> None:
     """It alone: the job type goes on elsewhere, although nobody succeeded since the failures."""
     succeeds(history, "good", 0)
