@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -876,6 +877,12 @@ class DeliveryTry(Value):
     took_ms: int = Field(description="How long it took.")
     status: int | None = Field(description="The HTTP status of the answer; null: there was none.")
     error: str | None = Field(description="Why it failed; null: it did not.")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address: whom it belongs to, without a name and password in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class WebhookDelivery(Value):

@@ -44,6 +44,7 @@ _MOST_UNITS = 10**12
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _SECRET, _SECRET_BYTES, _MOST_SECRETS = "whsec_", (24, 64), 2
 """How secrets of webhooks begin, and how long their keys are: https://www.standardwebhooks.com."""
+_NAMES_SECRET = re.compile("secret|access_key")
 _MOST_MIB = 1 << 40
 """In bytes it is a number that the kernel takes for a limit."""
 
@@ -573,7 +574,7 @@ class Settings(BaseSettings):
             return cls(**overrides)  # pyright: ignore[reportArgumentType]  # values are checked by pydantic
         except ValidationError as error:
             faults = listed(
-                f"MEDIAJOBS_{'_'.join(map(str, fault['loc'])).upper()}: {plain_words(fault['type'], fault['msg'])}"
+                _fault_of("_".join(map(str, fault["loc"])), plain_words(fault["type"], fault["msg"]))
                 for fault in error.errors()
             )
             raise SettingsError(f"{faults}. Correct the environment or the .env file.") from error
@@ -642,6 +643,11 @@ class Settings(BaseSettings):
         return self.home / "unrecorded"
 
 
+def _fault_of(name: str, words: str) -> str:
+    # What follows a secret's name and a colon is taken for the secret wherever the message is shown.
+    return f"{_PREFIX}{name.upper()}{' is not right:' if _NAMES_SECRET.search(name) else ':'} {words}"
+
+
 def key_of_secret(secret: SecretStr) -> bytes:
     """The bytes that a secret of webhooks stands for. Raises ValueError when it is none."""
     prefix, text = secret.get_secret_value()[: len(_SECRET)], secret.get_secret_value()[len(_SECRET) :]
@@ -650,7 +656,7 @@ def key_of_secret(secret: SecretStr) -> bytes:
     except ValueError:  # with its message, a part of the secret would be shown
         key = b""
     if prefix != _SECRET or not _SECRET_BYTES[0] <= len(key) <= _SECRET_BYTES[1]:
-        raise ValueError("is no secret of webhooks: whsec_ and 24 to 64 bytes in base64")
+        raise ValueError("it has to be whsec_ and 24 to 64 bytes in base64")
     return key
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mediajobs_dagster.access.proxies import Proxies
-from mediajobs_dagster.access.users import Users
 from mediajobs_dagster.errors import SettingsError
 from mediajobs_dagster.settings import Settings
+
+if TYPE_CHECKING:  # what hashes passwords is not loaded for commands that ask for none
+    from mediajobs_dagster.access.users import Users
 
 
 def needs_login(settings: Settings, *, loopback: bool, unprotected: bool = False) -> bool:

@@ -38,8 +38,13 @@ class Users:
         name = name_of(name)
         hashed = None if password is None else hash_password(password)
         if not self.history.users.add(name, role, hashed, _action("add", name, role=role.value)):
-            raise RequestError(f"There is a user {name} already. `mediajobs user password {name}` sets its password.")
+            raise _taken(name)
         return self.get(name)
+
+    def check_new(self, name: str) -> None:
+        """Raise RequestError for a name that is taken or can be none."""
+        if self.history.users.get(name_of(name)) is not None:
+            raise _taken(name_of(name))
 
     def list(self) -> list[User]:
         """All users, by name."""
@@ -91,6 +96,10 @@ class Users:
         if not is_known:
             raise _unknown(name)
         return self.get(name)
+
+
+def _taken(name: str) -> RequestError:
+    return RequestError(f"There is a user {name} already. `mediajobs user password {name}` sets its password.")
 
 
 def _unknown(name: str) -> NotFoundError:

@@ -98,7 +98,7 @@ def actions(media: MediaJobs, limit: int, action: str | None, verbose: bool, as_
         display.print_json(found)
         return
     if not found:
-        display.console().print("Nobody has done anything yet.")
+        display.console().print(f"Nobody has done {'that' if action else 'anything'} yet.")
         return
     columns = (
         *("When (UTC)", "Action", "Count", Column("To", "text")),

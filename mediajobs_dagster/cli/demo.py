@@ -170,4 +170,4 @@ def _print(media: MediaJobs, result: TraceResult) -> None:
     ]
     console.print(display.table(columns, cells, title=f"Trace {result.trace_id}"))
     console.print(f"Look closer:  mediajobs jobs list --trace {result.trace_id}")
-    console.print("In Dagster:   mediajobs up, then filter the runs by the tag traceId")
+    console.print("In a browser: mediajobs up, then search for the trace at http://127.0.0.1:3000")

@@ -33,7 +33,8 @@ def user() -> None:
 @click.pass_obj
 def add_user(media: MediaJobs, name: str, role: str, no_password: bool, as_json: bool) -> None:
     """Add the user NAME."""
-    users = media.users  # before a password is typed in vain
+    users = media.users
+    users.check_new(name)  # before a password is typed in vain
     password = None if no_password else _new_password()
     _print_one(users.add(name, Role(role), password), as_json)
 

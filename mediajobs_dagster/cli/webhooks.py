@@ -8,13 +8,13 @@ from datetime import datetime
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.callbacks import EVENTS
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.history import DeliveryFilter
 from mediajobs_dagster.models import DeliveryStatus, WebhookDelivery, WebhookEvent
 from mediajobs_dagster.system import MediaJobs
 
 _STATUSES = click.Choice([each.value for each in DeliveryStatus])
-_EVENTS = click.Choice([each.value for each in WebhookEvent if each is not WebhookEvent.TEST])
 
 
 @click.group(short_help="List, show, send and try out what callback addresses are told.")
@@ -27,7 +27,7 @@ def webhooks() -> None:
 
 @webhooks.command("list")
 @click.option("--status", "statuses", multiple=True, type=_STATUSES, help="Only these; can be repeated.")
-@click.option("--event", "events", multiple=True, type=_EVENTS, help="Only these events; can be repeated.")
+@click.option("--event", "events", multiple=True, type=EVENTS, help="Only these events; can be repeated.")
 @click.option("--trace", "trace_id", metavar="TRACE", help="Only of this trace.")
 @click.option("--job", "job_id", metavar="JOB_ID", help="Only of this job.")
 @click.option("--since", type=display.Moment(), help="Happened at this time or later (UTC).")

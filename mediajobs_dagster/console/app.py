@@ -35,6 +35,7 @@ from mediajobs_dagster.console.api import (
 from mediajobs_dagster.console.bodies import BodyLimit
 from mediajobs_dagster.console.document import document_of
 from mediajobs_dagster.console.etags import ETags
+from mediajobs_dagster.console.few_at_once import FewAtOnce
 from mediajobs_dagster.console.following import Following
 from mediajobs_dagster.console.heads import Heads
 from mediajobs_dagster.console.live import Live
@@ -44,7 +45,6 @@ from mediajobs_dagster.console.outside import Outside
 from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 from mediajobs_dagster.console.pages.site import add_pages
 from mediajobs_dagster.console.problems import Unexpected, answer_with_problems
-from mediajobs_dagster.console.threads import FewAtOnce
 from mediajobs_dagster.console.visiting import Reception
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
 from mediajobs_dagster.system import MediaJobs
@@ -58,13 +58,10 @@ ROUTERS = (
 )
 """What is served, a router for each noun. The first route that fits a path is taken."""
 
-
 _DOWNLOADS = 4
 """How many addresses are downloaded at once; further ones wait."""
 _ARRIVALS = 4
 """How many files that have arrived are probed and stored at once."""
-
-
 _SLOW = ("/content", "/outputs/", "/storage", "/readyz", "/healthz")
 """In paths of what waits for a storage, or has to answer whatever else does not."""
 _LOGINS = 2

@@ -21,6 +21,35 @@ class Outbox:
     """When the first of them was written; None: there is none."""
 
 
+def claim_due(
+    connection: sa.Connection,
+    table: sa.Table,
+    due: Sequence[sa.ColumnElement[bool]],
+    columns: Sequence[sa.ColumnElement[Any]],
+    *,
+    until: datetime | sa.ColumnElement[datetime],
+    limit: int = 1,
+) -> Sequence[sa.RowMapping]:
+    """Take the rows that have been due the longest. One statement, so no two senders get the same.
+
+    A sender that dies before it says what came of them loses them at `until`. The table has the columns `due_at` and
+    `id`; if it has `tries`, these are counted.
+    """
+    first = (
+        sa.select(table.c.id)
+        .where(*due)
+        .order_by(table.c.due_at, *table.primary_key)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=table)
+        .cte("first")
+    )
+    change: dict[str, Any] = {"due_at": until}
+    if "tries" in table.c:
+        change["tries"] = table.c.tries + 1
+    taken = sa.update(table).where(table.c.id.in_(sa.select(first.c.id))).values(**change).returning(*columns)
+    return connection.execute(taken).mappings().all()
+
+
 def claim_first(
     connection: sa.Connection,
     table: sa.Table,
@@ -29,26 +58,8 @@ def claim_first(
     *,
     until: datetime,
 ) -> sa.RowMapping | None:
-    """Take the row that has been due the longest; None: none is. One statement, so no two senders get the same.
-
-    A sender that dies before it says what came of it loses the row at `until`. The table has the columns `due_at`,
-    `tries`, and `id`.
-    """
-    first = (
-        sa.select(table.c.id)
-        .where(*due)
-        .order_by(table.c.due_at, *table.primary_key)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=table)
-        .cte("first")
-    )
-    taken = (
-        sa.update(table)
-        .where(table.c.id.in_(sa.select(first.c.id)))
-        .values(due_at=until, tries=table.c.tries + 1)
-        .returning(*columns)
-    )
-    return connection.execute(taken).mappings().one_or_none()
+    """The one that has been due the longest, as `claim_due`; None: none is."""
+    return next(iter(claim_due(connection, table, due, columns, until=until)), None)
 
 
 def now_of(connection: sa.Connection) -> datetime:

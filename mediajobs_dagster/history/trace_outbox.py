@@ -22,6 +22,7 @@ from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.job_rows import JOB_COLUMNS, job_of
+from mediajobs_dagster.history.outboxes import claim_due
 from mediajobs_dagster.history.schema import job_history, jobs, trace_outbox
 from mediajobs_dagster.models import Attempt, Job, JobStatus, new_id
 
@@ -79,22 +80,10 @@ class TraceOutbox:
 
         An exporter that dies before it says what came of it loses them after `hold_s` seconds.
         """
-        first = (
-            sa.select(trace_outbox.c.id)
-            .where(trace_outbox.c.due_at <= db_now())
-            .order_by(trace_outbox.c.due_at, trace_outbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("first")
-        )
-        taking = (
-            sa.update(trace_outbox)
-            .where(trace_outbox.c.id.in_(sa.select(first.c.id)))
-            .values(due_at=db_time_in(hold_s))
-            .returning(*_COLUMNS)
-        )
+        due = [trace_outbox.c.due_at <= db_now()]
         with self._database.write() as connection:
-            found = [_ended_of(row) for row in connection.execute(taking).mappings()]
+            rows = claim_due(connection, trace_outbox, due, _COLUMNS, until=db_time_in(hold_s), limit=limit)
+            found = [_ended_of(row) for row in rows]
         return sorted(found, key=lambda each: (each.ended_at, each.id))
 
     def told(self, ids: Sequence[str]) -> None:
@@ -161,8 +150,8 @@ def write_job_ends(connection: sa.Connection, job_ids: Sequence[str], job_status
 
     Before they are changed: one that is asked for again counts its attempts anew.
     """
-    for job_id in job_ids:
-        connection.execute(_WRITING_JOB, {"of_job": job_id, "ended_as": job_status, "row_id": new_id()})
+    if rows := [{"of_job": each, "ended_as": job_status, "row_id": new_id()} for each in job_ids]:
+        connection.execute(_WRITING_JOB, rows)
 
 
 def _writing(**also: Any) -> sa.Insert:

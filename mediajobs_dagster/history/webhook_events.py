@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -28,6 +27,7 @@ from mediajobs_dagster.models import (
     JsonObject,
     WebhookEvent,
     new_id,
+    origin_of,
     utc_now,
 )
 
@@ -205,8 +205,7 @@ def _subscribed(connection: sa.Connection, callback: Callback, trace_id: str, jo
     """The subscription, made or changed."""
     of = {"trace_id": trace_id, "job_id": job_id, "url": callback.url}
     events = f",{','.join(callback.events)}," if callback.events else "*"
-    parts = urlsplit(callback.url)
-    row = {"id": new_id(), **of, "origin": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", "events": events}
+    row = {"id": new_id(), **of, "origin": origin_of(callback.url), "events": events}
     connection.execute(insert_or_ignore(connection, webhook_subscriptions).values(**row, created_at=utc_now()))
     is_it = [_who[name] == value for name, value in of.items()]
     changed = sa.update(webhook_subscriptions).where(*is_it).values(events=events, ended_at=None)

@@ -72,7 +72,7 @@ class Webhooks:
         with self._database.read() as connection:
             row = connection.execute(sa.select(*_COLUMNS).where(_ROW.id == delivery_id)).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"There is no delivery {delivery_id}.")
+            raise NotFoundError(f"There is no delivery {delivery_id}. `mediajobs webhooks list` lists them.")
         return _delivery_of(row)
 
     def send_again(self, delivery_id: str) -> WebhookDelivery:
@@ -82,7 +82,7 @@ class Webhooks:
         with self._database.write() as connection:
             row = connection.execute(statement).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"There is no delivery {delivery_id}.")
+            raise NotFoundError(f"There is no delivery {delivery_id}. `mediajobs webhooks list` lists them.")
         return _delivery_of(row)
 
     def outbox(self) -> Outbox:

@@ -27,8 +27,13 @@ def sending_alerts(alerting: Alerting, checks: Sequence[Check] = (), *, look_s: 
 
 
 @contextmanager
-def looking(name: str, look: Check, *, look_s: float, wake: threading.Event | None = None) -> Generator[None]:
-    """While the block runs, call `look` every so many seconds, and at once when `wake` is set, in a thread."""
+def looking(
+    name: str, look: Check, *, look_s: float, wake: threading.Event | None = None, leave_s: float | None = None
+) -> Generator[None]:
+    """While the block runs, call `look` every so many seconds, and at once when `wake` is set, in a thread.
+
+    At the end, a look that is under way gets `leave_s` seconds; by default `look_s`.
+    """
     over, roused = threading.Event(), wake or threading.Event()
 
     def go_on() -> None:
@@ -46,7 +51,7 @@ def looking(name: str, look: Check, *, look_s: float, wake: threading.Event | No
     finally:
         over.set()
         roused.set()
-        thread.join(look_s)
+        thread.join(look_s if leave_s is None else leave_s)
 
 
 class Looks:

@@ -16,8 +16,8 @@ from mediajobs_dagster.models import (
     new_trace_id,
     utc_now,
 )
+from mediajobs_dagster.services.redirects import shown_address
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.storage.redaction import redact_address
 from mediajobs_dagster.webhooks.callbacks import checked
 from mediajobs_dagster.webhooks.delivering import Delivering, Sent, delivering
 from mediajobs_dagster.webhooks.trying import Trying, Verdict
@@ -44,7 +44,7 @@ class WebhookTrial:
 
 @dataclass(frozen=True)
 class Webhooks:
-    """Lists deliveries, and has them sent. Secrets in addresses are not shown."""
+    """Lists deliveries, and has them sent. Of addresses the host is shown: the path may be a secret."""
 
     settings: Settings
     history: Callable[[], History]
@@ -112,8 +112,10 @@ class Webhooks:
         with closing(Trying(self.settings)) as trying:
             outcome = trying.send(delivery)
         tried, arrived = outcome.tried, outcome.verdict is Verdict.DELIVERED
-        return WebhookTrial(redact_address(callback.url), arrived, tried.status, tried.error, tried.took_ms)
+        return WebhookTrial(
+            shown_address(callback.url, hides_path=True), arrived, tried.status, tried.error, tried.took_ms
+        )
 
 
 def _shown(delivery: WebhookDelivery) -> WebhookDelivery:
-    return delivery.model_copy(update={"url": redact_address(delivery.url)})
+    return delivery.model_copy(update={"url": shown_address(delivery.url, hides_path=True)})

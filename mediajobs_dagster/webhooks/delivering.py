@@ -10,11 +10,10 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from urllib.parse import urlsplit
 
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, DiskFullError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.models import JsonObject, WebhookDelivery
+from mediajobs_dagster.models import JsonObject, WebhookDelivery, origin_of
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.sending import Looks, looking
 from mediajobs_dagster.webhooks.trying import TIMEOUT_S, Outcome, Trying, Verdict
@@ -105,7 +104,7 @@ class Delivering:
             if delivery is None:
                 break
             with self._lock:
-                self._busy[_origin_of(delivery)] += 1
+                self._busy[origin_of(delivery.url)] += 1
             self._pool.submit(self._send, delivery)
             taken += 1
         return taken
@@ -128,7 +127,7 @@ class Delivering:
             _log.exception("A webhook could not be sent; it will be tried again.")
         finally:
             with self._lock:
-                self._busy -= Counter([_origin_of(delivery)])
+                self._busy -= Counter([origin_of(delivery.url)])
                 self._verdicts[verdict] += 1
             self.freed.set()
 
@@ -143,11 +142,6 @@ class Delivering:
                 outbox.unsubscribe(delivery, outcome.tried)
             case Verdict.LEFT:
                 outbox.let_go(delivery)
-
-
-def _origin_of(delivery: WebhookDelivery) -> str:
-    parts = urlsplit(delivery.url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 @contextmanager

@@ -36,6 +36,19 @@ def test_a_user_is_added_with_the_password_of_standard_input(mediajobs: Call) ->
     assert "anna" in mediajobs("user", "list").out
 
 
+def test_no_password_is_read_for_a_name_that_cannot_be(mediajobs: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody types one in vain."""
+    with MediaJobs.open() as media:
+        media.users.add("anna", Role.VIEWER, None)
+    for name, said in (("\u00c4", "no name of a user"), ("Anna", "There is a user anna already")):
+        given = io.StringIO(f"{PASSWORD}\n")
+        monkeypatch.setattr(sys, "stdin", given)
+        answer = mediajobs("user", "add", name)
+        assert answer.code == 2
+        assert said in answer.err
+        assert given.tell() == 0
+
+
 @pytest.mark.parametrize(
     ("name", "password", "said"),
     [

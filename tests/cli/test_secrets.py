@@ -39,6 +39,7 @@ def is_safe(text: str) -> bool:
             "MEDIAJOBS_S3_ENDPOINT_URL",
         ),
         ({"lease_s": "nan"}, 2, "MEDIAJOBS_LEASE_S"),
+        ({"webhook_secret": "hunter2"}, 2, "MEDIAJOBS_WEBHOOK_SECRET is not right: it has to be whsec_"),
         ({"lease_s": "1e300"}, 2, "MEDIAJOBS_LEASE_S"),
     ],
 )

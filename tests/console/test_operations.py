@@ -126,6 +126,7 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "users.enable": "is for who may log in to the machine",
     "users.remove": "is for who may log in to the machine",
     "users.check_somebody": "is asked when a console starts",
+    "users.check_new": "is asked before a password is",
     "tokens.create": "is on the page /access, for people: a token that leaks must not become two",
     "tokens.list": "is on the page /access",
     "tokens.revoke": "is on the page /access, for people",

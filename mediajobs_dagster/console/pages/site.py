@@ -1,4 +1,4 @@
-"""The pages, put together: routes, static files, and pages for what goes wrong."""
+"""The pages, put together: routes and static files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from mediajobs_dagster.console.pages import (
     webhooks,
 )
 from mediajobs_dagster.console.pages.asking import refuse_zero_characters
-from mediajobs_dagster.console.pages.problem_pages import ProblemPages
 
 ROUTERS = (
     *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
@@ -33,11 +32,10 @@ ROUTERS = (
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the pages from `app`, at `/`. What answers problems with problem details has to be there already."""
+    """Serve the pages from `app`, at `/`."""
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(refuse_zero_characters)])
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
-    app.add_middleware(ProblemPages)
 
 
 class _Static(StaticFiles):

@@ -7,7 +7,6 @@ with the same ids; and one whose collector is away leaves it there.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.trace_outbox import Ended
 from mediajobs_dagster.models import Attempt
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.telemetry.sending import looking
 from mediajobs_dagster.telemetry.traces.collector import TIMEOUT_S, Collector, is_of_content
 from mediajobs_dagster.telemetry.traces.span import Span
 from mediajobs_dagster.telemetry.traces.tree import Tree
@@ -168,25 +168,17 @@ def exporting_traces(
     if settings.traces_url is None:
         yield
         return
-    stop, told = threading.Event(), _Told(TraceExporter(settings, history, run_starts))
-
-    def go_on() -> None:
-        while not stop.wait(look_s):
-            told.export()
-        told.export()
-
-    thread = threading.Thread(target=go_on, name="mediajobs-traces", daemon=True)
-    thread.start()
+    told = _Told(TraceExporter(settings, history, run_starts))
     try:
-        yield
+        with looking("mediajobs-traces", told.export, look_s=look_s, leave_s=TIMEOUT_S):
+            yield
     finally:
-        stop.set()
-        thread.join(TIMEOUT_S)
+        told.export()
 
 
 @dataclass
 class _Told:
-    """Exports, and logs each fault once."""
+    """Exports, and logs each fault once until traces are sent again."""
 
     exporter: TraceExporter
     complained: set[str] = field(default_factory=set[str])

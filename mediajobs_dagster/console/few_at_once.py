@@ -18,8 +18,8 @@ class FewAtOnce:
     """An ASGI app that has `app` work on a few requests at a time.
 
     Only on those that ask: what is sent with others may take as long as their client likes. A request counts until its
-    answer begins, so slow readers, streams and files hold up nobody. Files are asked of a storage that may be slow or
-    away, so their paths, which end with one of `slow` or have it within, are not counted.
+    answer begins, so slow readers, streams and files hold up nobody. Paths that have one of `slow` in them are not
+    counted: they wait for a storage, which may be away.
     """
 
     def __init__(self, app: ASGIApp, slow: tuple[str, ...], most: int = MOST) -> None:

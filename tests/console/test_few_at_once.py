@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mediajobs_dagster.console.threads import FewAtOnce
+from mediajobs_dagster.console.few_at_once import FewAtOnce
 
 
 async def _receive() -> Message:
