@@ -19,7 +19,7 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
-    *("timelines", "job_types", "attempts", "intake", "telemetry", "webhooks", "use_cases", "system"),
+    *("transcripts", "timelines", "job_types", "attempts", "intake", "telemetry", "webhooks", "use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
 )

@@ -1,0 +1,1 @@
+"""What was said in a video, as timed words and sentences."""
