@@ -164,9 +164,7 @@ def _texts(texts: tuple[FetchedText, ...], bench: Bench) -> tuple[LeftText, ...]
     left: dict[str, LeftText] = {}
     for number, each in enumerate(texts):
         content = as_webvtt(each.path.read_bytes(), each.format)
-        language = (
-            "".join(char for char in each.language if char.isascii() and (char.isalnum() or char in "-_")) or "und"
-        )
+        language = _UNFIT.sub("", each.language) or "und"
         if content is None:
             bench.note(f"Subtitles in {language} are not WebVTT or SubRip, and were left out.")
         elif language not in left:

@@ -22,9 +22,8 @@ from mediajobs_dagster.settings import Settings
 INGEST = "ingest"
 """In `JobType.needs`: the worker has yt-dlp."""
 _MERGE_S = 3600.0
-_KEY = re.compile(
-    r"ingests/\d{4}-\d{2}/\d{2}/[0-9a-f-]{36}/(?:source\.[a-z0-9]{2,4}|subtitles\.[A-Za-z0-9_-]{1,40}\.vtt)"
-)
+_NAME = r"(?:source\.[a-z0-9]{2,5}|subtitles\.[A-Za-z0-9_-]{1,40}\.vtt)"
+_KEY = re.compile(rf"ingests/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{_NAME}")
 
 
 class IngestVideo(JobType):

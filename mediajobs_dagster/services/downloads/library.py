@@ -1,4 +1,4 @@
-"""yt-dlp as a library, held to what we want of it: no configuration, plug-ins, programs, files or cookies of its own."""
+"""yt-dlp as a library, held to what we want of it: no plug-ins, no programs, no files and no cookies of its own."""
 
 from __future__ import annotations
 
