@@ -8,6 +8,7 @@ import re
 import socket
 from datetime import date
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -318,8 +319,9 @@ class Settings(BaseSettings):
     )
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("ffmpeg",),
-        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
+        default=(),
+        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
+        "ffmpeg, and what the installed extras bring: ingest.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -577,6 +579,7 @@ class Settings(BaseSettings):
             "database_url": self.database_url or f"sqlite:///{home / 'mediajobs.db'}",
             "storage_url": self.storage_url or (home / "objects").as_uri(),
             "scratch_dir": (self.scratch_dir or home / "scratch").expanduser().absolute(),
+            "offers": self.offers or _offered(),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -664,6 +667,15 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+_OF_EXTRAS = {"ingest": "yt_dlp"}
+"""What extras offer, and a module that each of them brings."""
+
+
+def _offered() -> tuple[str, ...]:
+    """What this machine can do, by the extras that are installed. Nothing is imported for it."""
+    return ("ffmpeg", *(name for name, module in _OF_EXTRAS.items() if find_spec(module)))
 
 
 def _fault_of(name: str, words: str) -> str:
