@@ -60,7 +60,7 @@ class IngestVideo(JobType):
         video = material.subject
         assert isinstance(video, Video)
         folder = folder_of(material.job, material.attempt_id)
-        work = partial(fetch_video, video, material.job.trace_id)
+        work = partial(fetch_video, video, material.job)
         return Plan(
             outputs=partial(outputs_of, video, folder),
             steps=(Call("download", work, then=further_steps, weight=10.0),),
