@@ -18,7 +18,8 @@ MANY = 1 << 30
 
 def answer(exchange: Exchange) -> None:
     """Says what it was asked."""
-    told = {name: value for name, value in exchange.headers.items()}
+    told = dict(exchange.headers.items())
+    exchange.is_last = True
     exchange.answer({"method": exchange.method, "target": exchange.target, "headers": told, "body": len(exchange.body)})
 
 
@@ -75,7 +76,7 @@ def test_a_second_request_does_not_reach_the_first_server(server: Server) -> Non
     with FilterProxy.opened(LOOPBACK, max_bytes=MANY) as proxy:
         ask = f"GET {server.url}/a HTTP/1.1\r\nHost: x\r\n\r\n"
         spoken(proxy, ask, then=b"GET http://other/secret HTTP/1.1\r\nHost: other\r\n\r\n")
-    assert [each.target for each in server.exchanges] in ([], ["/a"])
+    assert [each.target for each in server.exchanges] == ["/a"]
 
 
 def test_a_tunnel(server: Server) -> None:

@@ -125,7 +125,7 @@ class FilterProxy:
                 server.sendall(rest)
                 self._relay(client, server)
                 return
-            server.sendall(asked.forwarded + rest)
+            server.sendall(asked.forwarded + rest[: asked.body_bytes])
             for piece in _rest_of_body(client, asked.body_bytes - len(rest)):
                 server.sendall(piece)
             client.sendall(_closing(server))
