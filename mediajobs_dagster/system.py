@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.rows import Rows
     from mediajobs_dagster.use_cases.schedules import ScheduleStanding
     from mediajobs_dagster.use_cases.search import Hit
+    from mediajobs_dagster.use_cases.studies import Studies
     from mediajobs_dagster.use_cases.submitting import Submitted
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
@@ -793,6 +794,14 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.metrics import Metrics
 
         return Metrics(lambda: self.history, self.registry, self.settings, lambda: self.breakers, lambda: self.quota)
+
+    @property
+    def studies(self) -> Studies:
+        """Asks for study guides of talks, and finds them."""
+        from mediajobs_dagster.use_cases.studies import Studies, Ways
+
+        ways = Ways(self.references.upload, self.add, self.ingest)
+        return Studies(self.history, self.registry, self.listeners, self.settings, ways)
 
     @property
     def videos(self) -> Videos:
