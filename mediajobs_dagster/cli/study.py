@@ -153,14 +153,7 @@ def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Se
     console = display.console()
     for each in asked.skipped:
         console.print(display.line(f"Skipped {each.location}: {each.reason}", "yellow"), soft_wrap=True)
-    rows = [
-        (
-            guide.title,
-            guide.job.status if guide.is_there else f"{guide.job.job_type} {guide.job.status}",
-            guide.error_code,
-        )
-        for guide in guides
-    ]
+    rows = [(guide.title, _standing(guide), guide.error_code) for guide in guides]
     console.print(display.table((Column("Talk", "name"), "Study guide", "Error"), rows))
     places = list(map(str, copied)) or [media.place_of(key) for guide in guides for key in guide.keys]
     for place in places[:_LISTED]:
@@ -169,6 +162,10 @@ def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Se
         console.print(f"and {display.counted(len(places) - _LISTED, 'more file')}.")
     if failed := next((guide for guide in guides if not guide.is_there), None):
         console.print(f"Why one was not made: mediajobs why {failed.job.id}")
+
+
+def _standing(guide: Guide) -> str:
+    return guide.job.status if guide.is_there else f"{guide.job.job_type} is {guide.job.status}"
 
 
 _LISTED = 20
