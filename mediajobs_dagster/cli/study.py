@@ -89,7 +89,7 @@ def study(
     guides = media.studies.guides(asked.trace_id)
     copied = [path for guide in guides for path in _copied(media, guide, out)] if out else []
     if as_json:
-        display.print_json({**asked.to_json(), "guides": [_to_json(media, each) for each in guides]})
+        display.print_json({**asked.to_json(), "guides": [each.to_json() for each in guides]})
     else:
         _print(media, asked, guides, copied)
     if not all(guide.is_there for guide in guides):
@@ -122,17 +122,6 @@ def _copied(media: MediaJobs, guide: Guide, out: Path) -> list[Path]:
         media.storage.get(key, path)
         copied.append(path)
     return copied
-
-
-def _to_json(media: MediaJobs, guide: Guide) -> dict[str, object]:
-    return {
-        "title": guide.title,
-        "jobId": guide.job.id,
-        "jobType": guide.job.job_type,
-        "status": guide.job.status,
-        "errorCode": guide.error_code,
-        "outputs": [media.place_of(key) for key in guide.keys],
-    }
 
 
 def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:

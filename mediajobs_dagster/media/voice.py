@@ -27,7 +27,7 @@ def speak(text: str, path: Path, *, voice: str = "en-us", words_a_minute: int = 
     Raises ExtraMissingError when the extra `demo` is not installed.
     """
     try:
-        import espeakng_loader
+        import espeakng_loader  # pyright: ignore[reportMissingTypeStubs]
     except ImportError as error:
         raise ExtraMissingError.of("A spoken clip needs", "demo") from error
     with _ONE_AT_A_TIME:

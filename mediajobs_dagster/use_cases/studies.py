@@ -40,6 +40,8 @@ class Ways:
     """Adds files."""
     ingest: Callable[..., Sequence[Enqueued]]
     """Asks for videos to be fetched."""
+    note: Callable[..., None]
+    """Records what was done, and by whom."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,17 @@ class Guide:
     """Of its files in the storage; none until it is there."""
     error_code: str | None = None
     """Why the job failed, if it did."""
+
+    def to_json(self) -> JsonObject:
+        """The camelCase JSON form."""
+        return {
+            "title": self.title,
+            "jobId": self.job.id,
+            "jobType": self.job.job_type,
+            "status": self.job.status,
+            "errorCode": self.error_code,
+            "outputs": list(self.keys),
+        }
 
     @property
     def is_there(self) -> bool:
@@ -209,10 +222,12 @@ class Studies:
                 uploads += heard
                 skipped += [*added.skipped, *silent]
             jobs += self._enqueue(chain, uploads, trace_id=trace, priority=priority, callback=callback)
+            if new := sum(each.created for each in jobs):
+                self._ways.note("study", ", ".join(names), new, traceId=trace)
         return Studied(trace, tuple(jobs), tuple(skipped))
 
     def guides(self, trace_id: str) -> tuple[Guide, ...]:
-        """The study guide of each talk of a trace, as far as it is."""
+        """The study guide of each talk of a trace, as far as it is, the first asked for first."""
         jobs = self._history.jobs.list(JobFilter(trace_id=trace_id), limit=MAX_JOBS)
         return tuple(guides_of(jobs, self._titles(jobs), self._keys))
 
