@@ -294,6 +294,29 @@ class Settings(BaseSettings):
         default=0.0, ge=0, description="Length that videos of events have, seconds; 0: as long as the event."
     )
 
+    ingest_max_height: int = Field(
+        default=1080, ge=1, le=16_384, description="Height of the picture that is fetched at most, pixels."
+    )
+    ingest_max_mb: int = Field(
+        default=20 * 1024, gt=0, le=_MOST_MIB, description="Largest video that is fetched, MiB, whatever its site says."
+    )
+    ingest_per_minute: float = Field(
+        default=12.0, gt=0, description="Videos that one site is asked for a minute, by all workers together."
+    )
+    ingest_pause_s: float = Field(
+        default=900.0,
+        ge=0,
+        description="How long nobody asks a site that takes us for a robot, seconds; each time in a row twice as long.",
+    )
+    ingest_languages: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("en",),
+        description="Languages of subtitles that are fetched beside the video's own, separated by commas, such as "
+        "en,de.",
+    )
+    ingest_cookies: Path | None = Field(
+        default=None, description="File of cookies (Netscape format) for video sites; default: none are sent."
+    )
+
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("ffmpeg",),
         description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
@@ -442,7 +465,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "trusted_proxy", "web_names"),
-        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
+        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights", "ingest_languages"),
         mode="before",
     )
     @classmethod
