@@ -18,7 +18,7 @@ SAID = (
 
 
 class Speeches:
-    """Makes sound with speech on demand, and keeps it for the session. Every method returns a file not to be changed."""
+    """Makes sound with speech on demand, and keeps it for the session. No file that a method returns may be changed."""
 
     def __init__(self, clips: Clips) -> None:
         self._clips = clips

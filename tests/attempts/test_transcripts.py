@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from mediajobs_dagster.errors import InputNoAudioError
 from mediajobs_dagster.job_types.transcript import TranscriptJob
@@ -17,9 +19,11 @@ from tests.speeches import SAID, Speeches
 NAME = TranscriptJob.name
 
 
-def made(platform: Platform, path: Path) -> tuple[Transcript, dict[str, object], list[str]]:
+def made(platform: Platform, path: Path, **params: str) -> tuple[Transcript, dict[str, Any], list[str]]:
     """The transcript of a file, the figures of its job, and the notes."""
-    upload = platform.add(path, NAME)
+    upload = platform.register(path)
+    job = TranscriptJob().request(upload, trace_id=upload.trace_id, params=params)
+    platform.history.jobs.enqueue([job])
     (ended,) = platform.work()
     assert ended.error is None, ended.error
     keys = platform.current_keys(upload, NAME)
@@ -30,7 +34,7 @@ def made(platform: Platform, path: Path) -> tuple[Transcript, dict[str, object],
         assert read_captions(vtt.read_text(), "vtt") == read_captions(srt.read_text(), "srt")
     assert platform.leftovers() == []
     attempt = platform.attempts(upload, NAME)[-1]
-    return transcript, dict(attempt.result or {}), platform.manifest(upload, NAME).notes
+    return transcript, (attempt.result or {})["figures"], list(platform.manifest(upload, NAME).notes)
 
 
 def words_of(text: str) -> list[str]:
@@ -50,7 +54,9 @@ def test_what_is_said_is_recognised(platform: Platform, speeches: Speeches) -> N
     assert len(transcript.sentences) == 4
     assert transcript.confidence is not None
     assert transcript.confidence > 0.7
-    print(json.dumps(figures), notes)
+    assert figures["words"] == len(transcript.text.split())
+    assert figures["speechSeconds"] == pytest.approx(12, abs=1)
+    assert notes == ["The model tiny.en takes all speech for en: whether it is, is not known."]
 
 
 def test_a_video_without_sound(platform: Platform, clips: Clips) -> None:
