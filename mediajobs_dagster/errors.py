@@ -310,6 +310,12 @@ class InputNoVideoError(InputError):
     code = "INPUT_NO_VIDEO"
 
 
+class InputNoAudioError(InputError):
+    """The input has no sound, and no subtitles: there is nothing to make a transcript of."""
+
+    code = "INPUT_NO_AUDIO"
+
+
 class HdrUnsupportedError(InputError):
     """The input is HDR, and this ffmpeg cannot tone-map it."""
 

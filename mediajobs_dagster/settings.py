@@ -8,6 +8,7 @@ import re
 import socket
 from datetime import date
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -316,10 +317,20 @@ class Settings(BaseSettings):
     ingest_cookies: Path | None = Field(
         default=None, description="File of cookies (Netscape format) for video sites; default: none are sent."
     )
+    speech_model: str = Field(
+        default="tiny.en",
+        min_length=1,
+        description="Model that recognises speech: the folder of a Whisper model in the form of CTranslate2, or "
+        "tiny.en, a small one for English that the extra speech brings. Nothing is downloaded.",
+    )
+    speech_threads: int = Field(
+        default=0, ge=0, description="Threads that recognise speech; 0: as many as the worker's cores allow."
+    )
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("ffmpeg",),
-        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
+        default=(),
+        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
+        "ffmpeg, and speech where the extra speech is installed.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -577,6 +588,7 @@ class Settings(BaseSettings):
             "database_url": self.database_url or f"sqlite:///{home / 'mediajobs.db'}",
             "storage_url": self.storage_url or (home / "objects").as_uri(),
             "scratch_dir": (self.scratch_dir or home / "scratch").expanduser().absolute(),
+            "offers": self.offers or _offered(),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -664,6 +676,11 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+def _offered() -> tuple[str, ...]:
+    """What this machine can do, by the extras that are installed. Nothing is imported for it."""
+    return ("ffmpeg", "speech") if find_spec("faster_whisper") else ("ffmpeg",)
 
 
 def _fault_of(name: str, words: str) -> str:

@@ -19,7 +19,18 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
-    *("transcripts", "timelines", "job_types", "attempts", "intake", "telemetry", "webhooks", "use_cases", "system"),
+    *(
+        "transcripts",
+        "speech",
+        "timelines",
+        "job_types",
+        "attempts",
+        "intake",
+        "telemetry",
+        "webhooks",
+        "use_cases",
+        "system",
+    ),
     *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -75,6 +86,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "click": ("cli",),
     "opentimelineio": ("timelines",),
     "icalendar": ("services",),
+    "faster_whisper": ("speech",),
+    "ctranslate2": ("speech",),
 }
 """The libraries that are one part's own business."""
 
