@@ -247,6 +247,12 @@ class ParametersError(RequestError):
     code = "PARAMETERS_INVALID"
 
 
+class PrerequisiteMissingError(RequestError):
+    """What the job works on was not made yet. Have it made first."""
+
+    code = "PREREQUISITE_MISSING"
+
+
 class TimelineError(RequestError):
     """The timeline has faults."""
 
