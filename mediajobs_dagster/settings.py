@@ -433,6 +433,11 @@ class Settings(BaseSettings):
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
+    job_log: Path | None = Field(
+        default=None,
+        description="Job log, a JSON file to which each job is added as it ends, such as notes/processing_log.json; "
+        "default: there is none.",
+    )
     metrics: bool = Field(
         default=True,
         description="Whether attempts count for metrics, their commands are sampled, and /metrics answers.",
@@ -587,6 +592,7 @@ class Settings(BaseSettings):
             "home": home,
             "database_url": self.database_url or f"sqlite:///{home / 'mediajobs.db'}",
             "storage_url": self.storage_url or (home / "objects").as_uri(),
+            "job_log": self.job_log and self.job_log.expanduser().absolute(),
             "scratch_dir": (self.scratch_dir or home / "scratch").expanduser().absolute(),
             "offers": self.offers or _offered(),
         }
