@@ -330,7 +330,7 @@ class Settings(BaseSettings):
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
-        "ffmpeg, and speech where the extra speech is installed.",
+        "ffmpeg, and what the installed extras bring: ingest, speech.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -684,9 +684,13 @@ class Settings(BaseSettings):
         return self.home / "unrecorded"
 
 
+_OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper"}
+"""What extras offer, and a module that each of them brings."""
+
+
 def _offered() -> tuple[str, ...]:
     """What this machine can do, by the extras that are installed. Nothing is imported for it."""
-    return ("ffmpeg", "speech") if find_spec("faster_whisper") else ("ffmpeg",)
+    return ("ffmpeg", *(name for name, module in _OF_EXTRAS.items() if find_spec(module)))
 
 
 def _fault_of(name: str, words: str) -> str:

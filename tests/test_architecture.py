@@ -73,6 +73,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "s3transfer": ("storage",),
     "urllib3": ("services",),
     "feedparser": ("services",),
+    "yt_dlp": ("services",),
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
     "prometheus_client": ("telemetry",),

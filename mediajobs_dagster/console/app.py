@@ -18,6 +18,7 @@ from mediajobs_dagster.console.api import (
     bulk,
     exports,
     health,
+    ingests,
     job_status,
     jobs,
     live,
@@ -53,7 +54,7 @@ from mediajobs_dagster.telemetry.metrics.readings import Readings
 
 ROUTERS = (
     *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
-    *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
+    *(uploads.router, ingests.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
     *(statistics.router, scheduled_events.router, videos.router, records.router, metrics.router),
     *(studies.router, webhooks.router),
 )

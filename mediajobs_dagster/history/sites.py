@@ -62,11 +62,11 @@ class Sites:
         """
         with self._database.write() as connection:
             now, row = _locked(connection, site)
-            is_paused = row.paused_until is not None and row.paused_until > now
+            paused_until = row.paused_until or now
             # Several workers meet the same refusal at once: that is one.
-            strikes = row.strikes if is_paused else row.strikes + 1
-            wanted = now + timedelta(seconds=seconds * 2.0 ** min(max(0, strikes - 1), _MOST_DOUBLINGS))
-            until = max(row.paused_until, wanted) if is_paused else wanted
+            strikes = row.strikes if paused_until > now else row.strikes + 1
+            doublings = min(max(0, strikes - 1), _MOST_DOUBLINGS)
+            until = max(paused_until, now + timedelta(seconds=seconds * 2.0**doublings))
             _change(connection, site, paused_until=until, reason=reason, strikes=strikes)
             return (until - now).total_seconds()
 

@@ -289,7 +289,7 @@ class HttpClient(ServiceClient):
             outcome = self._try(call, asked.also(received.wanted), guard, received, connect_s)
             if not isinstance(outcome, Fault):
                 return outcome.status, outcome.headers
-            if call.http_status == _NOT_SATISFIABLE and received.drop():
+            if outcome.error.http_status == _NOT_SATISFIABLE and received.drop():
                 continue
             pause_s = self._pause_s(call, outcome, guard)
             if pause_s is None:

@@ -39,6 +39,7 @@ BY_HTTP: dict[str, str] = {
     "add": "POST /api/uploads",
     "add_received": "POST /api/uploads",
     "add_stored": "POST /api/uploads",
+    "ingest": "POST /api/ingests",
     "uploads": "GET /api/uploads",
     "upload": "GET /api/uploads/{reference}",
     "delete_upload": "DELETE /api/uploads/{reference}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
 from mediajobs_dagster.errors import InputEmptyError, InputNotMediaError
 
 HEAD_BYTES = 4096
@@ -31,6 +34,11 @@ _TYPES = {
     "media": "video/octet-stream",
 }
 _TS_PACKET = 188
+
+
+def is_file_address(address: str) -> bool:
+    """Whether an address is that of a media file, by the end of its path."""
+    return PurePosixPath(urlsplit(address).path).suffix.lower().removeprefix(".") in MEDIA_SUFFIXES
 
 
 def content_type_of(suffix: str) -> str:

@@ -23,7 +23,7 @@ from mediajobs_dagster.errors import (
     VideoUnavailableError,
 )
 from mediajobs_dagster.job_types.bench import Bench
-from mediajobs_dagster.job_types.ingest_video.containers import HEAD_BYTES, MEDIA_SUFFIXES, suffix_of
+from mediajobs_dagster.job_types.ingest_video.containers import HEAD_BYTES, is_file_address, suffix_of
 from mediajobs_dagster.job_types.ingest_video.kept import kept_folder
 from mediajobs_dagster.job_types.ingest_video.left import LeftText, LeftVideo
 from mediajobs_dagster.job_types.ingest_video.pace import at_pace
@@ -56,11 +56,6 @@ def fetch_video(video: Video, trace_id: str, bench: Bench) -> None:
         left = _moved(fetched, bench)
     left.write(bench.folder)
     _note(video, fetched.told, trace_id, bench)
-
-
-def is_file_address(address: str) -> bool:
-    """Whether an address is that of a media file, by the end of its path."""
-    return Path(urlsplit(address).path).suffix.lower().removeprefix(".") in MEDIA_SUFFIXES
 
 
 def _from_web(video: Video, folder: Path, bench: Bench) -> FetchedVideo:
@@ -164,9 +159,7 @@ def _texts(texts: tuple[FetchedText, ...], bench: Bench) -> tuple[LeftText, ...]
     left: dict[str, LeftText] = {}
     for number, each in enumerate(texts):
         content = as_webvtt(each.path.read_bytes(), each.format)
-        language = (
-            "".join(char for char in each.language if char.isascii() and (char.isalnum() or char in "-_")) or "und"
-        )
+        language = _UNFIT.sub("", each.language) or "und"
         if content is None:
             bench.note(f"Subtitles in {language} are not WebVTT or SubRip, and were left out.")
         elif language not in left:

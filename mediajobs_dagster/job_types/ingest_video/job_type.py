@@ -1,4 +1,4 @@
-"""Job type `ingest_video_v1`: fetches a video, which becomes an upload."""
+"""Job type `ingest_video_v1`, as the registry knows it. What fetches is loaded when it is needed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,16 @@ from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import FFMPEG, JobType, Lane, Params
 from mediajobs_dagster.job_types.ingest_video.containers import SUFFIXES
-from mediajobs_dagster.job_types.ingest_video.fetching import fetch_video
-from mediajobs_dagster.job_types.ingest_video.left import further_steps, outputs_of
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan
 from mediajobs_dagster.models import Job, SubjectKind, Video
-from mediajobs_dagster.services.downloads.client import DOWNLOAD, LOOK, SERVICE
 from mediajobs_dagster.settings import Settings
 
 INGEST = "ingest"
 """In `JobType.needs`: the worker has yt-dlp."""
 _MERGE_S = 3600.0
-_KEY = re.compile(
-    r"ingests/\d{4}-\d{2}/\d{2}/[0-9a-f-]{36}/(?:source\.[a-z0-9]{2,4}|subtitles\.[A-Za-z0-9_-]{1,40}\.vtt)"
-)
+_NAME = r"(?:source\.[a-z0-9]{2,5}|subtitles\.[A-Za-z0-9_-]{1,40}\.vtt)"
+_KEY = re.compile(rf"ingests/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{_NAME}")
 
 
 class IngestVideo(JobType):
@@ -41,6 +37,8 @@ class IngestVideo(JobType):
 
     @override
     def measured_names(self, settings: Settings) -> Iterable[str]:
+        from mediajobs_dagster.services.downloads.client import DOWNLOAD, LOOK, SERVICE
+
         del settings
         return (SERVICE, DOWNLOAD, LOOK)
 
@@ -55,6 +53,9 @@ class IngestVideo(JobType):
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
+        from mediajobs_dagster.job_types.ingest_video.fetching import fetch_video
+        from mediajobs_dagster.job_types.ingest_video.left import further_steps, outputs_of
+
         del params
         video = material.subject
         assert isinstance(video, Video)
@@ -62,7 +63,7 @@ class IngestVideo(JobType):
         work = partial(fetch_video, video, material.job.trace_id)
         return Plan(
             outputs=partial(outputs_of, video, folder),
-            steps=(Call(DOWNLOAD, work, then=further_steps, weight=10.0),),
+            steps=(Call("download", work, then=further_steps, weight=10.0),),
             also_wanted=True,
             work_s=_MERGE_S,
         )

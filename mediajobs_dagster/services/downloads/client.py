@@ -210,7 +210,7 @@ class _Session:
         for entry in info.get("entries") or ():
             if len(found) >= limit:
                 break
-            if not isinstance(entry, dict) or not (entry.get("url") or entry.get("webpage_url")):
+            if not entry or not (entry.get("url") or entry.get("webpage_url")):
                 continue
             each = _listed(entry, address)
             if self._is_list(entry, each.address) and depth < _NESTED:
@@ -226,11 +226,8 @@ class _Session:
         if not key or key == "Generic":
             return False
         extractor = self.downloader.get_info_extractor(key)
-        return (
-            "playlist" in extractor.IE_NAME
-            or ":tab" in extractor.IE_NAME
-            or extractor.is_single_video(address) is False
-        )
+        is_list = "playlist" in extractor.IE_NAME or ":tab" in extractor.IE_NAME
+        return is_list or extractor.is_single_video(address) is False
 
     # --- fetching ----------------------------------------------------------------------------------------------------
 
@@ -292,7 +289,7 @@ class _Session:
         if isinstance(content := track.info.get("data"), str):
             path.write_text(content)
         else:
-            headers = {"http_headers": info.get("http_headers") or {}}
+            headers: dict[str, Any] = {"http_headers": info.get("http_headers") or {}}
             self._download(path, {"id": info.get("id"), "title": "", **headers, **track.info})
         return FetchedText(track.language, track.is_automatic, path, track.format)
 

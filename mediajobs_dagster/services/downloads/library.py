@@ -1,8 +1,9 @@
-"""yt-dlp as a library, held to what we want of it: no configuration, plug-ins, programs, files or cookies of its own."""
+"""yt-dlp as a library, held to what we want of it: no plug-ins, no programs, no files and no cookies of its own."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,37 @@ def load() -> Any:
         raise ExtraMissingError.of("Fetching from video sites needs", "ingest") from error
     of_all.plugin_dirs.value = []
     return yt_dlp
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A video, by its address alone."""
+
+    site: str
+    """yt-dlp's name of the site, in small letters."""
+    external_id: str
+    """Its id there."""
+    is_single: bool
+    """Whether it is certain that the address is of one video, not of a list."""
+
+
+def recognised(address: str) -> Recognised | None:
+    """Which site an address is of, found out without asking it; None: of none that yt-dlp knows.
+
+    Raises ExtraMissingError.
+    """
+    load()
+    from yt_dlp.extractor import gen_extractor_classes
+
+    for each in gen_extractor_classes():
+        extractor: Any = each
+        if not extractor.suitable(address):
+            continue
+        found = None if extractor.ie_key() == "Generic" else extractor.get_temp_id(address)
+        if not found:
+            return None
+        return Recognised(extractor.ie_key().lower(), str(found), extractor.is_single_video(address) is True)
+    return None
 
 
 def opened(settings: Settings, proxy: str, **more: object) -> Any:

@@ -99,19 +99,21 @@ def text_tracks(info: Mapping[str, Any], languages: Sequence[str]) -> list[Track
     return chosen[:_MOST_SUBTITLES]
 
 
-def _tracks(given: object, *, is_automatic: bool) -> list[TrackOfText]:
+def _tracks(given: Any, *, is_automatic: bool) -> list[TrackOfText]:
     found: list[TrackOfText] = []
-    for language, formats in cast("Mapping[str, Any]", given if isinstance(given, Mapping) else {}).items():
-        known = [each for each in formats or () if isinstance(each, dict) and each.get("ext") in _TEXT]
+    tracks = cast("dict[str, Any]", given or {})
+    for language, formats in tracks.items():
+        known: list[JsonObject] = [each for each in formats or () if each.get("ext") in _TEXT]
         if known:
             best = min(known, key=lambda each: _TEXT.index(each["ext"]))
             found.append(TrackOfText(str(language)[:40], is_automatic, best["ext"], best))
     return found
 
 
-def _chapters(given: object) -> Iterator[Chapter]:
-    for each in cast("Sequence[Any]", given if isinstance(given, list) else ())[:_MOST_CHAPTERS]:
-        start = _number(each.get("start_time")) if isinstance(each, dict) else None
+def _chapters(given: Any) -> Iterator[Chapter]:
+    chapters = cast("list[JsonObject]", given or [])
+    for each in chapters[:_MOST_CHAPTERS]:
+        start = _number(each.get("start_time"))
         if start is not None:
             yield Chapter(start, _number(each.get("end_time")), (_text(each.get("title")) or "")[:LONGEST_TITLE])
 
@@ -132,5 +134,6 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 1e10 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e10 else None
