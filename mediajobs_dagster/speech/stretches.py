@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 RATE: Final = 16_000
 """Samples a second, of one channel: what the models were trained on."""
-BLOCK_S: Final = 240
-"""Seconds of sound that are looked at at once; as floats they take 15 MB."""
+BLOCK_S: Final = 120
+"""Seconds of sound that are looked at at once; as floats they take 8 MB, and finding speech in them takes 100."""
 LONGEST_S: Final = 29
 """Seconds of a stretch: the model listens to 30 at a time."""
-_END_S = 60
-"""Where a block may end: at the longest pause in its last minute."""
+_END_S = 30
+"""Where a block may end: at the longest pause in its last half minute."""
 _GAP_S = 1.5
 """A longer pause ends a stretch: the less silence a model hears, the less it makes up."""
 

@@ -47,13 +47,12 @@ def srt_of(cues: Iterable[Cue]) -> str:
 def cues_of(sentences: Iterable[Sentence]) -> tuple[Cue, ...]:
     """Sentences as cues to be read at ease: two lines of 42 characters and seven seconds at most."""
     cues = [cue for sentence in sentences for cue in _pieces(sentence)]
-    ends = [*(cue.start for cue in cues[1:]), None]
-    return tuple(_readable(cue, following) for cue, following in zip(cues, ends, strict=True))
+    return tuple(_readable(cue, following) for cue, following in pairwise([*cues, None]) if cue)
 
 
-def _readable(cue: Cue, following: Fraction | None) -> Cue:
+def _readable(cue: Cue, following: Cue | None) -> Cue:
     wanted = cue.start + Fraction(_READABLE_S)
-    end = max(cue.end, wanted if following is None else min(wanted, following))
+    end = max(cue.end, min(wanted, following.start) if following else wanted)
     return Cue(cue.start, end, _in_lines(cue.text))
 
 

@@ -73,7 +73,8 @@ def recognise(wanted: Wanted, bench: Bench) -> None:
         confidence=found.confidence,
         sentences=sentences_of(shifted, spaced=is_spaced(found.language)),
     )
-    write_documents(bench, transcript, speechSeconds=round(found.speech_seconds, 1))
+    seconds = {"speechSeconds": found.speech_seconds, "unsureSeconds": found.unsure_seconds}
+    write_documents(bench, transcript, **{name: round(value, 1) for name, value in seconds.items()})
 
 
 def _recognised(sound: Samples, model: Recogniser, language: str | None, bench: Bench) -> _Found:
