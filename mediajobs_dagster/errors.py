@@ -416,6 +416,13 @@ class OutputInvalidError(MediaJobsError):
     may_be_input = True
 
 
+class TypesettingError(MediaJobsError):
+    """A document cannot be set in type."""
+
+    code = "TYPESETTING_FAILED"
+    may_be_input = True
+
+
 class WorkerLostError(MediaJobsError):
     """The worker died, or lost its connection to the database, during the attempt."""
 
