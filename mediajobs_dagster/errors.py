@@ -340,6 +340,12 @@ class InputUnsupportedError(InputError):
     code = "INPUT_UNSUPPORTED"
 
 
+class TranscriptEmptyError(InputError):
+    """Nothing is said in the recording."""
+
+    code = "TRANSCRIPT_EMPTY"
+
+
 class InputUnprocessableError(InputError):
     """The input makes the work fail, and other inputs do not. It is damaged or very unusual: export it again."""
 
@@ -591,6 +597,28 @@ class ServiceTooLargeError(ServiceError):
 
     code = "SERVICE_ANSWER_TOO_LARGE"
     retryable = False
+
+
+class ModelAnswerError(ServiceAnswerError):
+    """The language model's answer does not have the form that was asked for."""
+
+    code = "LLM_ANSWER_INVALID"
+
+
+class ModelCutOffError(ServiceAnswerError):
+    """The language model's answer was cut off at its limit. Raise MEDIAJOBS_LLM_ANSWER_TOKENS."""
+
+    code = "LLM_ANSWER_CUT_OFF"
+    retryable = False
+    opens_breakers = False
+
+
+class ModelRefusedError(ServiceError):
+    """The language model refuses to write about the talk. Use another writer for it."""
+
+    code = "LLM_REFUSED"
+    retryable = False
+    opens_breakers = False
 
 
 class QuotaExhaustedError(MediaJobsError):
