@@ -346,6 +346,12 @@ class InputUnsupportedError(InputError):
     code = "INPUT_UNSUPPORTED"
 
 
+class TranscriptEmptyError(InputError):
+    """Nothing is said in the recording."""
+
+    code = "TRANSCRIPT_EMPTY"
+
+
 class InputUnprocessableError(InputError):
     """The input makes the work fail, and other inputs do not. It is damaged or very unusual: export it again."""
 
@@ -419,6 +425,13 @@ class OutputInvalidError(MediaJobsError):
     """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
+    may_be_input = True
+
+
+class TypesettingError(MediaJobsError):
+    """A document cannot be set in type."""
+
+    code = "TYPESETTING_FAILED"
     may_be_input = True
 
 
@@ -590,6 +603,28 @@ class ServiceTooLargeError(ServiceError):
 
     code = "SERVICE_ANSWER_TOO_LARGE"
     retryable = False
+
+
+class ModelAnswerError(ServiceAnswerError):
+    """The language model's answer does not have the form that was asked for."""
+
+    code = "LLM_ANSWER_INVALID"
+
+
+class ModelCutOffError(ServiceAnswerError):
+    """The language model's answer was cut off at its limit. Raise MEDIAJOBS_LLM_ANSWER_TOKENS."""
+
+    code = "LLM_ANSWER_CUT_OFF"
+    retryable = False
+    opens_breakers = False
+
+
+class ModelRefusedError(ServiceError):
+    """The language model refuses to write about the talk. Use another writer for it."""
+
+    code = "LLM_REFUSED"
+    retryable = False
+    opens_breakers = False
 
 
 class QuotaExhaustedError(MediaJobsError):

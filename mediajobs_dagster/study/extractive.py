@@ -16,6 +16,7 @@ from mediajobs_dagster.study.terms import Found, meaning_of, terms_of
 
 _WORDS_A_POINT = 75
 _FEWEST_POINTS, _MOST_POINTS = 5, 48
+_MOST_KEY_POINTS = 15
 _MOST_TERMS = 14
 _TITLE_TERMS = 2
 _POOL = 60
@@ -39,14 +40,14 @@ def write_notes(talk: Talk, asked: Asked, check: Callable[[], None] = lambda: No
         language=talk.language,
         duration_seconds=talk.duration_seconds,
         summary=tuple(talk.passages[at].text for at in _summary(ranking, points)),
-        key_points=tuple(_point(talk, at) for at in points),
+        key_points=tuple(_point(talk, at) for at in best_points(ranking, points)),
         terms=tuple(_term(talk, each, ranking) for each in terms[:_MOST_TERMS]),
         outline=_outline(talk, parts, points, terms),
     )
 
 
 def choose_points(talk: Talk, ranking: Ranking, parts: Sequence[Part]) -> list[int]:
-    """The numbers of the sentences that are key points, in their order: each part has its share."""
+    """The numbers of the sentences to note, in their order: each part has its share."""
     wanted = max(_FEWEST_POINTS, min(_MOST_POINTS, round(talk.words / _WORDS_A_POINT)))
     lengths = [sum(talk.passages[at].length for at in part.numbers) for part in parts]
     found: list[int] = []
@@ -54,6 +55,12 @@ def choose_points(talk: Talk, ranking: Ranking, parts: Sequence[Part]) -> list[i
         share = max(1, round(wanted * words / max(1, sum(lengths))))
         found += ranking.chosen(list(part.numbers), share)
     return sorted(_unlike(found, talk))
+
+
+def best_points(ranking: Ranking, points: Sequence[int]) -> list[int]:
+    """The points that tell most of the whole talk, in their order: all of a few, about half of many."""
+    count = max(_FEWEST_POINTS, min(_MOST_KEY_POINTS, round(len(points) * 0.6)))
+    return sorted(ranking.chosen(list(points), count))
 
 
 def _unlike(numbers: Sequence[int], talk: Talk) -> list[int]:

@@ -36,6 +36,8 @@ class KeyPoint(Value):
 
     text: str
     seconds: float = Field(ge=0, description="Where the talk says it.")
+    formula: str = Field(default="", description="What belongs to it as a formula, in the notation of LaTeX.")
+    code: str = Field(default="", description="What belongs to it as program text.")
 
 
 class Term(Value):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def parts_of(talk: Talk, ranking: Ranking) -> list[Part]:
 
 def _chapters(talk: Talk) -> list[Part]:
     starts = [passage.start for passage in talk.passages]
-    firsts = [int(np.searchsorted(starts, chapter.start)) for chapter in talk.chapters]
+    firsts = [bisect_left(starts, chapter.start) for chapter in talk.chapters]
     lasts = [*firsts[1:], len(starts)]
     parts = [
         Part(first, last, chapter.title)
@@ -58,10 +59,10 @@ def _chapters(talk: Talk) -> list[Part]:
 
 def _borders(talk: Talk, ranking: Ranking, wanted: int) -> list[int]:
     """Where the words change most, near where parts of equal length would begin (after Hearst's TextTiling, 1997)."""
-    lengths = np.cumsum([passage.length for passage in talk.passages])
+    lengths = list(accumulate(passage.length for passage in talk.passages))
     found: list[int] = []
     for number in range(1, wanted):
-        middle = int(np.searchsorted(lengths, lengths[-1] * number / wanted))
+        middle = bisect_left(lengths, lengths[-1] * number / wanted)
         reach = max(1, len(talk.passages) // (wanted * 3))
         least = found[-1] + 2 if found else 2
         candidates = [

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mediajobs_dagster.study.definitions import defined_in
 from mediajobs_dagster.study.talk import Passage
 from mediajobs_dagster.study.words import is_unspaced
 
@@ -25,6 +26,8 @@ Vectors = NDArray[np.float32]
 _AT_ONCE = 256
 _FEW = 20
 """Sentences below which a word that is said once counts too."""
+_DEFINES = 1.5
+"""How much more a sentence counts that says what something is."""
 _DAMPING = 0.85
 _ROUNDS = 30
 _MOST_FEATURES = 4096
@@ -98,7 +101,8 @@ class Ranking:
     def _fitness(self, passage: Passage) -> float:
         """How well a sentence stands alone, and how much its words tell of the whole talk."""
         told = sum(sorted((self.weights.get(word, 0.0) for word in set(passage.stems)), reverse=True)[:6])
-        return told * length_factor(passage.length) * opening_factor(passage.text)
+        defines = _DEFINES if defined_in(passage.text) else 1.0
+        return told * defines * length_factor(passage.length) * opening_factor(passage.text)
 
     def chosen(self, numbers: Sequence[int], count: int, *, diversity: float = 0.35) -> list[int]:
         """The `count` best of some sentences, each unlike those before it (MMR), best first."""

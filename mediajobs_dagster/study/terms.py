@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mediajobs_dagster.study.definitions import defined_in, is_weak
 from mediajobs_dagster.study.ranking import Ranking, length_factor, opening_factor
 from mediajobs_dagster.study.talk import Passage
-from mediajobs_dagster.study.words import STOP_WORDS, is_unspaced, spans, stem
+from mediajobs_dagster.study.words import is_unspaced, spans, stem
 
 _MOST_WORDS = 3
 _MOST_CANDIDATES = 400
@@ -46,7 +47,7 @@ def terms_of(ranking: Ranking, most: int) -> list[Found]:
             forms[key][form] += 1
             if not places[key] or places[key][-1] != number:
                 places[key].append(number)
-    defined = {key: number for number, passage in enumerate(ranking.passages) if (key := defined_in(passage))}
+    defined = {key: number for number, passage in enumerate(ranking.passages) if (key := defined_in(passage.text))}
     least = 1 if len(ranking.passages) < 8 else 2
     scored = [
         Found(
@@ -82,8 +83,8 @@ def candidates(passage: Passage) -> Iterator[tuple[tuple[str, ...], str]]:
             folded = [word.casefold().replace("’", "'") for word in words]
             if count == 1 and folded[0].endswith("ed"):
                 continue  # mostly what was done, and seldom a thing
-            if _is_weak(folded[0]) or (count > 1 and any(map(_is_weak, folded))):
-                if _is_weak(folded[0]):
+            if is_weak(folded[0]) or (count > 1 and any(map(is_weak, folded))):
+                if is_weak(folded[0]):
                     break
                 continue
             yield tuple(map(stem, folded)), text
@@ -102,36 +103,6 @@ def meaning_of(term: Found, ranking: Ranking) -> int:
     return max(term.places[:200], key=lambda number: (value(number), -number))
 
 
-_NAME = r"[^\W\d_][\w'’-]*(?: [^\W\d_][\w'’-]*){0,2}"
-_IS_DEFINED = re.compile(
-    rf"(?:An? |The )?(?P<name>{_NAME}),? "
-    r"(?:(?:is|are) (?:an? |the |nothing |what |called |where |when |how |data )"
-    r"|(?:means|refers to|describes|happens when|consists of|is defined as) )",
-    re.IGNORECASE,
-)
-"""How sentences begin that say what something is."""
-_IS_NAMED = re.compile(
-    rf"\b(?:is|are|was|were) (?:called|known as|named) (?:an? |the )?(?P<passive>{_NAME})"
-    rf"|\bcall(?:s|ed)? (?:it|that|this|these|those|them)(?: (?:[\w-]+ )?(?:an?|the))? (?P<active>{_NAME})",
-    re.IGNORECASE,
-)
-
-
-def defined_in(passage: Passage) -> tuple[str, ...] | None:
-    """The stems of the term that a sentence defines, in the ways that English has for that."""
-    found = _IS_DEFINED.match(passage.text)
-    name = found["name"] if found else None
-    if name is None and (named := _IS_NAMED.search(passage.text)):
-        name = named["passive"] or named["active"]
-    words = [word.casefold().replace("’", "'") for word in (name or "").split()]
-    while words and _is_weak(words[-1]):
-        words.pop()
-    strong = 0
-    while strong < len(words) and not _is_weak(words[strong]):
-        strong += 1
-    return tuple(map(stem, words[:strong])) or None
-
-
 _BETWEEN = re.compile(r"[\s]*")
 
 
@@ -139,10 +110,6 @@ def _gaps(text: str, words: Sequence[str]) -> str:
     for word in words:
         text = text.replace(word, "", 1)
     return text
-
-
-def _is_weak(word: str) -> bool:
-    return word in STOP_WORDS or len(word) < 3 or word.replace("-", "").isdecimal() or word.endswith("ly")
 
 
 def _of_run(run: str) -> Iterator[tuple[tuple[str, ...], str]]:
