@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mediajobs_dagster.models import Value
 
+_IS_THERE = "Whether that file was there when the entry was made; null: not known."
 _LONGEST_NAME = 200
 """The first values of an entry, by which a job log is recognised, are short. Ids have 36 characters at most."""
 
@@ -59,14 +60,14 @@ class JobLogEntry(Value):
     output_dir: str | None = Field(default=None, description="The folder below which all files of the subject are.")
     notes_filepath: str | None = Field(default=None, description="The notes, Markdown.")
     assessment_filepath: str | None = Field(default=None, description="The assessment, Markdown.")
-    notes_file_exists: bool | None = Field(default=None, description="Whether it did when the entry was made.")
-    assessment_file_exists: bool | None = Field(default=None, description="Whether it did when the entry was made.")
+    notes_file_exists: bool | None = Field(default=None, description=_IS_THERE)
+    assessment_file_exists: bool | None = Field(default=None, description=_IS_THERE)
 
     pdf_subdir: str | None = Field(default=None, description="The folder below which the PDFs are.")
     notes_pdf_path: str | None = Field(default=None, description="The notes as PDF.")
     assessment_pdf_path: str | None = Field(default=None, description="The assessment as PDF.")
-    notes_pdf_exists: bool | None = Field(default=None, description="Whether it did when the entry was made.")
-    assessment_pdf_exists: bool | None = Field(default=None, description="Whether it did when the entry was made.")
+    notes_pdf_exists: bool | None = Field(default=None, description=_IS_THERE)
+    assessment_pdf_exists: bool | None = Field(default=None, description=_IS_THERE)
 
     stage: str = Field(description="completed, or where the job failed, such as generating_notes.")
     success: bool = Field(description="Whether nothing is left to do.")
