@@ -21,6 +21,7 @@ from mediajobs_dagster.trace_context import within_trace
 
 if TYPE_CHECKING:
     from mediajobs_dagster.intake.adding import Added, AddingListener
+    from mediajobs_dagster.use_cases.ingesting import Ingested
 
 TRANSCRIPT = "transcript_v1"
 STUDY_GUIDE = "study_guide_v1"
@@ -38,7 +39,7 @@ class Ways:
     """Looks up an upload. Raises NotFoundError and AmbiguousError."""
     add: Callable[..., Added]
     """Adds files."""
-    ingest: Callable[..., Sequence[Enqueued]]
+    ingest: Callable[..., Ingested]
     """Asks for videos to be fetched."""
     note: Callable[..., None]
     """Records what was done, and by whom."""
@@ -206,8 +207,8 @@ class Studies:
         with within_trace(trace_id) as trace:
             jobs, skipped = list[Enqueued](), list[Skipped]()
             if talks.addresses:
-                jobs += self._ways.ingest(
-                    talks.addresses,
+                found = self._ways.ingest(
+                    *talks.addresses,
                     limit=limit,
                     priority=priority,
                     force=force,
@@ -215,9 +216,11 @@ class Studies:
                     follow_up=chain.after_fetching(),
                     callback=callback,
                 )
+                jobs += [Enqueued(each.job, each.created) for each in found.videos if each.job]
+                skipped += [Skipped(each.address, each.error.code, each.error.message) for each in found.refused]
             uploads = list(talks.uploads)
             if talks.files:
-                added = self._ways.add(*talks.files, types=(), trace_id=trace, callback=callback, listener=listener)
+                added = self._ways.add(*talks.files, types=(), trace_id=trace, listener=listener)
                 heard, silent = audible(added)
                 uploads += heard
                 skipped += [*added.skipped, *silent]
