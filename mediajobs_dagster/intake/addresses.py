@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -18,6 +19,8 @@ from mediajobs_dagster.storage.redaction import redact_address
 S3 = "s3"
 FOUND_BY = "ingest"
 _LONGEST = 4000
+_STRANGE = 5
+"""After so many addresses that yt-dlp knows nothing of, no more of their host are tried."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -35,8 +38,14 @@ def videos_at(address: str, client: VideoClient, *, allowed: Networks, limit: in
     if known and known.is_single:
         yield _video(ListedVideo(address, None), address, known.site, known.external_id)
         return
+    strange: Counter[str] = Counter()
     for each in client.look(address, limit=limit):
-        yield _of_list(each, address, allowed)
+        host = checked(each.address, allowed).hostname or ""
+        # To find out whether yt-dlp knows an address takes milliseconds, and a feed has ten thousand of one host.
+        may_be_known = each.is_of_site or (strange[host] < _STRANGE and not is_file_address(each.address))
+        known = recognised(each.address) if may_be_known else None
+        strange[host] += known is None
+        yield _video(each, address, known.site, known.external_id) if known else _video(each, address)
 
 
 def checked(address: str, allowed: Networks) -> SplitResult:
@@ -62,14 +71,6 @@ def checked(address: str, allowed: Networks) -> SplitResult:
         raise RequestError(f"{shown} has a name or a password in it, which would be kept. Leave them out.")
     check_number(host, allowed)
     return parts
-
-
-def _of_list(listed: ListedVideo, asked: str, allowed: Networks) -> FoundVideo:
-    checked(listed.address, allowed)
-    known = None if is_file_address(listed.address) else recognised(listed.address)
-    if known is None:
-        return _video(listed, asked)
-    return _video(listed, asked, known.site, known.external_id)
 
 
 def _video(listed: ListedVideo, asked: str, site: str | None = None, external_id: str | None = None) -> FoundVideo:

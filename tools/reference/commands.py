@@ -62,6 +62,11 @@ PRINTED: dict[str, Printed] = {
         (samples.REQUESTED, samples.PLAN, samples.WRITTEN, samples.FAULTS),
     ),
     "history stats": Printed("A [StatisticsReport](#statisticsreport) (`MediaJobs.statistics`)."),
+    "ingest": Printed(
+        "The videos that were asked for, all in one trace (`MediaJobs.ingest`): of each, `video`, `job` (null in a dry "
+        "run) and `new` (false: it was asked for before); and `refused`: addresses of which nothing can be fetched, "
+        "each with its `code`, that of an [error](errors.md), and `message`."
+    ),
     "jobs cancel": Printed("The [Job](#job) as it is now (`MediaJobs.cancel`)."),
     "jobs list": Printed(
         "A list of [Job](#job), the newest first (`MediaJobs.jobs`), each with its `subjectName`: a file name or a "

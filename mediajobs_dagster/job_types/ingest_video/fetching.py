@@ -28,7 +28,7 @@ from mediajobs_dagster.job_types.ingest_video.kept import kept_folder
 from mediajobs_dagster.job_types.ingest_video.left import LeftText, LeftVideo
 from mediajobs_dagster.job_types.ingest_video.pace import at_pace
 from mediajobs_dagster.job_types.ingest_video.subtitles import as_webvtt
-from mediajobs_dagster.models import FoundVideo, Video
+from mediajobs_dagster.models import FoundVideo, Job, Video
 from mediajobs_dagster.services.downloads.client import DOWNLOAD, SERVICE, FetchedText, FetchedVideo, VideoClient
 from mediajobs_dagster.services.downloads.told import ToldVideo
 from mediajobs_dagster.services.http import HttpClient
@@ -41,13 +41,13 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 """What is left out of the name of a language, which becomes part of a key."""
 
 
-def fetch_video(video: Video, trace_id: str, bench: Bench) -> None:
+def fetch_video(video: Video, job: Job, bench: Bench) -> None:
     """Fetch a video into the bench's folder, and leave word of it there (`LeftVideo`).
 
     Raises the errors of videos at their sites, InputNotMediaError, InputTooLargeError, InputTooLongError,
     AddressRefusedError, SitePausedError, DiskFullError, StorageError.
     """
-    with kept_folder(bench.installation.settings.scratch, video.id, bench.folder) as folder:
+    with kept_folder(bench.installation.settings.scratch, video.id, job.id, bench.folder) as folder:
         if video.address.startswith(_S3):
             fetched = _from_s3(video, folder, bench)
         else:
@@ -55,7 +55,7 @@ def fetch_video(video: Video, trace_id: str, bench: Bench) -> None:
                 fetched = _from_web(video, folder, bench)
         left = _moved(fetched, bench)
     left.write(bench.folder)
-    _note(video, fetched.told, trace_id, bench)
+    _note(video, fetched.told, job.trace_id, bench)
 
 
 def _from_web(video: Video, folder: Path, bench: Bench) -> FetchedVideo:

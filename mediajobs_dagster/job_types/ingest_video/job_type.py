@@ -19,7 +19,7 @@ from mediajobs_dagster.settings import Settings
 INGEST = "ingest"
 """In `JobType.needs`: the worker has yt-dlp."""
 _MERGE_S = 3600.0
-_NAME = r"(?:source\.[a-z0-9]{2,5}|subtitles\.[A-Za-z0-9_-]{1,40}\.vtt)"
+_NAME = rf"(?:source\.(?:{'|'.join(SUFFIXES)})|subtitles\.[A-Za-z0-9_-]{{1,40}}\.vtt)"
 _KEY = re.compile(rf"ingests/\d{{4}}-\d{{2}}/\d{{2}}/[0-9a-f-]{{36}}/{_NAME}")
 
 
@@ -60,7 +60,7 @@ class IngestVideo(JobType):
         video = material.subject
         assert isinstance(video, Video)
         folder = folder_of(material.job, material.attempt_id)
-        work = partial(fetch_video, video, material.job.trace_id)
+        work = partial(fetch_video, video, material.job)
         return Plan(
             outputs=partial(outputs_of, video, folder),
             steps=(Call("download", work, then=further_steps, weight=10.0),),

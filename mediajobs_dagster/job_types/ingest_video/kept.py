@@ -10,19 +10,22 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mediajobs_dagster.errors import DiskFullError, MediaJobsError
+from mediajobs_dagster.errors import DiskFullError, MediaJobsError, SitePausedError
 
 _FOLDER = "downloads"
 _LOCK = ".lock"
 _KEPT_S = 24 * 3600.0
+_ID_BYTES = 36
+_BUSY_S = 10.0
+_BUSY = "Another job fetches this video on this machine now. What it fetches is taken then."
 
 
 @contextmanager
-def kept_folder(scratch: Path, video_id: str, own: Path) -> Generator[Path]:
+def kept_folder(scratch: Path, video_id: str, job_id: str, own: Path) -> Generator[Path]:
     """A folder of a video below `scratch`, which stays if the work fails in a way that the next attempt may mend.
 
-    It is `own`, the attempt's folder, while another attempt has that of the video. What nobody has gone on with for a
-    day is removed.
+    It is `own`, the attempt's folder, while a frozen attempt at the same job has that of the video. What nobody has
+    gone on with for a day is removed. Raises SitePausedError while another job fetches the video.
     """
     root = scratch / _FOLDER
     _sweep(root)
@@ -32,9 +35,12 @@ def kept_folder(scratch: Path, video_id: str, own: Path) -> Generator[Path]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            if os.pread(lock, _ID_BYTES, 0).decode() != job_id:
+                raise SitePausedError(_BUSY, retry_after_s=_BUSY_S) from error
             yield own
             return
+        os.pwrite(lock, job_id.encode(), 0)
         os.utime(folder)
         try:
             yield folder

@@ -53,6 +53,8 @@ class ListedVideo:
     title: str | None
     duration_s: float | None = None
     channel: str | None = None
+    is_of_site: bool = False
+    """Whether a site that yt-dlp knows has told of it. If not, it may be anywhere."""
 
 
 @dataclass(frozen=True)
@@ -323,4 +325,5 @@ class _Meter:
 
 def _listed(info: Any, address: str) -> ListedVideo:
     told = ToldVideo.of(info, info.get("url") or address)
-    return ListedVideo(told.address, told.title, told.duration_s, told.channel)
+    is_of_site = (info.get("ie_key") or info.get("extractor_key") or "Generic") != "Generic"
+    return ListedVideo(told.address, told.title, told.duration_s, told.channel, is_of_site)

@@ -34,6 +34,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (404, 410)
 _DENIED = (401, 402, 403, 407, 451)
 _LATER = (408, 425)
+_STATUS = re.compile(r"HTTP Error (\d{3})")
+_CUT_OFF = re.compile(r"more expected|incomplete ?read", re.IGNORECASE)
+_BROKEN = re.compile(r"Got error:|unable to continue", re.IGNORECASE)
 _ROBOT = re.compile(r"not a (?:bot|robot)|captcha|too many requests|rate.?limit", re.IGNORECASE)
 _SAID: tuple[tuple[re.Pattern[str], type[MediaJobsError]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
@@ -68,14 +71,18 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
         return InputNotMediaError(f"{address} has no video that can be fetched. Give the address of a video.")
     if _ROBOT.search(told):
         return SitePausedError(f"The site takes us for a robot, or got too many requests. {told}")
-    answer = next((each for each in chain if type(each).__name__ == "HTTPError"), None)
+    answer: Any = next((each for each in chain if type(each).__name__ == "HTTPError"), None)
     if answer is not None:
-        return _of_status(answer, address)
+        return _of_answer(answer, address)
+    # Of what goes wrong in the middle of a download only words are left.
+    if found := _STATUS.search(told):
+        return _of_status(int(found[1]), None, address)
     if names & {"UnsupportedRequest", "NoSupportingHandlers"}:
         return AddressRefusedError(f"{address} leads to something other than http:// and https://. ({_told(chain)})")
-    if names & {"IncompleteRead", "ContentTooShortError"}:
+    if names & {"IncompleteRead", "ContentTooShortError"} or _CUT_OFF.search(told):
         return SiteAnswerError(f"{address}: the answer was cut off. ({_told(chain)})")
-    if "TransportError" in names or (names & {"OSError"} and "ExtractorError" not in names):
+    is_broken = "TransportError" in names or _BROKEN.search(told)
+    if is_broken or ("OSError" in names and "ExtractorError" not in names):
         return SiteUnavailableError(f"{address}: the site cannot be reached, or broke off. ({_told(chain)})")
     if "RequestError" in names:
         return AddressRefusedError(f"{address} leads to something that is not fetched. ({_told(chain)})")
@@ -87,13 +94,16 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
     return ExtractorFailedError(f"{ExtractorFailedError.__doc__} ({told})")
 
 
-def _of_status(answer: Any, address: str) -> MediaJobsError:
-    status: int = answer.status
-    said = f"{address} was answered with {status}."
+def _of_answer(answer: Any, address: str) -> MediaJobsError:
     if answer.redirect_loop:
         return VideoUnavailableError(f"{address} redirects in a circle, or too often. Correct the address.")
+    return _of_status(answer.status, answer.response.headers.get("Retry-After"), address)
+
+
+def _of_status(status: int, retry_after: str | None, address: str) -> MediaJobsError:
+    said = f"{address} was answered with {status}."
     if status == 429:
-        wait_s = retry_after_s(answer.response.headers.get("Retry-After"), datetime.now(UTC))
+        wait_s = retry_after_s(retry_after, datetime.now(UTC))
         return SitePausedError(f"{said} The site wants fewer requests.", http_status=status, retry_after_s=wait_s)
     if status >= 500 or status in _LATER:
         return SiteUnavailableError(f"{said} The site has a problem. Try again later.", http_status=status)

@@ -28,6 +28,7 @@ from mediajobs_dagster.services.connections import addresses_of
 _HEAD_BYTES = 65_536
 _PIECE_BYTES = 65_536
 _AT_ONCE = 32
+_SILENCE_S = 60.0
 _OWN = "proxy-"
 _PER_HOP = ("connection", "keep-alive", "te", "upgrade")
 _PORTS = {"http": 80}
@@ -121,8 +122,11 @@ class FilterProxy:
         with server, self._held(server):
             if asked.method == "CONNECT":
                 client.sendall(b"HTTP/1.1 200 Connection Established\r\n\r\n")
+                self._relay(client, server, None)
+                return
             server.sendall(asked.forwarded + rest)
-            self._relay(client, server, None if asked.body_bytes is None else asked.body_bytes - len(rest))
+            client.sendall(_closing(server))
+            self._relay(client, server, asked.body_bytes - len(rest))
 
     def _connected(self, host: str, port: int) -> socket.socket:
         addresses = addresses_of(host, port)
@@ -191,8 +195,8 @@ class _Asked:
     authorization: str
     forwarded: bytes
     """What goes to the server first; of a tunnel, nothing."""
-    body_bytes: int | None = None
-    """How much follows; None: any amount, in a tunnel."""
+    body_bytes: int = 0
+    """How much follows of a body."""
 
     @classmethod
     def parsed(cls, head: bytes) -> Self:
@@ -218,16 +222,31 @@ class _Asked:
         return cls(method, parts.hostname, parts.port or 80, given, sent.encode("latin-1"), size)
 
 
-def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
-    """The head of a request, without the empty line after it, and what came with it of the body."""
-    client.settimeout(60.0)
+def _closing(server: socket.socket) -> bytes:
+    """The head of a server's answer, and what came with it, with the word that nothing follows it.
+
+    Not every server heeds `Connection: close`. A client that kept the connection would send its next request, which may
+    be for another host, to this one.
+    """
+    while True:
+        head, rest = _read_head(server)
+        first, *lines = head.split(b"\r\n")
+        if first.split(b" ")[1:2] and first.split(b" ")[1].startswith(b"1"):
+            continue  # a word on the way to the answer; nobody asked for one
+        kept = [line for line in lines if line.partition(b":")[0].strip().lower().decode("latin-1") not in _PER_HOP]
+        return b"\r\n".join((first, *kept, b"Connection: close", b"", rest))
+
+
+def _read_head(line: socket.socket) -> tuple[bytes, bytes]:
+    """The head of a request or an answer, without the empty line after it, and what came with it of the body."""
+    line.settimeout(_SILENCE_S)
     read = b""
     while b"\r\n\r\n" not in read:
-        piece = client.recv(_PIECE_BYTES)
+        piece = line.recv(_PIECE_BYTES)
         if not piece or len(read) > _HEAD_BYTES:
-            raise ValueError("this is no request")
+            raise ValueError("this is not HTTP")
         read += piece
-    client.settimeout(None)
+    line.settimeout(None)
     head, _, rest = read.partition(b"\r\n\r\n")
     return head, rest
 
