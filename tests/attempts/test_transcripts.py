@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ begin with apples.
 PICTURE = ("-f", "lavfi", "-i", "color=gray:size=320x180:rate=10:duration=3")
 SINE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=3")
 CODECS = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")
+
+
+@pytest.fixture
+def platform(open_platform: Callable[..., Platform]) -> Platform:
+    """A platform whose recogniser takes one thread: others would wait for cores that other tests have."""
+    return open_platform(speech_threads=1)
 
 
 def ended(platform: Platform, path: Path, **params: str) -> MediaJobsError | None:
