@@ -680,6 +680,14 @@ class RtfBasis(StrEnum):
     OUTPUT = "output"
 
 
+class FollowUp(Value):
+    """A job that is wanted after another one."""
+
+    job_type: str = Field(description="What is to be done.")
+    params: JsonObject = Field(default_factory=dict, description="The parameters of the job type.")
+    force: bool = Field(default=False, description="Make the output again even if it is up to date.")
+
+
 class NewJob(Value):
     """A request to do one job type on one subject."""
 
@@ -693,6 +701,11 @@ class NewJob(Value):
     max_attempts: int = Field(default=3, description="How many attempts it gets.")
     idempotency_key: str = Field(description="A second request with the same key is the same job.")
     force: bool = Field(default=False, description="Make the output again even if it is up to date.")
+    follow_up: tuple[FollowUp, ...] = Field(
+        default=(),
+        description="What is done next, one after the other, once its output is there: on the upload that the output "
+        "became, or else on the same subject.",
+    )
 
 
 class Job(NewJob):

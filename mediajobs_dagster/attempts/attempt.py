@@ -135,6 +135,8 @@ class _Attempt:
         job, recorder, job_type = self.claim.job, self.recorder, self.job_type
         recorder.rtf_basis = job_type.rtf_basis
         params = job_type.parse(job.params)
+        for each in job.follow_up:  # what cannot follow must fail the attempt, not its recording
+            self.worker.registry[each.job_type].parse(each.params)
         storage = self.worker.storage.observed(recorder.add_storage_op)
 
         with (
@@ -145,7 +147,7 @@ class _Attempt:
             with recorder.timed(Stage.CHECK):
                 inputs, fingerprint, fresh = self._check_freshness(storage)
             if fresh is not None:
-                raise UpToDate(fingerprint, fresh)
+                raise UpToDate(fingerprint, fresh, inputs.subject)
             settings = self.worker.settings
             Quota.of(self.worker.history, settings).require(job_type.quota_needed(settings))
             with recorder.timed(Stage.FETCH):
@@ -161,7 +163,7 @@ class _Attempt:
             with recorder.timed(Stage.PUBLISH):
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
-            self.worker.registry[child.job_type]  # an unknown type must fail the attempt, not its recording
+            self.worker.registry[child.job_type]  # as above
         return Work(fingerprint, outputs, plan.children, inputs.subject, published)
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from mediajobs_dagster.attempts.manifest import Manifest, OutputRecord
 from mediajobs_dagster.attempts.measures import PERSIST_FAILURES, counted_once, measures_of
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.attempts.spool import End
-from mediajobs_dagster.attempts.withdrawal import remove, remove_replaced
+from mediajobs_dagster.attempts.withdrawal import remove, remove_replaced, uploads_of
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import (
     Blame,
@@ -56,9 +56,9 @@ Answer = TypeVar("Answer")
 class UpToDate(Exception):  # not an error: the outputs exist already
     """The outputs were made before, from the same source with the same parameters, and still exist."""
 
-    def __init__(self, fingerprint: str, outputs: list[OutputRecord]) -> None:
+    def __init__(self, fingerprint: str, outputs: list[OutputRecord], subject: Subject) -> None:
         super().__init__()
-        self.fingerprint, self.outputs = fingerprint, outputs
+        self.fingerprint, self.outputs, self.subject = fingerprint, outputs, subject
 
 
 class NotStarted(Exception):  # not an error: it would not fit into what is left of a quota
@@ -146,6 +146,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}
     children = _children(claim, worker, ending, uploads) if isinstance(ending, Work) else []
+    children += _follow_up(claim, worker, ending, uploads) if isinstance(ending, Work | UpToDate) else []
     row = _row(claim, worker, recorder, manifest, ending, children)
     end = End(
         attempt=row,
@@ -351,6 +352,39 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
         for child in work.children
         for subject in (results.values() if child.on_result else (work.subject,))
     ]
+
+
+def _follow_up(claim: Claim, worker: Worker, ending: Work | UpToDate, made: Mapping[str, Upload]) -> list[NewJob]:
+    """What is to be done next, and after that the rest: on the upload that the output became, or on the same subject.
+
+    Where the output was up to date, that is the upload which it became when it was made.
+    """
+    job = claim.job
+    if not job.follow_up:
+        return []
+    subjects: Sequence[Subject] = tuple(made.values())
+    if isinstance(ending, UpToDate):
+        subjects = _patiently(worker, lambda: _earlier_results(worker, job.job_type, ending.subject))
+    first, *rest = job.follow_up
+    return [
+        worker.registry[first.job_type].request(
+            subject,
+            trace_id=job.trace_id,
+            params=first.params,
+            priority=job.priority,
+            parent_job_id=job.id,
+            max_attempts=job.max_attempts,
+            anew=True,
+            force=first.force,
+            follow_up=rest,
+        )
+        for subject in subjects or (ending.subject,)
+    ]
+
+
+def _earlier_results(worker: Worker, job_type: str, subject: Subject) -> list[Upload]:
+    made_by = worker.history.current.of(job_type, subject.id)
+    return uploads_of(made_by, worker.history) if made_by else []
 
 
 def _record(worker: Worker, end: End) -> Finished | None:

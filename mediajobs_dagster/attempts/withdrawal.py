@@ -13,7 +13,7 @@ from mediajobs_dagster.errors import MediaJobsError, RequestError
 from mediajobs_dagster.history import Claim, History
 from mediajobs_dagster.history.attempts import outputs_of
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job, result_origin
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, Upload, result_origin
 from mediajobs_dagster.storage import Storage, attempt_key
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,12 @@ def keys_of(attempt: Attempt) -> list[str]:
     return [output["key"] for output in outputs_of(attempt.result)]
 
 
-def upload_keys(attempt: Attempt, history: History) -> set[str]:
-    """Those keys of uploads that outputs of an attempt, or of another one at its job, became."""
+def uploads_of(attempt: Attempt, history: History) -> list[Upload]:
+    """The uploads that outputs of an attempt, or of another one at its job, became."""
     origins = [result_origin(attempt.job_id or "", key.rpartition("/")[2]) for key in keys_of(attempt)]
-    return {upload.storage_key for upload in history.uploads.known(origins).values()}
+    return list(history.uploads.known(origins).values())
+
+
+def upload_keys(attempt: Attempt, history: History) -> set[str]:
+    """Their keys."""
+    return {upload.storage_key for upload in uploads_of(attempt, history)}

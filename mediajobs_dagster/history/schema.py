@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The newest migration: the schema that this code works with."""
 
 
@@ -221,6 +221,8 @@ jobs = sa.Table(
     sa.Column("caused_by_span", sa.String),
     # When a run was given it, before its latest attempt.
     sa.Column("assigned_at", UtcDateTime),
+    # The jobs that follow it, one after the other.
+    sa.Column("follow_up", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
     sa.Index("jobs_by_time", "created_at", "id"),
     sa.Index("jobs_by_change", "updated_at", "id"),
     sa.Index("jobs_of_type", "job_type", "created_at", "id"),

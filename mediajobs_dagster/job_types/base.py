@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
@@ -25,7 +25,7 @@ from mediajobs_dagster.errors import ParametersError
 from mediajobs_dagster.fault_lists import listed, overlong
 from mediajobs_dagster.job_types.material import Access, Machine, Material, OutputUse, Source, SourceUse
 from mediajobs_dagster.job_types.plan import Plan
-from mediajobs_dagster.models import Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
+from mediajobs_dagster.models import FollowUp, Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
 from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.keys import without_attempt
@@ -252,11 +252,13 @@ class JobType(ABC):
         max_attempts: int = 3,
         anew: bool = False,
         force: bool = False,
+        follow_up: Sequence[FollowUp] = (),
     ) -> NewJob:
         """A request for a job of this type on `subject`.
 
         The same request on the same content is the same job. With `anew`, each trace gets its own job. `force` implies
-        `anew`, and makes the output again even if it is up to date.
+        `anew`, and makes the output again even if it is up to date. So does `follow_up`, what is to be done next: a job
+        that was asked for before would not have it.
         """
         parsed = self.parse(params or {}).to_json()
         key = self.key(subject.id, self.fingerprint(parsed, subject.etag))
@@ -269,8 +271,9 @@ class JobType(ABC):
             priority=priority,
             parent_job_id=parent_job_id,
             max_attempts=max_attempts,
-            idempotency_key=f"{key}/{trace_id}" if anew or force else key,
+            idempotency_key=f"{key}/{trace_id}" if anew or force or follow_up else key,
             force=force,
+            follow_up=tuple(follow_up),
         )
 
 

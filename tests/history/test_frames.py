@@ -66,7 +66,7 @@ def test_columns_are_the_fields_of_the_models() -> None:
     """In their order; but for manifests, which are too large, progress, and figures that follow from the others."""
     fields = [name for name in Attempt.model_fields if name != "manifest"]
     assert list(frames.ATTEMPT_COLUMNS) == [*fields, "wasted_ms", "output_files", "output_bytes", "subject_name"]
-    assert set(frames.JOB_COLUMNS) == set(Job.model_fields) - {"progress"}
+    assert set(frames.JOB_COLUMNS) == set(Job.model_fields) - {"progress", "follow_up"}
 
 
 def test_an_attempt_is_a_typed_row(history: History) -> None:

@@ -15,12 +15,12 @@ from alembic.config import Config
 
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter, migrations
 from mediajobs_dagster.history.database import Database
-from mediajobs_dagster.history.enqueueing import insert_jobs
 from mediajobs_dagster.history.folding import fold
 from mediajobs_dagster.history.requests import Claim
+from mediajobs_dagster.history.schema import AT_ONCE
 from mediajobs_dagster.history.series import BOUNDS_MS
 from mediajobs_dagster.history.spans import SPANS_S, class_of, start_of
-from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
+from mediajobs_dagster.models import Attempt, AttemptStatus, FollowUp, JobStatus, new_id
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, ended, some_new_jobs
 from tests.history.test_totals import assert_agrees, selected
 
@@ -38,6 +38,22 @@ def database_of(url: str, schema: str) -> Database:
         config.attributes["connection"] = connection
         command.upgrade(config, schema)
     return database
+
+
+def add_jobs(old: Database, count: int) -> list[str]:
+    """Put jobs into a database of an older schema, with the columns that it has; returns their ids."""
+    with old.write() as connection:
+        table = sa.Table("jobs", sa.MetaData(), autoload_with=connection)
+        rows = [
+            asked.model_dump()
+            | {"id": new_id(), "status": "queued", "attempts": 0, "allowance": 3, "turn": number}
+            | {"not_before": AT_ONCE, "created_at": NOON, "updated_at": NOON}
+            for number, asked in enumerate(some_new_jobs(count))
+        ]
+        connection.execute(
+            sa.insert(table), [{name: row[name] for name in table.c.keys() & row.keys()} for row in rows]
+        )
+    return [row["id"] for row in rows]
 
 
 @pytest.fixture
@@ -381,8 +397,7 @@ def test_jobs_of_before_are_counted(empty_url: str) -> None:
 def test_jobs_of_before_are_traced(empty_url: str) -> None:
     """Those of schema 0007: nothing is known of what caused them, or of when a run was given one that is at work."""
     old = database_of(empty_url, "0007")
-    with old.write() as connection:
-        [_, waiting] = insert_jobs(connection, some_new_jobs(2), now=NOON)
+    [_, waiting] = add_jobs(old, 2)
     old.close()
     with History.open(empty_url, is_traced=True) as history:
         dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
@@ -390,7 +405,7 @@ def test_jobs_of_before_are_traced(empty_url: str) -> None:
         claim = history.leases.claim(dispatch.id, run_id=None, host="worker-1", lease_s=60)
         assert claim
         history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
-        history.jobs.cancel(waiting.job.id)
+        history.jobs.cancel(waiting)
         first, second = history.trace_outbox.claim(9, hold_s=60)
         assert (first.attempt_id, first.job_status) == (claim.attempt.id, JobStatus.COMPLETED)
         assert (second.attempt_id, second.job_status) == (None, JobStatus.CANCELLED)
@@ -403,11 +418,22 @@ def test_jobs_of_before_are_traced(empty_url: str) -> None:
 def test_jobs_of_before_are_found_by_their_changes(empty_url: str) -> None:
     """Those of schema 0005, in the order in which they changed; and requests can carry keys."""
     old = database_of(empty_url, "0005")
-    with old.write() as connection:
-        insert_jobs(connection, some_new_jobs(3), now=NOON)
+    add_jobs(old, 3)
     old.close()
     with History.open(empty_url) as history:
         jobs = history.jobs.list(JobFilter())
         assert len(jobs) == 3
         assert history.jobs.changed(NOON - timedelta(seconds=1), limit=9) == sorted(jobs, key=lambda job: job.id)
         assert isinstance(history.requests.begin("k", "a"), Claim)
+
+
+def test_nothing_follows_jobs_of_before(empty_url: str) -> None:
+    """Those of schema 0010 stand alone, and new ones can be followed."""
+    old = database_of(empty_url, "0010")
+    add_jobs(old, 2)
+    old.close()
+    with History.open(empty_url) as history:
+        assert [job.follow_up for job in history.jobs.list(JobFilter())] == [(), ()]
+        asked = a_new_job().model_copy(update={"follow_up": (FollowUp(job_type="next", params={"a": 1}),)})
+        (enqueued,) = history.jobs.enqueue([asked])
+        assert history.jobs.get(enqueued.job.id).follow_up == asked.follow_up
