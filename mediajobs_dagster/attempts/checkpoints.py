@@ -12,6 +12,7 @@ from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.models import JsonObject, Value, new_id
 from mediajobs_dagster.storage import Storage, checkpoint_key
+from mediajobs_dagster.storage.keys import CHECKPOINTS
 
 
 class _Kept(Value):
@@ -42,7 +43,8 @@ class StoredCheckpoints:
         except ValidationError:
             return None
         for used in kept.used:
-            self._note_use(used)
+            if used.startswith(CHECKPOINTS):
+                self._note_use(used)
         return kept.result
 
     def save(self, fingerprint: str, result: JsonObject) -> None:
