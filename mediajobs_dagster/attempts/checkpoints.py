@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+
+from pydantic import ValidationError
 
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.errors import MediaJobsError
-from mediajobs_dagster.models import JsonObject, new_id
+from mediajobs_dagster.models import JsonObject, Value, new_id
 from mediajobs_dagster.storage import Storage, checkpoint_key
+from mediajobs_dagster.storage.keys import CHECKPOINTS
+
+
+class _Kept(Value):
+    """A checkpoint as it is stored."""
+
+    result: JsonObject
+    used: tuple[str, ...] = ()
+    """Keys of the checkpoints that it was made with: who goes on from this one has no more use for them."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +39,19 @@ class StoredCheckpoints:
             return None
         self._note_use(key)
         try:
-            found = json.loads(storage.read(key))
-        except ValueError:
+            kept = _Kept.model_validate_json(storage.read(key))
+        except ValidationError:
             return None
-        return cast("JsonObject", found) if isinstance(found, dict) else None
+        for used in kept.used:
+            if used.startswith(CHECKPOINTS):
+                self._note_use(used)
+        return kept.result
 
     def save(self, fingerprint: str, result: JsonObject) -> None:
         """Keep a result. A storage that does not take it costs no more than a note: the work itself is done."""
         key = self._key(fingerprint)
         path = self.folder / f"checkpoint-{new_id()}"
-        path.write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        path.write_text(_Kept(result=result, used=tuple(self.recorder.checkpoints)).model_dump_json())
         try:
             self.open_storage().put(path, key, content_type="application/json")
             self._note_use(key)

@@ -18,6 +18,8 @@ from mediajobs_dagster.study.terms import Found, candidates, meaning_of, terms_o
 
 GAP = "_____"
 _POOL = 80
+_WORTH_EXPLAINING = 14
+"""How many of the terms one may be asked to explain."""
 _OPTIONS = 4
 _KINDS: dict[Difficulty, tuple[QuestionKind, ...]] = {
     Difficulty.EASY: (QuestionKind.CHOICE, QuestionKind.TRUE_FALSE, QuestionKind.CHOICE, QuestionKind.CLOZE),
@@ -92,7 +94,7 @@ class _Makers:
             return self._choice(passage, term)
         if kind is QuestionKind.TRUE_FALSE:
             return self._true_false(passage, term)
-        return self._short_answer(number, term)
+        return self._short_answer(term[0]) if self._rank[term[0].key] < _WORTH_EXPLAINING else None
 
     def _terms_in(self, passage: Passage) -> list[tuple[Found, str]]:
         """The terms that a sentence has, best first, and how they are written there."""
@@ -122,10 +124,9 @@ class _Makers:
         changed = _first(passage.text, term[1], lambda _: others[0])
         return self._question(QuestionKind.TRUE_FALSE, changed, "false", passage)
 
-    def _short_answer(self, number: int, term: tuple[Found, str]) -> Question:
-        passage = self.talk.passages[meaning_of(term[0], self.ranking)]
-        del number
-        prompt = f"What does the talk say about “{term[0].name}”?"
+    def _short_answer(self, term: Found) -> Question:
+        passage = self.talk.passages[meaning_of(term, self.ranking)]
+        prompt = f"What does the talk say about “{term.name}”?"
         return self._question(QuestionKind.SHORT_ANSWER, prompt, passage.text, passage)
 
     def _others(self, term: Found, form: str, passage: Passage) -> list[str]:

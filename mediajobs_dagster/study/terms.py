@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,28 +65,23 @@ def terms_of(ranking: Ranking, most: int) -> list[Found]:
 
 def candidates(passage: Passage) -> Iterator[tuple[tuple[str, ...], str]]:
     """What may be a term in a sentence: the stems of its words, and how it is written."""
-    found = spans(passage.text)
-    for first in range(len(found)):
-        run = passage.text[slice(*found[first])]
-        if is_unspaced(run):
-            yield from _of_run(run)
-            continue
-        for count in range(1, _MOST_WORDS + 1):
-            several = found[first : first + count]
-            if len(several) < count:
+    text, found = passage.text, spans(passage.text)
+    stems = [_stem_of(text[begin:end]) for begin, end in found]
+    for first, (begin, end) in enumerate(found):
+        if is_unspaced(text[begin]):
+            yield from _of_run(text[begin:end])
+        for last in range(first, min(first + _MOST_WORDS, len(found))):
+            # Words of one term follow each other without a comma or the like.
+            if not stems[last] or (last > first and not text[found[last - 1][1] : found[last][0]].isspace()):
                 break
-            text = passage.text[several[0][0] : several[-1][1]]
-            words = [passage.text[slice(*span)] for span in several]
-            if any(is_unspaced(word) for word in words) or (count > 1 and not _BETWEEN.fullmatch(_gaps(text, words))):
-                break
-            folded = [word.casefold().replace("’", "'") for word in words]
-            if count == 1 and folded[0].endswith("ed"):
-                continue  # mostly what was done, and seldom a thing
-            if is_weak(folded[0]) or (count > 1 and any(map(is_weak, folded))):
-                if is_weak(folded[0]):
-                    break
-                continue
-            yield tuple(map(stem, folded)), text
+            if last > first or not text[begin:end].endswith("ed"):  # mostly what was done, and seldom a thing
+                yield tuple(stems[first : last + 1]), text[begin : found[last][1]]
+
+
+def _stem_of(word: str) -> str:
+    """The stem of a word that may be part of a term; else an empty text."""
+    folded = word.casefold().replace("’", "'")
+    return "" if is_unspaced(word[0]) or is_weak(folded) else stem(folded)
 
 
 def meaning_of(term: Found, ranking: Ranking) -> int:
@@ -101,15 +95,6 @@ def meaning_of(term: Found, ranking: Ranking) -> int:
         return alone * (0.3 + float(ranking.scores[number]))
 
     return max(term.places[:200], key=lambda number: (value(number), -number))
-
-
-_BETWEEN = re.compile(r"[\s]*")
-
-
-def _gaps(text: str, words: Sequence[str]) -> str:
-    for word in words:
-        text = text.replace(word, "", 1)
-    return text
 
 
 def _of_run(run: str) -> Iterator[tuple[tuple[str, ...], str]]:
