@@ -12,13 +12,14 @@ import click
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.add import IntakeBars
+from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import JsonObject, Upload
+from mediajobs_dagster.models import Callback, JsonObject, Upload
 from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
@@ -35,9 +36,12 @@ _STUDYING = ("espeakng_loader", "faster_whisper", "typst")
 
 @click.command(short_help="Make first results out of a test clip.")
 @click.argument("video", required=False)
+@callback_options
 @display.json_option
 @click.pass_obj
-def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
+def demo(
+    media: MediaJobs, video: str | None, callback_url: str | None, callback_events: tuple[str, ...], as_json: bool
+) -> None:
     """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show the results.
 
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
@@ -46,8 +50,9 @@ def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
     """
     if video == "":
         raise RequestError("An empty name is no file. Leave it out to have a clip made.")
+    callback = callback_of(callback_url, callback_events)
     location = video or _made(media, "demo.mp4", make_demo_clip)
-    added = _add(media, location, quiet=as_json)
+    added = _add(media, location, quiet=as_json, callback=callback)
     if not added.counts.uploads:
         raise RequestError(
             added.skipped[0].reason if added.skipped else f"There is no media in {location} that can be added."
@@ -84,10 +89,16 @@ def _has_been_made(media: MediaJobs, trace_id: str) -> bool:
 
 
 def _add(
-    media: MediaJobs, location: str, *, quiet: bool, types: Sequence[str] | None = None, trace_id: str | None = None
+    media: MediaJobs,
+    location: str,
+    *,
+    quiet: bool,
+    types: Sequence[str] | None = None,
+    trace_id: str | None = None,
+    callback: Callback | None = None,
 ) -> Added:
     with IntakeBars(quiet=quiet) as bars:
-        return media.add(location, types=types, force=True, trace_id=trace_id, listener=bars)
+        return media.add(location, types=types, force=True, trace_id=trace_id, callback=callback, listener=bars)
 
 
 def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> str:

@@ -148,8 +148,11 @@ def _code_of(attempt: Attempt) -> str:
 
 
 def _subject_of(manifest: Manifest | None) -> str | None:
-    params: JsonObject = (manifest.input_summary.get("params") if manifest else None) or {}
-    subject = params.get("subject")
+    if manifest is None:
+        return None
+    params: JsonObject = manifest.input_summary.get("params") or {}
+    # Where nobody named one, the job reports what it took.
+    subject = params.get("subject") or manifest.figures.get("subject")
     return subject if isinstance(subject, str) else None
 
 
