@@ -158,8 +158,8 @@ class ExportRequests:
                 texts.keep(timeline, number, text)
         except (CaptionsError, TextTooLongError, UnknownFontError, TranscriptError) as error:
             raise refused([Fault("$.captions", str(error))]) from error
-        by = transcript.model or transcript.method
-        return timeline, f"The captions are of the transcript of {upload.filename} ({transcript.method}, {by})."
+        by = f"{transcript.method}, {transcript.model}" if transcript.model else str(transcript.method)
+        return timeline, f"The captions are of the transcript of {upload.filename} ({by})."
 
     def _transcript(self, timeline: Timeline, upload: Upload, media: Media) -> Transcript:
         """The transcript of the upload that the captions are of."""
@@ -168,8 +168,8 @@ class ExportRequests:
         transcript = current_transcript(self.history, self.storage, upload.id)
         if transcript is None:
             raise CaptionsError(
-                f"upload {upload.id} ({upload.filename}) has no transcript. Make it first, as a job of type "
-                f"{TRANSCRIPT} on that upload"
+                f"upload {upload.id} ({upload.filename}) has no transcript. Ask for one, and wait for it: "
+                f"mediajobs add FILE --type {TRANSCRIPT}"
             )
         return transcript
 

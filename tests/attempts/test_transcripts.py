@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mediajobs_dagster.console.pages.results import result_of
 from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError, MediaJobsError
 from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.models import MediaInfo
@@ -190,3 +191,16 @@ def test_what_is_no_speech_has_no_words(platform: Platform, speeches: Speeches, 
     transcript, figures, _ = made(platform, path)
     assert transcript.sentences == ()
     assert figures["speechSeconds"] == 0
+
+
+def test_an_attempts_page_shows_what_is_said(platform: Platform, speeches: Speeches, tmp_path: Path) -> None:
+    """As text, as far as it is short; the rest is behind a link."""
+    long = "".join(f"{n}\n00:00:01,000 --> 00:00:02,{n:03}\nThis is line {n} of many.\n\n" for n in range(1, 200))
+    path = subtitled(speeches, tmp_path, "long.mkv", "srt", long)
+    made(platform, path)
+    attempt = platform.attempts(platform.register(path), NAME)[-1]
+    shown = {each.name: each for each in result_of(platform.media, platform.media.attempt(attempt.id)).shown}
+    assert shown["transcript.srt"].text.startswith("1\n00:00:01,000 --> ")
+    assert shown["transcript.srt"].text.endswith("\n…")
+    assert len(shown["transcript.srt"].text) < 5000
+    assert (shown["transcript.json"].kind, shown["transcript.json"].text) == ("file", "")
