@@ -48,6 +48,11 @@ def videos_at(address: str, client: VideoClient, *, allowed: Networks, limit: in
         yield _video(each, address, known.site, known.external_id) if known else _video(each, address)
 
 
+def video_of(address: str) -> FoundVideo:
+    """The video at an address of which nothing is known, and which may turn out to be a list."""
+    return _video(ListedVideo(address.strip(), None), address)
+
+
 def checked(address: str, allowed: Networks) -> SplitResult:
     """The parts of an address that may be fetched from. Raises RequestError and AddressRefusedError."""
     try:

@@ -231,8 +231,8 @@ class HttpClient(ServiceClient):
         `timeout_s`, only the deadline of the work limits the call. All else as in `request`; also raises DiskFullError.
         """
         call = _Call("GET", service, op, url, units, max_bytes, retry_safe=True, span_id=self._new_span_id())
-        file = KeptFile(path, on_bytes) if resumes else InFile(path, on_bytes)
-        with self._recorded(call), self._guarded(call, timeout_s) as guard, file as received:
+        in_file = KeptFile if resumes else InFile
+        with self._recorded(call), self._guarded(call, timeout_s) as guard, in_file(path, on_bytes) as received:
             # Not compressed: the file is wanted as it is, and Content-Length is then its length.
             own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **self._traced(call)}
             sent = {**own, **(headers or {})}

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
-from mediajobs_dagster.errors import InputError, MediaJobsError, RequestError, ServiceError
+from mediajobs_dagster.errors import (
+    ExtraMissingError,
+    InputError,
+    MediaJobsError,
+    RequestError,
+    ServiceError,
+    SettingsError,
+)
 from mediajobs_dagster.history import Enqueued, History
-from mediajobs_dagster.intake.addresses import distinct, videos_at
+from mediajobs_dagster.intake.addresses import distinct, video_of, videos_at
 from mediajobs_dagster.job_types.base import MAX_ITEMS, JobType
 from mediajobs_dagster.job_types.ingest_video.containers import SUFFIXES
 from mediajobs_dagster.listeners import Listeners
@@ -30,7 +37,8 @@ from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.redaction import redact_address
 
 JOB_TYPE = "ingest_video_v1"
-_LOOK_S = 600.0
+_LOOKS = 5.0
+"""To look at a list may take so many times as long as one call to a service: it has many pages."""
 _CHUNK = 500
 """Jobs enqueued in one transaction: other writers wait for it."""
 
@@ -148,15 +156,18 @@ class Ingesting:
 
     def _found(self, addresses: Sequence[str], limit: int) -> tuple[list[FoundVideo], tuple[RefusedAddress, ...]]:
         """The videos at the addresses. Raises the error of an address if it is the only one."""
-        context = ServiceContext(self.settings, Cancellation(), Deadline.after(_LOOK_S), lambda _: None)
-        client = VideoClient.open(context)
+        deadline = Deadline.after(_LOOKS * self.settings.service_timeout_s)
+        client = VideoClient.open(ServiceContext(self.settings, Cancellation(), deadline, lambda _: None))
         found: list[FoundVideo] = []
         refused: list[RefusedAddress] = []
         for address in dict.fromkeys(each.strip() for each in addresses):
             try:
                 found += videos_at(address, client, allowed=self.settings.private_addresses, limit=limit)
             except (RequestError, InputError, ServiceError) as error:
-                if len(addresses) == 1 or (error.retryable and not isinstance(error, ServiceError)):
+                if isinstance(error, ServiceError) and error.retryable:
+                    found.append(video_of(address))  # the site is away: its job will wait for it
+                    continue
+                if len(addresses) == 1 or isinstance(error, SettingsError | ExtraMissingError):
                     raise
                 refused.append(RefusedAddress(redact_address(address), error))
         return distinct(found)[:MAX_ITEMS], tuple(refused)

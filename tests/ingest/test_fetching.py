@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.ingest_video.job_type import IngestVideo
-from mediajobs_dagster.models import AttemptStatus, FollowUp, Job, JobStatus, Upload, UploadRole
+from mediajobs_dagster.models import AttemptStatus, FollowUp, JobStatus, UploadRole
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.ingest.asking import attempted, fetched, jobs_of, only_upload
 from tests.ingest.site import Site
 from tests.platform import Platform
 from tests.servers.s3 import S3Server
@@ -17,28 +17,6 @@ from tests.servers.s3 import S3Server
 OpenPlatform = Callable[..., Platform]
 FOLLOWING = {"upload_audio_envelope_v1", "upload_edit_proxy_v1", "upload_thumb_v1"}
 VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n"
-
-
-def fetched(platform: Platform, *addresses: str) -> list[AttemptEnded]:
-    """Ask for addresses, and make one attempt at each."""
-    platform.media.ingest(*addresses)
-    return attempted(platform)
-
-
-def attempted(platform: Platform) -> list[AttemptEnded]:
-    """The attempts at fetching of one pass over the queue."""
-    return [each for each in platform.work() if each.job.job_type == IngestVideo.name]
-
-
-def only_upload(platform: Platform) -> Upload:
-    """The one upload there is."""
-    (upload,) = platform.media.uploads()
-    return upload
-
-
-def jobs_of(platform: Platform, job_type: str) -> list[Job]:
-    """All jobs of a type."""
-    return platform.history.jobs.list(JobFilter(job_type=job_type))
 
 
 def test_the_address_of_a_file_becomes_an_upload(fetching: Platform, site: Site, clip: bytes) -> None:
@@ -156,7 +134,7 @@ def test_what_follows_is_done_with_the_upload(fetching: Platform, site: Site, cl
     address = site.has("/talk.mp4", clip)
     fetched(fetching, address)
     fetching.media.ingest(address, follow_up=[FollowUp(job_type="upload_thumb_v1", force=True)])
-    (ended,) = [each for each in fetching.work() if each.job.job_type == IngestVideo.name]
+    (ended,) = attempted(fetching)
     assert ended.status is AttemptStatus.SKIPPED
     assert [child.subject_id for child in ended.children] == [only_upload(fetching).id]
     assert len(site.asked("/talk.mp4")) == 1

@@ -99,7 +99,8 @@ PRINTED: dict[str, Printed] = {
     "study": Printed(
         "The first job of each talk, all in one trace (`MediaJobs.studies.ask`), with what comes after it in its "
         "`followUp`; and `skipped`: what cannot be studied, each with its `code`. With `--wait`, `guides` too: of each "
-        "talk its `title`, the job that makes the guide (until there is one, the job before it) with `status` and `errorCode`, "
+        "talk its `title`, the job that makes the guide (until there is one, the job before it) with `status` and "
+        "`errorCode`, "
         "and the keys of its files."
     ),
     "token create": Printed(

@@ -115,7 +115,7 @@ class VideoClient(ServiceClient):
         for number in range(1, tries + 1):
             try:
                 limit = self._context.settings.ingest_max_mb * _MIB
-                with self._session(DOWNLOAD, address, max_bytes=limit) as session:
+                with self._session(DOWNLOAD, address, max_bytes=limit, extract_flat="in_playlist") as session:
                     return session.fetched(address, folder, on_share)
             except (SiteUnavailableError, SiteAnswerError):
                 if number == tries or self._context.deadline.left_s < 1.0:
@@ -146,7 +146,7 @@ class VideoClient(ServiceClient):
                     opened(context.settings, proxy.address, **more) as downloader,
                 ):
                     session = _Session(context, proxy, downloader, shown)
-                    with session.translated():
+                    with session.answers_closed(), session.translated():
                         yield session
                 status = "ok"
             except MediaJobsError as error:
@@ -176,6 +176,27 @@ class _Session:
     downloader: Any
     shown: str
     """The address, without secrets."""
+
+    @contextmanager
+    def answers_closed(self) -> Generator[None]:
+        """Close every answer at the end of the block: yt-dlp leaves those of failed tries to the garbage collector."""
+        ask, answers = self.downloader.urlopen, list[Any]()
+
+        def urlopen(request: Any) -> Any:
+            answers[:] = [each for each in answers if not each.closed]
+            try:
+                answers.append(ask(request))
+            except Exception as error:  # of whatever kind: it is raised again
+                answers.extend(each for each in (getattr(error, "response", None),) if each is not None)
+                raise
+            return answers[-1]
+
+        self.downloader.urlopen = urlopen
+        try:
+            yield
+        finally:
+            for each in answers:
+                each.close()
 
     @contextmanager
     def translated(self) -> Generator[None]:

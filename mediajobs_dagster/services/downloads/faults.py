@@ -77,15 +77,13 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
     # Of what goes wrong in the middle of a download only words are left.
     if found := _STATUS.search(told):
         return _of_status(int(found[1]), None, address)
-    if names & {"UnsupportedRequest", "NoSupportingHandlers"}:
-        return AddressRefusedError(f"{address} leads to something other than http:// and https://. ({_told(chain)})")
     if names & {"IncompleteRead", "ContentTooShortError"} or _CUT_OFF.search(told):
         return SiteAnswerError(f"{address}: the answer was cut off. ({_told(chain)})")
+    if "RequestError" in names and not names & {"TransportError", "HTTPError"}:
+        return AddressRefusedError(f"{address} leads to something other than http:// and https://. ({_told(chain)})")
     is_broken = "TransportError" in names or _BROKEN.search(told)
     if is_broken or ("OSError" in names and "ExtractorError" not in names):
         return SiteUnavailableError(f"{address}: the site cannot be reached, or broke off. ({_told(chain)})")
-    if "RequestError" in names:
-        return AddressRefusedError(f"{address} leads to something that is not fetched. ({_told(chain)})")
     for pattern, kind in _SAID:
         if pattern.search(told):
             return kind(f"{kind.__doc__} ({told})")

@@ -14,7 +14,7 @@ import hmac
 import secrets
 import select
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock, Thread
@@ -122,11 +122,14 @@ class FilterProxy:
         with server, self._held(server):
             if asked.method == "CONNECT":
                 client.sendall(b"HTTP/1.1 200 Connection Established\r\n\r\n")
-                self._relay(client, server, None)
+                server.sendall(rest)
+                self._relay(client, server)
                 return
-            server.sendall(asked.forwarded + rest)
+            server.sendall(asked.forwarded + rest[: asked.body_bytes])
+            for piece in _rest_of_body(client, asked.body_bytes - len(rest)):
+                server.sendall(piece)
             client.sendall(_closing(server))
-            self._relay(client, server, asked.body_bytes - len(rest))
+            self._relay(client, server, is_asked=True)
 
     def _connected(self, host: str, port: int) -> socket.socket:
         addresses = addresses_of(host, port)
@@ -146,25 +149,20 @@ class FilterProxy:
                 return server
         raise failure
 
-    def _relay(self, client: socket.socket, server: socket.socket, left: int | None) -> None:
+    def _relay(self, client: socket.socket, server: socket.socket, *, is_asked: bool = False) -> None:
         """Pass on bytes both ways until either side ends, or the limit is reached.
 
-        `left` is how many more bytes the client may send; None: as many as it likes. A further request of it may be for
-        another host, so it does not get through.
+        With `is_asked` the client has sent its request. A further one may be for another host: it does not get through.
         """
         ways = {client: server, server: client}
         while True:
             readable, _, _ = select.select(list(ways), (), ())
             for source in readable:
                 piece = source.recv(_PIECE_BYTES)
-                if not piece:
+                if not piece or (source is client and is_asked):
                     return
                 if source is server and not self._takes(len(piece)):
                     return
-                if source is client and left is not None:
-                    left -= len(piece)
-                    if left < 0:
-                        return
                 ways[source].sendall(piece)
 
     def _takes(self, size: int) -> bool:
@@ -220,6 +218,12 @@ class _Asked:
         sent = "\r\n".join((f"{method} {path} {version}", *kept, "Connection: close", "", ""))
         size = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
         return cls(method, parts.hostname, parts.port or 80, given, sent.encode("latin-1"), size)
+
+
+def _rest_of_body(client: socket.socket, left: int) -> Iterator[bytes]:
+    while left > 0 and (piece := client.recv(min(left, _PIECE_BYTES))):
+        left -= len(piece)
+        yield piece
 
 
 def _closing(server: socket.socket) -> bytes:
