@@ -36,7 +36,17 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
-from mediajobs_dagster.models import Attempt, Callback, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
+from mediajobs_dagster.models import (
+    Attempt,
+    Callback,
+    FollowUp,
+    Job,
+    JobStatus,
+    JsonObject,
+    SubjectKind,
+    Upload,
+    new_trace_id,
+)
 from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -81,6 +91,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.choices import Choices
     from mediajobs_dagster.use_cases.envelopes import Envelope
     from mediajobs_dagster.use_cases.events import Events
+    from mediajobs_dagster.use_cases.ingesting import Ingested
     from mediajobs_dagster.use_cases.job_status import JobHistory, JobStatuses
     from mediajobs_dagster.use_cases.metrics import Metrics
     from mediajobs_dagster.use_cases.overview import Overview
@@ -88,6 +99,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.rows import Rows
     from mediajobs_dagster.use_cases.schedules import ScheduleStanding
     from mediajobs_dagster.use_cases.search import Hit
+    from mediajobs_dagster.use_cases.studies import Studies
     from mediajobs_dagster.use_cases.submitting import Submitted
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
@@ -398,6 +410,45 @@ class MediaJobs:
         with within_trace(trace_id) as trace:
             order = self._order(types, trace, priority=priority, force=force, callback=callback)
             return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), filename)
+
+    def ingest(
+        self,
+        *addresses: str,
+        limit: int | None = None,
+        dry_run: bool = False,
+        priority: int = 0,
+        force: bool = False,
+        trace_id: str | None = None,
+        follow_up: Sequence[FollowUp] = (),
+        callback: Callback | str | None = None,
+    ) -> Ingested:
+        """Enqueue the fetching of videos by their addresses, all in one trace. A video is fetched once.
+
+        An address is that of a video at a site that yt-dlp knows, of a media file, of an object (s3://), or of a list
+        (a playlist, a channel, a feed), of which the first `limit` videos are taken, 10,000 at most. Only where it may
+        be a list is its site asked. With `dry_run` nothing is changed. `follow_up` is done with each upload.
+
+        Raises RequestError for what is no address, AddressRefusedError, ExtraMissingError without yt-dlp where it is
+        needed, and errors of sites; of several addresses, those of single ones are told in the answer.
+        """
+        from mediajobs_dagster.use_cases.ingesting import JOB_TYPE, Ingesting
+
+        job_type = self.registry[JOB_TYPE]
+        told = self._checked(callback)
+        with within_trace(trace_id) as trace:
+            asked = Ingesting(self.settings, self.history, self.listeners, job_type).ask(
+                addresses,
+                trace_id=trace,
+                limit=limit,
+                dry_run=dry_run,
+                priority=priority,
+                force=force,
+                follow_up=follow_up,
+                callback=told,
+            )
+        if asked.created and not dry_run:
+            self._note("ingest", ", ".join(addresses), asked.created, traceId=asked.trace_id)
+        return asked
 
     def _noted(self, added: Added, what: str) -> Added:
         """What was added; if anything was, that is among the actions."""
@@ -800,6 +851,14 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.metrics import Metrics
 
         return Metrics(lambda: self.history, self.registry, self.settings, lambda: self.breakers, lambda: self.quota)
+
+    @property
+    def studies(self) -> Studies:
+        """Asks for study guides of talks, and finds them."""
+        from mediajobs_dagster.use_cases.studies import Studies, Ways
+
+        ways = Ways(self.references.upload, self.add, self.ingest, self._note)
+        return Studies(self.history, self.registry, self.listeners, self.settings, ways)
 
     @property
     def videos(self) -> Videos:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _LOOK_S = 0.5
+_STUDYING = ("espeakng_loader", "faster_whisper", "typst")
+"""What a study guide of a spoken talk takes."""
 """How often the trace is looked at while others make it, seconds."""
 
 
@@ -42,7 +45,8 @@ def demo(
     """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show the results.
 
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
-    picture in picture, and music that is ducked under the clip's sound. All jobs are in one trace.
+    picture in picture, and music that is ducked under the clip's sound. With the extra `demo`, a study guide of a short
+    spoken talk is made too. All jobs are in one trace.
     """
     if video == "":
         raise RequestError("An empty name is no file. Leave it out to have a clip made.")
@@ -55,6 +59,7 @@ def demo(
         )
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
+    _ask_for_study_guide(media, added.trace_id, quiet=as_json)
     done = None if _has_been_made(media, added.trace_id) else work_off(media, quiet=as_json)[0]
     result = media.trace(added.trace_id)
     if as_json:
@@ -117,6 +122,17 @@ def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool
     taken = _add(media, music, quiet=quiet, types=(), trace_id=trace_id)
     timeline = demo_timeline(video, taken.uploads[0].upload, float(source_length(info)))
     media.export(timeline, trace_id=trace_id, force=True)
+
+
+def _ask_for_study_guide(media: MediaJobs, trace_id: str, *, quiet: bool) -> None:
+    """Of a spoken talk, where what it takes is installed."""
+    from mediajobs_dagster.media.demo_talk import TITLE, make_demo_talk
+
+    if not all(map(find_spec, _STUDYING)):
+        return
+    talk = _made(media, f"{TITLE}.mp4", make_demo_talk)
+    taken = _add(media, talk, quiet=quiet, types=(), trace_id=trace_id)
+    media.studies.ask(taken.uploads[0].upload.id, params={"subject": "Video"}, trace_id=trace_id, force=True)
 
 
 def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:

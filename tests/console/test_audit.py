@@ -31,6 +31,8 @@ RECORDED: dict[str, str | None] = {
     "POST /api/jobs/retry": "jobs retry",
     "POST /api/jobs/cancel": "jobs cancel",
     "POST /api/exports": "export",
+    "POST /api/ingests": "ingest",
+    "POST /api/studies": "study",
     "POST /api/breakers/{name}/open": "breaker open",
     "POST /api/breakers/{name}/close": "breaker close",
     "POST /api/schedules/{name}/run": "schedule run",

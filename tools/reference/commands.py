@@ -62,6 +62,11 @@ PRINTED: dict[str, Printed] = {
         (samples.REQUESTED, samples.PLAN, samples.WRITTEN, samples.FAULTS),
     ),
     "history stats": Printed("A [StatisticsReport](#statisticsreport) (`MediaJobs.statistics`)."),
+    "ingest": Printed(
+        "The videos that were asked for, all in one trace (`MediaJobs.ingest`): of each, `video`, `job` (null in a dry "
+        "run) and `new` (false: it was asked for before); and `refused`: addresses of which nothing can be fetched, "
+        "each with its `code`, that of an [error](errors.md), and `message`."
+    ),
     "jobs cancel": Printed("The [Job](#job) as it is now (`MediaJobs.cancel`)."),
     "jobs list": Printed(
         "A list of [Job](#job), the newest first (`MediaJobs.jobs`), each with its `subjectName`: a file name or a "
@@ -90,6 +95,12 @@ PRINTED: dict[str, Printed] = {
     "storage map": Printed("The storage map: the prefixes, what is below each, who makes it, and how long it is kept."),
     "storage report": Printed(
         "The latest report of the storage, or the one taken now with `--now` (`MediaJobs.inventory`)."
+    ),
+    "study": Printed(
+        "The first job of each talk, all in one trace (`MediaJobs.studies.ask`), with what comes after it in its "
+        "`followUp`; and `skipped`: what cannot be studied, each with its `code`. With `--wait`, `guides` too: of each "
+        "talk its `title`, the job that makes the guide (until there is one, the job before it) with `status` and `errorCode`, "
+        "and the keys of its files."
     ),
     "token create": Printed(
         "The token, as in `token list`, and its `secret`, which is shown this once (`MediaJobs.tokens.create`)."
