@@ -176,7 +176,7 @@ class MediaJobs:
             listeners = listeners.also(JobLogListener(log, lambda: self.history, lambda: self.storage))
         if not self.settings.logs_operations:
             return listeners
-        from mediajobs_dagster.telemetry.job_log import log_record
+        from mediajobs_dagster.telemetry.operation_log import log_record
 
         return listeners.also(log_record)
 

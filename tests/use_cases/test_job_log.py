@@ -298,6 +298,28 @@ def test_a_job_that_ends_with_its_worker_is_logged(logging_platform: Platform, c
     assert (entry["worker_id"], entry["error_code"], entry["stage"]) == ("w7", "WORKER_LOST", "started")
 
 
+def test_a_job_that_is_cancelled_is_logged_by_its_last_attempt(
+    logging_platform: Platform, clips: Clips, log: JobLogger
+) -> None:
+    """One that waits for its next attempt at once, one at work when that has stopped, one without any not at all."""
+    platform, history, media = logging_platform, logging_platform.history, logging_platform.media
+    media.cancel(platform.job(platform.add(clips.landscape(), Transcribed.name), Transcribed.name).id)
+    upload = platform.register(clips.landscape())
+    ask(platform, upload, Studied(), fails_in="write_files", retryable=True)
+    work(platform)
+    assert log.get_all_jobs() == []
+    media.cancel(platform.job(upload, Studied.name).id)
+    assert [entry["stage"] for entry in log.get_all_jobs()] == ["writing_files"]
+
+    running = claimed(history, subject_id=upload.id)
+    media.cancel(running.job.id)
+    assert list(media.job_log_entries(AttemptFilter(job_id=running.job.id))) == []
+    assert len(log.get_all_jobs()) == 1
+    history.leases.give_up(ended(running, AttemptStatus.CANCELLED, error_code="CANCELLED", error="It was cancelled."))
+    (entry,) = media.job_log_entries(AttemptFilter(job_id=running.job.id))
+    assert (entry.success, entry.error, entry.stage) == (False, "CANCELLED: It was cancelled.", "started")
+
+
 def test_a_log_that_cannot_be_written_is_not_felt(
     logging_platform: Platform, clips: Clips, log: JobLogger, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -42,8 +42,9 @@ class Gathering:
         The attempts need their manifests. One that is tried again has not ended its job, and a job without an attempt
         has no entry. A storage that does not answer costs what is read from it, not the entry.
         """
-        jobs = self._ended(attempts)
-        ended = [each for each in attempts if each.job_id in jobs and jobs[each.job_id].attempts == each.attempt]
+        over = [each for each in attempts if each.status.is_final]
+        jobs = self._ended(over)
+        ended = [each for each in over if each.job_id in jobs and jobs[each.job_id].attempts == each.attempt]
         subjects = {each.id: jobs[each.job_id or ""].subject_id for each in ended}
         about = self._about(subjects.values())
         for attempt in ended:

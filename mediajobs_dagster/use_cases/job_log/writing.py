@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO
 
@@ -11,7 +11,7 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.job_log import JobLogger, line_of
 from mediajobs_dagster.history.job_log_entry import JobLogEntry
 from mediajobs_dagster.models import Attempt
-from mediajobs_dagster.records import LeaseLost, Record
+from mediajobs_dagster.records import JobCancelled, LeaseLost, Record
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.use_cases.job_log.gathering import Gathering
 
@@ -27,14 +27,17 @@ class JobLogListener:
         self._log, self._history, self._storage = log, history, storage
 
     def __call__(self, record: Record) -> None:
-        """Log the job of an attempt that has ended, if it is not tried again."""
+        """Log the job that a record is about, if it has ended with an attempt and is not tried again."""
         match record:
             case AttemptEnded(attempt_id=attempt_id) | LeaseLost(attempt_id=attempt_id):
-                history = self._history()
-                attempt = history.attempts.get(attempt_id)
-                self._log.log_jobs_batch(list(Gathering(history, self._storage).entries([attempt])))
+                self._log_job_of([self._history().attempts.get(attempt_id)])
+            case JobCancelled(job=job) if job.attempts:  # it waited for its next one, or is stopped in a moment
+                self._log_job_of(self._history().attempts.of_job(job.id)[-1:])
             case _:
                 pass
+
+    def _log_job_of(self, attempts: Sequence[Attempt]) -> None:
+        self._log.log_jobs_batch(list(Gathering(self._history(), self._storage).entries(attempts)))
 
 
 def entries_of(attempts: Iterable[Attempt], gathering: Gathering) -> Iterator[JobLogEntry]:
