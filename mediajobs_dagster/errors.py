@@ -247,6 +247,12 @@ class ParametersError(RequestError):
     code = "PARAMETERS_INVALID"
 
 
+class PrerequisiteMissingError(RequestError):
+    """What the job works on was not made yet. Have it made first."""
+
+    code = "PREREQUISITE_MISSING"
+
+
 class TimelineError(RequestError):
     """The timeline has faults."""
 
@@ -310,6 +316,12 @@ class InputNoVideoError(InputError):
     code = "INPUT_NO_VIDEO"
 
 
+class InputNoAudioError(InputError):
+    """The input has no sound, and no subtitles: there is nothing to make a transcript of."""
+
+    code = "INPUT_NO_AUDIO"
+
+
 class HdrUnsupportedError(InputError):
     """The input is HDR, and this ffmpeg cannot tone-map it."""
 
@@ -332,6 +344,12 @@ class InputUnsupportedError(InputError):
     """The input uses a codec, or a feature of its container, that this ffmpeg cannot read."""
 
     code = "INPUT_UNSUPPORTED"
+
+
+class TranscriptEmptyError(InputError):
+    """Nothing is said in the recording."""
+
+    code = "TRANSCRIPT_EMPTY"
 
 
 class InputUnprocessableError(InputError):
@@ -407,6 +425,13 @@ class OutputInvalidError(MediaJobsError):
     """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
+    may_be_input = True
+
+
+class TypesettingError(MediaJobsError):
+    """A document cannot be set in type."""
+
+    code = "TYPESETTING_FAILED"
     may_be_input = True
 
 
@@ -578,6 +603,28 @@ class ServiceTooLargeError(ServiceError):
 
     code = "SERVICE_ANSWER_TOO_LARGE"
     retryable = False
+
+
+class ModelAnswerError(ServiceAnswerError):
+    """The language model's answer does not have the form that was asked for."""
+
+    code = "LLM_ANSWER_INVALID"
+
+
+class ModelCutOffError(ServiceAnswerError):
+    """The language model's answer was cut off at its limit. Raise MEDIAJOBS_LLM_ANSWER_TOKENS."""
+
+    code = "LLM_ANSWER_CUT_OFF"
+    retryable = False
+    opens_breakers = False
+
+
+class ModelRefusedError(ServiceError):
+    """The language model refuses to write about the talk. Use another writer for it."""
+
+    code = "LLM_REFUSED"
+    retryable = False
+    opens_breakers = False
 
 
 class QuotaExhaustedError(MediaJobsError):

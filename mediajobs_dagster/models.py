@@ -225,6 +225,24 @@ class AudioStream(Value):
         return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
 
 
+_TEXT_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
+
+
+class SubtitleStream(Value):
+    """One track of subtitles, as ffprobe describes it."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    is_default: bool = Field(default=False, description="Whether the file marks it as the one to show.")
+    is_forced: bool = Field(default=False, description="Whether it only tells of signs and of foreign speech.")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text; others are pictures, or captions inside of the picture's own track."""
+        return self.codec in _TEXT_SUBTITLES
+
+
 _STREAMS = ("mpegts", "mpeg")
 """Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
 WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu")
@@ -246,6 +264,7 @@ class MediaInfo(Value):
     bitrate_kbps: float | None = None
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
+    subtitles: tuple[SubtitleStream, ...] = ()
     attached_pictures: int = 0
     is_joined: bool = Field(default=False, description="Whether its times begin anew in the middle.")
     empty_tracks: int = Field(default=0, description="Tracks without any packet. They are not listed.")

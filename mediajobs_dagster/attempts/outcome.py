@@ -162,6 +162,8 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
     if finished is None:
         return _give_up(claim, worker, recorder, ending)
     _remove_replaced(known.values(), uploads, lambda: worker.storage)
+    if isinstance(ending, Work):
+        remove(recorder.checkpoints, lambda: worker.storage)
     if finished.replaced is not None:
         remove_replaced(finished.replaced, worker.history, lambda: worker.storage)
     return AttemptEnded(

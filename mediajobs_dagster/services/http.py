@@ -103,6 +103,11 @@ class HttpClient(ServiceClient):
         self._connections = Connections(context.settings.private_addresses)
         self._chance = random.Random()
 
+    @property
+    def silence_s(self) -> float:
+        """How long a service may send nothing, seconds."""
+        return _SILENCE_S
+
     @override
     @classmethod
     def open(cls, context: ServiceContext) -> Self:
@@ -335,7 +340,7 @@ class HttpClient(ServiceClient):
     def _followed(self, call: _Call, asked: Request, guard: CallGuard, connect_s: float) -> BaseHTTPResponse:
         """The answer at the end of all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._connections.send(asked, guard, connect_s=connect_s, silence_s=_SILENCE_S)
+            answer = self._connections.send(asked, guard, connect_s=connect_s, silence_s=self.silence_s)
             location = answer.headers.get("Location") if call.follows and answer.status in REDIRECTS else None
             if location is None:
                 return answer
