@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.inventory.claims import left_over
 from mediajobs_dagster.job_types.ingest_video.job_type import IngestVideo
 from mediajobs_dagster.models import AttemptStatus, FollowUp, JobStatus, UploadRole
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
-from tests.ingest.asking import attempted, fetched, jobs_of, only_upload
+from tests.ingest.asking import attempted, fetched, jobs_of, only_upload, tried
 from tests.ingest.site import Site
 from tests.platform import Platform
 from tests.servers.s3 import S3Server
@@ -94,6 +96,46 @@ def test_subtitles_come_with_it(fetching: Platform, site: Site, clip: bytes) -> 
     (text,) = (only_upload(fetching).details or {})["subtitles"]
     assert (text["language"], text["isAutomatic"]) == ("en", False)
     assert fetching.output(text["key"]).read_text() == VTT
+
+
+def test_subtitles_stay_with_their_upload(fetching: Platform, site: Site, clip: bytes) -> None:
+    """When the video is fetched again, the upload of before keeps what came with it; both go with their uploads."""
+    site.has("/media/1.mp4", clip)
+    site.has("/media/en.vtt", VTT.encode(), {"Content-Type": "text/vtt"})
+    track = '<track kind="subtitles" srclang="en" src="/media/en.vtt">'
+    address = site.page("/talk", f'<body><video src="/media/1.mp4">{track}</video></body>')
+    fetched(fetching, address)
+    first = only_upload(fetching)
+    fetching.media.ingest(address, force=True)
+    attempted(fetching)
+    kept = [text["key"] for upload in fetching.media.uploads() for text in (upload.details or {})["subtitles"]]
+    assert len(set(kept)) == 2
+    keys = [*kept, *(upload.storage_key for upload in fetching.media.uploads())]
+    found = [fetching.storage.stat(key) for key in keys]
+    assert left_over(found, fetching.history, now=fetching.history.now()) == []
+    for job in fetching.history.jobs.list(JobFilter(subject_id=first.id)):
+        fetching.media.cancel(job.id)
+    assert set(fetching.media.delete_upload(first.id).keys) >= {first.storage_key, *kept[1:]}
+    assert len(list(fetching.storage.list("ingests/"))) == 2
+
+
+def test_cookies_are_read_and_never_written(
+    open_fetching: OpenPlatform, site: Site, clip: bytes, tmp_path: Path
+) -> None:
+    """They are sent to their site; what that sends goes nowhere. A file that cannot be used is a wrong setting."""
+    file = tmp_path / "cookies.txt"
+    file.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\n")
+    before = file.read_text()
+    platform = open_fetching(ingest_cookies=file)
+    site.has("/media/1.mp4", clip)
+    page = b'<html><body><video src="/media/1.mp4"></video></body></html>'
+    address = site.has("/talk", page, {"Content-Type": "text/html", "Set-Cookie": "other=1; Path=/"})
+    (ended,) = fetched(platform, address)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert "session=abc" in site.asked("/talk")[-1].headers["Cookie"]
+    assert file.read_text() == before
+    file.unlink()
+    assert tried(platform, f"{address}?again").error
 
 
 def test_a_stream_becomes_one_file(fetching: Platform, site: Site, clips: Clips) -> None:

@@ -12,7 +12,7 @@ import base64
 import contextlib
 import hmac
 import secrets
-import select
+import selectors
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -179,16 +179,18 @@ class FilterProxy:
 
         With `is_asked` the client has sent its request. A further one may be for another host: it does not get through.
         """
-        ways = {client: server, server: client}
-        while True:
-            readable, _, _ = select.select(list(ways), (), ())
-            for source in readable:
-                piece = source.recv(_PIECE_BYTES)
-                if not piece or (source is client and is_asked):
-                    return
-                if source is server and not self._takes(len(piece)):
-                    return
-                ways[source].sendall(piece)
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(client, selectors.EVENT_READ, server)
+            waiting.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in waiting.select():
+                    is_from_server = key.data is client
+                    piece = (server if is_from_server else client).recv(_PIECE_BYTES)
+                    if not piece or (is_asked and not is_from_server):
+                        return
+                    if is_from_server and not self._takes(len(piece)):
+                        return
+                    key.data.sendall(piece)
 
     def _takes(self, size: int) -> bool:
         with self._lock:
