@@ -27,7 +27,7 @@ from mediajobs_dagster.job_types.transcript.current import current_transcript
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.speech.models import find_model
-from mediajobs_dagster.speech.recogniser import Recogniser
+from mediajobs_dagster.speech.recogniser import recogniser
 from mediajobs_dagster.transcripts.model import Transcript
 
 READING = Path(__file__).parent / "reading.txt"
@@ -91,7 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = time.perf_counter()
-        Recogniser(find_model("tiny.en"), 0)
+        recogniser(find_model("tiny.en"), 0)  # the attempts use the same one
         loading = time.perf_counter() - begin
         with MediaJobs.open(_env_file=None, home=folder / "home", scratch_reserve_mb=1) as media:
             transcript, seconds = transcribed(media, spoken(text, folder))

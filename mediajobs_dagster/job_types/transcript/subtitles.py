@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
@@ -75,7 +75,8 @@ class StoredSubtitles:
 
 def tag_of(language: str | None) -> str | None:
     """A tag of BCP 47 for what a container says of a track's language; None where it says nothing."""
-    named = (language or "").strip()
+    # Sites call captions that they made of the sound itself en-orig.
+    named = (language or "").strip().removesuffix("-orig")
     return None if named.lower() in _UNKNOWN else _TWO_LETTERS.get(named.lower(), named)
 
 
@@ -102,13 +103,20 @@ def chosen_stream(info: MediaInfo, language: str | None) -> SubtitleStream | Non
 
 
 def stored_subtitles(upload: Upload, language: str | None) -> Sequence[StoredSubtitles]:
-    """The subtitles that came with an upload, in that language if one is given, as its details list them."""
-    return tuple(each for each in _listed(upload) if is_in(each.language, language))
+    """The subtitles that came with an upload, in that language if one is given, the best first.
 
-
-def _listed(upload: Upload) -> Iterator[StoredSubtitles]:
+    Those in the language that is spoken go before translations, those that people wrote before a site's own.
+    """
     details = cast("dict[str, Any]", getattr(upload, "details", None) or {})
-    for each in cast("list[dict[str, Any]]", details.get("subtitles") or []):
+    spoken = language or details.get("language")
+    listed = cast("list[dict[str, Any]]", details.get("subtitles") or [])
+    fit = [each for each in listed if is_in(each.get("language"), language)]
+    fit.sort(key=lambda each: (not is_in(each.get("language"), spoken), bool(each.get("isAutomatic"))))
+    return tuple(_stored(fit))
+
+
+def _stored(listed: Iterable[dict[str, Any]]) -> Iterator[StoredSubtitles]:
+    for each in listed:
         key = str(each["key"])
         if kind := _FORMATS.get(PurePosixPath(key).suffix.lower()):
             yield StoredSubtitles(key, each.get("language"), kind)
