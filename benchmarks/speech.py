@@ -2,7 +2,7 @@
 
     python -m benchmarks.speech [--quick] [--json FILE]
 
-A text of ours is read aloud by espeak-ng, at 150 words a minute, which takes about ten minutes. The word error rate is
+A text of ours is read aloud by espeak-ng, at 150 words a minute, which takes ten minutes. The word error rate is
 the number of words that have to be changed, put in or taken out of what was recognised to get the text, as a share of
 the words of the text. It is counted without capitals and punctuation. The whole attempt is timed, by the real-time
 factor: seconds of sound in a second. `--quick` reads the first tenth.
@@ -40,7 +40,7 @@ def spoken(text: str, folder: Path) -> Path:
     if program is None:
         raise SystemExit("espeak-ng is not installed: apt-get install espeak-ng")
     path = folder / "reading.wav"
-    subprocess.run([program, "-v", "en-us", "-s", "150", "-w", str(path), "--", text], check=True, capture_output=True)
+    subprocess.run([program, "-v", "en-us", "-s", "122", "-w", str(path), "--", text], check=True, capture_output=True)
     return path
 
 
