@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from mediajobs_dagster.errors import InputNoAudioError, ParametersError
+from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError, ParametersError
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Call, Left, Plan, Run
 from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.job_types.transcript.subtitles import EMBEDDED, chosen_stream, stored_subtitles, tag_of
 from mediajobs_dagster.models import JsonObject, MediaInfo, SubtitleStream, Upload
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.speech.models import find_model
+from mediajobs_dagster.speech.recogniser import recogniser
 from tests.job_types.sources import UPLOAD_ID, saved, source, upload, variant
 
 MIXED = "aresample=async=1:min_hard_comp=0.02:out_sample_rate=16000:out_chlayout=mono:out_sample_fmt=s16"
@@ -150,3 +153,23 @@ def test_parameters_are_checked(params: dict[str, str]) -> None:
 def test_no_upload_gets_it_by_itself() -> None:
     """It takes long, and not everybody wants it."""
     assert not TranscriptJob().gets(upload(media_info=saved("bigbuckbunny")))
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    """It is told before a job is asked for, with what is missing; nothing is downloaded."""
+    for model in (str(tmp_path), "base.en", "openai/whisper-tiny"):
+        settings = Settings.load(_env_file=None, home=tmp_path, speech_model=model)
+        with pytest.raises(JobSettingsError, match=r"no model\.bin in a folder"):
+            TranscriptJob().check_settings(settings)
+    TranscriptJob().check_settings(Settings.load(_env_file=None, home=tmp_path))
+    default = find_model("tiny.en")
+    assert (default.name, (default.folder / "model.bin").is_file()) == ("tiny.en", True)
+    assert find_model(str(default.folder)).folder == default.folder
+
+
+def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """Whatever is wrong with its files."""
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("nonsense")
+    with pytest.raises(JobSettingsError, match="cannot be loaded"):
+        recogniser(find_model(str(tmp_path)), 1)

@@ -17,6 +17,8 @@ from mediajobs_dagster.transcripts.subtitles import CaptionsError, Cue, Format, 
 
 EMBEDDED = "embedded.vtt"
 """What ffmpeg makes of the subtitles inside of the file, in the scratch folder."""
+_MOST_BYTES = 16 << 20
+"""A talk of a day has 3 MB of subtitles."""
 _FORMATS: dict[str, Literal["srt", "vtt"]] = {".srt": "srt", ".vtt": "vtt"}
 _TWO_LETTERS = {
     # Containers name languages by ISO 639-2, everybody else by the two letters of ISO 639-1.
@@ -125,7 +127,7 @@ def _stored(listed: Iterable[dict[str, Any]]) -> Iterator[StoredSubtitles]:
 def has_cues(path: Path) -> bool:
     """Whether a WebVTT file that ffmpeg made says anything."""
     try:
-        return bool(_cues(path.read_bytes(), "vtt"))
+        return bool(_cues(_content(path), "vtt"))
     except (CaptionsError, FileNotFoundError):
         return False
 
@@ -133,8 +135,9 @@ def has_cues(path: Path) -> bool:
 def write_embedded(stream: SubtitleStream, duration_seconds: float, bench: Bench) -> None:
     """Make the transcript of the subtitles inside of the file. Raises InputUnsupportedError."""
     try:
-        content = (bench.folder / EMBEDDED).read_bytes()
-        _write(bench, content, "vtt", Method.EMBEDDED, tag_of(stream.language), duration_seconds)
+        _write(
+            bench, _content(bench.folder / EMBEDDED), "vtt", Method.EMBEDDED, tag_of(stream.language), duration_seconds
+        )
     except (CaptionsError, FileNotFoundError) as error:
         raise InputUnsupportedError(
             f"Track {stream.index} of the input, subtitles in {stream.codec}, cannot be read: {error}"
@@ -159,6 +162,12 @@ def _write(
     cues = _cues(content, kind)
     transcript = transcript_of(cues, method=method, language=language, duration_seconds=duration_seconds)
     write_documents(bench, transcript)
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > _MOST_BYTES:
+        raise CaptionsError(f"There are more than {_MOST_BYTES >> 20} MiB of them; no talk has so many.")
+    return path.read_bytes()
 
 
 def _cues(content: bytes, kind: Format) -> tuple[Cue, ...]:
