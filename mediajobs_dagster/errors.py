@@ -247,6 +247,12 @@ class ParametersError(RequestError):
     code = "PARAMETERS_INVALID"
 
 
+class PrerequisiteMissingError(RequestError):
+    """What the job works on was not made yet. Have it made first."""
+
+    code = "PREREQUISITE_MISSING"
+
+
 class TimelineError(RequestError):
     """The timeline has faults."""
 
@@ -340,6 +346,12 @@ class InputUnsupportedError(InputError):
     code = "INPUT_UNSUPPORTED"
 
 
+class TranscriptEmptyError(InputError):
+    """Nothing is said in the recording."""
+
+    code = "TRANSCRIPT_EMPTY"
+
+
 class InputUnprocessableError(InputError):
     """The input makes the work fail, and other inputs do not. It is damaged or very unusual: export it again."""
 
@@ -413,6 +425,13 @@ class OutputInvalidError(MediaJobsError):
     """The output did not pass verification, so it was not published."""
 
     code = "OUTPUT_INVALID"
+    may_be_input = True
+
+
+class TypesettingError(MediaJobsError):
+    """A document cannot be set in type."""
+
+    code = "TYPESETTING_FAILED"
     may_be_input = True
 
 
@@ -586,6 +605,28 @@ class ServiceTooLargeError(ServiceError):
     retryable = False
 
 
+class ModelAnswerError(ServiceAnswerError):
+    """The language model's answer does not have the form that was asked for."""
+
+    code = "LLM_ANSWER_INVALID"
+
+
+class ModelCutOffError(ServiceAnswerError):
+    """The language model's answer was cut off at its limit. Raise MEDIAJOBS_LLM_ANSWER_TOKENS."""
+
+    code = "LLM_ANSWER_CUT_OFF"
+    retryable = False
+    opens_breakers = False
+
+
+class ModelRefusedError(ServiceError):
+    """The language model refuses to write about the talk. Use another writer for it."""
+
+    code = "LLM_REFUSED"
+    retryable = False
+    opens_breakers = False
+
+
 class QuotaExhaustedError(MediaJobsError):
     """Too little is left of the quota of a service. The work is not started, or not gone on with."""
 
@@ -611,6 +652,92 @@ class QuotaExhaustedError(MediaJobsError):
         """Units that the work needs."""
         self.resets_at = resets_at
         """When it is full again."""
+
+
+# --- videos at their sites -------------------------------------------------------------------------------------------
+
+
+class VideoUnavailableError(InputError):
+    """The video is not there: it was removed, or the address is wrong."""
+
+    code = "VIDEO_UNAVAILABLE"
+
+
+class VideoPrivateError(InputError):
+    """The video is private. Ask its owner for the file."""
+
+    code = "VIDEO_PRIVATE"
+
+
+class VideoLoginNeededError(InputError):
+    """The site shows the video only to people who have logged in. Name a file of cookies: MEDIAJOBS_INGEST_COOKIES."""
+
+    code = "VIDEO_LOGIN_NEEDED"
+
+
+class VideoAgeRestrictedError(InputError):
+    """The site shows the video only to people of an age. Name a file of cookies: MEDIAJOBS_INGEST_COOKIES."""
+
+    code = "VIDEO_AGE_RESTRICTED"
+
+
+class VideoRegionBlockedError(InputError):
+    """The site does not show the video in the country that this machine is in."""
+
+    code = "VIDEO_REGION_BLOCKED"
+
+
+class VideoLiveError(InputError):
+    """The video is live, or has not begun. Ask for it again when it is over."""
+
+    code = "VIDEO_LIVE"
+
+
+class VideoProtectedError(InputError):
+    """The video is protected against copies (DRM)."""
+
+    code = "VIDEO_PROTECTED"
+
+
+class VideoRefusedError(InputError):
+    """The site does not hand the video out. Check the address, and whether it may be fetched without a login."""
+
+    code = "VIDEO_REFUSED"
+
+
+class AddressIsListError(InputError):
+    """The address is a list of videos. Ask for it with `mediajobs ingest`, which makes a job of each."""
+
+    code = "ADDRESS_IS_LIST"
+
+
+class SiteUnavailableError(ServiceUnavailableError):
+    """The site of the video cannot be reached, or is out of service."""
+
+    code = "SITE_UNAVAILABLE"
+    opens_breakers = False  # one site must not hold back the videos of others
+
+
+class SiteAnswerError(ServiceAnswerError):
+    """The answer of the video's site is invalid or was cut off."""
+
+    code = "SITE_ANSWER_INVALID"
+    opens_breakers = False  # as above
+
+
+class SitePausedError(ServiceLimitedError):
+    """The site wants fewer requests, so nobody asks it for a while. The job waits; none of its attempts is used up."""
+
+    code = "SITE_PAUSED"
+    is_outage = True
+    opens_breakers = False  # as above
+
+
+class ExtractorFailedError(ServiceError):
+    """yt-dlp could not read the site, which may have changed. Install a newer yt-dlp."""
+
+    code = "EXTRACTOR_FAILED"
+    opens_breakers = False  # as above
 
 
 # --- cancelled -------------------------------------------------------------------------------------------------------

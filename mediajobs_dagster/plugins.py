@@ -14,6 +14,9 @@ LISTENERS = "mediajobs.listeners"
 EVENT_SOURCES = "mediajobs.event_sources"
 """Each names a function that takes `SourceSettings` and the options of a source, and returns an `EventSource`."""
 
+STUDY_WRITERS = "mediajobs.study_writers"
+"""Each names a `StudyWriter`."""
+
 
 def installed(group: str) -> Sequence[EntryPoint]:
     """The entry points of a group. Nothing is imported yet."""

@@ -30,6 +30,7 @@ _SCHEMES = {
     "traces_page": ("https", "http"),
     "youtube_url": ("https", "http"),
     "youtube_feed_url": ("https", "http"),
+    "llm_url": ("https", "http"),
     "celery_url": ("redis", "rediss", "redis+socket", "unix", "sentinel"),
 }
 """How the addresses among the settings may begin; those of database and storage are checked when they are opened."""
@@ -295,6 +296,28 @@ class Settings(BaseSettings):
         default=0.0, ge=0, description="Length that videos of events have, seconds; 0: as long as the event."
     )
 
+    ingest_max_height: int = Field(
+        default=1080, ge=1, le=16_384, description="Height of the picture that is fetched at most, pixels."
+    )
+    ingest_max_mb: int = Field(
+        default=20 * 1024, gt=0, le=_MOST_MIB, description="Largest video that is fetched, MiB, whatever its site says."
+    )
+    ingest_per_minute: float = Field(
+        default=12.0, gt=0, description="Videos that one site is asked for a minute, by all workers together."
+    )
+    ingest_pause_s: float = Field(
+        default=900.0,
+        ge=0,
+        description="How long nobody asks a site that takes us for a robot, seconds; each time in a row twice as long.",
+    )
+    ingest_languages: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("en",),
+        description="Languages of subtitles that are fetched beside the video's own, separated by commas, such as "
+        "en,de.",
+    )
+    ingest_cookies: Path | None = Field(
+        default=None, description="File of cookies (Netscape format) for video sites; default: none are sent."
+    )
     speech_model: str = Field(
         default="tiny.en",
         min_length=1,
@@ -304,11 +327,41 @@ class Settings(BaseSettings):
     speech_threads: int = Field(
         default=0, ge=0, description="Threads that recognise speech; 0: as many as the worker's cores allow."
     )
+    study_writer: str = Field(
+        default="extractive",
+        description="Who writes study guides: extractive, which needs no service; openai, a language model behind "
+        "MEDIAJOBS_LLM_URL; or a writer of another package.",
+    )
+    llm_url: str = Field(
+        default="",
+        description="Address of a language model, of any service that answers as OpenAI's does, such as "
+        "http://127.0.0.1:11434/v1.",
+    )
+    llm_model: str = Field(default="", description="Name of the language model there.")
+    llm_api_key: SecretStr | None = Field(default=None, description="Key of that service; default: none is sent.")
+    llm_timeout_s: float = Field(default=300.0, gt=0, description="How long one answer of it may take, seconds.")
+    llm_context_tokens: int = Field(
+        default=8192,
+        ge=2048,
+        le=_MOST_UNITS,
+        description="How many tokens question and answer may have together; a longer talk is asked about in parts.",
+    )
+    llm_answer_tokens: int = Field(default=2048, ge=256, le=_MOST_UNITS, description="How many an answer may have.")
+    llm_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="How the service calls that limit; newer models of OpenAI: the second."
+    )
+    llm_most_requests: int = Field(
+        default=200, ge=1, le=_MOST_UNITS, description="A talk that takes more questions to the model is refused."
+    )
+    llm_price_input: float | None = Field(
+        default=None, ge=0, description="Price of a million tokens of questions, for the record; default: none is told."
+    )
+    llm_price_output: float | None = Field(default=None, ge=0, description="Price of a million tokens of answers.")
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
-        "ffmpeg, and speech where the extra speech is installed.",
+        "ffmpeg, and what the installed extras bring: ingest, speech.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -411,6 +464,11 @@ class Settings(BaseSettings):
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
+    job_log: Path | None = Field(
+        default=None,
+        description="Job log, a JSON file to which each job is added as it ends, such as notes/processing_log.json; "
+        "default: there is none.",
+    )
     metrics: bool = Field(
         default=True,
         description="Whether attempts count for metrics, their commands are sampled, and /metrics answers.",
@@ -454,7 +512,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "trusted_proxy", "web_names"),
-        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
+        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights", "ingest_languages"),
         mode="before",
     )
     @classmethod
@@ -496,7 +554,7 @@ class Settings(BaseSettings):
     def _is_zone(cls, name: str) -> str:
         return checked_zone(name) if name else name
 
-    @field_validator("youtube_api_key", mode="before")
+    @field_validator("youtube_api_key", "llm_api_key", mode="before")
     @classmethod
     def _is_no_key(cls, value: object) -> object:
         return None if value == "" else value
@@ -565,6 +623,7 @@ class Settings(BaseSettings):
             "home": home,
             "database_url": self.database_url or f"sqlite:///{home / 'mediajobs.db'}",
             "storage_url": self.storage_url or (home / "objects").as_uri(),
+            "job_log": self.job_log and self.job_log.expanduser().absolute(),
             "scratch_dir": (self.scratch_dir or home / "scratch").expanduser().absolute(),
             "offers": self.offers or _offered(),
         }
@@ -656,9 +715,13 @@ class Settings(BaseSettings):
         return self.home / "unrecorded"
 
 
+_OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper"}
+"""What extras offer, and a module that each of them brings."""
+
+
 def _offered() -> tuple[str, ...]:
     """What this machine can do, by the extras that are installed. Nothing is imported for it."""
-    return ("ffmpeg", "speech") if find_spec("faster_whisper") else ("ffmpeg",)
+    return ("ffmpeg", *(name for name, module in _OF_EXTRAS.items() if find_spec(module)))
 
 
 def _fault_of(name: str, words: str) -> str:

@@ -19,18 +19,8 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
-    *(
-        "transcripts",
-        "speech",
-        "timelines",
-        "job_types",
-        "attempts",
-        "intake",
-        "telemetry",
-        "webhooks",
-        "use_cases",
-        "system",
-    ),
+    *("transcripts", "speech", "timelines", "study", "job_types", "attempts", "intake", "telemetry", "webhooks"),
+    *("use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -49,6 +39,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
         ),
     ),
     "timelines": ("settings", "media", "resilience", "listeners"),
+    "study": ("settings", "history", "media", "resilience", "listeners"),
     # A planner knows the values that a command and a picture are, and nothing that runs ffmpeg.
     "job_types": tuple(
         f"media.{path.stem}"
@@ -73,6 +64,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "s3transfer": ("storage",),
     "urllib3": ("services",),
     "feedparser": ("services",),
+    "yt_dlp": ("services",),
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
     "prometheus_client": ("telemetry",),
@@ -88,6 +80,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "icalendar": ("services",),
     "faster_whisper": ("speech",),
     "ctranslate2": ("speech",),
+    "typst": ("study",),
 }
 """The libraries that are one part's own business."""
 

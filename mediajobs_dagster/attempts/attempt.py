@@ -45,7 +45,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.history import Claim
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
-from mediajobs_dagster.job_types.material import Material, Source
+from mediajobs_dagster.job_types.material import Access, Material, Source
 from mediajobs_dagster.job_types.plan import Check, Output, Plan
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.allowance import Allowance
@@ -164,7 +164,7 @@ class _Attempt:
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
             self.worker.registry[child.job_type]  # as above
-        return Work(fingerprint, outputs, plan.children, inputs.subject, published)
+        return Work(fingerprint, outputs, plan.children, inputs.subject, published, also_wanted=plan.also_wanted)
 
     @cached_property
     def job_type(self) -> JobType:
@@ -220,6 +220,9 @@ class _Attempt:
             )
             self.recorder.stands_for(source, each.upload.storage_key)
             workspace.sources[each.name] = source
+        for each in inputs.outputs:
+            self.worker.shelf.fetch(each.content, Access.WHOLE, storage, workspace, name=each.name, on_bytes=count)
+            self.recorder.stands_for(each.name, each.content.key)
 
     def _probe_sources(self, inputs: Inputs, workspace: Workspace) -> Material:
         """Probe the sources; the attempt's figures are about the first one."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from mediajobs_dagster.attempts.checkpoints import StoredCheckpoints
 from mediajobs_dagster.attempts.recorder import Recorder
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.job_types.bench import Client, Installation
@@ -33,6 +34,10 @@ class AttemptBench:
         """Close the clients of the step."""
         for client in self._clients.values():
             client.close()
+
+    @property
+    def checkpoints(self) -> StoredCheckpoints:
+        return StoredCheckpoints(self.folder, self.recorder, self.installation.open_storage)
 
     def check(self) -> None:
         self.cancellation.check()

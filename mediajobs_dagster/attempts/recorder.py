@@ -114,6 +114,8 @@ class Recorder:
     publishing: list[str] = field(default_factory=list[str])
     """The keys under which it has begun to publish."""
     outputs: list[OutputRecord] = field(default_factory=list[OutputRecord])
+    checkpoints: list[str] = field(default_factory=list[str])
+    """The keys of results that its steps kept, or took from earlier attempts."""
     notes: list[str] = field(default_factory=list[str])
     figures: JsonObject = field(default_factory=dict[str, object])
     """What the steps reported of their result."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from mediajobs_dagster.errors import NotFoundError
+from mediajobs_dagster.errors import NotFoundError, PrerequisiteMissingError, StorageMissingError
 from mediajobs_dagster.history import History
+from mediajobs_dagster.history.attempts import outputs_of
 from mediajobs_dagster.job_types.base import JobType
-from mediajobs_dagster.job_types.material import SourceUse
-from mediajobs_dagster.models import Subject, SubjectKind, Tick, Upload
+from mediajobs_dagster.job_types.material import OutputUse, SourceUse
+from mediajobs_dagster.models import JsonObject, Subject, SubjectKind, Tick, Upload
 from mediajobs_dagster.storage import ObjectStat, Storage
 
 
@@ -48,6 +49,7 @@ def resolver_of(kind: SubjectKind, history: History) -> SubjectResolver:
     resolvers: Mapping[SubjectKind, SubjectResolver] = {
         SubjectKind.UPLOAD: history.uploads,
         SubjectKind.TIMELINE: history.timelines,
+        SubjectKind.VIDEO: history.videos,
         SubjectKind.TICK: Ticks(),
     }
     return resolvers[kind]
@@ -74,22 +76,36 @@ class AttemptSource:
 
 
 @dataclass(frozen=True)
+class AttemptOutput:
+    """An output of another job type that an attempt reads."""
+
+    name: str
+    """Its name in the attempt's folder."""
+    content: ObjectStat
+
+
+@dataclass(frozen=True)
 class Inputs:
     """A job's subject and the sources that it reads; the first is the primary one."""
 
     subject: Subject
     sources: tuple[AttemptSource, ...]
     etag: str
-    """Identifies the content of all sources together."""
+    """Identifies the content of all sources and outputs together."""
+    outputs: tuple[AttemptOutput, ...] = ()
+    """What is read of the outputs of other job types."""
 
     @property
     def bytes(self) -> int:
-        """Size of all sources together."""
-        return sum(each.content.bytes for each in self.sources)
+        """Size of all of them together."""
+        return sum(each.content.bytes for each in (*self.sources, *self.outputs))
 
 
 def inputs_of(job_type: JobType, subject: Subject, history: History, storage: Storage) -> Inputs:
-    """The inputs of a job, as they are in the storage now. Raises NotFoundError, StorageMissingError."""
+    """The inputs of a job, as they are in the storage now.
+
+    Raises NotFoundError, StorageMissingError, PrerequisiteMissingError.
+    """
     uses = job_type.source_uses(subject)
     # If the subject itself is read, it need not be looked up again.
     known = {subject.id: subject} if isinstance(subject, Upload) else {}
@@ -100,4 +116,35 @@ def inputs_of(job_type: JobType, subject: Subject, history: History, storage: St
         upload = known.get(use.upload_id) or history.uploads.get(use.upload_id)
         sources.append(AttemptSource(upload, use, storage.stat(upload.storage_key)))
     etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in sources})
-    return Inputs(subject, tuple(sources), etag)
+    outputs = tuple(_output(use, subject, history, storage) for use in job_type.reads)
+    return Inputs(subject, tuple(sources), etag_with(etag, [each.content for each in outputs]), outputs)
+
+
+def etag_with(etag: str, outputs: Sequence[ObjectStat]) -> str:
+    """The etag of a job's inputs: `etag` of its sources, and the outputs that it reads."""
+    return "\n".join([etag, *(f"{each.key} {each.etag}" for each in outputs)])
+
+
+def key_in(result: JsonObject | None, filename: str) -> str | None:
+    """The key of the output of that name in the result of a success; None if there is none."""
+    keys = (str(output["key"]) for output in outputs_of(result))
+    return next((key for key in keys if key.rpartition("/")[2] == filename), None)
+
+
+def _output(use: OutputUse, subject: Subject, history: History, storage: Storage) -> AttemptOutput:
+    made = history.current.of(use.job_type, subject.id)
+    key = key_in(made.result, use.filename) if made else None
+    if key is None:
+        raise PrerequisiteMissingError(
+            f"There is no {use.filename} of {subject.title} yet. Have it made first: `mediajobs add FILE --type "
+            f"{use.job_type}` on the same file asks for it."
+        )
+    try:
+        return AttemptOutput(use.filename, storage.stat(key))
+    except StorageMissingError as error:
+        if storage.is_there:
+            raise PrerequisiteMissingError(
+                f"{key} is gone from the storage. Have it made again: `mediajobs add FILE --type {use.job_type}` on "
+                "the same file asks for it."
+            ) from error
+        raise

@@ -14,7 +14,7 @@ from mediajobs_dagster.history import History
 from mediajobs_dagster.history.current import Standing
 from mediajobs_dagster.models import AttemptStatus, result_origin
 from mediajobs_dagster.storage import ObjectStat, Unfinished, upload_source_key
-from mediajobs_dagster.storage.keys import attempt_of
+from mediajobs_dagster.storage.keys import CHECKPOINTS, attempt_of
 from mediajobs_dagster.storage.trash import TRASH
 from mediajobs_dagster.storage.whole_file import is_partial
 
@@ -82,6 +82,10 @@ _REPLACED = "a newer success replaced it"
 
 
 def _judged(find: Find, owner: str | None, standing: Standing | None, now: datetime) -> Judged:
+    if isinstance(find, ObjectStat) and find.key.startswith(CHECKPOINTS):
+        if now - find.modified > SAFE_AGE:
+            return Judged(find, Verdict.LEFT_OVER, f"no attempt has gone on from it for {SAFE_AGE.days} days")
+        return Judged(find, Verdict.LIVE)
     if standing is None:
         if isinstance(find, Unfinished) and _is_forgotten(find, now):
             return Judged(find, Verdict.LEFT_OVER, f"its writer has not gone on for {SAFE_AGE.days} days")

@@ -23,7 +23,7 @@ from typing_extensions import override
 from mediajobs_dagster.cron import ScheduleChange
 from mediajobs_dagster.errors import ParametersError
 from mediajobs_dagster.fault_lists import listed, overlong
-from mediajobs_dagster.job_types.material import Access, Machine, Material, Source, SourceUse
+from mediajobs_dagster.job_types.material import Access, Machine, Material, OutputUse, Source, SourceUse
 from mediajobs_dagster.job_types.plan import Plan
 from mediajobs_dagster.models import FollowUp, Job, NewJob, RtfBasis, Subject, SubjectKind, Upload, Value
 from mediajobs_dagster.resilience.retry import RetryPolicy
@@ -85,6 +85,14 @@ class JobType(ABC):
     params: ClassVar[type[Params]] = Params
     subject: ClassVar[SubjectKind]
     """The kind of subject that jobs of this type have."""
+    reads: ClassVar[tuple[OutputUse, ...]] = ()
+    """What it reads of the current outputs of other job types on the same subject.
+
+    They are fetched into the scratch folder, and the output is stale once they are made anew. Without them an attempt
+    fails with PrerequisiteMissingError.
+    """
+    keeps_checkpoints: ClassVar[bool] = False
+    """Whether its steps keep results for further attempts (`Bench.checkpoints`). A success removes them."""
     schedule: ClassVar[Schedule | None] = None
     """When jobs are enqueued automatically; only for types whose subject is a `Tick`. Settings can change it."""
     rtf_basis: ClassVar[RtfBasis] = RtfBasis.INPUT

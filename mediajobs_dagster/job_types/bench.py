@@ -30,6 +30,22 @@ class Installation:
     """Remove what is kept outside of the history database."""
 
 
+class Checkpoints(Protocol):
+    """Results that steps keep for further attempts, so that nothing is done, or paid for, twice.
+
+    Only for types with `JobType.keeps_checkpoints`. A success removes those that it loaded or saved; others go after a
+    week.
+    """
+
+    def load(self, fingerprint: str) -> JsonObject | None:
+        """What was saved under a fingerprint for the same subject; None: nothing."""
+        ...
+
+    def save(self, fingerprint: str, result: JsonObject) -> None:
+        """Keep a result. `fingerprint`, letters and digits, has to stand for all that the result depends on."""
+        ...
+
+
 class Bench(Protocol):
     """What a `Call` step works with: a folder, clients of services, and methods that report to the attempt.
 
@@ -54,6 +70,11 @@ class Bench(Protocol):
     @property
     def deadline(self) -> Deadline:
         """When the step has to have ended."""
+        ...
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Results of earlier attempts."""
         ...
 
     def check(self) -> None:

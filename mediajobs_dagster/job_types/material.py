@@ -37,6 +37,16 @@ class SourceUse:
 
 
 @dataclass(frozen=True)
+class OutputUse:
+    """A file that a job reads of what another job type has made of the same subject."""
+
+    job_type: str
+    """The name of the job type that makes it."""
+    filename: str
+    """The file's name at the end of its key, and in the scratch folder."""
+
+
+@dataclass(frozen=True)
 class Source:
     """A media file that an attempt reads."""
 

@@ -1,7 +1,7 @@
 """Objects: the only folder that touches them. `open_storage` gives the storage that the settings name."""
 
 from mediajobs_dagster.storage.base import ObjectStat, OnBytes, OnOperation, Storage, Unfinished
-from mediajobs_dagster.storage.keys import attempt_key, check_key, upload_source_key
+from mediajobs_dagster.storage.keys import attempt_key, check_key, checkpoint_key, upload_source_key
 from mediajobs_dagster.storage.opening import open_storage
 from mediajobs_dagster.storage.redaction import redact, redact_values
 from mediajobs_dagster.storage.trash import Undo
@@ -15,6 +15,7 @@ __all__ = [
     "Unfinished",
     "attempt_key",
     "check_key",
+    "checkpoint_key",
     "open_storage",
     "redact",
     "redact_values",

@@ -7,6 +7,8 @@ import unicodedata
 
 from mediajobs_dagster.errors import KeyRefusedError
 
+CHECKPOINTS = "checkpoints/"
+"""Where results lie that attempts go on from."""
 _MAX_KEY_BYTES = 1024
 """Amazon S3's own limit."""
 _SHOWN_CHARS = 80
@@ -41,6 +43,13 @@ def upload_source_key(upload_id: str) -> str:
     if not _ID.fullmatch(upload_id):
         raise KeyRefusedError(f"{upload_id[:_SHOWN_CHARS]!a} is not an id, so no key is built from it.")
     return f"uploads/{upload_id}/source"
+
+
+def checkpoint_key(job_type: str, subject_id: str, fingerprint: str) -> str:
+    """The key of a result that attempts at jobs of one type on one subject share. Raises KeyRefusedError."""
+    if fault := next((part for part in (job_type, subject_id, fingerprint) if not _ID.fullmatch(part)), None):
+        raise KeyRefusedError(f"{fault[:_SHOWN_CHARS]!a} is not an id, so no key is built from it.")
+    return f"{CHECKPOINTS}{job_type}/{subject_id}/{fingerprint}.json"
 
 
 def attempt_key(key: str, attempt_id: str) -> str:
