@@ -48,6 +48,7 @@ class StudyGuide(JobType):
     params: ClassVar[type[Params]] = StudyGuideParams
     threads: ClassVar[int] = 1
     reads: ClassVar[tuple[OutputUse, ...]] = (TRANSCRIPT,)
+    ops: ClassVar[tuple[str, ...]] = STAGES
     keeps_checkpoints: ClassVar[bool] = True
 
     @override
