@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from dagster._core.execution.plan.state import KnownExecutionState
 from mediajobs_dagster.job_types.study_guide import StudyGuide
 from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload, new_trace_id
 from tests.orchestration.conftest import DagsterPlatform
-from tests.services.server import Exchange
+from tests.services.server import REASONABLE_S, Exchange
 from tests.study.guides import GivenTranscript
 from tests.study.language_model import Request, running_model, well
 from tests.study.talks import text_of, transcript_of
@@ -60,7 +63,6 @@ def execute_again(platform: DagsterPlatform, failed: dg.DagsterRun) -> dg.Dagste
         job,
         execution_plan=plan,
         run_config=failed.run_config,
-        step_keys_to_execute=steps,
         tags={**failed.tags, "dagster/parent_run_id": failed.run_id, "dagster/root_run_id": failed.run_id},
         parent_run_id=failed.run_id,
         root_run_id=failed.run_id,
@@ -108,7 +110,8 @@ def test_an_executed_again_run_goes_on_from_the_failed_op(open_dagster: OpenDags
         platform = open_dagster(types=(GivenTranscript(),), retry_base_s=600.0, outage_base_s=600.0, **model.settings)
         upload = a_talk(platform, tmp_path, text_of("sourdough"))
         ask(platform, upload, GUIDE)
-        platform.run_queue()
+        (request,) = platform.requests(f"dispatch_{GUIDE}")
+        platform.execute(GUIDE, request)
         failed = run_of(platform)
         assert failed.status is dg.DagsterRunStatus.FAILURE
         assert steps_of(platform, failed) == {OPS[0]: "SUCCESS", OPS[1]: "SUCCESS", OPS[2]: "FAILURE"}
@@ -122,3 +125,42 @@ def test_an_executed_again_run_goes_on_from_the_failed_op(open_dagster: OpenDags
         AttemptStatus.FAILURE,
         AttemptStatus.SUCCESS,
     ]
+
+
+def test_a_talk_without_words_turns_the_run_red_and_not_the_day(open_dagster: OpenDagster, tmp_path: Path) -> None:
+    """The first op says that nothing is said; nobody but the input is to blame, and the check names it."""
+    platform = open_dagster(types=(GivenTranscript(),))
+    upload = a_talk(platform, tmp_path, "")
+    ask(platform, upload, GUIDE)
+    platform.run_queue()
+    run = run_of(platform)
+    assert (run.status, steps_of(platform, run)) == (dg.DagsterRunStatus.FAILURE, {OPS[0]: "FAILURE"})
+    assert platform.job(upload, GUIDE).status is JobStatus.DEAD
+    event = platform.instance.get_latest_materialization_event(dg.AssetKey("study_guide"))
+    assert event is not None
+    assert event.run_id == run.run_id
+    checks = platform.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("study_guide"), "every_subject_has_its_output"), limit=5
+    )
+    assert [check.status.value for check in checks] == ["FAILED"]
+
+
+def test_an_interrupt_gives_the_job_back(open_dagster: OpenDagster, tmp_path: Path) -> None:
+    """While an op waits for its stage, the work stops at once, and the job is queued again."""
+    with running_model(lambda _, exchange: exchange.hang()) as model:
+        platform = open_dagster(types=(GivenTranscript(),), **model.settings)
+        upload = a_talk(platform, tmp_path, text_of("sourdough"))
+        ask(platform, upload, GUIDE)
+        (request,) = platform.requests(f"dispatch_{GUIDE}")
+
+        def interrupt() -> None:
+            model.server.blocked.wait(REASONABLE_S)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        assert not platform.execute(GUIDE, request).success
+        interrupting.join()
+    assert platform.job(upload, GUIDE).status is JobStatus.QUEUED
+    assert [attempt.status for attempt in platform.attempts(upload, GUIDE)] == [AttemptStatus.CANCELLED]
+    assert platform.leftovers() == []
