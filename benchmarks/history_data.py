@@ -234,6 +234,7 @@ def _jobs(past: Past) -> Iterator[Row]:
                 "created_at": _text(moment),
                 "updated_at": _text(moment),
                 "turn": 0,
+                "follow_up": "[]",
                 "error_code": code,
             }
         )

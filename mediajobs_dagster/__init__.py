@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         TimelineError,
     )
     from mediajobs_dagster.history import AttemptFilter, JobFilter
-    from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger
+    from mediajobs_dagster.history.job_log import JobLogger, create_default_logger
+    from mediajobs_dagster.history.job_log_entry import JobLogEntry
     from mediajobs_dagster.job_types.base import JobType, Lane, Params, Schedule, UploadJobType
     from mediajobs_dagster.job_types.bench import Bench
     from mediajobs_dagster.job_types.material import Access, Material, Source, SourceUse
@@ -79,13 +80,15 @@ __all__ = [
     "TimelineError",
     "Upload",
     "UploadJobType",
+    "create_default_logger",
 ]
 
 _MODULES = {
     "system": ("MediaJobs",),
     "settings": ("Settings",),
     "history": ("AttemptFilter", "JobFilter"),
-    "history.job_log": ("JobLogEntry", "JobLogger"),
+    "history.job_log": ("JobLogger", "create_default_logger"),
+    "history.job_log_entry": ("JobLogEntry",),
     # What a job type of your own needs.
     "job_types.base": ("JobType", "Lane", "Params", "Schedule", "UploadJobType"),
     "job_types.bench": ("Bench",),

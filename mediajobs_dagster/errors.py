@@ -316,6 +316,12 @@ class InputNoVideoError(InputError):
     code = "INPUT_NO_VIDEO"
 
 
+class InputNoAudioError(InputError):
+    """The input has no sound, and no subtitles: there is nothing to make a transcript of."""
+
+    code = "INPUT_NO_AUDIO"
+
+
 class HdrUnsupportedError(InputError):
     """The input is HDR, and this ffmpeg cannot tone-map it."""
 
@@ -646,6 +652,92 @@ class QuotaExhaustedError(MediaJobsError):
         """Units that the work needs."""
         self.resets_at = resets_at
         """When it is full again."""
+
+
+# --- videos at their sites -------------------------------------------------------------------------------------------
+
+
+class VideoUnavailableError(InputError):
+    """The video is not there: it was removed, or the address is wrong."""
+
+    code = "VIDEO_UNAVAILABLE"
+
+
+class VideoPrivateError(InputError):
+    """The video is private. Ask its owner for the file."""
+
+    code = "VIDEO_PRIVATE"
+
+
+class VideoLoginNeededError(InputError):
+    """The site shows the video only to people who have logged in. Name a file of cookies: MEDIAJOBS_INGEST_COOKIES."""
+
+    code = "VIDEO_LOGIN_NEEDED"
+
+
+class VideoAgeRestrictedError(InputError):
+    """The site shows the video only to people of an age. Name a file of cookies: MEDIAJOBS_INGEST_COOKIES."""
+
+    code = "VIDEO_AGE_RESTRICTED"
+
+
+class VideoRegionBlockedError(InputError):
+    """The site does not show the video in the country that this machine is in."""
+
+    code = "VIDEO_REGION_BLOCKED"
+
+
+class VideoLiveError(InputError):
+    """The video is live, or has not begun. Ask for it again when it is over."""
+
+    code = "VIDEO_LIVE"
+
+
+class VideoProtectedError(InputError):
+    """The video is protected against copies (DRM)."""
+
+    code = "VIDEO_PROTECTED"
+
+
+class VideoRefusedError(InputError):
+    """The site does not hand the video out. Check the address, and whether it may be fetched without a login."""
+
+    code = "VIDEO_REFUSED"
+
+
+class AddressIsListError(InputError):
+    """The address is a list of videos. Ask for it with `mediajobs ingest`, which makes a job of each."""
+
+    code = "ADDRESS_IS_LIST"
+
+
+class SiteUnavailableError(ServiceUnavailableError):
+    """The site of the video cannot be reached, or is out of service."""
+
+    code = "SITE_UNAVAILABLE"
+    opens_breakers = False  # one site must not hold back the videos of others
+
+
+class SiteAnswerError(ServiceAnswerError):
+    """The answer of the video's site is invalid or was cut off."""
+
+    code = "SITE_ANSWER_INVALID"
+    opens_breakers = False  # as above
+
+
+class SitePausedError(ServiceLimitedError):
+    """The site wants fewer requests, so nobody asks it for a while. The job waits; none of its attempts is used up."""
+
+    code = "SITE_PAUSED"
+    is_outage = True
+    opens_breakers = False  # as above
+
+
+class ExtractorFailedError(ServiceError):
+    """yt-dlp could not read the site, which may have changed. Install a newer yt-dlp."""
+
+    code = "EXTRACTOR_FAILED"
+    opens_breakers = False  # as above
 
 
 # --- cancelled -------------------------------------------------------------------------------------------------------

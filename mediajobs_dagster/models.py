@@ -225,6 +225,24 @@ class AudioStream(Value):
         return None if self.duration_seconds is None else self.start_seconds + self.duration_seconds
 
 
+_TEXT_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
+
+
+class SubtitleStream(Value):
+    """One track of subtitles, as ffprobe describes it."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    is_default: bool = Field(default=False, description="Whether the file marks it as the one to show.")
+    is_forced: bool = Field(default=False, description="Whether it only tells of signs and of foreign speech.")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text; others are pictures, or captions inside of the picture's own track."""
+        return self.codec in _TEXT_SUBTITLES
+
+
 _STREAMS = ("mpegts", "mpeg")
 """Containers that ffmpeg marks as having discontinuous time stamps (AVFMT_TS_DISCONT)."""
 WITHOUT_TIMES = ("h264", "hevc", "mpegvideo", "m4v", "obu")
@@ -246,6 +264,7 @@ class MediaInfo(Value):
     bitrate_kbps: float | None = None
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
+    subtitles: tuple[SubtitleStream, ...] = ()
     attached_pictures: int = 0
     is_joined: bool = Field(default=False, description="Whether its times begin anew in the middle.")
     empty_tracks: int = Field(default=0, description="Tracks without any packet. They are not listed.")
@@ -436,6 +455,10 @@ class Upload(Value):
         default=None,
         description="The job types that were asked for by name when it was registered; null: all that fit.",
     )
+    details: JsonObject | None = Field(
+        default=None,
+        description="Of one that was fetched: its video, address, title, channel, date, chapters and subtitles.",
+    )
     created_at: datetime = Field(description="When it was registered.")
     trace_id: str = Field(description="The trace that it came with.")
 
@@ -456,9 +479,13 @@ class Upload(Value):
         }
 
 
+RESULT = "job:"
+"""How the origin of an upload begins that a job has made or fetched."""
+
+
 def result_origin(job_id: str, filename: str) -> str:
     """The origin of the upload that a job's output becomes."""
-    return f"job:{job_id}/{filename}"
+    return f"{RESULT}{job_id}/{filename}"
 
 
 class Timeline(Value):
@@ -597,7 +624,7 @@ class FoundVideo(Value):
     channel: _ForeignText | None = Field(default=None, description="The name of its channel.")
     published_at: datetime | None = Field(default=None, description="When it was published.")
     duration_seconds: float | None = Field(default=None, description="Its length; null: not known, or it is live.")
-    found_by: str = Field(description="How it was found first: feed, playlist or search.")
+    found_by: str = Field(description="How it was found first: feed, playlist, search or ingest.")
     found_in: _ForeignText = Field(description="In which channel or playlist, or by which words.")
 
 
@@ -615,6 +642,16 @@ class Video(FoundVideo):
     trace_id: str | None = Field(default=None, description="The trace of the job that found it.")
     created_at: datetime = Field(description="When it was found first.")
     updated_at: datetime = Field(description="When anything told of it changed last.")
+
+    @property
+    def etag(self) -> str:
+        """Its site and its id there: to us a video never changes, so what was fetched of it stays up to date."""
+        return f"{self.site}/{self.external_id}"
+
+    @property
+    def summary(self) -> JsonObject:
+        """What the record of an attempt says about it."""
+        return {"videoId": self.id, "site": self.site, "address": self.address, "title": self.title}
 
 
 class MatchReason(Value):
@@ -641,11 +678,12 @@ class SubjectKind(StrEnum):
 
     UPLOAD = "upload"
     TIMELINE = "timeline"
+    VIDEO = "video"
     TICK = "tick"
 
 
 class Subject(Protocol):
-    """What a job is about. An `Upload`, a `Timeline` and a `Tick` are subjects."""
+    """What a job is about. An `Upload`, a `Timeline`, a `Video` and a `Tick` are subjects."""
 
     @property
     def id(self) -> str:
@@ -692,7 +730,7 @@ class NewJob(Value):
     """A request to do one job type on one subject."""
 
     job_type: str = Field(description="What is to be done.")
-    subject_id: str = Field(description="What it is about: the id of an upload, a timeline or a tick.")
+    subject_id: str = Field(description="What it is about: the id of an upload, a timeline, a video or a tick.")
     subject_day: date = Field(description="UTC day the subject was created: the job's partition.")
     trace_id: str = Field(description="The trace.")
     params: JsonObject = Field(default_factory=dict, description="The parameters of the job type.")

@@ -8,6 +8,7 @@ import re
 import socket
 from datetime import date
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -295,6 +296,37 @@ class Settings(BaseSettings):
         default=0.0, ge=0, description="Length that videos of events have, seconds; 0: as long as the event."
     )
 
+    ingest_max_height: int = Field(
+        default=1080, ge=1, le=16_384, description="Height of the picture that is fetched at most, pixels."
+    )
+    ingest_max_mb: int = Field(
+        default=20 * 1024, gt=0, le=_MOST_MIB, description="Largest video that is fetched, MiB, whatever its site says."
+    )
+    ingest_per_minute: float = Field(
+        default=12.0, gt=0, description="Videos that one site is asked for a minute, by all workers together."
+    )
+    ingest_pause_s: float = Field(
+        default=900.0,
+        ge=0,
+        description="How long nobody asks a site that takes us for a robot, seconds; each time in a row twice as long.",
+    )
+    ingest_languages: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("en",),
+        description="Languages of subtitles that are fetched beside the video's own, separated by commas, such as "
+        "en,de.",
+    )
+    ingest_cookies: Path | None = Field(
+        default=None, description="File of cookies (Netscape format) for video sites; default: none are sent."
+    )
+    speech_model: str = Field(
+        default="tiny.en",
+        min_length=1,
+        description="Model that recognises speech: the folder of a Whisper model in the form of CTranslate2, or "
+        "tiny.en, a small one for English that the extra speech brings. Nothing is downloaded.",
+    )
+    speech_threads: int = Field(
+        default=0, ge=0, description="Threads that recognise speech; 0: as many as the worker's cores allow."
+    )
     study_writer: str = Field(
         default="extractive",
         description="Who writes study guides: extractive, which needs no service; openai, a language model behind "
@@ -327,8 +359,9 @@ class Settings(BaseSettings):
     llm_price_output: float | None = Field(default=None, ge=0, description="Price of a million tokens of answers.")
 
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("ffmpeg",),
-        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech.",
+        default=(),
+        description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
+        "ffmpeg, and what the installed extras bring: ingest, speech.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -431,6 +464,11 @@ class Settings(BaseSettings):
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
+    job_log: Path | None = Field(
+        default=None,
+        description="Job log, a JSON file to which each job is added as it ends, such as notes/processing_log.json; "
+        "default: there is none.",
+    )
     metrics: bool = Field(
         default=True,
         description="Whether attempts count for metrics, their commands are sampled, and /metrics answers.",
@@ -474,7 +512,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "trusted_proxy", "web_names"),
-        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights"),
+        *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights", "ingest_languages"),
         mode="before",
     )
     @classmethod
@@ -585,7 +623,9 @@ class Settings(BaseSettings):
             "home": home,
             "database_url": self.database_url or f"sqlite:///{home / 'mediajobs.db'}",
             "storage_url": self.storage_url or (home / "objects").as_uri(),
+            "job_log": self.job_log and self.job_log.expanduser().absolute(),
             "scratch_dir": (self.scratch_dir or home / "scratch").expanduser().absolute(),
+            "offers": self.offers or _offered(),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -673,6 +713,15 @@ class Settings(BaseSettings):
     def unrecorded(self) -> Path:
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
+
+
+_OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper"}
+"""What extras offer, and a module that each of them brings."""
+
+
+def _offered() -> tuple[str, ...]:
+    """What this machine can do, by the extras that are installed. Nothing is imported for it."""
+    return ("ffmpeg", *(name for name, module in _OF_EXTRAS.items() if find_spec(module)))
 
 
 def _fault_of(name: str, words: str) -> str:

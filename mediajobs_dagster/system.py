@@ -36,7 +36,17 @@ from mediajobs_dagster.history import (
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
-from mediajobs_dagster.models import Attempt, Callback, Job, JobStatus, JsonObject, SubjectKind, Upload, new_trace_id
+from mediajobs_dagster.models import (
+    Attempt,
+    Callback,
+    FollowUp,
+    Job,
+    JobStatus,
+    JsonObject,
+    SubjectKind,
+    Upload,
+    new_trace_id,
+)
 from mediajobs_dagster.records import JobCancelled, JobQueued
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
@@ -58,6 +68,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.history.job_log_entry import JobLogEntry
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
     from mediajobs_dagster.intake.intake import Order
@@ -80,6 +91,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.choices import Choices
     from mediajobs_dagster.use_cases.envelopes import Envelope
     from mediajobs_dagster.use_cases.events import Events
+    from mediajobs_dagster.use_cases.ingesting import Ingested
     from mediajobs_dagster.use_cases.job_status import JobHistory, JobStatuses
     from mediajobs_dagster.use_cases.metrics import Metrics
     from mediajobs_dagster.use_cases.overview import Overview
@@ -87,6 +99,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.rows import Rows
     from mediajobs_dagster.use_cases.schedules import ScheduleStanding
     from mediajobs_dagster.use_cases.search import Hit
+    from mediajobs_dagster.use_cases.studies import Studies
     from mediajobs_dagster.use_cases.submitting import Submitted
     from mediajobs_dagster.use_cases.throughput import Throughput
     from mediajobs_dagster.use_cases.traces import TraceTree
@@ -155,9 +168,15 @@ class MediaJobs:
     def listeners(self) -> Listeners:
         """The listeners that get the records of this process. Raises SettingsError when one cannot be loaded."""
         listeners = Listeners.of(self.settings).also(self.alert_watch)
+        if self.settings.job_log:
+            from mediajobs_dagster.history.job_log import JobLogger
+            from mediajobs_dagster.use_cases.job_log import JobLogListener
+
+            log = JobLogger(self.settings.job_log)
+            listeners = listeners.also(JobLogListener(log, lambda: self.history, lambda: self.storage))
         if not self.settings.logs_operations:
             return listeners
-        from mediajobs_dagster.telemetry.job_log import log_record
+        from mediajobs_dagster.telemetry.operation_log import log_record
 
         return listeners.also(log_record)
 
@@ -391,6 +410,45 @@ class MediaJobs:
         with within_trace(trace_id) as trace:
             order = self._order(types, trace, priority=priority, force=force, callback=callback)
             return self._noted(self._adding((), order, (), (), None, follow=False).take_one(candidate), filename)
+
+    def ingest(
+        self,
+        *addresses: str,
+        limit: int | None = None,
+        dry_run: bool = False,
+        priority: int = 0,
+        force: bool = False,
+        trace_id: str | None = None,
+        follow_up: Sequence[FollowUp] = (),
+        callback: Callback | str | None = None,
+    ) -> Ingested:
+        """Enqueue the fetching of videos by their addresses, all in one trace. A video is fetched once.
+
+        An address is that of a video at a site that yt-dlp knows, of a media file, of an object (s3://), or of a list
+        (a playlist, a channel, a feed), of which the first `limit` videos are taken, 10,000 at most. Only where it may
+        be a list is its site asked. With `dry_run` nothing is changed. `follow_up` is done with each upload.
+
+        Raises RequestError for what is no address, AddressRefusedError, ExtraMissingError without yt-dlp where it is
+        needed, and errors of sites; of several addresses, those of single ones are told in the answer.
+        """
+        from mediajobs_dagster.use_cases.ingesting import JOB_TYPE, Ingesting
+
+        job_type = self.registry[JOB_TYPE]
+        told = self._checked(callback)
+        with within_trace(trace_id) as trace:
+            asked = Ingesting(self.settings, self.history, self.listeners, job_type).ask(
+                addresses,
+                trace_id=trace,
+                limit=limit,
+                dry_run=dry_run,
+                priority=priority,
+                force=force,
+                follow_up=follow_up,
+                callback=told,
+            )
+        if asked.created and not dry_run:
+            self._note("ingest", ", ".join(addresses), asked.created, traceId=asked.trace_id)
+        return asked
 
     def _noted(self, added: Added, what: str) -> Added:
         """What was added; if anything was, that is among the actions."""
@@ -795,6 +853,14 @@ class MediaJobs:
         return Metrics(lambda: self.history, self.registry, self.settings, lambda: self.breakers, lambda: self.quota)
 
     @property
+    def studies(self) -> Studies:
+        """Asks for study guides of talks, and finds them."""
+        from mediajobs_dagster.use_cases.studies import Studies, Ways
+
+        ways = Ways(self.references.upload, self.add, self.ingest, self._note)
+        return Studies(self.history, self.registry, self.listeners, self.settings, ways)
+
+    @property
     def videos(self) -> Videos:
         """The videos that discovery found, and the events that they are of."""
         return Videos(self.history, self.references)
@@ -894,6 +960,22 @@ class MediaJobs:
         """Write the attempts that match to `out` as a Parquet file; returns how many. Raises ExtraMissingError."""
         return export_parquet(self.attempts(filter), out, self.history.naming.of_attempts)
 
+    def job_log_entries(self, filter: AttemptFilter | None = None) -> Iterator[JobLogEntry]:
+        """The entries of a job log for all jobs that have ended, each by the attempt that ended it, newest first.
+
+        `filter` selects these attempts.
+        """
+        from mediajobs_dagster.use_cases.job_log import Gathering, entries_of
+
+        gathering = Gathering(self.history, lambda: self.storage)
+        return entries_of(self.attempts(filter, with_manifest=True), gathering)
+
+    def export_job_log(self, out: IO[str], filter: AttemptFilter | None = None) -> int:
+        """Write these entries to `out` as a job log, which `JobLogger` can read; returns how many."""
+        from mediajobs_dagster.use_cases.job_log import write_job_log
+
+        return write_job_log(self.job_log_entries(filter), out)
+
     # --- data frames, for notebooks ----------------------------------------------------------------------------------
 
     def attempt_frame(self, filter: AttemptFilter | None = None) -> Frame:
@@ -922,13 +1004,20 @@ class MediaJobs:
 
         alerts = {"alerts": self.alerts.check} if self.settings.alert_urls else {}
         traces = {"traces": self._check_collector} if self.settings.traces_url else {}
-        checks = {**(also or {}), **self._scheduled_checks(), **alerts, **traces}
+        job_log = {"job log": self._check_job_log} if self.settings.job_log else {}
+        checks = {**(also or {}), **self._scheduled_checks(), **alerts, **traces, **job_log}
         return check_up(self.settings, lambda: self.history, lambda: self.storage, told, checks)
 
     def _check_collector(self) -> str:
         from mediajobs_dagster.telemetry.traces.collector import Collector
 
         return Collector(self.settings).check()
+
+    def _check_job_log(self) -> str:
+        from mediajobs_dagster.history.job_log import check_job_log
+
+        assert self.settings.job_log  # else nobody asks
+        return check_job_log(self.settings.job_log)
 
     def _scheduled_checks(self) -> Checks:
         """A check for each fault of the settings that scheduled jobs work with; one that is fine if there is none."""

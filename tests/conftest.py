@@ -3,7 +3,7 @@
 import os
 import signal
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.clips", "tests.platform"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.clips", "tests.speeches", "tests.platform"]
 
 # A shell starts what it puts into the background with SIGINT ignored, and Python leaves it so. The tests of interrupts,
 # and the programs they start, need it as it is in the foreground.

@@ -18,6 +18,7 @@ from mediajobs_dagster.attempts.recovery import RunState
 from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.history import Dispatch, History, JobFilter
 from mediajobs_dagster.intake.intake import Intake
+from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.listeners import Listener, Listeners
 from mediajobs_dagster.models import Attempt, Job, Upload, new_id, new_trace_id
@@ -25,6 +26,11 @@ from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.system import MediaJobs
+
+
+def usual(registry: Registry) -> tuple[JobType, ...]:
+    """The job types that an upload gets without their being asked for."""
+    return tuple(each for each in registry.of_uploads() if type(each).wanted_for is not JobType.wanted_for)
 
 
 class AllGone:
@@ -80,8 +86,8 @@ class Platform:
         return self.media.storage
 
     def add(self, path: Path | str, *job_types: str, **options: Any) -> Upload:
-        """Register a file and enqueue its jobs (all that are made of one upload, if none is named)."""
-        chosen = [self.registry[name] for name in job_types] or self.registry.of_uploads()
+        """Register a file and enqueue its jobs (all that an upload gets by itself, if none is named)."""
+        chosen = [self.registry[name] for name in job_types] or usual(self.registry)
         upload, _ = Intake(self.history, self.storage).add(
             str(path), chosen, max_attempts=options.pop("max_attempts", self.settings.max_attempts), **options
         )

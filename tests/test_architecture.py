@@ -19,8 +19,8 @@ FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
     *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
-    *("transcripts", "timelines", "study", "job_types", "attempts", "intake", "telemetry", "webhooks", "use_cases"),
-    "system",
+    *("transcripts", "speech", "timelines", "study", "job_types", "attempts", "intake", "telemetry", "webhooks"),
+    *("use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),
     *("definitions", "preload", "cli", "__main__"),
 )
@@ -64,6 +64,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "s3transfer": ("storage",),
     "urllib3": ("services",),
     "feedparser": ("services",),
+    "yt_dlp": ("services",),
     "apprise": ("telemetry",),
     "structlog": ("telemetry",),
     "prometheus_client": ("telemetry",),
@@ -77,6 +78,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "click": ("cli",),
     "opentimelineio": ("timelines",),
     "icalendar": ("services",),
+    "faster_whisper": ("speech",),
+    "ctranslate2": ("speech",),
     "typst": ("study",),
 }
 """The libraries that are one part's own business."""

@@ -29,7 +29,7 @@ def test_the_python_examples(clips: Clips, tmp_path: Path) -> None:
         Platform(media).work()
     assert "h264" in run(framing, tmp_path)
     assert run(reporting, tmp_path) == "1.0 []\n"
-    assert (tmp_path / "jobs.json").is_file()
+    assert (tmp_path / "notes" / "processing_log.json").is_file()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

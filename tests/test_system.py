@@ -35,7 +35,7 @@ from mediajobs_dagster.resilience.held import HeldBy
 from tests.clips import Clips
 from tests.history.factories import a_new_job, some_new_jobs
 from tests.intake.folders import fill
-from tests.platform import Platform
+from tests.platform import Platform, usual
 
 THUMB = Thumbnail.name
 
@@ -213,7 +213,7 @@ def test_add_without_types_only_registers(platform: Platform, clips: Clips) -> N
     """No types are no jobs; types that are not named are all."""
     assert platform.media.add(clips.short(), types=()).jobs == ()
     all_of_them = platform.media.add(clips.short()).jobs
-    assert {job.job_type for job in all_of_them} == {each.name for each in platform.registry.of_uploads()}
+    assert {job.job_type for job in all_of_them} == {each.name for each in usual(platform.registry)}
     with pytest.raises(RequestError, match="mediajobs export"):
         platform.media.add(clips.short(), types=["create_video_export_v1"])
 

@@ -164,7 +164,7 @@ class _Attempt:
                 published = self._publish(outputs, verified, folder, storage)
         for child in plan.children:
             self.worker.registry[child.job_type]  # as above
-        return Work(fingerprint, outputs, plan.children, inputs.subject, published)
+        return Work(fingerprint, outputs, plan.children, inputs.subject, published, also_wanted=plan.also_wanted)
 
     @cached_property
     def job_type(self) -> JobType:

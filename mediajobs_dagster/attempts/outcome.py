@@ -83,6 +83,8 @@ class Work:
     subject: Subject
     published: list[ObjectStat]
     """The object of each output."""
+    also_wanted: bool = False
+    """Whether the uploads that outputs become get the jobs they are good for."""
 
 
 Ending = Work | UpToDate | NotStarted | MediaJobsError
@@ -330,6 +332,7 @@ def _result_uploads(claim: Claim, manifest: Manifest, work: Work, known: Mapping
                 etag=stat.etag,
                 origin=origin,
                 media_info=record.media_info,
+                details=output.details,
                 created_at=earlier.created_at if earlier else utc_now(),
                 trace_id=claim.job.trace_id,
             )
@@ -347,11 +350,15 @@ def _children(claim: Claim, worker: Worker, work: Work, results: dict[str, Uploa
             max_attempts=claim.job.max_attempts,
         )
 
-    return [
+    asked = [
         request(child, subject)
         for child in work.children
         for subject in (results.values() if child.on_result else (work.subject,))
     ]
+    if not work.also_wanted:
+        return asked
+    fitting = ((upload, each) for upload in results.values() for each in worker.registry.of_uploads())
+    return [*asked, *(request(Child(each.name), upload) for upload, each in fitting if each.gets(upload))]
 
 
 def _follow_up(claim: Claim, worker: Worker, ending: Work | UpToDate, made: Mapping[str, Upload]) -> list[NewJob]:

@@ -48,7 +48,7 @@ class StepMaker:
             step = due.popleft()
             with self.recorder.timed(step.stage if isinstance(step, Call) else Stage.FFMPEG):
                 if isinstance(step, Call):
-                    self._call(step)
+                    due.extendleft(reversed(self._call(step)))
                 else:
                     self._run_steps(step, due)
 
@@ -136,7 +136,8 @@ class StepMaker:
         self.made |= {output.target: made for output in command.outputs}
         return made
 
-    def _call(self, step: Call) -> None:
+    def _call(self, step: Call) -> Sequence[Step]:
+        """Do the work of the step; returns the steps that follow from what it left."""
         self.cancellation.check()
         begin, share = self._done / self._whole, step.weight / self._whole
         bench = AttemptBench(
@@ -152,3 +153,6 @@ class StepMaker:
             step.work(bench)
         bench.check()  # work that never called `check` may be late or cancelled too
         self._done += step.weight
+        further = step.then(self.workspace.folder) if step.then else ()
+        self._whole += sum(each.weight for each in further)
+        return further

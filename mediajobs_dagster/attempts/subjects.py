@@ -49,6 +49,7 @@ def resolver_of(kind: SubjectKind, history: History) -> SubjectResolver:
     resolvers: Mapping[SubjectKind, SubjectResolver] = {
         SubjectKind.UPLOAD: history.uploads,
         SubjectKind.TIMELINE: history.timelines,
+        SubjectKind.VIDEO: history.videos,
         SubjectKind.TICK: Ticks(),
     }
     return resolvers[kind]

@@ -85,20 +85,22 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
 @click.command(short_help="List what people and programs did, and who they are.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @click.option("--action", metavar="ACTION", help="Only those of this name, such as 'jobs retry'.")
+@click.option("--after", metavar="ACTION_ID", help="List those that follow this one: the next page.")
 @display.verbose_option
 @display.json_option
 @click.pass_obj
-def actions(media: MediaJobs, limit: int, action: str | None, verbose: bool, as_json: bool) -> None:
+def actions(media: MediaJobs, limit: int, action: str | None, after: str | None, verbose: bool, as_json: bool) -> None:
     """List what people and programs did, newest first: to jobs, uploads, breakers, objects, users and in Dagster.
 
     It says who: whom the console has let in, or the user and the machine of the command line.
     """
-    found = media.history.actions.list(limit=limit, name=action)
+    found = media.history.actions.list(limit=limit, name=action, after=after)
     if as_json:
         display.print_json(found)
         return
     if not found:
-        display.console().print(f"Nobody has done {'that' if action else 'anything'} yet.")
+        told = "There is no more." if after else f"Nobody has done {'that' if action else 'anything'} yet."
+        display.console().print(told)
         return
     columns = (
         *("When (UTC)", "Action", "Count", Column("To", "text")),
@@ -106,6 +108,8 @@ def actions(media: MediaJobs, limit: int, action: str | None, verbose: bool, as_
     )
     rows = [(each.at, each.action, each.count, each.target, each.reason or None, each.who) for each in found]
     display.console().print(display.table(columns, rows, whole=verbose))
+    if len(found) == limit:
+        display.console().print(f"There may be more: add [bold]--after {found[-1].id}[/].")
 
 
 def _refuse_conditions(given: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ import click
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.add import IntakeBars
+from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
-from mediajobs_dagster.models import JsonObject, Upload
+from mediajobs_dagster.models import Callback, JsonObject, Upload
 from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
@@ -27,29 +29,37 @@ if TYPE_CHECKING:
 
 
 _LOOK_S = 0.5
+_STUDYING = ("espeakng_loader", "faster_whisper", "typst")
+"""What a study guide of a spoken talk takes."""
 """How often the trace is looked at while others make it, seconds."""
 
 
 @click.command(short_help="Make first results out of a test clip.")
 @click.argument("video", required=False)
+@callback_options
 @display.json_option
 @click.pass_obj
-def demo(media: MediaJobs, video: str | None, as_json: bool) -> None:
+def demo(
+    media: MediaJobs, video: str | None, callback_url: str | None, callback_events: tuple[str, ...], as_json: bool
+) -> None:
     """Make a thumbnail, an edit proxy and an audio envelope of VIDEO, render an edit of it, and show the results.
 
     Without VIDEO, a ten-second clip with moving picture and sound is made first. The edit has a title, a dissolve, a
-    picture in picture, and music that is ducked under the clip's sound. All jobs are in one trace.
+    picture in picture, and music that is ducked under the clip's sound. With the extra `demo`, a study guide of a short
+    spoken talk is made too. All jobs are in one trace.
     """
     if video == "":
         raise RequestError("An empty name is no file. Leave it out to have a clip made.")
+    callback = callback_of(callback_url, callback_events)
     location = video or _made(media, "demo.mp4", make_demo_clip)
-    added = _add(media, location, quiet=as_json)
+    added = _add(media, location, quiet=as_json, callback=callback)
     if not added.counts.uploads:
         raise RequestError(
             added.skipped[0].reason if added.skipped else f"There is no media in {location} that can be added."
         )
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
+    _ask_for_study_guide(media, added.trace_id, quiet=as_json)
     done = None if _has_been_made(media, added.trace_id) else work_off(media, quiet=as_json)[0]
     result = media.trace(added.trace_id)
     if as_json:
@@ -79,10 +89,16 @@ def _has_been_made(media: MediaJobs, trace_id: str) -> bool:
 
 
 def _add(
-    media: MediaJobs, location: str, *, quiet: bool, types: Sequence[str] | None = None, trace_id: str | None = None
+    media: MediaJobs,
+    location: str,
+    *,
+    quiet: bool,
+    types: Sequence[str] | None = None,
+    trace_id: str | None = None,
+    callback: Callback | None = None,
 ) -> Added:
     with IntakeBars(quiet=quiet) as bars:
-        return media.add(location, types=types, force=True, trace_id=trace_id, listener=bars)
+        return media.add(location, types=types, force=True, trace_id=trace_id, callback=callback, listener=bars)
 
 
 def _made(media: MediaJobs, name: str, make: Callable[[Runner, Path], None]) -> str:
@@ -106,6 +122,17 @@ def _ask_for_edit(media: MediaJobs, video: Upload, trace_id: str, *, quiet: bool
     taken = _add(media, music, quiet=quiet, types=(), trace_id=trace_id)
     timeline = demo_timeline(video, taken.uploads[0].upload, float(source_length(info)))
     media.export(timeline, trace_id=trace_id, force=True)
+
+
+def _ask_for_study_guide(media: MediaJobs, trace_id: str, *, quiet: bool) -> None:
+    """Of a spoken talk, where what it takes is installed."""
+    from mediajobs_dagster.media.demo_talk import TITLE, make_demo_talk
+
+    if not all(map(find_spec, _STUDYING)):
+        return
+    talk = _made(media, f"{TITLE}.mp4", make_demo_talk)
+    taken = _add(media, talk, quiet=quiet, types=(), trace_id=trace_id)
+    media.studies.ask(taken.uploads[0].upload.id, params={"subject": "Video"}, trace_id=trace_id, force=True)
 
 
 def demo_timeline(video: Upload, music: Upload, seconds: float) -> JsonObject:

@@ -14,7 +14,7 @@ from mediajobs_dagster.history import AttemptFilter, StatisticsReport
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.system import MediaJobs
 
-_PARQUET = "parquet"
+_PARQUET, _JOB_LOG = "parquet", "job-log"
 
 _NONE = "none"
 _ENDED = (AttemptStatus.SUCCESS, AttemptStatus.FAILURE, AttemptStatus.LOST)
@@ -59,14 +59,16 @@ def history() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["json", "jsonl", "csv", _PARQUET]),
+    type=click.Choice(["json", "jsonl", "csv", _PARQUET, _JOB_LOG]),
     default="jsonl",
     show_default=True,
-    help="json: one array; jsonl: one object per line; csv, parquet: a table.",
+    help="json: one array; jsonl: one object per line; csv, parquet: a table; job-log: an array with an entry for each "
+    "job that has ended.",
 )
 @click.option("--manifests", is_flag=True, help="Include the manifests (json and jsonl only).")
 @click.option(
     "--output",
+    "--out",
     type=click.Path(dir_okay=False, allow_dash=True),
     default="-",
     help="File to write; default: standard output.",
@@ -81,11 +83,13 @@ def export_history(
     if is_binary and output == "-":
         raise click.UsageError("Parquet is not text. Give the file to write with --output.")
     if manifests and form not in ("json", "jsonl"):
-        raise click.UsageError(f"A table has no manifests: leave out --manifests, or use --format jsonl, not {form}.")
+        raise click.UsageError(f"--format {form} has no manifests: leave out --manifests, or use --format jsonl.")
     chosen = checked_attempts(media, _filter(statuses, conditions))
     with output_file(output, "wb" if is_binary else "w") as out:
         if is_binary:
             media.export_history_parquet(cast(IO[bytes], out), chosen)
+        elif form == _JOB_LOG:
+            media.export_job_log(out, chosen)
         else:
             media.export_history(out, form, chosen, with_manifest=manifests)
 

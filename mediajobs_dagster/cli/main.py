@@ -24,6 +24,7 @@ from mediajobs_dagster.cli.events import events
 from mediajobs_dagster.cli.export import export
 from mediajobs_dagster.cli.faults import fault_of_machine
 from mediajobs_dagster.cli.history import history
+from mediajobs_dagster.cli.ingest import ingest
 from mediajobs_dagster.cli.jobs import jobs
 from mediajobs_dagster.cli.log_format import is_json_wanted
 from mediajobs_dagster.cli.metrics import metrics
@@ -34,6 +35,7 @@ from mediajobs_dagster.cli.sections import SectionedGroup
 from mediajobs_dagster.cli.serve import code_server, daemon, web
 from mediajobs_dagster.cli.status import status
 from mediajobs_dagster.cli.storage import storage
+from mediajobs_dagster.cli.study import study
 from mediajobs_dagster.cli.tokens import token
 from mediajobs_dagster.cli.up import up
 from mediajobs_dagster.cli.uploads import uploads
@@ -82,7 +84,7 @@ def commands(context: click.Context) -> None:
 
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
-commands.add_section("Make", demo, add, export, work, up)
+commands.add_section("Make", demo, add, ingest, export, study, work, up)
 commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
 commands.add_section("Look out for videos", events, videos, quota)
 commands.add_section("Run unattended", schedules, run_job, breaker, alerts, webhooks, metrics, actions)

@@ -7,6 +7,7 @@ import time
 import click
 
 from mediajobs_dagster.cli import display
+from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.job_types.base import JobType
@@ -24,9 +25,12 @@ _FINE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
 @click.command("run", short_help="Start a scheduled job now.")
 @click.argument("job", metavar="JOB")
 @click.option("--wait", is_flag=True, help="Wait until it is done, and show what it did.")
+@callback_options
 @display.json_option
 @click.pass_obj
-def run_job(media: MediaJobs, job: str, wait: bool, as_json: bool) -> None:
+def run_job(
+    media: MediaJobs, job: str, wait: bool, callback_url: str | None, callback_events: tuple[str, ...], as_json: bool
+) -> None:
     """Start a scheduled JOB now, such as history_cleanup; `mediajobs schedules list` names them.
 
     It goes through the queue: `mediajobs up` starts it at once. Where nothing is up, --wait works it off in this
@@ -36,7 +40,8 @@ def run_job(media: MediaJobs, job: str, wait: bool, as_json: bool) -> None:
 
     job_type = _scheduled(media, job)
     job_type.check_settings(media.settings)
-    queued = schedules_of(media).run(job_type, now=utc_now())
+    callback = callback_of(callback_url, callback_events)
+    queued = schedules_of(media).run(job_type, now=utc_now(), callback=callback and media.webhooks.check(callback))
     done = _waited(media, job_type, queued, quiet=as_json) if wait else queued
     if as_json:
         display.print_json(media.job(done.id))

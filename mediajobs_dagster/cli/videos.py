@@ -73,7 +73,7 @@ def list_videos(
     rows = [
         (
             *(each.video.external_id, each.video.title, each.event.title if each.event else None),
-            *(_length(each.video.duration_seconds), each.video.channel, _minute(each.video.published_at)),
+            *(length_of(each.video.duration_seconds), each.video.channel, _minute(each.video.published_at)),
             *(each.video.found_by, each.video.linked_by, each.video.id),
         )
         for each in found
@@ -141,7 +141,7 @@ def _print(details: VideoDetails, *, whole: bool, as_json: bool) -> None:
         ("page", video.address),
         ("channel", " ".join(f"{video.channel or ''} ({video.channel_id})".split()) if video.channel_id else None),
         ("published (UTC)", video.published_at),
-        ("length", _length(video.duration_seconds)),
+        ("length", length_of(video.duration_seconds)),
         ("event", f"{event.title}, {event.starts_at:%Y-%m-%d %H:%M} UTC" if event else None),
         ("linked", _linked(details)),
         ("found", f"by {video.found_by}, in {video.found_in}, at {video.created_at:%Y-%m-%d %H:%M:%S} UTC"),
@@ -175,7 +175,8 @@ def _minute(moment: datetime | None) -> str | None:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else None
 
 
-def _length(seconds: float | None) -> str | None:
+def length_of(seconds: float | None) -> str | None:
+    """A length in hours, minutes and seconds; None where it is unknown."""
     if seconds is None:
         return None
     whole = round(seconds)

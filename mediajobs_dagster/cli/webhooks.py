@@ -9,6 +9,7 @@ import click
 
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.callbacks import EVENTS
+from mediajobs_dagster.cli.choices import checked_deliveries
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.history import DeliveryFilter
 from mediajobs_dagster.models import DeliveryStatus, WebhookDelivery, WebhookEvent
@@ -29,7 +30,7 @@ def webhooks() -> None:
 @click.option("--status", "statuses", multiple=True, type=_STATUSES, help="Only these; can be repeated.")
 @click.option("--event", "events", multiple=True, type=EVENTS, help="Only these events; can be repeated.")
 @click.option("--trace", "trace_id", metavar="TRACE", help="Only of this trace.")
-@click.option("--job", "job_id", metavar="JOB_ID", help="Only of this job.")
+@click.option("--job", "job_id", metavar="JOB", help="Only of this job.")
 @click.option("--since", type=display.Moment(), help="Happened at this time or later (UTC).")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @click.option("--after", metavar="DELIVERY_ID", help="List the deliveries that follow this one: the next page.")
@@ -54,7 +55,7 @@ def list_deliveries(
         job_id=job_id,
         since=since,
     )
-    found = media.webhooks.deliveries(chosen, limit=limit, after=after)
+    found = media.webhooks.deliveries(checked_deliveries(media, chosen), limit=limit, after=after)
     if as_json:
         display.print_json(found)
         return

@@ -18,6 +18,7 @@ from mediajobs_dagster.console.api import (
     bulk,
     exports,
     health,
+    ingests,
     job_status,
     jobs,
     live,
@@ -27,6 +28,7 @@ from mediajobs_dagster.console.api import (
     schedules,
     statistics,
     storage,
+    studies,
     traces,
     uploads,
     videos,
@@ -52,9 +54,9 @@ from mediajobs_dagster.telemetry.metrics.readings import Readings
 
 ROUTERS = (
     *(health.router, live.router, job_status.router, bulk.router, jobs.router, attempts.router, traces.router),
-    *(uploads.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
+    *(uploads.router, ingests.router, exports.router, breakers.router, quota.router, schedules.router, storage.router),
     *(statistics.router, scheduled_events.router, videos.router, records.router, metrics.router),
-    webhooks.router,
+    *(studies.router, webhooks.router),
 )
 """What is served, a router for each noun. The first route that fits a path is taken."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.paging import starting_after
 from mediajobs_dagster.history.schema import actions
 from mediajobs_dagster.models import JsonObject, new_id, utc_now
 
@@ -88,12 +89,17 @@ class Actions:
         with self._database.write() as connection:
             insert_action(connection, action)
 
-    def list(self, *, limit: int = 50, name: str | None = None) -> ActionList:
-        """The newest ones, the newest first; only those called `name`, if it is given."""
+    def list(self, *, limit: int = 50, name: str | None = None, after: str | None = None) -> ActionList:
+        """One page, the newest first; only those called `name`, if it is given.
+
+        `after` is the last id of the page before. Raises NotFoundError when it is gone.
+        """
         statement = sa.select(*actions.c).order_by(actions.c.at.desc(), actions.c.id.desc()).limit(limit)
         if name is not None:
             statement = statement.where(actions.c.action == name)
         with self._database.read() as connection:
+            behind = starting_after(connection, actions, after, column="at")
+            statement = statement.where(*behind)
             return [Action(**row) for row in connection.execute(statement).mappings()]
 
 

@@ -23,6 +23,7 @@ from mediajobs_dagster.history.schema import (
     timelines,
     upload_days,
     uploads,
+    videos,
 )
 from mediajobs_dagster.models import JobStatus, SubjectKind
 
@@ -107,7 +108,7 @@ class Days:
                 *(sa.func.coalesce(column, 0).label(name) for name, column in _SUMS.items()),
             )
             .select_from(asked)
-            .where(*_on_day(subject, kind, day))
+            .where(*_on_day(kind, day))
             .group_by(*_GROUP.values())
         )
         with self._database.read() as connection:
@@ -126,7 +127,7 @@ class Days:
                 _last.c.error,
             )
             .select_from(asked)
-            .where(*_on_day(subject, kind, day), ~_IS_MADE, _newest.c.status == JobStatus.DEAD)
+            .where(*_on_day(kind, day), ~_IS_MADE, _newest.c.status == JobStatus.DEAD)
             .order_by(subject.c.created_at, subject.c.id)
             .limit(limit)
         )
@@ -227,23 +228,24 @@ def _subjects(job_type: str, kind: SubjectKind, day: date) -> sa.FromClause:
             return uploads
         case SubjectKind.TIMELINE:
             return timelines
+        case SubjectKind.VIDEO:
+            return videos
         case SubjectKind.TICK:
             moments = sa.select(jobs.c.subject_id.label("id"), sa.func.min(jobs.c.created_at).label("created_at"))
             is_asked = sa.and_(jobs.c.job_type == job_type, jobs.c.subject_day == day)
             return moments.where(is_asked).group_by(jobs.c.subject_id).subquery("ticks")
 
 
-def _on_day(subject: sa.FromClause, kind: SubjectKind, day: date) -> Sequence[sa.ColumnElement[bool]]:
-    if kind is SubjectKind.TICK:
-        return ()  # they were selected by their day
-    return of_day(uploads if subject is uploads else timelines, day)
+def _on_day(kind: SubjectKind, day: date) -> Sequence[sa.ColumnElement[bool]]:
+    table = {SubjectKind.UPLOAD: uploads, SubjectKind.TIMELINE: timelines, SubjectKind.VIDEO: videos}.get(kind)
+    return () if table is None else of_day(table, day)  # ticks were selected by their day
 
 
 def _title_in(subject: sa.FromClause, kind: SubjectKind) -> sa.ColumnElement[Any]:
     match kind:
         case SubjectKind.UPLOAD:
             return subject.c.filename.label("title")
-        case SubjectKind.TIMELINE:
+        case SubjectKind.TIMELINE | SubjectKind.VIDEO:
             return subject.c.title.label("title")
         case SubjectKind.TICK:
             return subject.c.id.label("title")

@@ -32,6 +32,7 @@ from mediajobs_dagster.history.schedules import ScheduleRows
 from mediajobs_dagster.history.schema import SCHEMA_VERSION
 from mediajobs_dagster.history.series import Series
 from mediajobs_dagster.history.sessions import SessionRows
+from mediajobs_dagster.history.sites import Sites
 from mediajobs_dagster.history.space import Space
 from mediajobs_dagster.history.statistics import Statistics
 from mediajobs_dagster.history.storage_snapshots import StorageSnapshots
@@ -64,6 +65,7 @@ class History:
         self.statistics = Statistics(database)
         self.naming = Naming(database)
         self.quota = QuotaLedger(database)
+        self.sites = Sites(database)
         self.videos = Videos(database)
         self.actions = Actions(database)
         self.schedules = ScheduleRows(database)

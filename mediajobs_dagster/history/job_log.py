@@ -1,8 +1,8 @@
 """The job log: the history as a plain file for scripts. It holds one JSON array, with one entry a line.
 
     [
-    {"format":"mediajobs.job_log/1","jobId":"…",…},
-    {"format":"mediajobs.job_log/1","jobId":"…",…}
+    {"job_id":"…","job_type":"…","trace_id":"…","video_id":"…",…},
+    {"job_id":"…","job_type":"…","trace_id":"…","video_id":"…",…}
     ]
 
 An append overwrites the closing bracket with one write. So it costs the same at any length, and leaves a whole array:
@@ -23,106 +23,52 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, TypedDict, cast
 
-from pydantic import Field
+from pydantic import ValidationError
 
-from mediajobs_dagster.errors import DiskFullError, JobLogError
+from mediajobs_dagster.errors import DiskFullError, JobLogError, RequestError, SettingsError
+from mediajobs_dagster.fault_lists import listed, plain_words
 from mediajobs_dagster.history import job_log_tail as tail
 from mediajobs_dagster.history.export import csv_cell
-from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject, Value
+from mediajobs_dagster.history.job_log_entry import KEYS, JobLogEntry
+from mediajobs_dagster.models import JsonObject
+
+DEFAULT_NAME = "processing_log.json"
+"""The file of a log in a folder of notes."""
+_NOT_IN_CSV = "transcript"
+"""A spreadsheet's cell ends at 32,767 characters."""
+
+_KNOWN = frozenset(KEYS)
 
 logger = logging.getLogger(__name__)
 
 
-class StageTiming(Value):
-    """How long one stage took, whether it succeeded or not."""
-
-    name: str
-    duration_ms: int
-    status: str = Field(description="ok, or the code of the error.")
-
-
-class LoggedOutput(Value):
-    """A file that a job made."""
-
-    key: str
-    bytes: int
-    exists: bool | None = Field(
-        default=None, description="Whether it existed when the entry was made; None: not checked."
-    )
-
-
-class LoggedError(Value):
-    """Why a job failed."""
-
-    code: str
-    message: str
-
-
-class JobLogEntry(Value):
-    """One attempt, in a form for scripts."""
-
-    format: Literal["mediajobs.job_log/1"] = "mediajobs.job_log/1"
-    job_id: str | None
-    job_type: str
-    trace_id: str | None = None
-    inputs: JsonObject = Field(default_factory=dict)
-    worker: str | None = None
-    stage: str | None = Field(default=None, description="The last stage that was reached.")
-    stages: tuple[StageTiming, ...] = ()
-    outputs: tuple[LoggedOutput, ...] = ()
-    success: bool
-    error: LoggedError | None = None
-    started_at: datetime
-    finished_at: datetime | None = None
-    duration_ms: int | None = None
-
-    @classmethod
-    def of(cls, attempt: Attempt, *, exists: Callable[[str], bool] | None = None) -> JobLogEntry:
-        """The entry for a history row and its manifest; `exists` says whether there is an object under a key."""
-        manifest = attempt.manifest or {}
-        stages = tuple(
-            StageTiming(name=stage["name"], duration_ms=stage["durationMs"], status=stage["status"])
-            for stage in manifest.get("stages", ())
-        )
-        outputs = tuple(
-            LoggedOutput(key=made["key"], bytes=made["bytes"], exists=exists(made["key"]) if exists else None)
-            for made in manifest.get("outputs", ())
-        )
-        error = LoggedError(code=attempt.error_code, message=attempt.error or "") if attempt.error_code else None
-        return cls(
-            job_id=attempt.job_id,
-            job_type=attempt.job_name,
-            trace_id=attempt.trace_id,
-            inputs=manifest.get("inputSummary") or {},
-            worker=attempt.host,
-            stage=stages[-1].name if stages else None,
-            stages=stages,
-            outputs=outputs,
-            # The outputs of a skipped attempt existed already: nothing failed.
-            success=attempt.status in (AttemptStatus.SUCCESS, AttemptStatus.SKIPPED),
-            error=error,
-            started_at=attempt.started_at,
-            finished_at=attempt.completed_at,
-            duration_ms=attempt.duration_ms,
-        )
-
-
-class JobLogStatistics(Value):
+class Statistics(TypedDict):
     """Totals over a job log."""
 
-    total: int
+    total_jobs: int
     successful: int
     failed: int
-    success_rate: float = Field(description="0 to 1; 0 when the log is empty.")
-    average_duration_ms: float
-    by_job_type: dict[str, int]
-    by_error: dict[str, int]
+    success_rate: float
+    """From 0 to 1; 0 when the log is empty."""
+    average_duration: float
+    """Seconds, of all jobs; 0 when the log is empty."""
+    total_files_created: int
+    error_types: dict[str, int]
+    """How many jobs failed by each error code, the most frequent first."""
+    stages: dict[str, int]
+    """How many jobs ended in each stage, the most frequent first."""
+
+
+def create_default_logger(output_dir: str | Path) -> JobLogger:
+    """The logger of a folder of notes: its file is `processing_log.json` in there."""
+    return JobLogger(Path(output_dir) / DEFAULT_NAME)
 
 
 class JobLogger:
@@ -133,70 +79,76 @@ class JobLogger:
         # A symbolic link is followed once, here, so that clearing replaces the file and not the link.
         self.path = Path(os.path.realpath(path))
 
-    def log_job(self, entry: JobLogEntry) -> None:
-        """Append one entry. Raises JobLogError when the file is not a job log, DiskFullError; neither changes it."""
-        self.log_jobs_batch([entry])
+    def log_job(self, job: JobLogEntry | Mapping[str, Any]) -> None:
+        """Append one entry: a value, or a plain one as `get_all_jobs` returns it.
 
-    def log_jobs_batch(self, entries: Sequence[JobLogEntry]) -> None:
-        """Append several entries with one write; when one of them cannot be written, none is."""
-        if not entries:
+        Raises RequestError for what is no entry, JobLogError when the file is not a job log, and DiskFullError. None
+        of them changes the file.
+        """
+        self.log_jobs_batch([job])
+
+    def log_jobs_batch(self, jobs: Sequence[JobLogEntry | Mapping[str, Any]]) -> None:
+        """Append several entries with one write; when one of them cannot be written, none is. Raises as `log_job`."""
+        if not jobs:
             return
-        lines = ",\n".join(_to_line(entry) for entry in entries).encode("ascii")
+        lines = ",\n".join(map(line_of, jobs)).encode("ascii")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked(os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as file:
             end = self._mend(file)
             _append(file, end, lines)
 
-    def get_all_jobs(self) -> list[JobLogEntry]:
+    def get_all_jobs(self) -> list[JsonObject]:
         """Every entry, the oldest first; none when there is no file. Raises JobLogError when it is not a job log."""
         return list(self._entries())
 
-    def get_failed_jobs(self) -> list[JobLogEntry]:
-        """The entries of attempts that did not succeed."""
-        return [entry for entry in self._entries() if not entry.success]
+    def get_failed_jobs(self) -> list[JsonObject]:
+        """The entries of jobs that failed."""
+        return [entry for entry in self._entries() if not entry["success"]]
 
-    def get_successful_jobs(self) -> list[JobLogEntry]:
-        """The entries of attempts that succeeded."""
-        return [entry for entry in self._entries() if entry.success]
+    def get_successful_jobs(self) -> list[JsonObject]:
+        """The entries of jobs that succeeded."""
+        return [entry for entry in self._entries() if entry["success"]]
 
-    def get_jobs_by_stage(self, stage: str) -> list[JobLogEntry]:
-        """The entries of attempts that got as far as `stage` and no further."""
-        return [entry for entry in self._entries() if entry.stage == stage]
+    def get_jobs_by_stage(self, stage: str) -> list[JsonObject]:
+        """The entries of jobs that ended in `stage`: completed, or the one in which they failed."""
+        return [entry for entry in self._entries() if entry["stage"] == stage]
 
-    def get_statistics(self) -> JobLogStatistics:
+    def get_statistics(self) -> Statistics:
         """Totals over the whole log; zeros when it is empty."""
-        total = successful = timed = duration_ms = 0
-        by_job_type: dict[str, int] = {}
-        by_error: dict[str, int] = {}
+        total = successful = files = 0
+        seconds = 0.0
+        errors, stages = Counter[str](), Counter[str]()
         for entry in self._entries():
             total += 1
-            successful += entry.success
-            by_job_type[entry.job_type] = by_job_type.get(entry.job_type, 0) + 1
-            if entry.error is not None:
-                by_error[entry.error.code] = by_error.get(entry.error.code, 0) + 1
-            if entry.duration_ms is not None:
-                timed += 1
-                duration_ms += entry.duration_ms
-        return JobLogStatistics(
-            total=total,
+            successful += entry["success"]
+            files += entry["total_files"]
+            seconds += entry["processing_duration"]
+            stages[entry["stage"]] += 1
+            if not entry["success"]:
+                errors[entry["error_code"] or entry["error"].partition(":")[0]] += 1
+        return Statistics(
+            total_jobs=total,
             successful=successful,
             failed=total - successful,
             success_rate=successful / total if total else 0.0,
-            average_duration_ms=duration_ms / timed if timed else 0.0,
-            by_job_type=by_job_type,
-            by_error=by_error,
+            average_duration=seconds / total if total else 0.0,
+            total_files_created=files,
+            error_types=dict(errors.most_common()),
+            stages=dict(stages.most_common()),
         )
 
     def export_csv(self, path: str | Path) -> int:
-        """Write the log as CSV, nested values as JSON; returns the number of entries."""
-        columns = [field.alias or name for name, field in JobLogEntry.model_fields.items() if name != "format"]
+        """Write the log as CSV; returns the number of entries.
+
+        Nested values are JSON. The text of transcripts, which is too long for spreadsheets, is left out.
+        """
+        columns = [key for key in KEYS if key != _NOT_IN_CSV]
         count = 0
         with Path(path).open("w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out)
             writer.writerow(columns)
             for entry in self._entries():
-                row = entry.to_json()
-                writer.writerow(csv_cell(row[column]) for column in columns)
+                writer.writerow(csv_cell(entry[column]) for column in columns)
                 count += 1
         return count
 
@@ -208,7 +160,7 @@ class JobLogger:
             tail.whole_end(file, self.path)
             _replace(self.path, tail.EMPTY, mode=os.fstat(file).st_mode)
 
-    def _entries(self) -> Iterator[JobLogEntry]:
+    def _entries(self) -> Iterator[JsonObject]:
         if not self.path.exists():
             return
         with self._locked(os.O_RDONLY, fcntl.LOCK_SH) as file:
@@ -221,14 +173,17 @@ class JobLogger:
                     yield self._entry_of(line[: end - position], number)
                     position += len(line)
 
-    def _entry_of(self, line: bytes, number: int) -> JobLogEntry:
+    def _entry_of(self, line: bytes, number: int) -> JsonObject:
         try:
-            return JobLogEntry.model_validate(json.loads(line.rstrip(b",\n")))
-        except ValueError as error:  # pydantic's own is one too
+            entry = json.loads(line.rstrip(b",\n"))
+        except ValueError:
+            entry = None
+        if not (isinstance(entry, dict) and tail.begins_entry(line) and entry.keys() == _KNOWN):
             raise JobLogError(
                 f"Line {number} of {self.path} is not an entry of a job log. The file was left as it is: correct the "
                 "line, or move the file away."
-            ) from error
+            )
+        return cast("JsonObject", entry)
 
     @contextmanager
     def _locked(self, flags: int, kind: int) -> Generator[int, None, None]:
@@ -263,9 +218,53 @@ class JobLogger:
         return end
 
 
-def _to_line(entry: JobLogEntry) -> str:
+def line_of(job: JobLogEntry | Mapping[str, Any]) -> str:
+    """An entry as one line of a log, with the present moment unless it has one. Raises RequestError for no entry."""
+    document = (job if isinstance(job, JobLogEntry) else _checked(job)).to_json()
+    document["logged_at"] = document["logged_at"] or _local_now()
     # ASCII, with everything else escaped: file names may hold what UTF-8 cannot.
-    return json.dumps(entry.to_json(), separators=(",", ":"), allow_nan=False)
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def check_job_log(path: Path) -> str:
+    """A sentence that says whether entries can be appended to `path`; the file is left as it is.
+
+    Raises SettingsError when they cannot, and JobLogError for a file that is not a job log.
+    """
+    try:
+        if path.exists():
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                tail.whole_end(file, path)
+            finally:
+                os.close(file)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+    except OSError as error:
+        raise SettingsError(
+            f"The job log {path} cannot be written: {error.strerror}. Point MEDIAJOBS_JOB_LOG at a file that this user "
+            "may write."
+        ) from error
+    return f"{path} can be written"
+
+
+def _checked(job: Mapping[str, Any]) -> JobLogEntry:
+    try:
+        return JobLogEntry.model_validate(dict(job))
+    except ValidationError as error:
+        faults = listed(
+            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {plain_words(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        )
+        raise RequestError(f"That is no entry of a job log: {faults}.") from error
+
+
+def _local_now() -> str:
+    # Without a zone, as `datetime.now()` writes it: scripts compare it with that. Moments that have to hold everywhere
+    # are start_time and end_time.
+    return datetime.now(UTC).astimezone().replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _append(file: int, end: int, lines: bytes) -> None:

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 from mediajobs_dagster.errors import JobLogError
+from mediajobs_dagster.history.job_log_entry import KEYS
 
 EMPTY = b"[\n]\n"
 CLOSING = b"\n]\n"
 HEAD_END = 1
 """The offset where a log without entries ends: after its bracket."""
 
-_ENTRY_HEAD = b'{"format":"mediajobs.job_log/1",'
-_HEAD = b"[\n" + _ENTRY_HEAD
+_OPENING = b"[\n"
+_MARKS = tuple(f'{{"{KEYS[0]}":' if number == 0 else f',"{key}":' for number, key in enumerate(KEYS[:4]))
+"""What an entry begins with, less the values in between. No other program writes these keys in this order."""
+_HEAD = tuple(mark.encode() for mark in _MARKS)
+_HEAD_WINDOW = 8 * 1024
+"""More than the first three values can take, escaped."""
+_VALUE = re.compile(rb'null|"(?:[^"\\\n]|\\.)*"')
+_CUT_VALUE = re.compile(rb'n|nu|nul|(?:"(?:[^"\\\n]|\\.)*\\?)?')
 _FIRST_WINDOW = 64 * 1024
 
 
@@ -32,11 +40,13 @@ def whole_end(file: int, path: Path) -> int:
     size = os.fstat(file).st_size
     if size == 0:
         return HEAD_END
-    head = os.pread(file, len(_HEAD), 0)
-    if head == _HEAD and os.pread(file, 1 + len(CLOSING), size - 1 - len(CLOSING)) == b"}" + CLOSING:
+    head = os.pread(file, _HEAD_WINDOW, 0)
+    is_ours = head.startswith(_OPENING) and begins_entry(head[len(_OPENING) :])
+    last = b"}" + CLOSING
+    if is_ours and os.pread(file, len(last), max(0, size - len(last))) == last:
         return size - len(CLOSING)
-    is_job_log = head.startswith(b"[") and (head == _HEAD or size <= len(_HEAD))
-    if not is_job_log:
+    # Without an entry, what comes behind the bracket is judged below.
+    if not (is_ours or (head.startswith(b"[") and size <= len(_OPENING + _HEAD[0]))):
         raise JobLogError(f"{path} is not a job log, so it was left as it is. Name another file.")
     end = _behind_last_whole_entry(file, size)
     if not _is_cut_append(os.pread(file, size - end, end), is_first=end == HEAD_END):
@@ -45,6 +55,21 @@ def whole_end(file: int, path: Path) -> int:
             "Repair it by hand, or move it away."
         )
     return end
+
+
+def begins_entry(data: bytes) -> bool:
+    """Whether `data` is an entry, or the beginning of one, however short."""
+    for number, mark in enumerate(_HEAD):
+        if not data.startswith(mark):
+            return mark.startswith(data)
+        data = data[len(mark) :]
+        if number == len(_HEAD) - 1:
+            return True
+        value = _VALUE.match(data)
+        if value is None:
+            return _CUT_VALUE.fullmatch(data) is not None
+        data = data[value.end() :]
+    return True
 
 
 def _behind_last_whole_entry(file: int, size: int) -> int:
@@ -71,7 +96,7 @@ def _last_whole_entry(data: bytes) -> int | None:
 
 
 def _is_entry(line: bytes) -> bool:
-    if not line.startswith(_ENTRY_HEAD):
+    if not (line.startswith(_HEAD[0]) and begins_entry(line)):
         return False
     try:
         json.loads(line)
@@ -84,9 +109,10 @@ def _is_cut_append(rest: bytes, *, is_first: bool) -> bool:
     # After a loss of power, a file system may show zeros where it had allocated space but not written it.
     rest = rest.rstrip(b"\x00")
     separator = b"\n" if is_first else b",\n"
-    begun = separator + _ENTRY_HEAD
+    begun = separator + _HEAD[0]
     if CLOSING.startswith(rest) or begun.startswith(rest):
         return True
     if any(rest == begun[:written] + CLOSING[written:] for written in range(1, len(CLOSING))):
         return True
-    return rest.startswith(begun) and b"\n" not in rest[len(separator) :]
+    entry = rest[len(separator) :]
+    return rest.startswith(begun) and b"\n" not in entry and begins_entry(entry)

@@ -32,9 +32,10 @@ _HEXADECIMAL = re.compile(r"[0-9a-f-]+")
 
 
 _NAMING = (
-    sa.select(jobs.c.id, jobs.c.subject_id, sa.func.coalesce(uploads.c.filename, timelines.c.title))
+    sa.select(jobs.c.id, jobs.c.subject_id, sa.func.coalesce(uploads.c.filename, timelines.c.title, videos.c.title))
     .outerjoin(uploads, uploads.c.id == jobs.c.subject_id)
     .outerjoin(timelines, timelines.c.id == jobs.c.subject_id)
+    .outerjoin(videos, videos.c.id == jobs.c.subject_id)
     .where(jobs.c.id.in_(sa.bindparam("of_jobs", expanding=True)))
 )
 
@@ -42,6 +43,7 @@ _NAMING = (
 # Made once: making such a statement takes longer than its answer.
 _FILES = sa.select(uploads.c.id, uploads.c.filename).where(uploads.c.id.in_(sa.bindparam("ids", expanding=True)))
 _TITLES = sa.select(timelines.c.id, timelines.c.title).where(timelines.c.id.in_(sa.bindparam("ids", expanding=True)))
+_VIDEOS = sa.select(videos.c.id, videos.c.title).where(videos.c.id.in_(sa.bindparam("ids", expanding=True)))
 _JOB = sa.select(*JOB_COLUMNS).where(jobs.c.id == sa.bindparam("id"))
 _ATTEMPT = sa.select(*LIGHT_COLUMNS).where(job_history.c.id == sa.bindparam("id"))
 
@@ -58,7 +60,7 @@ class Naming:
         ids = sorted(set(subject_ids))
         found = {each: Tick.parse(each).title for each in ids if Tick.is_id(each)}
         with self._database.read() as connection:
-            for statement in (_FILES, _TITLES):
+            for statement in (_FILES, _TITLES, _VIDEOS):
                 ids = [each for each in ids if each not in found]
                 for start in range(0, len(ids), _CHUNK):
                     rows = connection.execute(statement, {"ids": ids[start : start + _CHUNK]})

@@ -53,22 +53,24 @@ def newest_of(
     return found[:limit]
 
 
-def starting_after(connection: sa.Connection, table: sa.Table, after: str | None) -> Conditions:
+def starting_after(
+    connection: sa.Connection, table: sa.Table, after: str | None, column: str = "created_at"
+) -> Conditions:
     """The condition for rows after the one with the id `after`, the newest first; none for the first page.
 
-    Raises NotFoundError when there is no such row any more.
+    `column` has the moments of the rows. Raises NotFoundError when there is no such row any more.
     """
     if after is None:
         return []
-    created_at = connection.scalar(sa.select(table.c.created_at).where(table.c.id == after))
-    if created_at is None:
+    moment = connection.scalar(sa.select(table.c[column]).where(table.c.id == after))
+    if moment is None:
         raise NotFoundError(f"The row {after}, after which the page should start, is gone. Start at the first page.")
-    return [older_than(table, created_at, after)]
+    return [older_than(table, moment, after, column)]
 
 
-def older_than(table: sa.Table, created_at: datetime, row_id: str) -> sa.ColumnElement[bool]:
-    """Whether a row comes after the given position in a list with the newest first."""
-    return sa.tuple_(table.c.created_at, table.c.id) < _position(table.c.created_at, created_at, row_id)
+def older_than(table: sa.Table, moment: datetime, row_id: str, column: str = "created_at") -> sa.ColumnElement[bool]:
+    """Whether a row comes after the given position in a list with the newest first; `column` has its moments."""
+    return sa.tuple_(table.c[column], table.c.id) < _position(table.c[column], moment, row_id)
 
 
 def newer_than(

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history.manifest_words import MANIFESTS
 from mediajobs_dagster.history.packing import compact_json
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 """The newest migration: the schema that this code works with."""
 
 
@@ -163,6 +163,8 @@ uploads = sa.Table(
     _json("asked_types"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("trace_id", sa.String, nullable=False),
+    # Of one that was fetched: where it is from, and what was told of it there.
+    _json("details"),
     sa.Index("uploads_by_time", "created_at", "id"),
     sa.Index("uploads_of_trace", "trace_id"),
     sa.Index("uploads_named", "filename", "etag", "id"),
@@ -581,6 +583,20 @@ quota_ledger = sa.Table(
     sa.Column("exhausted_at", UtcDateTime),
     sa.Column("first_used_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+site_pace = sa.Table(
+    "site_pace",
+    metadata,
+    # One row a site that was asked for anything. `next_at` is when a bucket of one request would be full again.
+    sa.Column("site", ForeignText, primary_key=True),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+    # Until when nobody asks it for anything, because it said so or took us for a robot; and why.
+    sa.Column("paused_until", UtcDateTime),
+    sa.Column("reason", ForeignText),
+    # How often that was in a row: each pause is twice as long as the one before.
+    sa.Column("strikes", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

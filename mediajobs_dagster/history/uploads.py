@@ -302,7 +302,7 @@ def _as_known(connection: sa.Connection, new_uploads: Sequence[Upload]) -> list[
 def put_upload(connection: sa.Connection, upload: Upload) -> None:
     """Insert an upload, or update the one with its id to the object that was made now."""
     add_upload(connection, upload)
-    made = {name: getattr(upload, name) for name in ("storage_key", "bytes", "etag")}
+    made = {name: getattr(upload, name) for name in ("storage_key", "bytes", "etag", "details")}
     is_other = sa.or_(uploads.c.etag != upload.etag, uploads.c.storage_key != upload.storage_key)
     statement = sa.update(uploads).where(uploads.c.id == upload.id, is_other)
     connection.execute(statement.values(**made, **_info_columns(upload.media_info)))

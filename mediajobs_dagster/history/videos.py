@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mediajobs_dagster.errors import NotFoundError
 from mediajobs_dagster.history.database import Database, insert_new
-from mediajobs_dagster.history.paging import Conditions, newest_first, starting_after
-from mediajobs_dagster.history.schema import video_matches, video_searches, videos
+from mediajobs_dagster.history.paging import Conditions, newer_than, newest_first, of_day, pages, starting_after
+from mediajobs_dagster.history.schema import jobs, video_matches, video_searches, videos
 from mediajobs_dagster.models import FoundVideo, LinkedBy, Video, VideoMatch, new_id
 
 _CHUNK = 500
@@ -154,6 +154,22 @@ class Videos:
                 rows = connection.execute(sa.select(video_searches).where(columns.event_id.in_(chunk)))
                 found |= {row.event_id: (row.searches, row.searched_at) for row in rows}
         return found
+
+    def of_day(self, day: date) -> Iterator[Video]:
+        """The videos found on a UTC day that somebody has asked to be fetched, oldest first.
+
+        What discovery found is not fetched by that alone.
+        """
+        is_asked_for = sa.exists().where(jobs.c.subject_id == videos.c.id)
+
+        def fetch(last: Video | None) -> list[Video]:
+            statement = _select(*of_day(videos, day), is_asked_for).order_by(videos.c.created_at, videos.c.id)
+            if last is not None:
+                statement = statement.where(newer_than(videos, last.created_at, last.id))
+            with self._database.read() as connection:
+                return [video_of(row) for row in connection.execute(statement.limit(_CHUNK)).mappings()]
+
+        return pages(fetch)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 

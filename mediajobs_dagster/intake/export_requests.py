@@ -12,6 +12,7 @@ from mediajobs_dagster.fault_lists import MAX_FAULTS, listed
 from mediajobs_dagster.history import History, JobFilter
 from mediajobs_dagster.intake.search import Search
 from mediajobs_dagster.job_types.material import Machine, Source, SourceUse
+from mediajobs_dagster.job_types.transcript.current import current_transcript
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams
 from mediajobs_dagster.job_types.video_export.job_type import FILENAME, VideoExport
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes, render_faults
@@ -34,13 +35,20 @@ from mediajobs_dagster.models import (
 )
 from mediajobs_dagster.models import Timeline as StoredTimeline
 from mediajobs_dagster.storage import Storage
-from mediajobs_dagster.timelines.layout import Layout
+from mediajobs_dagster.timelines.layout import Layout, Media, canvas_size
 from mediajobs_dagster.timelines.model import Timeline
 from mediajobs_dagster.timelines.otio.conforming import Library
 from mediajobs_dagster.timelines.parsing import Fault, Parsed, in_order, parse_timeline
 from mediajobs_dagster.timelines.references import references_of
 from mediajobs_dagster.timelines.resolving import Found, References, Unresolved, with_references
-from mediajobs_dagster.timelines.text.fonts import Fonts
+from mediajobs_dagster.timelines.spoken import captions_of, heard_of
+from mediajobs_dagster.timelines.text.fonts import Fonts, UnknownFontError
+from mediajobs_dagster.timelines.text.lettering import TextTooLongError
+from mediajobs_dagster.timelines.texts import set_text_of
+from mediajobs_dagster.transcripts.model import VERSION as TRANSCRIPT
+from mediajobs_dagster.transcripts.model import Transcript
+from mediajobs_dagster.transcripts.reading import TranscriptError
+from mediajobs_dagster.transcripts.subtitles import CaptionsError
 
 _NOWHERE: Mapping[str, str] = {}
 _PART = re.compile(r"\$\.\w+\[\d+\]")
@@ -127,8 +135,43 @@ class ExportRequests:
         if faults:
             raise refused(in_order(document, faults), places)
         timeline = with_references(parsed.timeline, uploads)
+        if timeline.captions:
+            timeline, said = self._with_captions(timeline, uploads, texts)
+            notes = (*notes, said)
         by_id = {upload.id: upload for upload in uploads.values()}
         return Prepared(timeline, {each: by_id[each] for _, each in references_of(timeline)}, texts, notes)
+
+    def _with_captions(self, timeline: Timeline, uploads: Mapping[str, Upload], texts: Texts) -> tuple[Timeline, str]:
+        """The timeline with a layer in place of its `captions`, and a note on it. Raises TimelineError."""
+        assert timeline.captions is not None
+        upload = next(each for each in uploads.values() if each.id == timeline.captions.transcript)
+        media = {each.id: each.media_info for each in uploads.values() if each.media_info}
+        try:
+            transcript = self._transcript(timeline, upload, media)
+            layer = captions_of(timeline, media, transcript)
+            timeline = timeline.model_copy(update={"captions": None})
+            if layer is None:
+                return timeline, f"Nothing is said in what is heard of {upload.filename}: there are no captions."
+            timeline = timeline.model_copy(update={"layers": (*timeline.layers, layer)})
+            number = len(timeline.layers) - 1
+            if (text := set_text_of(layer, canvas_size(timeline, media), self.fonts)) is not None:
+                texts.keep(timeline, number, text)
+        except (CaptionsError, TextTooLongError, UnknownFontError, TranscriptError) as error:
+            raise refused([Fault("$.captions", str(error))]) from error
+        by = f"{transcript.method}, {transcript.model}" if transcript.model else str(transcript.method)
+        return timeline, f"The captions are of the transcript of {upload.filename} ({by})."
+
+    def _transcript(self, timeline: Timeline, upload: Upload, media: Media) -> Transcript:
+        """The transcript of the upload that the captions are of."""
+        if not any(heard_of(timeline, upload.id, media)):
+            raise CaptionsError(f"nothing of {upload.filename} is heard: no clip, video layer or narration plays it")
+        transcript = current_transcript(self.history, self.storage, upload.id)
+        if transcript is None:
+            raise CaptionsError(
+                f"upload {upload.id} ({upload.filename}) has no transcript. Ask for one, and wait for it: "
+                f"mediajobs add FILE --type {TRANSCRIPT}"
+            )
+        return transcript
 
     def request(
         self,

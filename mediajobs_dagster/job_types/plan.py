@@ -57,6 +57,8 @@ class Call:
 
     stage: str
     work: Callable[[Bench], None]
+    then: Callable[[Path], Sequence[Step]] | None = None
+    """Further steps, which follow at once: a function of the scratch folder."""
     deadline_s: float | None = None
     """How long it may take, seconds; None: as long as a job may take (MEDIAJOBS_JOB_TIMEOUT_S)."""
     weight: float = 1.0
@@ -115,6 +117,8 @@ class Output:
     """The role of the upload that the published output becomes; None: it does not become an upload."""
     title: str = ""
     """What that upload is called, before the suffix; empty: as the file."""
+    details: JsonObject | None = None
+    """What is kept with that upload."""
 
     @property
     def upload_name(self) -> str:
@@ -141,6 +145,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     """In their order."""
     children: tuple[Child, ...] = ()
+    also_wanted: bool = False
+    """Whether the uploads that outputs become get the jobs they are good for, as added ones do."""
     checks: tuple[Check, ...] = ()
     """Run after each output has been verified."""
     notes: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.measuring import longest, measured
 from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file, truncated_text
 from mediajobs_dagster.media.run import Report, Runner
-from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, VideoStream
+from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, SubtitleStream, VideoStream
 
 _LONGEST_S = 10 * 365 * 86_400.0
 """A longer declared duration is ignored, seconds."""
@@ -118,6 +118,7 @@ def parse_probe(
         bitrate_kbps=_kbps(container),
         video=video,
         audio=audio,
+        subtitles=tuple(_subtitles(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
         attached_pictures=covers,
         timecode=_timecode([container, *pictures, *streams]),
     )
@@ -166,6 +167,16 @@ def _audio(stream: JsonObject, begin: float, can_decode: Callable[[str], bool]) 
         bitrate_kbps=_kbps(stream),
         is_default=_is(stream, "default"),
         is_decodable=can_decode(codec),
+    )
+
+
+def _subtitles(stream: JsonObject) -> SubtitleStream:
+    return SubtitleStream(
+        index=stream["index"],
+        codec=stream.get("codec_name", "unknown"),
+        language=stream.get("tags", {}).get("language"),
+        is_default=_is(stream, "default"),
+        is_forced=_is(stream, "forced"),
     )
 
 

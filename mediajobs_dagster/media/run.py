@@ -48,7 +48,7 @@ _PROBED = (
     ":stream=index,codec_type,codec_name,profile,pix_fmt,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate"
     ",nb_frames,start_time,duration,bit_rate,has_b_frames,field_order,color_range,color_space,color_transfer,channels"
     ",sample_rate"
-    ":stream_disposition=attached_pic,default:stream_tags=rotate,language,DURATION,timecode:stream_side_data=rotation"
+    ":stream_disposition=attached_pic,default,forced:stream_tags=rotate,language,DURATION,timecode:stream_side_data=rotation"
     ":frame=stream_index:frame_side_data=rotation:format_tags=timecode"
 )
 _LOOKED_AT = "%+#4"

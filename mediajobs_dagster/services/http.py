@@ -9,6 +9,7 @@ Proxies and certificates: see `connections`.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
@@ -34,7 +35,7 @@ from mediajobs_dagster.services.connections import Connections
 from mediajobs_dagster.services.faults import Fault, fault_in_asking, fault_in_reading, fault_of_status
 from mediajobs_dagster.services.guard import CallGuard
 from mediajobs_dagster.services.kept import KeptAnswer
-from mediajobs_dagster.services.received import InFile, InMemory, Received
+from mediajobs_dagster.services.received import InFile, InMemory, KeptFile, Received
 from mediajobs_dagster.services.redirects import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -50,6 +51,8 @@ MIB = 1024 * 1024
 
 _SAFE = frozenset({"GET", "HEAD"})
 _NOT_MODIFIED = 304
+_PARTIAL, _NOT_SATISFIABLE = 206, 416
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _RETRY_CAP_S = 10.0
 _LONGEST_WAIT_S = 30.0
@@ -217,15 +220,19 @@ class HttpClient(ServiceClient):
         connect_timeout_s: float | None = None,
         units: float | None = None,
         trusted: bool = False,
+        resumes: bool = False,
         on_bytes: Callable[[int, int | None], None] | None = None,
     ) -> Download:
         """Download `url` to the file `path`, which appears whole or not at all.
 
+        With `resumes`, what came in of it stays beside `path` when it fails, and the next try or call goes on there, if
+        the service knows the same version again.
         `on_bytes` gets the bytes received so far and the total, if it is known; a new try starts at 0 again. Without
         `timeout_s`, only the deadline of the work limits the call. All else as in `request`; also raises DiskFullError.
         """
         call = _Call("GET", service, op, url, units, max_bytes, retry_safe=True, span_id=self._new_span_id())
-        with self._recorded(call), self._guarded(call, timeout_s) as guard, InFile(path, on_bytes) as received:
+        in_file = KeptFile if resumes else InFile
+        with self._recorded(call), self._guarded(call, timeout_s) as guard, in_file(path, on_bytes) as received:
             # Not compressed: the file is wanted as it is, and Content-Length is then its length.
             own = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **self._traced(call)}
             sent = {**own, **(headers or {})}
@@ -284,9 +291,11 @@ class HttpClient(ServiceClient):
         """Status and headers of the answer; its body is in `received`. Tries again if that is safe and may help."""
         while True:
             call.tries, call.http_status = call.tries + 1, None
-            outcome = self._try(call, asked, guard, received, connect_s)
+            outcome = self._try(call, asked.also(received.wanted), guard, received, connect_s)
             if not isinstance(outcome, Fault):
                 return outcome.status, outcome.headers
+            if outcome.error.http_status == _NOT_SATISFIABLE and received.drop():
+                continue
             pause_s = self._pause_s(call, outcome, guard)
             if pause_s is None:
                 raise outcome.error
@@ -357,13 +366,24 @@ def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
     """Read the body. Raises urllib3's HTTPError, ServiceTooLargeError, and what `received` raises."""
     # The length of a compressed answer after decompression is unknown.
     total = None if "Content-Encoding" in answer.headers else answer.length_remaining
-    _check_size(call, total or 0)
+    start = _start_of(call, answer) if received.wanted else 0
+    _check_size(call, start + (total or 0))
     call.bytes = 0
-    received.begin(total)
+    received.begin(None if total is None else start + total, start, answer.headers)
     for piece in answer.stream(_PIECE_BYTES):
         call.bytes += len(piece)
-        _check_size(call, call.bytes)
+        _check_size(call, start + call.bytes)
         received.add(piece)
+
+
+def _start_of(call: _Call, answer: BaseHTTPResponse) -> int:
+    """Where a body begins that was asked for from somewhere on."""
+    if answer.status != _PARTIAL:
+        return 0
+    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if found is None:
+        raise ServiceAnswerError(f"{call.what} was answered with a part, without a word which part that is.")
+    return int(found[1])
 
 
 def _check_size(call: _Call, size: int) -> None:

@@ -26,7 +26,7 @@ _PORTS = {"http": 80, "https": 443}
 _HARMLESS = frozenset(
     {
         *("accept", "accept-encoding", "accept-language", "range", "user-agent"),
-        *("if-none-match", "if-modified-since"),
+        *("if-none-match", "if-modified-since", "if-range"),
     }
 )
 """Headers that may go to another host. Any other may hold a secret for the first one."""
@@ -65,6 +65,10 @@ class Request:
         auth = make_headers(basic_auth=parts.auth) if parts.auth else {}
         bare = parts._replace(auth=None, fragment=None).url
         return cls(method, bare, {**auth, **headers}, body, is_trusted, hides_path)
+
+    def also(self, headers: Mapping[str, str]) -> Request:
+        """The same request with further headers."""
+        return replace(self, headers={**self.headers, **headers}) if headers else self
 
     def without_secrets(self, text: str) -> str:
         """What a service answered, without what was sent to it in confidence: some quote the request."""

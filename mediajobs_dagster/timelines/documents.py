@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.small_files import read_small
-from mediajobs_dagster.timelines.captions import CaptionsError, decode_captions
 from mediajobs_dagster.timelines.file_contents import MAX_BYTES, decoded, read_whole
 from mediajobs_dagster.timelines.parsing import Fault, too_large
+from mediajobs_dagster.transcripts.subtitles import CaptionsError, decode_captions
 
 if TYPE_CHECKING:
     from mediajobs_dagster.timelines.otio.conforming import Library

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mediajobs_dagster.models import MediaInfo, VideoStream
-from mediajobs_dagster.timelines.captions import CaptionsError
 from mediajobs_dagster.timelines.layout import (
     ItemTimes,
     Media,
@@ -53,6 +52,7 @@ from mediajobs_dagster.timelines.text.fonts import Fonts, UnknownFontError
 from mediajobs_dagster.timelines.text.lettering import Lettering, Size, TextTooLongError
 from mediajobs_dagster.timelines.texts import CaptionBlocks, set_text_of
 from mediajobs_dagster.timelines.times import snap
+from mediajobs_dagster.transcripts.subtitles import CaptionsError
 
 _NO_SIZE = "has a picture of unknown size; its beginning may be missing"
 _UNKNOWN = MediaInfo(container="", duration_seconds=0, bytes=0)

@@ -325,6 +325,16 @@ Layer = Annotated[
 ]
 
 
+class Spoken(StrictValue):
+    """What is said in an upload, as captions: each word while the track, a video layer or a narration plays it."""
+
+    transcript: Annotated[Reference, Field(description="The upload; its transcript has to be made before.")]
+    style: TextStyle = TextStyle(size=0.045, outline=Outline())
+    place: Literal["top", "middle", "bottom"] = "bottom"
+    position: Position | None = Field(default=None, description="Of the captions' middle; wins over `place`.")
+    safe_area: Annotated[float, Field(gt=0.2, le=1)] = 0.9
+
+
 # --- sound -----------------------------------------------------------------------------------------------------------
 
 _FADE = Fraction(35, 100)
@@ -379,6 +389,7 @@ class Timeline(StrictValue):
     canvas: Canvas = Canvas()
     track: Annotated[tuple[TrackItem, ...], Field(min_length=1, strict=False, max_length=LONGEST["track"])]
     layers: Annotated[tuple[Layer, ...], Field(strict=False, max_length=LONGEST["layers"])] = ()
+    captions: Spoken | None = Field(default=None, description="From a transcript, above all layers.")
     narration: Annotated[tuple[Narration, ...], Field(strict=False, max_length=LONGEST["narration"])] = ()
     music: Annotated[tuple[Music, ...], Field(strict=False, max_length=LONGEST["music"])] = ()
     loudness: Loudness | None = Field(default=Loudness(), description="null: the mix stays as loud as it is.")

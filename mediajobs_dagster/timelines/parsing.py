@@ -91,7 +91,9 @@ def parse_timeline(document: JsonObject) -> Parsed:
         if name in pruned:
             pruned[name] = [pruned[name][number] for number in kept[name]]
     for name, part in bad:
-        if isinstance(part, str):  # only the field, in the canvas or the loudness
+        if name == "captions":  # whole: it is nothing without its transcript
+            pruned.pop(str(name), None)
+        elif isinstance(part, str):  # only the field, in the canvas or the loudness
             pruned[str(name)].pop(part, None)
     holes = frozenset(int(part) for name, part in bad if name == "track")
     try:

@@ -44,5 +44,7 @@ def _places(timeline: Timeline) -> Iterator[tuple[str, str, bool]]:
         yield f"$.narration[{index}].source", voice.source, False
     for index, music in enumerate(timeline.music):
         yield f"$.music[{index}].source", music.source, False
+    if timeline.captions:
+        yield "$.captions.transcript", timeline.captions.transcript, False
     if isinstance(timeline.canvas.background, ImageBackground):
         yield "$.canvas.background.source", timeline.canvas.background.source, True

@@ -94,8 +94,8 @@ def with_references(timeline: Timeline, uploads: Mapping[str, Upload]) -> Timeli
     return _replaced(timeline, {name: upload.id for name, upload in uploads.items()})
 
 
-_FIELD = "source"
-"""The name of every field of a timeline that holds a reference, and of no other field; a test checks this."""
+_FIELDS = ("source", "transcript")
+"""The names of the fields of a timeline that hold a reference, and of no other fields; a test checks this."""
 
 
 def _replaced(part: Part, ids: Mapping[str, str]) -> Part:
@@ -104,7 +104,7 @@ def _replaced(part: Part, ids: Mapping[str, str]) -> Part:
     if not isinstance(part, Value):
         return part
     values = {name: getattr(part, name) for name in type(part).model_fields}
-    changed = {name: ids[value] if name == _FIELD else _replaced(value, ids) for name, value in values.items()}
+    changed = {name: ids[value] if name in _FIELDS else _replaced(value, ids) for name, value in values.items()}
     # An unchanged value is returned as it is, so that fields that were left out stay unset.
     news = {name: value for name, value in changed.items() if value != values[name]}
     return part.model_copy(update=news) if news else part

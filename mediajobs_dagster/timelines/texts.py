@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediajobs_dagster.timelines.captions import read_captions, set_captions, slides
+from mediajobs_dagster.timelines.captions import set_captions, slides
 from mediajobs_dagster.timelines.model import MAX_SECONDS, Captions, Layer, LowerThird, Title
 from mediajobs_dagster.timelines.text.fonts import Fonts
 from mediajobs_dagster.timelines.text.lettering import Block, Lettering, Size, draw_lower_third, draw_title
+from mediajobs_dagster.transcripts.subtitles import read_captions
 
 CaptionBlocks = Mapping[tuple[str, ...], Block]
 """The block of each set of captions that are shown at the same time, by their texts."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from mediajobs_dagster.errors import NotFoundError, RequestError, all_errors
-from mediajobs_dagster.history import AttemptFilter, History, JobFilter, UploadFilter
+from mediajobs_dagster.history import AttemptFilter, DeliveryFilter, History, JobFilter, UploadFilter
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN
 from mediajobs_dagster.use_cases.references import References
@@ -61,6 +61,17 @@ class Choices:
     def uploads(self, chosen: UploadFilter) -> UploadFilter:
         """`chosen` with the ids of what it names."""
         return replace(chosen, trace_id=self._trace(chosen.trace_id))
+
+    def deliveries(self, chosen: DeliveryFilter) -> DeliveryFilter:
+        """`chosen` with the ids of what it names."""
+        named = DeliveryFilter(trace_id=chosen.trace_id, job_id=chosen.job_id)
+        if self.history.webhooks.list(named, limit=1):
+            return chosen  # also of what was removed since
+        return replace(
+            chosen,
+            trace_id=self._trace(chosen.trace_id),
+            job_id=None if chosen.job_id is None else self.references.job(chosen.job_id).id,
+        )
 
     def _type(self, name: str | None) -> str | None:
         # One that is not installed any more may still have jobs.

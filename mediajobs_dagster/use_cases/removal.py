@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mediajobs_dagster.attempts.freshness import standing_keys
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import History, JobFilter
-from mediajobs_dagster.models import Job, JobStatus, JsonObject, Upload, UploadRole
+from mediajobs_dagster.models import RESULT, Job, JobStatus, JsonObject, Upload, UploadRole
 from mediajobs_dagster.storage import Storage, upload_source_key
 
 _JOBS = 1000
@@ -76,8 +76,9 @@ def remove_upload(upload: Upload, history: History, storage: Storage, *, dry_run
         raise IllegalTransitionError(
             f"{upload.filename} is being worked on by job {busy[0]}. Cancel that with `mediajobs jobs cancel`, or wait."
         )
-    is_ours = upload.role is UploadRole.EXPORT or upload.storage_key == upload_source_key(upload.id)
-    keys = (*_output_keys(jobs, history), *((upload.storage_key,) if is_ours else ()))
+    is_made = upload.role is UploadRole.EXPORT or (upload.origin or "").startswith(RESULT)
+    is_ours = is_made or upload.storage_key == upload_source_key(upload.id)
+    keys = (*_output_keys(jobs, history), *((upload.storage_key,) if is_ours else ()), *_subtitle_keys(upload))
     waiting = tuple(job.id for job in jobs if job.status.is_waiting)
     if not dry_run:
         for job_id in waiting:
@@ -86,6 +87,11 @@ def remove_upload(upload: Upload, history: History, storage: Storage, *, dry_run
             storage.delete(key)
         history.uploads.remove(upload.id)
     return Removed(upload, keys, waiting, is_source_kept=not is_ours)
+
+
+def _subtitle_keys(upload: Upload) -> list[str]:
+    """The keys of the subtitles that were fetched with an upload."""
+    return [each["key"] for each in (upload.details or {}).get("subtitles", ())]
 
 
 def _output_keys(jobs: list[Job], history: History) -> list[str]:

@@ -25,6 +25,7 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import (
     Attempt,
     AttemptStatus,
+    Callback,
     Job,
     JobStatus,
     Tick,
@@ -34,6 +35,7 @@ from mediajobs_dagster.models import (
 )
 from mediajobs_dagster.records import JobQueued, ScheduleMissed
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.trace_context import within_trace
 
 PATIENCE = timedelta(minutes=5)
 """How late a moment may be asked for without being missed: Dagster looks every minute, and restarts take a while."""
@@ -190,17 +192,25 @@ class Schedules:
         self.listeners.tell(JobQueued(job=job))
         return Asked(reason if missed else f"Job {job.id} was queued.", job)
 
-    def run(self, job_type: JobType, *, now: datetime) -> Job:
+    def run(self, job_type: JobType, *, now: datetime, callback: Callback | None = None) -> Job:
         """Put a job of that type into the queue by hand, on the tick of this moment.
 
         One that is in the queue already and was not tried yet is the answer: a second one would do the same.
+        `callback`, which has to be checked before, is told what becomes of it.
         """
         queued = self.history.jobs.list(JobFilter(job_type=job_type.name, statuses=(JobStatus.QUEUED,)), limit=1)
         if queued and not queued[0].attempts:
+            if callback:
+                self.history.webhook_events.follow(callback, queued)
             return queued[0]
         tick = Tick(schedule=job_type.name, created_at=now.replace(microsecond=0))
-        request = job_type.request(tick, trace_id=new_trace_id(), max_attempts=self.settings.max_attempts)
-        (enqueued,) = self.history.jobs.enqueue([request])
+        with within_trace(None) as trace_id:
+            request = job_type.request(tick, trace_id=trace_id, max_attempts=self.settings.max_attempts)
+            if callback:
+                self.history.webhook_events.subscribe(callback, trace_id)
+            (enqueued,) = self.history.jobs.enqueue([request])
+        if callback and not enqueued.created:
+            self.history.webhook_events.follow(callback, [enqueued.job])
         if enqueued.created:
             self.listeners.tell(JobQueued(job=enqueued.job))
             details = {"job": enqueued.job.id}

@@ -18,7 +18,7 @@ from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
 from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips, real_footage
-from tests.platform import Platform
+from tests.platform import Platform, usual
 from tests.servers.dagster_dev import DagsterDev, running_dagster_dev
 
 THUMB = Thumbnail.name
@@ -79,7 +79,7 @@ def test_daemon_runs_what_is_added_and_runs_are_found_by_trace(dev: DagsterDev, 
     """The sensors start a run for each job; filtering by `traceId` gives exactly the runs of that trace."""
     upload = shared.add(real_footage("bigbuckbunny.mp4"))
     other = shared.add(clips.landscape(), THUMB)
-    jobs = dev.wait_for(lambda: ended(shared, upload.trace_id, len(shared.registry.of_uploads())), timeout_s=120)
+    jobs = dev.wait_for(lambda: ended(shared, upload.trace_id, len(usual(shared.registry))), timeout_s=120)
     dev.wait_for(lambda: ended(shared, other.trace_id, 1), timeout_s=120)
     assert {job.status for job in jobs} == {JobStatus.COMPLETED}
 

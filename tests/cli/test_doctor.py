@@ -71,6 +71,8 @@ def test_nothing_is_left_behind(mediajobs: Call, tmp_path: Path) -> None:
         ("database", {"database_url": "mysql://db/x"}, "SETTINGS_INVALID", "MEDIAJOBS_DATABASE_URL"),
         ("storage", {"storage_url": "file://{file}/objects"}, "STORAGE_FAILED", "MEDIAJOBS_STORAGE_URL"),
         ("storage", {"storage_url": "ftp://host/x"}, "SETTINGS_INVALID", "MEDIAJOBS_STORAGE_URL"),
+        ("job log", {"job_log": "{file}/log.json"}, "SETTINGS_INVALID", "MEDIAJOBS_JOB_LOG"),
+        ("job log", {"job_log": "{file}.md"}, "JOB_LOG_FOREIGN", "Name another file"),
         ("scratch disk", {"scratch_dir": "{file}/scratch"}, "SETTINGS_INVALID", "MEDIAJOBS_SCRATCH_DIR"),
         ("scratch disk", {"scratch_reserve_mb": 2**40}, "DISK_FULL", "MEDIAJOBS_SCRATCH_DIR"),
     ],
@@ -81,6 +83,7 @@ def test_one_thing_is_not(
     """Exit code 1; this check alone has failed, with its code and how to mend it."""
     file = tmp_path / "file"
     file.touch()
+    (tmp_path / "file.md").write_text("# Notes")
     placed = {name: str(value).replace("{file}", str(file)) for name, value in settings.items()}
     answer = mediajobs("doctor", "--json", **placed)
     assert answer.code == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from mediajobs_dagster import JobLogger
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import Attempt
@@ -78,6 +79,34 @@ def test_export_as_parquet(mediajobs: Call, worked: Platform, tmp_path: Path) ->
     refused = mediajobs("history", "export", "--format", "parquet")
     assert refused.code == 2
     assert "--output" in refused.err
+
+
+def test_export_as_job_log(mediajobs: Call, worked: Platform, tmp_path: Path) -> None:
+    """A log of the jobs that have ended, which a logger reads and goes on with."""
+    path = tmp_path / "processing_log.json"
+    answer = mediajobs("history", "export", "--format", "job-log", "--out", path)
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    log = JobLogger(path)
+    jobs = mediajobs("jobs", "list", "--json").json
+    assert {each["job_id"] for each in log.get_all_jobs()} == {each["id"] for each in jobs}
+    assert log.get_statistics()["stages"] == {"completed": 2, "probe": 1}
+    log.log_job(log.get_failed_jobs()[0])
+    assert log.get_statistics()["error_types"] == {"INPUT_NOT_MEDIA": 2}
+    (failed,) = mediajobs("history", "export", "--format", "job-log", "--status", "failure").json
+    assert failed["error"].startswith("INPUT_NOT_MEDIA: ")
+    refused = mediajobs("history", "export", "--format", "job-log", "--manifests")
+    assert refused.code == 2
+    assert "--manifests" in refused.err
+
+
+def test_jobs_are_logged_as_they_end(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """By whatever process ends them, in the file that the setting names, wherever that process works."""
+    setting = {"job_log": "notes/processing_log.json"}
+    assert mediajobs("add", clips.landscape(), "--type", THUMB).code == 0
+    assert mediajobs("work", **setting).code == 0
+    (logged,) = JobLogger(tmp_path / "notes" / "processing_log.json").get_all_jobs()
+    assert (logged["job_type"], logged["success"], logged["video_title"]) == (THUMB, True, clips.landscape().name)
+    assert logged == mediajobs("history", "export", "--format", "job-log").json[0] | {"logged_at": logged["logged_at"]}
 
 
 def test_an_export_that_fails_leaves_what_was_there(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.history import Action
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from tests.cli.conftest import Call
 from tests.clips import Clips
@@ -180,3 +181,16 @@ def test_a_retry_of_bad_files_is_told_to_be_in_vain(
     job = platform.job(upload, "upload_thumb_v1")
     assert "is queued already" in mediajobs("jobs", "retry", job.id).err
     assert "that are queued, processing, failed" in mediajobs("jobs", "cancel", "--status", "dead").err
+
+
+def test_what_was_done_is_listed_page_by_page(mediajobs: Call, platform: Platform) -> None:
+    """The last line says how to go on."""
+    for number in range(3):
+        platform.history.actions.record(Action(action="jobs retry", target=f"job {number}", count=1))
+    shown = mediajobs("actions", "--limit", 2).out
+    *_, last = mediajobs("actions", "--limit", 2, "--json").json
+    assert f"--after {last['id']}" in " ".join(shown.split())
+    (first,) = mediajobs("actions", "--after", last["id"], "--json").json
+    assert first["target"] == "job 0"
+    assert mediajobs("actions", "--after", first["id"]).out == "There is no more.\n"
+    assert "NOT_FOUND" in mediajobs("actions", "--after", "nosuch").err

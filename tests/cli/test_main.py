@@ -28,7 +28,7 @@ SERVING = {"code-server", "daemon", "web", "worker"}
 def test_the_commands() -> None:
     """The whole list; scripts hang on these names."""
     assert {" ".join(words) for words in COMMANDS} == {
-        *("demo", "up", "add", "work", "attempt", "doctor", "export"),
+        *("demo", "up", "add", "ingest", "study", "work", "attempt", "doctor", "export"),
         *SERVING,
         *("status", "uploads", "uploads list", "uploads show", "uploads delete"),
         *("jobs", "jobs list", "jobs show", "jobs watch", "jobs retry", "jobs cancel"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.cli.conftest import Call
 from tests.clips import Clips
+from tests.platform import Platform
 from tests.webhooks.receiver import SECRET, receiving
 
 ALLOWED = {"webhook_secret": SECRET, "private_addresses": "127.0.0.0/8"}
@@ -29,6 +30,37 @@ def test_a_callback_is_told_and_its_deliveries_are_listed_shown_and_sent(mediajo
     assert mediajobs("webhooks", "list", "--event", "job.dead", "--json").json == []
     missing = mediajobs("webhooks", "show", "nothing", "--json")
     assert (missing.code, missing.json["error"]["code"]) == (2, "NOT_FOUND")
+
+
+def test_what_is_not_there_has_no_deliveries_and_is_told(mediajobs: Call, clips: Clips) -> None:
+    """A mistyped job never looks like one of which nobody wants to know; one can be named as everywhere."""
+    added = mediajobs("add", clips.short(), *THUMB, "--json", **ALLOWED).json
+    for option, told in (("--job", "There is no job 'nosuch'"), ("--trace", "There is no trace nosuch")):
+        answer = mediajobs("webhooks", "list", option, "nosuch", "--json")
+        assert (answer.code, answer.json["error"]["code"]) == (2, "NOT_FOUND")
+        assert told in answer.json["error"]["message"]
+    (job,) = mediajobs("jobs", "list", "--json").json
+    assert mediajobs("webhooks", "list", "--job", job["id"]).out == "There is no delivery.\n"
+    with receiving(204) as receiver:
+        mediajobs("add", clips.short(), *THUMB, "--callback", receiver.url, **ALLOWED)
+    named = mediajobs("webhooks", "list", "--job", clips.short().name, "--json").json
+    assert [each["jobId"] for each in named] == [job["id"]]
+    assert added["traceId"] == job["traceId"]
+
+
+def test_a_scheduled_job_and_the_demo_are_told_of(mediajobs: Call, clips: Clips, platform: Platform) -> None:
+    """Also one that was in the queue before. What is no callback is refused before anything is queued."""
+    refused = mediajobs("run", "history_cleanup", "--callback", "nowhere", "--json", **ALLOWED)
+    assert (refused.code, refused.json["error"]["code"]) == (2, "CALLBACK_INVALID")
+    assert mediajobs("demo", clips.short(), "--callback-event", "job.dead").code == 2
+    assert mediajobs("jobs", "list", "--json").json == []
+    with receiving(204, 204) as receiver:
+        for event in ("job.queued", "job.completed"):
+            options = ("--callback", f"{receiver.url}/{event}", "--callback-event", event)
+            assert mediajobs("run", "history_cleanup", *options, **ALLOWED).code == 0
+        platform.work()
+        assert mediajobs("webhooks", "send", **ALLOWED).code == 0
+    assert sorted(receiver.types) == ["job.completed", "job.queued"]
 
 
 def test_a_test_says_whether_it_arrived(mediajobs: Call) -> None:

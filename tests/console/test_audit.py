@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from mediajobs_dagster.console.app import console_app
+from mediajobs_dagster.history import Action
 from mediajobs_dagster.history.tokens import Scope
 from mediajobs_dagster.history.users import Role
 from mediajobs_dagster.orchestration.outside import FromDagster
@@ -28,6 +31,8 @@ RECORDED: dict[str, str | None] = {
     "POST /api/jobs/retry": "jobs retry",
     "POST /api/jobs/cancel": "jobs cancel",
     "POST /api/exports": "export",
+    "POST /api/ingests": "ingest",
+    "POST /api/studies": "study",
     "POST /api/breakers/{name}/open": "breaker open",
     "POST /api/breakers/{name}/close": "breaker close",
     "POST /api/schedules/{name}/run": "schedule run",
@@ -104,6 +109,28 @@ def test_who_comes_without_a_login_is_called_api(client: Client, media: MediaJob
     whos = {each.action: each.who for each in platform.history.actions.list()}
     assert whos["breaker close"] == "api"
     assert "@" in whos["breaker open"]
+
+
+def test_what_was_done_is_read_page_by_page(client: Client, media: MediaJobs) -> None:
+    """Over HTTP and on the page: none is missing, none twice."""
+    for number in range(103):
+        media.history.actions.record(Action(action="jobs retry", target=f"job {number}", count=1))
+    media.history.actions.record(Action(action="login", target="anna", count=1))
+    found, path = list[str](), "/api/actions?limit=40&action=jobs+retry"
+    while path:
+        answer = client.get(path)
+        found += [each["target"] for each in answer.json["actions"]]
+        path = answer.json["next"]
+    assert found == [f"job {number}" for number in reversed(range(103))]
+    assert client.get("/api/actions?after=nosuch").status == 404
+
+    first = client.get("/audit?action=jobs+retry").text
+    link = re.search(r'rel="next" href="([^"]+)"', first)
+    assert link
+    older = client.get(html.unescape(link[1])).text
+    assert first.count("<tr data-row>") == 100
+    assert [f"job {number}<" in older for number in (3, 2, 1, 0)] == [False, True, True, True]
+    assert "First page" in older
 
 
 def test_the_page_tells_it(operator: Client, token: Headers, media: MediaJobs) -> None:

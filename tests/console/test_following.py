@@ -50,6 +50,21 @@ def test_exports_belong_to_it_too(client: Client, platform: Platform, clips: Cli
     assert causes(platform.media) == {(upload.trace_id, None), (TRACE, SPAN)}
 
 
+def test_scheduled_jobs_belong_to_it_too(client: Client, media: MediaJobs) -> None:
+    """Those that are started by hand; the document says which requests take the header."""
+    assert client.post("/api/schedules/history_cleanup/run", None, [PARENT]).status == 202
+    assert causes(media) == {(TRACE, SPAN)}
+    paths = client.get("/openapi.json").json["paths"]
+    told = {
+        path
+        for path, methods in paths.items()
+        for operation in methods.values()
+        if "traceparent" in {each["name"] for each in operation.get("parameters", ())}
+    }
+    assert {"/api/jobs", "/api/uploads", "/api/exports", "/api/schedules/{name}/run"} <= told
+    assert not any(path.endswith(("/retry", "/cancel", "/close")) for path in told)
+
+
 def test_a_request_can_name_another_trace(client: Client, platform: Platform, clips: Clips) -> None:
     """That goes first; the span of the header is none of its."""
     upload, other = platform.register(clips.short()), "0af7651916cd43dd8448eb211c80319c"

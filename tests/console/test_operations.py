@@ -16,6 +16,7 @@ from mediajobs_dagster.use_cases.breakers import Breakers
 from mediajobs_dagster.use_cases.bulk import Bulk
 from mediajobs_dagster.use_cases.events import Events
 from mediajobs_dagster.use_cases.quotas import Quotas
+from mediajobs_dagster.use_cases.studies import Studies
 from mediajobs_dagster.use_cases.videos import Videos
 from mediajobs_dagster.use_cases.webhooks import Webhooks
 from tests.console.client import Client
@@ -32,6 +33,7 @@ PARTS = {
     "tokens": Tokens,
     "logins": Logins,
     "webhooks": Webhooks,
+    "studies": Studies,
 }
 """The properties of MediaJobs that hold use cases."""
 
@@ -39,6 +41,9 @@ BY_HTTP: dict[str, str] = {
     "add": "POST /api/uploads",
     "add_received": "POST /api/uploads",
     "add_stored": "POST /api/uploads",
+    "ingest": "POST /api/ingests",
+    "studies.ask": "POST /api/studies",
+    "studies.guides": "GET /api/studies/{reference}",
     "uploads": "GET /api/uploads",
     "upload": "GET /api/uploads/{reference}",
     "delete_upload": "DELETE /api/uploads/{reference}",
@@ -105,6 +110,8 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "held_by_needs": "is asked by those who start runs",
     "export_history": "writes to an open file; by HTTP attempts are read page by page",
     "export_history_parquet": "writes to an open file",
+    "export_job_log": "writes to an open file",
+    "job_log_entries": "is the job log, a file for scripts; by HTTP attempts are read page by page",
     "attempt_frame": "is for notebooks",
     "job_frame": "is for notebooks",
     "stage_frame": "is for notebooks",

@@ -21,7 +21,7 @@ from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.video_export.encoding import ExportParams, Profile
 from mediajobs_dagster.models import SubjectKind, Tick, Upload, new_id, new_trace_id, utc_now
 from tests.clips import Clips
-from tests.platform import Platform
+from tests.platform import Platform, usual
 
 HOSTILE = 0.05
 """The share of uploads that are hostile."""
@@ -86,7 +86,7 @@ class Work:
         info = Prober.from_settings(platform.settings).probe(candidate, Cancellation()) if probed else None
         candidate = intake.store(candidate, new_id(), trace_id, info=info)
         (registered,) = intake.commit(
-            [candidate], Order(job_types=platform.registry.of_uploads(), max_attempts=platform.settings.max_attempts)
+            [candidate], Order(job_types=usual(platform.registry), max_attempts=platform.settings.max_attempts)
         )
         return registered.upload
 

@@ -12,16 +12,17 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediajobs_dagster.errors import JobLogError
-from mediajobs_dagster.history.job_log import JobLogEntry, JobLogger, LoggedError, LoggedOutput, StageTiming
-from mediajobs_dagster.models import AttemptStatus
-from tests.history.factories import NOON, an_attempt
+from mediajobs_dagster import JobLogEntry, JobLogger, create_default_logger
+from mediajobs_dagster.errors import JobLogError, RequestError
+from mediajobs_dagster.history.job_log_entry import KEYS
+
+ODD = 'a "b"\n]\n{ä\u2028\x00.mp4'
 
 
 def an_entry(**overrides: Any) -> JobLogEntry:
@@ -29,26 +30,44 @@ def an_entry(**overrides: Any) -> JobLogEntry:
         "job_id": "job-1",
         "job_type": "upload_thumb_v1",
         "trace_id": "a" * 32,
-        "inputs": {"filename": 'a "b"\n]\n{ä\u2028\x00.mp4'},
-        "worker": "worker-1",
-        "stage": "publish",
-        "stages": (StageTiming(name="publish", duration_ms=3, status="ok"),),
-        "outputs": (LoggedOutput(key="thumbs/1.jpg", bytes=5, exists=True),),
+        "video_id": "abc123",
+        "url": "https://youtu.be/abc123",
+        "worker_id": "worker-1",
+        "video_title": ODD,
+        "stage": "completed",
         "success": True,
-        "started_at": NOON,
-        "finished_at": NOON + timedelta(seconds=1),
-        "duration_ms": 1000,
+        "start_time": 1697543210.123,
+        "end_time": 1697543211.123,
+        "processing_duration": 1.0,
+        "timings": {"publish": 0.003},
+        "files_created": ("thumbs/1.jpg",),
     }
     return JobLogEntry(**values | overrides)
 
 
 def a_failure(**overrides: Any) -> JobLogEntry:
-    error = LoggedError(code="STALLED", message="=no progress")
-    return an_entry(success=False, stage="ffmpeg", error=error, outputs=(), duration_ms=3000, **overrides)
+    values: dict[str, Any] = {
+        "success": False,
+        "stage": "ffmpeg",
+        "error": "STALLED: no progress",
+        "error_code": "STALLED",
+        "files_created": (),
+        "processing_duration": 3.0,
+    }
+    return an_entry(**values | overrides)
 
 
 def job_ids(path: Path) -> list[str]:
-    return [entry["jobId"] for entry in json.loads(path.read_bytes())]
+    return [entry["job_id"] for entry in json.loads(path.read_bytes())]
+
+
+def plain(entry: JobLogEntry) -> dict[str, Any]:
+    """An entry as it is read, but for the moment at which it was written."""
+    return {key: value for key, value in entry.to_json().items() if key != "logged_at"}
+
+
+def local_now() -> datetime:
+    return datetime.now()  # noqa: DTZ005  # as scripts that read the log have it
 
 
 @pytest.fixture
@@ -69,41 +88,96 @@ def test_the_file_is_a_whole_array_after_every_append(log: JobLogger, path: Path
 
 
 def test_entries_come_back_as_they_were_logged(log: JobLogger) -> None:
-    entries = [an_entry(), a_failure(), an_entry(inputs={"name": "half \udc80"})]
+    """As plain values, with every key in its order, and the moment at which they were written."""
+    entries = [an_entry(), a_failure(), an_entry(video_title="half \udc80")]
+    before = local_now()
     log.log_jobs_batch(entries)
-    assert log.get_all_jobs() == entries
-    assert log.get_successful_jobs() == [entries[0], entries[2]]
-    assert log.get_failed_jobs() == [entries[1]]
-    assert log.get_jobs_by_stage("ffmpeg") == [entries[1]]
+    found = log.get_all_jobs()
+    assert [tuple(each) for each in found] == [KEYS] * 3
+    assert all(before <= datetime.fromisoformat(each.pop("logged_at")) <= local_now() for each in found)
+    assert found == [plain(each) for each in entries]
+    assert [each["stage"] for each in log.get_successful_jobs()] == ["completed"] * 2
+    assert [each["error"] for each in log.get_failed_jobs()] == ["STALLED: no progress"]
+    assert log.get_jobs_by_stage("ffmpeg") == log.get_failed_jobs()
+    assert log.get_jobs_by_stage("probe") == []
+
+
+def test_a_log_can_be_copied(log: JobLogger, tmp_path: Path) -> None:
+    """What is read can be logged again, unchanged."""
+    log.log_jobs_batch([an_entry(), a_failure()])
+    other = JobLogger(tmp_path / "copy.json")
+    other.log_job(log.get_all_jobs()[0])
+    other.log_jobs_batch(log.get_all_jobs()[1:])
+    assert other.path.read_bytes() == log.path.read_bytes()
+
+
+def test_what_is_no_entry_is_refused(log: JobLogger, path: Path) -> None:
+    """And nothing of its batch is written."""
+    entry = an_entry().to_json()
+    for wrong, said in (
+        ({"total_files": "many"}, "total_files: has to be a whole number"),
+        ({"format": "of before"}, "format: there is no such field"),
+        ({"success": False}, "it: a job that failed has an error"),
+        ({"timings": {"probe": float("nan")}}, "timings.probe"),
+    ):
+        with pytest.raises(RequestError, match=said):
+            log.log_jobs_batch([an_entry(), entry | wrong])
+    assert not path.exists()
 
 
 def test_a_log_that_does_not_exist_is_empty(log: JobLogger, path: Path) -> None:
     assert log.get_all_jobs() == []
-    assert log.get_statistics().total == 0
+    assert log.get_statistics() == {
+        "total_jobs": 0,
+        "successful": 0,
+        "failed": 0,
+        "success_rate": 0.0,
+        "average_duration": 0.0,
+        "total_files_created": 0,
+        "error_types": {},
+        "stages": {},
+    }
     log.clear_log()
     log.log_jobs_batch([])
     assert not path.exists()
 
 
+def test_the_default_log_lies_among_the_notes(tmp_path: Path) -> None:
+    log = create_default_logger(tmp_path / "notes")
+    log.log_job(an_entry())
+    assert job_ids(tmp_path / "notes" / "processing_log.json") == ["job-1"]
+
+
 def test_statistics_are_totals(log: JobLogger) -> None:
-    log.log_jobs_batch([an_entry(), an_entry(job_type="other"), a_failure(), an_entry(duration_ms=None)])
-    statistics = log.get_statistics()
-    assert (statistics.total, statistics.successful, statistics.failed) == (4, 3, 1)
-    assert statistics.success_rate == 0.75
-    assert statistics.average_duration_ms == pytest.approx(5000 / 3)
-    assert statistics.by_job_type == {"upload_thumb_v1": 3, "other": 1}
-    assert statistics.by_error == {"STALLED": 1}
+    """Errors by their codes, or by what stands before the colon where there is no code; the most frequent first."""
+    of_another = a_failure(error="Network timeout: no answer", error_code=None, stage="probe")
+    log.log_jobs_batch([of_another, an_entry(files_created=("a", "b")), a_failure(), a_failure()])
+    assert log.get_statistics() == {
+        "total_jobs": 4,
+        "successful": 1,
+        "failed": 3,
+        "success_rate": 0.25,
+        "average_duration": 2.5,
+        "total_files_created": 2,
+        "error_types": {"STALLED": 2, "Network timeout": 1},
+        "stages": {"ffmpeg": 2, "probe": 1, "completed": 1},
+    }
+    assert list(log.get_statistics()["error_types"]) == ["STALLED", "Network timeout"]
 
 
 def test_csv_has_a_row_an_entry(log: JobLogger, tmp_path: Path) -> None:
-    entries = [an_entry(), a_failure()]
+    """Without transcripts, with nested values as JSON, and without formulas."""
+    entries = [an_entry(video_title="=1+1", transcript="a" * 40_000), a_failure()]
     log.log_jobs_batch(entries)
     assert log.export_csv(tmp_path / "out.csv") == 2
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["jobId"] for row in rows] == ["job-1", "job-1"]
-    assert json.loads(rows[0]["inputs"]) == entries[0].inputs
-    assert json.loads(rows[1]["error"]) == {"code": "STALLED", "message": "=no progress"}
+    assert tuple(rows[0]) == tuple(key for key in KEYS if key != "transcript")
+    assert [row["job_id"] for row in rows] == ["job-1", "job-1"]
+    assert rows[0]["video_title"] == "'=1+1"
+    assert json.loads(rows[0]["timings"]) == {"publish": 0.003}
+    assert json.loads(rows[0]["files_created"]) == ["thumbs/1.jpg"]
+    assert (rows[1]["success"], rows[1]["error"]) == ("False", "STALLED: no progress")
 
 
 def test_clearing_leaves_an_empty_array_with_the_same_mode(log: JobLogger, path: Path) -> None:
@@ -125,7 +199,7 @@ def test_clearing_through_a_link_keeps_the_link(path: Path, tmp_path: Path) -> N
     assert json.loads(path.read_bytes()) == []
 
 
-OURS = b'[\n{"format":"mediajobs.job_log/1","jobId":"1"}'
+OURS = b'[\n{"job_id":"1","job_type":"t","trace_id":null,"video_id":"v"}'
 FOREIGN = {
     "another program's array": b'[\n{"a": 1}\n]\n',
     "an empty array of another shape": b"[]",
@@ -135,7 +209,11 @@ FOREIGN = {
     "ours with something behind it": OURS + b"\n]\nhello\n",
     "ours with another array behind it": OURS + b"\n]\n[]\n",
     "ours with a damaged last line": OURS + b",\nnonsense\n]\n",
-    "ours, reformatted": b'[\n  {\n    "format": "mediajobs.job_log/1"\n  }\n]\n',
+    "ours, reformatted": b'[\n  {\n    "job_id": "1"\n  }\n]\n',
+    "ours of before": b'[\n{"format":"mediajobs.job_log/1","jobId":"1"}\n]\n',
+    "one that begins alike": b'[\n{"job_id":"1","state":"done"}\n]\n',
+    "one that begins alike, with a number": b'[\n{"job_id":1,"job_type":"t","trace_id":null,"video_id":"v"}\n]\n',
+    "one that begins alike and was cut off": b'[\n{"job_id":"1","state":"do',
     "a bracket and nonsense": b"[\nx",
 }
 
@@ -152,11 +230,13 @@ def test_a_foreign_or_damaged_file_is_refused_and_left_as_it_is(log: JobLogger, 
 
 def test_damage_in_the_middle_is_told_with_its_line(log: JobLogger, path: Path) -> None:
     log.log_jobs_batch([an_entry(job_id=str(number)) for number in range(3)])
-    damaged = path.read_bytes().replace(b'"jobId":"1"', b'"jobId":#1#')
-    path.write_bytes(damaged)
-    with pytest.raises(JobLogError, match="Line 3 "):
-        log.get_all_jobs()
-    assert path.read_bytes() == damaged
+    whole = path.read_bytes()
+    for place, damage in ((b'"job_id":"1"', b'"job_id":#1#'), (b'"1",', b'"1","format":1,'), (b'"job_id":"1",', b"")):
+        damaged = whole.replace(place, damage)
+        path.write_bytes(damaged)
+        with pytest.raises(JobLogError, match="Line 3 "):
+            log.get_all_jobs()
+        assert path.read_bytes() == damaged
 
 
 def torn_states(before: bytes, after: bytes) -> list[bytes]:
@@ -182,7 +262,7 @@ def test_an_append_cut_short_at_any_byte_is_mended_by_the_next(
     kept = [str(number) for number in range(entries_before)]
     for state in torn_states(before, after):
         path.write_bytes(state)
-        seen = [entry.job_id for entry in log.get_all_jobs()]
+        seen = [entry["job_id"] for entry in log.get_all_jobs()]
         assert seen in (kept, [*kept, "torn"]), state
         log.log_job(an_entry(job_id="next"))
         assert job_ids(path) == [*seen, "next"], state
@@ -200,8 +280,8 @@ def test_the_warning_says_what_was_cut(log: JobLogger, path: Path, caplog: pytes
 
 
 def test_a_torn_entry_larger_than_the_first_look_is_mended(log: JobLogger, path: Path) -> None:
-    big = {"text": "x" * 300_000}
-    log.log_jobs_batch([an_entry(job_id="whole", inputs=big), an_entry(job_id="torn", inputs=big)])
+    big = "x" * 300_000
+    log.log_jobs_batch([an_entry(job_id="whole", transcript=big), an_entry(job_id="torn", transcript=big)])
     path.write_bytes(path.read_bytes()[:-100_000])
     log.log_job(an_entry(job_id="next"))
     assert job_ids(path) == ["whole", "next"]
@@ -265,7 +345,7 @@ log = JobLogger(sys.argv[1])
 print("started", flush=True)
 number = 0
 while True:
-    log.log_job(an_entry(job_id=str(number), inputs={"text": "x" * 200_000}))
+    log.log_job(an_entry(job_id=str(number), transcript="x" * 200_000))
     number += 1
 """
 
@@ -307,38 +387,3 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(log: JobLogger, path: Pat
     done = subprocess.run([sys.executable, "-c", LIMITED, str(path), str(len(before) + 50)], check=False)
     assert done.returncode == 7
     assert path.read_bytes() == before
-
-
-def test_an_entry_is_made_from_a_history_row_and_its_manifest() -> None:
-    attempt = an_attempt(
-        job_id="job-1",
-        job_name="upload_thumb_v1",
-        status=AttemptStatus.FAILURE,
-        error_code="STALLED",
-        error="no progress",
-        manifest={
-            "inputSummary": {"uploadId": "u"},
-            "stages": [
-                {"name": "fetch", "startedAt": "…", "durationMs": 5, "status": "ok"},
-                {"name": "ffmpeg", "startedAt": "…", "durationMs": 60000, "status": "STALLED"},
-            ],
-            "outputs": [{"key": "a", "bytes": 3, "sha256": "…", "mediaInfo": None}],
-        },
-    )
-    entry = JobLogEntry.of(attempt, exists=lambda key: key == "b")
-    assert (entry.job_id, entry.job_type, entry.worker, entry.stage) == (
-        "job-1",
-        "upload_thumb_v1",
-        "worker-1",
-        "ffmpeg",
-    )
-    assert entry.stages[-1] == StageTiming(name="ffmpeg", duration_ms=60000, status="STALLED")
-    assert entry.outputs == (LoggedOutput(key="a", bytes=3, exists=False),)
-    assert entry.error == LoggedError(code="STALLED", message="no progress")
-    assert not entry.success
-    assert JobLogEntry.of(attempt).outputs[0].exists is None
-
-
-def test_an_attempt_without_a_manifest_makes_an_entry_too() -> None:
-    entry = JobLogEntry.of(an_attempt(status=AttemptStatus.LOST, error_code="WORKER_LOST", manifest=None))
-    assert (entry.stage, entry.stages, entry.outputs, entry.inputs) == (None, (), (), {})

@@ -36,7 +36,7 @@ from mediajobs_dagster.storage.by_range import RangeServer
 from tests.clips import Clips
 from tests.heif_pictures import of_unknown_coding, written
 from tests.intake.folders import distinct, fill
-from tests.platform import Platform
+from tests.platform import Platform, usual
 from tests.servers.faulty_s3 import FaultyS3
 from tests.servers.s3 import S3Server
 
@@ -119,7 +119,7 @@ def is_whole(platform: Platform) -> bool:
 def test_a_folder_is_one_trace(platform: Platform, clips: Clips, tmp_path: Path) -> None:
     """Each file is an upload with what a probe found, and a job of each type, all of one trace; the jobs succeed."""
     folder = fill(tmp_path / "footage", clips.landscape(), 3)
-    order = Order(platform.registry.of_uploads(), priority=7, max_attempts=2)
+    order = Order(usual(platform.registry), priority=7, max_attempts=2)
     record = take(platform, folder, order=order)
     assert sorted(upload.filename for upload in record.added) == [f"clip{number:04}.mp4" for number in range(3)]
     for upload in record.added:
@@ -127,7 +127,7 @@ def test_a_folder_is_one_trace(platform: Platform, clips: Clips, tmp_path: Path)
         assert info is not None
         assert (info.bytes, info.duration_seconds) == (upload.bytes, pytest.approx(3, abs=0.1))
         assert (upload.trace_id, upload.etag) == (order.trace_id, platform.storage.stat(upload.storage_key).etag)
-    assert len(record.enqueued) == 3 * len(platform.registry.of_uploads())
+    assert len(record.enqueued) == 3 * len(usual(platform.registry))
     assert {(job.trace_id, job.priority, job.max_attempts) for job in record.enqueued} == {(order.trace_id, 7, 2)}
     assert record.bytes == sum(upload.bytes for upload in record.added)
     assert is_whole(platform)
@@ -148,7 +148,7 @@ def test_a_second_time_nothing_is_added(platform: Platform, clips: Clips, tmp_pa
     assert [job.subject_id for job in second.enqueued] == [second.added[0].id]
 
     assert take(platform, folder).enqueued == []
-    assert len(take(platform, folder, order=Order(platform.registry.of_uploads())).enqueued) == 5 * 2
+    assert len(take(platform, folder, order=Order(usual(platform.registry))).enqueued) == 5 * 2
     assert len(take(platform, folder, order=Order(THUMB, force=True)).enqueued) == 5
 
 

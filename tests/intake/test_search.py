@@ -16,9 +16,10 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import new_id
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage, attempt_key, open_storage
+from tests.platform import usual
 from tests.servers.s3 import S3Server
 
-JOB_TYPES = Registry.standard().of_uploads()
+JOB_TYPES = usual(Registry.standard())
 
 
 @pytest.fixture

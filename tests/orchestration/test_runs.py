@@ -26,6 +26,7 @@ from mediajobs_dagster.records import AttemptKey
 from tests.clips import Clips
 from tests.listeners import Watcher
 from tests.orchestration.conftest import DagsterPlatform
+from tests.platform import usual
 
 THUMB, PROXY = Thumbnail.name, EditProxy.name
 OpenDagster = Callable[..., DagsterPlatform]
@@ -59,7 +60,7 @@ def test_one_trace_over_all_runs(dagster_platform: DagsterPlatform, clips: Clips
     other = dagster_platform.add(clips.no_audio(), THUMB)
     dagster_platform.run_queue()
     runs = dagster_platform.runs(traceId=upload.trace_id)
-    assert {run.job_name for run in runs} == {job_type.name for job_type in dagster_platform.registry.of_uploads()}
+    assert {run.job_name for run in runs} == {job_type.name for job_type in usual(dagster_platform.registry)}
     for run in runs:
         assert run.status is dg.DagsterRunStatus.SUCCESS
         assert run.tags["mediajobs/job_type"] == run.job_name
@@ -278,7 +279,7 @@ def test_adding_a_file_twice_enqueues_nothing_twice(dagster_platform: DagsterPla
     first = dagster_platform.add(clips.landscape())
     again = dagster_platform.add(clips.landscape())
     assert again == first
-    assert len(dagster_platform.history.jobs.list(JobFilter())) == len(dagster_platform.registry.of_uploads())
+    assert len(dagster_platform.history.jobs.list(JobFilter())) == len(usual(dagster_platform.registry))
     assert len(list(dagster_platform.storage.list("uploads/"))) == 1
 
 
@@ -311,11 +312,11 @@ def test_one_run_over_several_assets_is_one_trace(dagster_platform: DagsterPlatf
     result = everything.execute_in_process(instance=platform.instance, partition_key=day)
     assert result.success
     jobs = platform.history.jobs.list(JobFilter())
-    assert {job.job_type for job in jobs} == {job_type.name for job_type in platform.registry.of_uploads()}
+    assert {job.job_type for job in jobs} == {job_type.name for job_type in usual(platform.registry)}
     assert {job.status for job in jobs} == {JobStatus.COMPLETED}
     (run,) = platform.instance.get_runs()
     assert {job.trace_id for job in jobs} == {run.tags["traceId"]}
-    of_uploads = {dg.AssetKey(job_type.asset) for job_type in platform.registry.of_uploads()}
+    of_uploads = {dg.AssetKey(job_type.asset) for job_type in usual(platform.registry)}
     for event in result.get_asset_materialization_events():
         there_was_none = event.asset_key not in of_uploads
         assert event.materialization.metadata["subjects"].value == (0 if there_was_none else 1)

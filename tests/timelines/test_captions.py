@@ -12,18 +12,15 @@ from PIL import Image
 
 from mediajobs_dagster.timelines.captions import (
     Band,
-    CaptionsError,
-    Cue,
     Slide,
     band_of,
-    decode_captions,
-    read_captions,
     set_captions,
     slides,
 )
 from mediajobs_dagster.timelines.model import Captions
 from mediajobs_dagster.timelines.text.fonts import Fonts
 from mediajobs_dagster.timelines.text.lettering import TextTooLongError, safe_area
+from mediajobs_dagster.transcripts.subtitles import CaptionsError, Cue, decode_captions, read_captions
 
 CANVAS = (1280, 720)
 

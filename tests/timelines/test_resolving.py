@@ -175,6 +175,7 @@ EVERYWHERE = Timeline.model_validate(
         ],
         "narration": [{"source": "voice"}],
         "music": [{"source": "song"}],
+        "captions": {"transcript": "talk"},
     }
 )
 
@@ -205,7 +206,7 @@ def fields_of_the_format() -> Iterator[tuple[type[Value], str, bool]]:
 def test_references_are_the_fields_called_source() -> None:
     """Whoever adds one under another name has to tell those who replace them."""
     fields = list(fields_of_the_format())
-    assert {name for _, name, is_reference in fields if is_reference} == {"source"}
-    assert all(is_reference for _, name, is_reference in fields if name == "source")
+    assert {name for _, name, is_reference in fields if is_reference} == {"source", "transcript"}
+    assert all(is_reference for _, name, is_reference in fields if name in ("source", "transcript"))
     walked = {path.rpartition(".")[0].partition("[")[0] for path, _ in references_of(EVERYWHERE)}
-    assert walked == {"$.track", "$.layers", "$.narration", "$.music", "$.canvas.background"}
+    assert walked == {"$.track", "$.layers", "$.narration", "$.music", "$.captions", "$.canvas.background"}

@@ -9,6 +9,7 @@ import click
 
 from mediajobs_dagster.cli.main import commands as mediajobs
 from mediajobs_dagster.history import StatisticsReport
+from mediajobs_dagster.history.job_log_entry import JobLogEntry, TranscriptMetadata
 from mediajobs_dagster.models import Attempt, Job, Upload, WebhookDelivery
 from tools.reference import samples
 from tools.reference.markdown import section
@@ -61,6 +62,11 @@ PRINTED: dict[str, Printed] = {
         (samples.REQUESTED, samples.PLAN, samples.WRITTEN, samples.FAULTS),
     ),
     "history stats": Printed("A [StatisticsReport](#statisticsreport) (`MediaJobs.statistics`)."),
+    "ingest": Printed(
+        "The videos that were asked for, all in one trace (`MediaJobs.ingest`): of each, `video`, `job` (null in a dry "
+        "run) and `new` (false: it was asked for before); and `refused`: addresses of which nothing can be fetched, "
+        "each with its `code`, that of an [error](errors.md), and `message`."
+    ),
     "jobs cancel": Printed("The [Job](#job) as it is now (`MediaJobs.cancel`)."),
     "jobs list": Printed(
         "A list of [Job](#job), the newest first (`MediaJobs.jobs`), each with its `subjectName`: a file name or a "
@@ -89,6 +95,13 @@ PRINTED: dict[str, Printed] = {
     "storage map": Printed("The storage map: the prefixes, what is below each, who makes it, and how long it is kept."),
     "storage report": Printed(
         "The latest report of the storage, or the one taken now with `--now` (`MediaJobs.inventory`)."
+    ),
+    "study": Printed(
+        "The first job of each talk, all in one trace (`MediaJobs.studies.ask`), with what comes after it in its "
+        "`followUp`; and `skipped`: what cannot be studied, each with its `code`. With `--wait`, `guides` too: of each "
+        "talk its `title`, the job that makes the guide (until there is one, the job before it) with `status` and "
+        "`errorCode`, "
+        "and the keys of its files."
     ),
     "token create": Printed(
         "The token, as in `token list`, and its `secret`, which is shown this once (`MediaJobs.tokens.create`)."
@@ -161,9 +174,12 @@ def commands(elsewhere: Places) -> Iterator[str]:
     yield section(
         "mediajobs history export",
         "It takes `--format` in place of `--json`: an array (`json`), an object a line (`jsonl`) of "
-        "[Attempt](#attempt), or a table (`csv`, `parquet`). `manifest` is there with `--manifests` only.",
+        "[Attempt](#attempt), or a table (`csv`, `parquet`). `manifest` is there with `--manifests` only. `job-log` "
+        "writes an array of [JobLogEntry](#joblogentry), as the [job log](../how-to/job-log.md) has them.",
     )
-    yield fields_of(Job, Attempt, Upload, StatisticsReport, WebhookDelivery, elsewhere=elsewhere)
+    yield fields_of(
+        *(Job, Attempt, Upload, StatisticsReport, WebhookDelivery, JobLogEntry, TranscriptMetadata), elsewhere=elsewhere
+    )
 
 
 def with_json(group: click.Group = mediajobs, before: str = "") -> set[str]:

@@ -35,6 +35,8 @@ _TYPES = {
     ".flac": "audio/flac",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".srt": "text/plain; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
 }
 """What browsers may show; all else is only saved. No type of these can run a script."""
 _PLAIN = re.compile(r"[A-Za-z0-9 ._()+-]+")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from mediajobs_dagster.attempts.manifest import Manifest
-from mediajobs_dagster.models import Attempt, Job, JobProgress, JsonObject, Upload, Value, WebhookDelivery
+from mediajobs_dagster.models import Attempt, Job, JobProgress, JobStatus, JsonObject, Upload, Value, WebhookDelivery
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -59,6 +59,38 @@ class JobsAsked(Value):
 
     trace_id: str
     jobs: list[AskedJob]
+
+
+class TalkSkipped(Value):
+    """A talk of which no study guide can be made."""
+
+    location: str
+    code: str
+    reason: str
+
+
+class StudiesAsked(JobsAsked):
+    """The first job of each talk. What comes after it is in its `followUp`."""
+
+    skipped: list[TalkSkipped]
+
+
+class StudyGuide(Value):
+    """The study guide of a talk, as far as it is."""
+
+    title: str
+    job_id: str = Field(description="The job that makes it; until there is one, the job that comes before.")
+    job_type: str
+    status: JobStatus
+    error_code: str | None = Field(description="Why that job failed, if it did.")
+    outputs: list[str] = Field(description="The keys of its files; empty until it is there.")
+
+
+class StudyGuides(Value):
+    """The study guides of a trace."""
+
+    trace_id: str
+    guides: list[StudyGuide]
 
 
 class RunningAttempt(Attempt):

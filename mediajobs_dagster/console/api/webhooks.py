@@ -39,10 +39,11 @@ class DeliveryListing(Paged):
         )
 
 
-@router.get("/deliveries", response_model=DeliveryPage, responses=problems(404))
+@router.get("/deliveries", response_model=DeliveryPage, responses=problems(404, 409))
 def list_deliveries(request: Request, media: Media, asked: Annotated[DeliveryListing, Query()]) -> Response:
     """Deliveries, newest first: what callback addresses were told, or will be."""
-    found = media.webhooks.deliveries(asked.chosen(), limit=asked.limit + 1, after=asked.after)
+    chosen = media.choices.deliveries(asked.chosen())
+    found = media.webhooks.deliveries(chosen, limit=asked.limit + 1, after=asked.after)
     return page(request, asked, "deliveries", found, lambda each: each.id)
 
 

@@ -10,12 +10,15 @@ from mediajobs_dagster.console.pages.rendering import render
 
 router = APIRouter(include_in_schema=False)
 
-_SHOWN = 200
+_PAGE = 100
 
 
 @router.get("/audit")
 def show_audit(request: Request, media: Media) -> Response:
-    """The latest actions, of one kind if `action` names it."""
-    name = request.query_params.get("action", "").strip()[:100] or None
-    found = media.history.actions.list(limit=_SHOWN, name=name)
-    return render(request, "audit.html", actions=found, name=name or "", most=_SHOWN)
+    """A page of the actions, newest first, of one kind if `action` names it."""
+    query = request.query_params
+    name = query.get("action", "").strip()[:100] or None
+    found = media.history.actions.list(limit=_PAGE + 1, name=name, after=query.get("after") or None)
+    shown = found[:_PAGE]
+    next_after = shown[-1].id if len(found) > _PAGE else None
+    return render(request, "audit.html", actions=shown, name=name or "", next_after=next_after)

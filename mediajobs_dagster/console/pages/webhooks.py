@@ -10,8 +10,9 @@ from starlette.datastructures import QueryParams
 
 from mediajobs_dagster.console.pages.asking import Form, Media, within
 from mediajobs_dagster.console.pages.rendering import render
+from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.history import DeliveryFilter
-from mediajobs_dagster.models import DeliveryStatus, WebhookEvent
+from mediajobs_dagster.models import DeliveryStatus, WebhookDelivery, WebhookEvent
 from mediajobs_dagster.storage.redaction import redact_values
 
 router = APIRouter(include_in_schema=False)
@@ -24,11 +25,18 @@ _EVENTS = tuple(each for each in WebhookEvent if each is not WebhookEvent.TEST)
 def list_deliveries(request: Request, media: Media) -> Response:
     """A page of the list, newest first."""
     query = request.query_params
-    found = media.webhooks.deliveries(_filter_of(query), limit=_PAGE + 1, after=query.get("after") or None)
+    found, fault = list[WebhookDelivery](), None
+    try:
+        chosen = media.choices.deliveries(_filter_of(query))
+        found = media.webhooks.deliveries(chosen, limit=_PAGE + 1, after=query.get("after") or None)
+    except RequestError as error:  # the bar stays, so that what is wrong in it can be mended
+        fault = error
     shown = found[:_PAGE]
     return render(
         request,
         "webhooks.html",
+        status=400 if fault else 200,
+        fault=fault,
         deliveries=shown,
         next_after=shown[-1].id if len(found) > _PAGE else None,
         asked={name: query.get(name, "").strip() for name in ("status", "event", "trace", "job")},

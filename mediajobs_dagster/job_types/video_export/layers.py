@@ -26,7 +26,7 @@ from mediajobs_dagster.job_types.video_export.reading import Opened, begun
 from mediajobs_dagster.job_types.video_export.sound import part_of
 from mediajobs_dagster.job_types.video_export.texts import Texts
 from mediajobs_dagster.media.command import Drawing, Input, Slideshow
-from mediajobs_dagster.timelines.captions import Slide, band_of, read_captions, slides
+from mediajobs_dagster.timelines.captions import Slide, band_of, slides
 from mediajobs_dagster.timelines.layout import Layout, cropped, even, used_part
 from mediajobs_dagster.timelines.model import (
     Captions,
@@ -41,6 +41,7 @@ from mediajobs_dagster.timelines.model import (
     VideoLayer,
     Visualiser,
 )
+from mediajobs_dagster.transcripts.subtitles import read_captions
 
 _MARGIN = 0.05  # share of the canvas that televisions and the bars of players may cover
 _STEPS_PER_S = 25

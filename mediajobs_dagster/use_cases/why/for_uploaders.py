@@ -8,6 +8,7 @@ from mediajobs_dagster.models import Job, JobStatus
 
 OURS = "Something went wrong on our side, not with your file."
 _AGAIN = " We will try again."
+_CLOSED = "The site of this video does not hand it out to us. Please upload the video itself."
 _LATER = "A service that we need does not answer at the moment. This is not because of your file."
 
 WORDS: dict[type[MediaJobsError], str] = {
@@ -31,6 +32,15 @@ WORDS: dict[type[MediaJobsError], str] = {
     errors.InputTooLongError: "This video is too long. Please upload it in parts.",
     errors.InputUnsupportedError: "This format cannot be read. Please export the file as MP4 and upload the new file.",
     errors.InputUnprocessableError: "This file could not be processed. Please export it again and upload the new file.",
+    errors.VideoUnavailableError: "There is no video at this address any more. Please check the address.",
+    errors.VideoPrivateError: _CLOSED,
+    errors.VideoLoginNeededError: _CLOSED,
+    errors.VideoAgeRestrictedError: _CLOSED,
+    errors.VideoRegionBlockedError: _CLOSED,
+    errors.VideoProtectedError: _CLOSED,
+    errors.VideoRefusedError: _CLOSED,
+    errors.VideoLiveError: "This video is live, or has not begun. Please ask for it again when it is over.",
+    errors.AddressIsListError: "This is the address of a list of videos. Please give the address of one video.",
     errors.KeyRefusedError: "This name cannot be used. Please choose another.",
     errors.ServiceError: _LATER,
     errors.QuotaExhaustedError: "This cannot be done today: the daily limit of a service is reached.",

@@ -11,8 +11,8 @@ from structlog.contextvars import get_contextvars
 
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.records import Record, StageStarted
-from mediajobs_dagster.telemetry.job_log import log_record
 from mediajobs_dagster.telemetry.logs import IDS, OURS
+from mediajobs_dagster.telemetry.operation_log import log_record
 from tests.clips import Clips
 from tests.platform import Platform
 

@@ -1,0 +1,157 @@
+"""Subtitles inside of a media file, and subtitles that came with it, as transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast
+
+from mediajobs_dagster.errors import InputUnsupportedError
+from mediajobs_dagster.job_types.bench import Bench
+from mediajobs_dagster.job_types.transcript.documents import write_documents
+from mediajobs_dagster.models import MediaInfo, SubtitleStream, Upload
+from mediajobs_dagster.transcripts.model import Method
+from mediajobs_dagster.transcripts.reading import transcript_of
+from mediajobs_dagster.transcripts.subtitles import CaptionsError, Cue, Format, decode_captions, read_captions
+
+EMBEDDED = "embedded.vtt"
+"""What ffmpeg makes of the subtitles inside of the file, in the scratch folder."""
+_FORMATS: dict[str, Literal["srt", "vtt"]] = {".srt": "srt", ".vtt": "vtt"}
+_TWO_LETTERS = {
+    # Containers name languages by ISO 639-2, everybody else by the two letters of ISO 639-1.
+    "eng": "en",
+    "deu": "de",
+    "ger": "de",
+    "fra": "fr",
+    "fre": "fr",
+    "spa": "es",
+    "ita": "it",
+    "por": "pt",
+    "nld": "nl",
+    "dut": "nl",
+    "rus": "ru",
+    "ukr": "uk",
+    "pol": "pl",
+    "ces": "cs",
+    "cze": "cs",
+    "tur": "tr",
+    "ara": "ar",
+    "heb": "he",
+    "hin": "hi",
+    "zho": "zh",
+    "chi": "zh",
+    "jpn": "ja",
+    "kor": "ko",
+    "swe": "sv",
+    "dan": "da",
+    "nor": "no",
+    "fin": "fi",
+    "ell": "el",
+    "gre": "el",
+    "hun": "hu",
+    "ron": "ro",
+    "rum": "ro",
+    "vie": "vi",
+    "tha": "th",
+    "ind": "id",
+    "fas": "fa",
+    "per": "fa",
+    "bul": "bg",
+    "hrv": "hr",
+    "slk": "sk",
+}
+_UNKNOWN = ("", "und", "mul", "zxx", "mis")
+
+
+@dataclass(frozen=True)
+class StoredSubtitles:
+    """Subtitles in the storage that came with an upload."""
+
+    key: str
+    language: str | None
+    format: Format
+
+
+def tag_of(language: str | None) -> str | None:
+    """A tag of BCP 47 for what a container says of a track's language; None where it says nothing."""
+    named = (language or "").strip()
+    return None if named.lower() in _UNKNOWN else _TWO_LETTERS.get(named.lower(), named)
+
+
+def is_in(language: str | None, wanted: str | None) -> bool:
+    """Whether subtitles in `language` will do where `wanted` is asked for; en-GB will for en."""
+    if wanted is None:
+        return True
+    have = tag_of(language)
+    return have is not None and have.lower().split("-")[0] == (tag_of(wanted) or "").lower().split("-")[0]
+
+
+def chosen_stream(info: MediaInfo, language: str | None) -> SubtitleStream | None:
+    """The subtitles inside of a file to take, in that language if one is given; None where there are none as text.
+
+    Those that the file marks as the ones to show come first. Forced ones only tell of signs and foreign speech.
+    """
+    spoken = tag_of(info.main_audio.language) if info.main_audio else None
+    fit = [each for each in info.subtitles if each.is_text and not each.is_forced and is_in(each.language, language)]
+    return min(
+        fit,
+        key=lambda each: (not is_in(each.language, language or spoken), not each.is_default, each.index),
+        default=None,
+    )
+
+
+def stored_subtitles(upload: Upload, language: str | None) -> Sequence[StoredSubtitles]:
+    """The subtitles that came with an upload, in that language if one is given, as its details list them."""
+    return tuple(each for each in _listed(upload) if is_in(each.language, language))
+
+
+def _listed(upload: Upload) -> Iterator[StoredSubtitles]:
+    details = cast("dict[str, Any]", getattr(upload, "details", None) or {})
+    for each in cast("list[dict[str, Any]]", details.get("subtitles") or []):
+        key = str(each["key"])
+        if kind := _FORMATS.get(PurePosixPath(key).suffix.lower()):
+            yield StoredSubtitles(key, each.get("language"), kind)
+
+
+def has_cues(path: Path) -> bool:
+    """Whether a WebVTT file that ffmpeg made says anything."""
+    try:
+        return bool(_cues(path.read_bytes(), "vtt"))
+    except (CaptionsError, FileNotFoundError):
+        return False
+
+
+def write_embedded(stream: SubtitleStream, duration_seconds: float, bench: Bench) -> None:
+    """Make the transcript of the subtitles inside of the file. Raises InputUnsupportedError."""
+    try:
+        content = (bench.folder / EMBEDDED).read_bytes()
+        _write(bench, content, "vtt", Method.EMBEDDED, tag_of(stream.language), duration_seconds)
+    except (CaptionsError, FileNotFoundError) as error:
+        raise InputUnsupportedError(
+            f"Track {stream.index} of the input, subtitles in {stream.codec}, cannot be read: {error}"
+        ) from error
+
+
+def write_stored(stored: StoredSubtitles, duration_seconds: float, bench: Bench) -> None:
+    """Make the transcript of subtitles in the storage. Raises InputUnsupportedError, and StorageError and its kinds."""
+    content = bench.installation.open_storage().read(stored.key)
+    try:
+        _write(bench, content, stored.format, Method.SUBTITLES, tag_of(stored.language), duration_seconds)
+    except CaptionsError as error:
+        raise InputUnsupportedError(
+            f"The subtitles that came with the input cannot be read: {error} Ask for a transcript by speech "
+            "recognition, with the parameter method=speech."
+        ) from error
+
+
+def _write(
+    bench: Bench, content: bytes, kind: Format, method: Method, language: str | None, duration_seconds: float
+) -> None:
+    cues = _cues(content, kind)
+    transcript = transcript_of(cues, method=method, language=language, duration_seconds=duration_seconds)
+    write_documents(bench, transcript)
+
+
+def _cues(content: bytes, kind: Format) -> tuple[Cue, ...]:
+    return read_captions(decode_captions(content), kind)

@@ -1,0 +1,1 @@
+"""Videos that are fetched by their addresses, from servers on loopback."""

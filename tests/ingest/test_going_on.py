@@ -1,0 +1,119 @@
+"""A download that was interrupted goes on where it ended, if the site allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mediajobs_dagster.models import AttemptStatus, JobStatus
+from tests.ingest.asking import attempted, fetched, only_upload, tried
+from tests.ingest.site import Site
+from tests.platform import Platform
+from tests.services.server import Exchange, head
+
+OpenPlatform = Callable[..., Platform]
+
+
+def interrupted(body: bytes, *, etag: str = '"one"', whole_from: int = 1) -> Callable[[Exchange], None]:
+    """Breaks off in the middle of the first answers; answers ranges of the version that it has."""
+    answers = 0
+
+    def behave(exchange: Exchange) -> None:
+        nonlocal answers
+        answers += 1
+        given = exchange.headers.get("Range", "")
+        start = int(given.removeprefix("bytes=").partition("-")[0] or 0) if given.startswith("bytes=") else 0
+        if exchange.headers.get("If-Range", etag) != etag:
+            start = 0
+        headers = {"Content-Type": "video/mp4", "Content-Length": str(len(body) - start), "ETag": etag}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        rest = body[start:]
+        is_whole = answers > whole_from
+        exchange.end(head(206 if start else 200, headers) + (rest if is_whole else rest[: len(rest) // 2]))
+
+    return behave
+
+
+@pytest.mark.parametrize("in_page", [False, True], ids=["file", "page"])
+def test_within_an_attempt(fetching: Platform, site: Site, clip: bytes, in_page: bool) -> None:
+    """A connection that breaks costs only what is missing."""
+    address = site.does("/a.mp4", interrupted(clip))
+    if in_page:
+        address = site.page("/talk", '<body><video src="/a.mp4"></video></body>')
+    ended = tried(fetching, address)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert fetching.output(only_upload(fetching).storage_key).read_bytes() == clip
+    assert any(each.headers.get("Range", "").startswith("bytes=") for each in site.asked("/a.mp4"))
+
+
+@pytest.mark.parametrize("in_page", [False, True], ids=["file", "page"])
+def test_in_the_next_attempt(open_fetching: OpenPlatform, site: Site, clip: bytes, in_page: bool) -> None:
+    """What came in is there for it, and gone afterwards."""
+    platform = open_fetching(service_tries=1, outage_limit_s=0.0)
+    address = site.does("/a.mp4", interrupted(clip))
+    if in_page:
+        address = site.page("/talk", '<body><video src="/a.mp4"></video></body>')
+    first = tried(platform, address)
+    assert first.error
+    assert platform.history.jobs.get(first.job.id).status is JobStatus.FAILED
+    assert platform.leftovers()
+    (second,) = attempted(platform)
+    assert second.status is AttemptStatus.SUCCESS, second.error
+    assert platform.output(only_upload(platform).storage_key).read_bytes() == clip
+    assert platform.leftovers() == []
+    (call,) = second.manifest.calls
+    assert call.bytes < len(clip)
+
+
+def test_another_version_begins_anew(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
+    """Two halves of different files are no file."""
+    platform = open_fetching(service_tries=1)
+    address = site.does("/a.mp4", interrupted(b"x" * 100_000))
+    assert tried(platform, address).error
+    site.does("/a.mp4", interrupted(clip, etag='"two"', whole_from=0))
+    (ended,) = attempted(platform)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert platform.output(only_upload(platform).storage_key).read_bytes() == clip
+
+
+def test_a_site_without_versions_begins_anew(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
+    """Without an ETag or a date nobody knows whether it is the same file."""
+
+    def short(exchange: Exchange) -> None:
+        exchange.end(head(200, {"Content-Length": str(len(clip))}) + clip[: len(clip) // 2])
+
+    platform = open_fetching(service_tries=1)
+    address = site.does("/a.mp4", short)
+    assert tried(platform, address).error
+    site.has("/a.mp4", clip)
+    (ended,) = attempted(platform)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert "Range" not in site.asked("/a.mp4")[-1].headers
+
+
+def test_a_range_that_is_not_there(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
+    """A site that refuses it gives the whole."""
+    platform = open_fetching(service_tries=1)
+    address = site.does("/a.mp4", interrupted(clip))
+    assert tried(platform, address).error
+
+    def refusing(exchange: Exchange) -> None:
+        if "Range" in exchange.headers:
+            exchange.answer(b"", 416)
+        else:
+            exchange.answer(clip)
+
+    site.does("/a.mp4", refusing)
+    (ended,) = attempted(platform)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+
+
+def test_two_jobs_fetch_it_once(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
+    """The second of two jobs on one video finds what the first has fetched."""
+    platform = open_fetching()
+    address = site.has("/a.mp4", clip)
+    fetched(platform, address)
+    platform.media.ingest(address, follow_up=())
+    assert len(site.asked("/a.mp4")) == 1
