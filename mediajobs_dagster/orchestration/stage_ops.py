@@ -9,7 +9,7 @@ taken from there.
 # pyright: reportUnknownMemberType=false
 # No `from __future__ import annotations` here: Dagster reads the annotations of op functions at run time.
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
@@ -35,19 +35,23 @@ from mediajobs_dagster.orchestration.run_work import (
 )
 from mediajobs_dagster.system import MediaJobs
 
-WORKER, RELAY = "worker", "relay"
+WORKER, RELAYS = "worker", "relays"
 _AFTER = "after"
 _RESULT = "result"
 
 
-def relay_resource() -> dg.ResourceDefinition:
-    """The relay of a run: one for all of its ops."""
+def relays_resource() -> dg.ResourceDefinition:
+    """The relays of a run: one for each job type, for all of its ops."""
 
     @contextmanager
-    def opened(context: dg.InitResourceContext) -> Generator[Relay]:
+    def opened(context: dg.InitResourceContext) -> Generator[dict[str, Relay]]:
         del context
-        with closing(Relay()) as relay:
-            yield relay
+        relays: dict[str, Relay] = {}
+        try:
+            yield relays
+        finally:
+            for relay in relays.values():
+                relay.close()
 
     return dg.ResourceDefinition(opened, description="The work of one run, for the ops that follow it.")
 
@@ -94,7 +98,7 @@ def _op_of(stage: str, job_type: JobType, media: MediaJobs, after: Sequence[str]
         ins={name: dg.In(dg.Nothing) for name in after},
         out=dg.Out(dg.Nothing),
         tags=tags.of_job_type(job_type),
-        required_resource_keys={WORKER, RELAY},
+        required_resource_keys={WORKER, RELAYS},
     )
     def run_stage(context: dg.OpExecutionContext, config: HandRun) -> None:
         with redacted_errors(), named_failures():
@@ -117,7 +121,7 @@ def _last_op_of(stage: str, job_type: JobType, media: MediaJobs, check: dg.Asset
         ins={_AFTER: dg.In(dg.Nothing)},
         out=outs,
         tags=tags.of_job_type(job_type),
-        required_resource_keys={WORKER, RELAY},
+        required_resource_keys={WORKER, RELAYS},
     )
     def run_last(context: dg.OpExecutionContext, config: HandRun) -> Iterator[dg.AssetCheckResult | dg.Output[None]]:
         with redacted_errors(), named_failures():
@@ -145,7 +149,8 @@ def _working(
     context: dg.OpExecutionContext, job_type: JobType, media: MediaJobs, *, force: bool
 ) -> tuple[Relay, Worker]:
     """The relay, whose work goes on, and the worker."""
-    relay: Relay = context.resources.relay
+    relays: dict[str, Relay] = context.resources.relays
+    relay = relays.setdefault(job_type.name, Relay())
     worker: Worker = replace(context.resources.worker, after_interrupt=lambda: after_interrupt(context))
     if relay.is_new:
         attempt_all = assigned(context, worker, job_type, force=force)
