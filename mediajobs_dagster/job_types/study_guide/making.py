@@ -22,7 +22,7 @@ from mediajobs_dagster.study.document import About, Document, document_of_assess
 from mediajobs_dagster.study.markdown import to_markdown
 from mediajobs_dagster.study.model import Asked, Assessment, Notes
 from mediajobs_dagster.study.talk import Talk
-from mediajobs_dagster.study.typesetting import check_typst, write_pdf
+from mediajobs_dagster.study.typesetting import check_typst, without_glyphs, write_pdf
 
 TRANSCRIPT = OutputUse("transcript_v1", "transcript.json")
 STAGES = ("fetch_transcript", "generate_notes", "generate_assessment", "write_files", "export_pdfs")
@@ -123,6 +123,11 @@ class GuideMaking:
         for number, (name, document) in enumerate(self._documents.items(), 1):
             write_pdf(document, bench.folder / f"{name}.pdf")
             bench.progress(number / len(self._documents))
+        if boxes := without_glyphs(self._documents[self.names.notes]):
+            bench.note(
+                f"{len(boxes)} characters, such as {boxes[:8]}, are in none of the fonts that mediajobs brings: the "
+                "PDFs show boxes for them, unless this machine has a font with them. The Markdown has them all."
+            )
 
     @property
     def _read(self) -> Talk:
