@@ -31,6 +31,8 @@ from mediajobs_dagster.job_types.transcript.subtitles import (
 )
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, SubtitleStream, Upload
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.speech.models import DEFAULT, find_model
 from mediajobs_dagster.transcripts.model import Method
 
 SPEECH = "speech"
@@ -66,6 +68,11 @@ class TranscriptJob(UploadJobType):
     params: ClassVar[type[Params]] = TranscriptParams
 
     @override
+    def check_settings(self, settings: Settings) -> None:
+        if settings.speech_model != DEFAULT:  # where the default is not installed, the worker does not offer speech
+            find_model(settings.speech_model)
+
+    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return tuple(f"transcripts/uploads/{subject_id}/{name}" for name in (JSON_NAME, VTT_NAME, SRT_NAME))
 
@@ -74,7 +81,7 @@ class TranscriptJob(UploadJobType):
         return clip
 
     @override
-    def measured_names(self, settings: object) -> Iterable[str]:
+    def measured_names(self, settings: Settings) -> Iterable[str]:
         del settings
         return ("recognise", "subtitles")
 
@@ -133,6 +140,7 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
             command = ffmpeg.Command(
                 inputs=(ffmpeg.Input("source"),),
                 outputs=(ffmpeg.Output(EMBEDDED, ("-map", f"0:{way.index}", "-c:s", "webvtt", "-f", "webvtt")),),
+                media_seconds=seconds or None,
             )
             return (Run(command, then=partial(_after_subtitles, write, further)),)
         case StoredSubtitles():
