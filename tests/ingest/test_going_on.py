@@ -159,7 +159,7 @@ def test_a_worker_that_is_killed(fetching: Platform, site: Site, clip: bytes, in
     (asked,) = fetching.media.ingest(address).videos
     home = str(fetching.settings.home)
     with subprocess.Popen([sys.executable, "-c", _WORKER, home]) as worker:
-        assert site.server.blocked.wait(60)
+        assert site.server.blocked.wait(120)
         wait_for(lambda: any(each.stat().st_size > 1000 for each in fetching.leftovers()))
         worker.kill()
     recover(fetching.history, fetching.settings, AllGone(), settling_s=0)
