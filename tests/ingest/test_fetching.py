@@ -167,7 +167,9 @@ def test_picture_and_sound_are_put_together(fetching: Platform, site: Site, clip
     """A site that has them apart: the best picture and the best sound become one file, copied."""
     (tmp_path / "source").write_bytes(clips.transport_stream().read_bytes())
     apart = tuple(Output(f"{kind}.ts", ("-map", f"0:{kind}", "-c", "copy")) for kind in "va")
-    Runner.from_settings(fetching.settings).run(Command((Input("source"),), apart, media_seconds=1.0), cwd=tmp_path)
+    Runner.from_settings(fetching.settings).run(
+        Command((Input("source"),), apart, media_seconds=1.0), cwd=tmp_path, report=print
+    )
     for kind in "va":
         site.has(f"/s/{kind}.ts", (tmp_path / f"{kind}.ts").read_bytes(), {"Content-Type": "video/mp2t"})
         playlist = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:5\n#EXTINF:1,\n{kind}.ts\n#EXT-X-ENDLIST\n"
