@@ -144,3 +144,27 @@ def test_names_of_files_are_safe(guides: Guides, tmp_path: Path, title: str, nam
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
     expected = name or f"Talk_{renamed.id[-8:]}"
     assert outcome.manifest.outputs[0].key == f"notes/Kuche_Essen/{outcome.attempt_id}/{expected}.md"
+
+
+def test_what_a_site_tells_of_a_talk_is_in_its_guide(guides: Guides, tmp_path: Path) -> None:
+    """Its title, its chapters, and an address into which each time leads; what is not usable of it is left out."""
+    upload = guides.talk(tmp_path / "talk.mp4", transcript_of(text_of("sourdough")))
+    chapters = [
+        {"startSeconds": 0.0, "endSeconds": 60, "title": "The starter"},
+        {"startSeconds": 70, "endSeconds": None, "title": "Dough & <b>oven</b>"},
+        {"startSeconds": -3, "title": "before"},
+        {"startSeconds": "x", "title": "no"},
+        "nonsense",
+    ]
+    details = {"title": "Bread | for *all*", "address": "https://www.youtube.com/watch?v=abc&t=9", "chapters": chapters}
+    told = upload.model_copy(update={"id": f"{upload.id[:-4]}abcd", "origin": None, "details": details})
+    guides.platform.history.uploads.add(told)
+    guides.transcribe(told, transcript_of(text_of("sourdough")))
+    outcome = guides.make(told)
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    notes = guides.platform.output(outcome.manifest.outputs[0].key).read_text()
+    assert outcome.manifest.outputs[0].key.endswith("/Bread_for_all.md")
+    assert notes.startswith("# Bread \\| for \\*all\\*\n")
+    assert "### The starter ([0:00](https://www.youtube.com/watch?v=abc&t=0s))" in notes
+    assert "### Dough \\& \\<b\\>oven\\<\\/b\\>" in notes
+    assert notes.count("### ") == 2
