@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError, ParametersError
+from mediajobs_dagster.errors import InputNoAudioError, InputUnsupportedError, JobSettingsError, ParametersError
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Call, Left, Plan, Run
 from mediajobs_dagster.job_types.transcript import TranscriptJob
@@ -82,6 +82,15 @@ def test_subtitles_that_came_with_it_are_next() -> None:
     assert [each.stage for each in plan(saved("bigbuckbunny"), of).steps] == ["subtitles"]
     assert len(plan(saved("bigbuckbunny"), of, method="speech").steps) == 2
     assert len(plan(saved("bigbuckbunny"), of, language="de").steps) == 2
+
+
+def test_sound_without_a_decoder() -> None:
+    """It is a fault only where there are no subtitles."""
+    mute = saved("bigbuckbunny").audio[0].model_copy(update={"is_decodable": False})
+    with pytest.raises(InputUnsupportedError):
+        plan(variant("bigbuckbunny", audio=(mute,)))
+    (step,) = plan(variant("bigbuckbunny", audio=(mute,), subtitles=(track(2),))).steps
+    assert isinstance(step, Run)
 
 
 def test_which_of_those_that_came_with_it() -> None:

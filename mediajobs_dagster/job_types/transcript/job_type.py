@@ -88,7 +88,7 @@ class TranscriptJob(UploadJobType):
     @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         assert isinstance(params, TranscriptParams)
-        ways = tuple(_ways(source, params))
+        ways = _ways(source, params)
         if not ways:
             raise InputNoAudioError(_nothing(source, params))
         types = ("application/json", "text/vtt; charset=utf-8", "text/plain; charset=utf-8")
@@ -107,14 +107,17 @@ Way = SubtitleStream | StoredSubtitles | AudioStream
 """Something that words can come from."""
 
 
-def _ways(source: Source, params: TranscriptParams) -> Iterable[Way]:
-    """What words can come from, the best first."""
+def _ways(source: Source, params: TranscriptParams) -> Sequence[Way]:
+    """What words can come from, the best first. Raises InputUnsupportedError if it is only sound without a decoder."""
+    ways: list[Way] = []
     if params.method in (None, Method.EMBEDDED) and (stream := chosen_stream(source.info, params.language)):
-        yield stream
+        ways.append(stream)
     if params.method in (None, Method.SUBTITLES):
-        yield from stored_subtitles(source.upload, params.language)[:1]
-    if params.method in (None, Method.SPEECH) and (sound := sound_of(source.info)):
-        yield sound
+        ways += stored_subtitles(source.upload, params.language)[:1]
+    if params.method in (None, Method.SPEECH):
+        sound = source.info.main_audio if ways else sound_of(source.info)
+        ways += [sound] if sound else []
+    return ways
 
 
 def _nothing(source: Source, params: TranscriptParams) -> str | None:
