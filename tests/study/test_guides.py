@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.attempts.staleness import Staleness
+from mediajobs_dagster.job_types.study_guide import StudyGuide
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.platform import Platform
 from tests.study.guides import Guides, registry
@@ -66,6 +69,25 @@ def test_what_is_fresh_is_not_made_again(guides: Guides, tmp_path: Path) -> None
     assert outcome.status is AttemptStatus.SUCCESS
     (notes, *_) = guides.platform.current_keys(upload, "study_guide_v1")
     assert "gradient" in guides.platform.output(notes).read_text()
+
+
+def test_a_backfill_knows_what_a_guide_is_made_of(guides: Guides, tmp_path: Path) -> None:
+    """No guide is due before there is a transcript, nor while it is fresh; one is with each new transcript."""
+    platform = guides.platform
+
+    def is_due() -> bool:
+        with closing(Staleness(StudyGuide(), platform.history, platform.storage).stale([upload])) as found:
+            return [upload] in list(found)
+
+    (tmp_path / "talk.mp4").write_text("talk")
+    upload = platform.register(tmp_path / "talk.mp4")
+    assert not is_due()
+    guides.transcribe(upload, transcript_of(text_of("sourdough")))
+    assert is_due()
+    assert guides.make(upload).status is AttemptStatus.SUCCESS
+    assert not is_due()
+    guides.transcribe(upload, transcript_of(text_of("printing_press")))
+    assert is_due()
 
 
 def test_the_same_talk_has_the_same_files(guides: Guides, tmp_path: Path) -> None:
