@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -190,3 +193,29 @@ def test_what_a_site_tells_of_a_talk_is_in_its_guide(guides: Guides, tmp_path: P
     assert "### The starter ([0:00](https://www.youtube.com/watch?v=abc&t=0s))" in notes
     assert "### Dough \\& \\<b\\>oven\\<\\/b\\>" in notes
     assert notes.count("### ") == 2
+
+
+def test_another_package_brings_a_writer(tmp_path: Path) -> None:
+    """An entry point names it; one that cannot be loaded says so."""
+    info = tmp_path / "pens-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pens\nVersion: 1.0\n")
+    points = "[mediajobs.study_writers]\nquill = pens:WRITER\nbroken = pens:NOTHING\n"
+    (info / "entry_points.txt").write_text(points)
+    (tmp_path / "pens.py").write_text(
+        "from mediajobs_dagster.job_types.study_guide.writers import ExtractiveWriter\n"
+        "class Quill(ExtractiveWriter):\n    name = 'quill'\nWRITER = Quill()\n"
+    )
+    program = (
+        "from mediajobs_dagster.errors import SettingsError\n"
+        "from mediajobs_dagster.job_types.study_guide.writers import writer_of\n"
+        "print(writer_of('quill').name)\n"
+        "try:\n    writer_of('broken')\nexcept SettingsError as error:\n    print(error)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    told = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    first, second, *_ = told.stdout.splitlines()
+    assert first == "quill", told.stderr
+    assert second.startswith("The writer broken (pens:NOTHING) cannot be loaded")
