@@ -60,7 +60,7 @@ def asset_of(job_type: JobType, media: MediaJobs, days: dg.DailyPartitionsDefini
 
     @dg.asset(
         name=job_type.asset,
-        deps=[] if job_type.subject is SubjectKind.TICK else [UPLOADS],
+        deps=[] if job_type.subject in (SubjectKind.TICK, SubjectKind.VIDEO) else [UPLOADS],
         partitions_def=days,
         group_name="upkeep" if job_type.subject is SubjectKind.TICK else "media",
         kinds=set(job_type.needs & {FFMPEG}),

@@ -13,7 +13,7 @@ from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Call, Left, Plan, Run
 from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.job_types.transcript.subtitles import EMBEDDED, chosen_stream, stored_subtitles, tag_of
-from mediajobs_dagster.models import JsonObject, MediaInfo, SubtitleStream, Upload
+from mediajobs_dagster.models import MediaInfo, SubtitleStream, Upload
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.speech.models import find_model
 from mediajobs_dagster.speech.recogniser import recogniser
@@ -21,12 +21,6 @@ from tests.job_types.sources import UPLOAD_ID, saved, source, upload, variant
 
 MIXED = "aresample=async=1:min_hard_comp=0.02:out_sample_rate=16000:out_chlayout=mono:out_sample_fmt=s16"
 CUE = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n"
-
-
-class Fetched(Upload):
-    """An upload that came from a site."""
-
-    details: JsonObject | None = None
 
 
 def plan(info: MediaInfo, of: Upload | None = None, **params: Any) -> Plan:
@@ -42,7 +36,7 @@ def track(index: int, codec: str = "subrip", language: str | None = None, **more
 def fetched(*subtitles: tuple[str, str, bool], language: str | None = None) -> Upload:
     """An upload with these subtitles: language, key, and whether the site made them itself."""
     listed = [{"language": tag, "key": key, "isAutomatic": own} for tag, key, own in subtitles]
-    return Fetched(**upload().model_dump(), details={"language": language, "subtitles": listed})
+    return upload(details={"language": language, "subtitles": listed})
 
 
 def test_sound_is_listened_to() -> None:

@@ -109,7 +109,7 @@ def stored_subtitles(upload: Upload, language: str | None) -> Sequence[StoredSub
 
     Those in the language that is spoken go before translations, those that people wrote before a site's own.
     """
-    details = cast("dict[str, Any]", getattr(upload, "details", None) or {})
+    details = upload.details or {}
     spoken = language or details.get("language")
     listed = cast("list[dict[str, Any]]", details.get("subtitles") or [])
     fit = [each for each in listed if is_in(each.get("language"), language)]
