@@ -63,7 +63,9 @@ class JobLogListener:
 
     def _is_logged(self, attempt: Attempt) -> bool:
         began = attempt.started_at.timestamp()
-        return any(each["job_id"] == attempt.job_id and each["start_time"] == began for each in self._log.iterate_jobs())
+        return any(
+            each["job_id"] == attempt.job_id and each["start_time"] == began for each in self._log.iterate_jobs()
+        )
 
     def _log_job_of(self, attempts: Sequence[Attempt]) -> None:
         self._log.log_jobs_batch(list(Gathering(self._history(), self._storage).entries(attempts)))
