@@ -19,6 +19,8 @@ TOPICS = (
     *("cotton", "dunes", "eagles", "ferns", "geysers", "glaciers", "granite", "harbours", "honey", "kites", "lanterns"),
     *("lichens", "magnets", "mosses", "otters", "pearls", "rivers", "sundials", "volcanoes"),
 )
+FILMED = TOPICS[::5]
+"""The talks with a picture, for which a proxy and a thumbnail are made too. Many more of these would take long."""
 _SENTENCES = (
     "Today we talk about {0}, because {0} are misunderstood by almost everybody.",
     "The study of {0} began long before anybody had written a book.",
@@ -86,16 +88,26 @@ def running_talks(contents: Mapping[str, bytes], slow: str) -> Generator[TalkSit
 
 
 def make_talks(folder: Path, tools: Tools) -> dict[str, bytes]:
-    """A small video for each topic, with what is said in it as text inside of the file."""
-    picture, lasts = folder / "picture.mp4", len(_SENTENCES) * _SENTENCE_S
-    card = ["-f", "lavfi", "-i", f"testsrc2=size=64x36:rate=5:duration={lasts}"]
-    _run(tools, *card, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(picture))
+    """A small file for each topic, with what is said in it as text inside of the file; some have a picture."""
+    filmed, heard, lasts = folder / "filmed.mp4", folder / "heard.mp4", len(_SENTENCES) * _SENTENCE_S
+    card = [
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc2=size=64x36:rate=5:duration={lasts}",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv420p",
+    ]
+    _run(tools, *card, str(filmed))
+    _run(tools, "-f", "lavfi", "-i", f"sine=sample_rate=16000:duration={lasts}", "-c:a", "aac", str(heard))
     made: dict[str, bytes] = {}
     for topic in TOPICS:
         said, talk = folder / f"{topic}.srt", folder / f"{topic}.mp4"
         said.write_text(_subrip(topic))
-        both = ["-i", str(picture), "-i", str(said), "-map", "0", "-map", "1"]
-        _run(tools, *both, "-c:v", "copy", "-c:s", "mov_text", "-metadata:s:s:0", "language=eng", str(talk))
+        both = ["-i", str(filmed if topic in FILMED else heard), "-i", str(said), "-map", "0", "-map", "1"]
+        _run(tools, *both, "-c", "copy", "-c:s", "mov_text", "-metadata:s:s:0", "language=eng", str(talk))
         made[topic] = talk.read_bytes()
     return made
 

@@ -11,17 +11,22 @@ import pytest
 
 from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.history.job_log import JobLogger
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.ingest_video.job_type import IngestVideo
 from mediajobs_dagster.job_types.study_guide.job_type import StudyGuide
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.job_types.transcript.job_type import TranscriptJob
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, JsonObject, Video, new_trace_id
 from mediajobs_dagster.storage.keys import attempt_of
 from tests.cluster.checks import assert_done_exactly_once
 from tests.cluster.cluster import SCRIPTS, Cluster
-from tests.cluster.talks import TOPICS, TalkSite, make_talks, running_talks
+from tests.cluster.talks import FILMED, TOPICS, TalkSite, make_talks, running_talks
 
-INGEST, TRANSCRIPT, GUIDE = IngestVideo.name, TranscriptJob.name, StudyGuide.name
+INGEST, GUIDE = IngestVideo.name, StudyGuide.name
+OF_EACH = (INGEST, TranscriptJob.name, GUIDE, AudioEnvelope.name)
+OF_PICTURES = (EditProxy.name, Thumbnail.name)
 SLOW = TOPICS[len(TOPICS) // 2]
 
 pytestmark = pytest.mark.timeout(600)  # many waits, long over on most machines
@@ -74,7 +79,8 @@ def test_thirty_study_guides_survive_the_loss_of_a_machine(cluster: Cluster, too
     attempts = [attempt for job in jobs for attempt in cluster.attempts(job)]
     assert [each.error_code for each in attempts if each.id == lost.id] == ["WORKER_LOST"]
     assert any(each.host == lost.host and each.started_at > killed_at for each in attempts)
-    assert len(of_type(jobs, GUIDE)) == len(TOPICS)
+    of_all = Counter(job.job_type for job in jobs)
+    assert of_all == {**dict.fromkeys(OF_EACH, len(TOPICS)), **dict.fromkeys(OF_PICTURES, len(FILMED))}
     assert_done_exactly_once(cluster, jobs)
     assert_guides_are_of_their_talks(cluster, trace_id, out)
     assert_fetched_as_often_as_attempted(cluster, trace_id, talks)
@@ -134,8 +140,9 @@ def assert_nothing_left_in_scratch(cluster: Cluster, trace_id: str, attempts: li
 def assert_log_adds_up(cluster: Cluster, trace_id: str, log: JobLogger, jobs: list[Job]) -> None:
     """Both workers wrote to it; it has each job once, and says what the history says."""
     logged = log.get_all_jobs()
-    expected = {(job_type, True): len(TOPICS) for job_type in {job.job_type for job in jobs}}
-    assert Counter((entry["job_type"], entry["success"]) for entry in logged) == expected
+    assert Counter((each["job_type"], each["success"]) for each in logged) == Counter(
+        (each.job_type, True) for each in jobs
+    )
     assert {entry["worker_id"] for entry in logged} == {"alpha", "beta"}
     exported = log.path.with_name("exported.json")
     command = ["history", "export", "--format", "job-log", "--trace", trace_id, "--output", str(exported)]
