@@ -714,6 +714,11 @@ class Settings(BaseSettings):
         """Folder for ends of attempts that the database could not take."""
         return self.home / "unrecorded"
 
+    @property
+    def unlogged(self) -> Path:
+        """Folder that remembers attempts whose jobs are not in the job log yet."""
+        return self.home / "unlogged"
+
 
 _OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper"}
 """What extras offer, and a module that each of them brings."""

@@ -170,10 +170,11 @@ class MediaJobs:
         listeners = Listeners.of(self.settings).also(self.alert_watch)
         if self.settings.job_log:
             from mediajobs_dagster.history.job_log import JobLogger
-            from mediajobs_dagster.use_cases.job_log import JobLogListener
+            from mediajobs_dagster.use_cases.job_log import JobLogListener, Unlogged
 
             log = JobLogger(self.settings.job_log)
-            listeners = listeners.also(JobLogListener(log, lambda: self.history, lambda: self.storage))
+            unlogged = Unlogged(self.settings.unlogged)
+            listeners = listeners.also(JobLogListener(log, lambda: self.history, lambda: self.storage, unlogged))
         if not self.settings.logs_operations:
             return listeners
         from mediajobs_dagster.telemetry.operation_log import log_record

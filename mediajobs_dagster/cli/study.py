@@ -15,7 +15,6 @@ from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.supervisor.exclusive import is_used, user_of
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.studies import Guide, Studied
@@ -103,12 +102,12 @@ def _wait(media: MediaJobs, trace_id: str, *, quiet: bool) -> None:
         return
     with display.Terminal(stderr=True).status("The jobs are worked on …") as waiting:
         while media.settings.celery_url or is_used(media.settings.home):
-            found = media.jobs(JobFilter(trace_id=trace_id), limit=1000)
-            ended = sum(job.status.is_final for job in found)
-            if ended == len(found):
+            found = media.history.jobs.tally(trace_id)
+            ended, jobs = sum(found[each] for each in found if each.is_final), sum(found.values())
+            if ended == jobs:
                 return
             if not quiet:
-                waiting.update(f"{ended} of {display.counted(len(found), 'job')} have ended …")
+                waiting.update(f"{ended:,} of {display.counted(jobs, 'job')} have ended …")
             time.sleep(_LOOK_S)
 
 

@@ -99,26 +99,26 @@ class JobLogger:
 
     def get_all_jobs(self) -> list[JsonObject]:
         """Every entry, the oldest first; none when there is no file. Raises JobLogError when it is not a job log."""
-        return list(self._entries())
+        return list(self.iterate_jobs())
 
     def get_failed_jobs(self) -> list[JsonObject]:
         """The entries of jobs that failed."""
-        return [entry for entry in self._entries() if not entry["success"]]
+        return [entry for entry in self.iterate_jobs() if not entry["success"]]
 
     def get_successful_jobs(self) -> list[JsonObject]:
         """The entries of jobs that succeeded."""
-        return [entry for entry in self._entries() if entry["success"]]
+        return [entry for entry in self.iterate_jobs() if entry["success"]]
 
     def get_jobs_by_stage(self, stage: str) -> list[JsonObject]:
         """The entries of jobs that ended in `stage`: completed, or the one in which they failed."""
-        return [entry for entry in self._entries() if entry["stage"] == stage]
+        return [entry for entry in self.iterate_jobs() if entry["stage"] == stage]
 
     def get_statistics(self) -> Statistics:
         """Totals over the whole log; zeros when it is empty."""
         total = successful = files = 0
         seconds = 0.0
         errors, stages = Counter[str](), Counter[str]()
-        for entry in self._entries():
+        for entry in self.iterate_jobs():
             total += 1
             successful += entry["success"]
             files += entry["total_files"]
@@ -147,7 +147,7 @@ class JobLogger:
         with Path(path).open("w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out)
             writer.writerow(columns)
-            for entry in self._entries():
+            for entry in self.iterate_jobs():
                 writer.writerow(csv_cell(entry[column]) for column in columns)
                 count += 1
         return count
@@ -160,7 +160,8 @@ class JobLogger:
             tail.whole_end(file, self.path)
             _replace(self.path, tail.EMPTY, mode=os.fstat(file).st_mode)
 
-    def _entries(self) -> Iterator[JsonObject]:
+    def iterate_jobs(self) -> Iterator[JsonObject]:
+        """Every entry, one at a time; who appends waits until all are read. All else as `get_all_jobs`."""
         if not self.path.exists():
             return
         with self._locked(os.O_RDONLY, fcntl.LOCK_SH) as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +16,15 @@ from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from redis import Redis
 
-from mediajobs_dagster.attempts.withdrawal import keys_of
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, new_trace_id
+from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, new_trace_id
 from mediajobs_dagster.orchestration.celery.app import queue_name
 from mediajobs_dagster.orchestration.s3_logs import ClusterComputeLogs
 from tests.clips import Clips
+from tests.cluster.checks import assert_done_exactly_once, statuses
 from tests.cluster.cluster import PROJECT, SCRIPTS, Cluster
 from tests.processes import is_gone
 from tests.servers.postgres import start_postgres
@@ -70,24 +69,6 @@ def encoding(cluster: Cluster, trace_id: str) -> Attempt:
         return None
 
     return cluster.wait_for(writing, timeout_s=90)
-
-
-def statuses(cluster: Cluster, job: Job) -> list[AttemptStatus]:
-    """How the attempts at a job ended, the first one first."""
-    return [attempt.status for attempt in cluster.attempts(job)]
-
-
-def assert_done_exactly_once(cluster: Cluster, jobs: list[Job]) -> None:
-    """Each job completed by one attempt, the others without effect; its outputs are there."""
-    assert Counter(job.status for job in jobs) == {JobStatus.COMPLETED: len(jobs)}
-    for job in jobs:
-        assert statuses(cluster, job).count(AttemptStatus.SUCCESS) == 1
-        current = cluster.platform.history.current.of(job.job_type, job.subject_id)
-        assert current is not None
-        assert current.job_id == job.id
-        assert keys_of(current)
-        for key in keys_of(current):
-            assert cluster.platform.storage.stat(key).bytes > 0
 
 
 def run_ends(cluster: Cluster, run_id: str | None, *, timeout_s: float = 90) -> dg.DagsterRun:

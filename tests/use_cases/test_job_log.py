@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +16,13 @@ from typing import Any
 import pytest
 
 from mediajobs_dagster import AttemptFilter, JobLogger
+from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.history.job_log_entry import KEYS
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, FollowUp, JobStatus, Upload, new_id, result_origin, utc_now
-from mediajobs_dagster.records import LeaseLost
+from mediajobs_dagster.records import LeaseLost, Record
 from mediajobs_dagster.storage.keys import attempt_key
 from mediajobs_dagster.transcripts.model import Method, Transcript
 from mediajobs_dagster.use_cases.job_log import JobLogListener
@@ -323,6 +327,48 @@ def test_a_job_that_ends_with_its_worker_is_logged(logging_platform: Platform, c
     platform.media.listeners.tell(lost)
     (entry,) = log.get_all_jobs()
     assert (entry["worker_id"], entry["error_code"], entry["stage"]) == ("w7", "WORKER_LOST", "started")
+
+
+def test_a_job_whose_worker_died_before_it_logged_it(
+    open_platform: OpenPlatform, logging_platform: Platform, clips: Clips, log: JobLogger
+) -> None:
+    """Killed just after it had recorded the end: the next attempt on that machine logs the job, and it does so once."""
+    platform = logging_platform
+    platform.add(clips.landscape(), THUMB)
+
+    def die(record: Record) -> None:
+        if isinstance(record, AttemptEnded):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work_and_die() -> None:
+        own = open_platform(registry=platform.registry, job_log=log.path)
+        own.work(die, own.media.listeners.tell)
+
+    worker = multiprocessing.get_context("fork").Process(target=work_and_die)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    assert log.get_all_jobs() == []
+
+    platform.add(clips.no_audio(), THUMB)
+    work(platform)
+    told = [entry.to_json() for entry in platform.media.job_log_entries()]
+    assert len(told) == 2
+    assert sorted(map(without_moment, log.get_all_jobs())) == sorted(map(without_moment, told))
+    assert list(platform.settings.unlogged.iterdir()) == []
+
+
+def test_what_was_logged_is_not_logged_again(logging_platform: Platform, clips: Clips, log: JobLogger) -> None:
+    """A process may die after it has logged a job, before it forgets it; what nobody knows is forgotten too."""
+    platform = logging_platform
+    upload = platform.add(clips.landscape(), THUMB)
+    work(platform)
+    for each in (platform.attempts(upload, THUMB)[0].id, new_id()):
+        (platform.settings.unlogged / each).touch()
+    platform.add(clips.no_audio(), THUMB)
+    work(platform)
+    assert len(log.get_all_jobs()) == 2
+    assert list(platform.settings.unlogged.iterdir()) == []
 
 
 def test_a_job_that_is_cancelled_is_logged_by_its_last_attempt(

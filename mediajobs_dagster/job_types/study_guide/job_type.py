@@ -12,7 +12,7 @@ from typing_extensions import override
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.material import Material, OutputUse
 from mediajobs_dagster.job_types.plan import Output, Plan
-from mediajobs_dagster.job_types.study_guide.making import STAGES, TRANSCRIPT, GuideMaking, Names
+from mediajobs_dagster.job_types.study_guide.stages import STAGES, TRANSCRIPT, Names
 from mediajobs_dagster.job_types.study_guide.told import ToldTalk
 from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.services.language_model import CHAT, SERVICE
@@ -61,6 +61,8 @@ class StudyGuide(JobType):
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
+        from mediajobs_dagster.job_types.study_guide.making import GuideMaking
+
         assert isinstance(params, StudyGuideParams)
         told = ToldTalk.of(material.subject)
         names = Names(slug(told.title, f"Talk_{material.subject.id[-8:]}"))

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from mediajobs_dagster.errors import TranscriptEmptyError
 from mediajobs_dagster.job_types.bench import Bench
-from mediajobs_dagster.job_types.material import OutputUse
 from mediajobs_dagster.job_types.plan import Call
 from mediajobs_dagster.job_types.study_guide.keeping import kept
+from mediajobs_dagster.job_types.study_guide.stages import STAGES, TRANSCRIPT, Names
 from mediajobs_dagster.job_types.study_guide.told import ToldTalk
 from mediajobs_dagster.job_types.study_guide.transcripts import read_talk
 from mediajobs_dagster.job_types.study_guide.writers import StudyWriter, writer_of
@@ -23,21 +23,6 @@ from mediajobs_dagster.study.markdown import to_markdown
 from mediajobs_dagster.study.model import Asked, Assessment, Notes
 from mediajobs_dagster.study.talk import Talk
 from mediajobs_dagster.study.typesetting import check_typst, without_glyphs, write_pdf
-
-TRANSCRIPT = OutputUse("transcript_v1", "transcript.json")
-STAGES = ("fetch_transcript", "generate_notes", "generate_assessment", "write_files", "export_pdfs")
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the files of a guide are called, without suffix."""
-
-    notes: str
-
-    @property
-    def assessment(self) -> str:
-        """Of the file with the questions."""
-        return f"Assessment_{self.notes}"
 
 
 @dataclass
