@@ -21,6 +21,7 @@ from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.job_types.video_export import VideoExport
 from mediajobs_dagster.models import Job, JobStatus, Timeline, Upload, new_id, new_trace_id, utc_now
 from mediajobs_dagster.timelines.model import VERSION
@@ -35,7 +36,7 @@ LIMITS: dict[str, Any] = {
 }
 """The settings of a trial. Memory is limited as it always is, and by what the caller's process may have."""
 
-UPLOAD_TYPES = (Thumbnail.name, EditProxy.name, AudioEnvelope.name)
+UPLOAD_TYPES = (Thumbnail.name, EditProxy.name, AudioEnvelope.name, TranscriptJob.name)
 _IMAGES = (".png", ".jpeg", ".webp", ".bmp", ".tiff")
 _SOUNDS = (".wav", ".w64", ".aiff", ".caf", ".au", ".mp3", ".flac", ".ogg", ".aac", ".m4a")
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
