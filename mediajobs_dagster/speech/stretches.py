@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-RATE: Final = 16_000
-"""Samples a second, of one channel: what the models were trained on."""
+from mediajobs_dagster.speech.models import RATE
+
 BLOCK_S: Final = 120
 """Seconds of sound that are looked at at once; as floats they take 8 MB, and finding speech in them takes 100."""
 LONGEST_S: Final = 29

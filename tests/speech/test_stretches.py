@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mediajobs_dagster.speech.stretches import BLOCK_S, LONGEST_S, RATE, Block, Floats, Span, blocks
+from mediajobs_dagster.speech.models import RATE
+from mediajobs_dagster.speech.stretches import BLOCK_S, LONGEST_S, Block, Floats, Span, blocks
 
 Samples = npt.NDArray[np.int16]
 

@@ -11,6 +11,8 @@ from mediajobs_dagster.transcripts.reading import TranscriptError, read_transcri
 from mediajobs_dagster.transcripts.writing import cues_of, json_of, srt_of, vtt_of
 
 JSON_NAME, VTT_NAME, SRT_NAME = "transcript.json", "transcript.vtt", "transcript.srt"
+SOUND = "sound.pcm"
+"""The sound in the scratch folder: samples of one channel, 16 kHz, 16 bits."""
 
 
 def write_documents(bench: Bench, transcript: Transcript, **figures: float) -> None:

@@ -18,8 +18,7 @@ from mediajobs_dagster.job_types.base import FFMPEG, Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Call, Left, Output, Plan, Run, Step
 from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
-from mediajobs_dagster.job_types.transcript.documents import JSON_NAME, SRT_NAME, VTT_NAME
-from mediajobs_dagster.job_types.transcript.recognition import RATE, SOUND, Wanted, recognise
+from mediajobs_dagster.job_types.transcript.documents import JSON_NAME, SOUND, SRT_NAME, VTT_NAME
 from mediajobs_dagster.job_types.transcript.subtitles import (
     EMBEDDED,
     StoredSubtitles,
@@ -32,7 +31,7 @@ from mediajobs_dagster.job_types.transcript.subtitles import (
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, SubtitleStream, Upload
 from mediajobs_dagster.settings import Settings
-from mediajobs_dagster.speech.models import DEFAULT, find_model
+from mediajobs_dagster.speech.models import DEFAULT, RATE, find_model
 from mediajobs_dagster.transcripts.model import Method
 
 SPEECH = "speech"
@@ -149,6 +148,8 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
         case StoredSubtitles():
             return (Call("subtitles", partial(write_stored, way, seconds)),)
         case AudioStream():
+            from mediajobs_dagster.job_types.transcript.recognition import Wanted, recognise
+
             command = ffmpeg.Command(
                 inputs=(ffmpeg.Input("source"),),
                 outputs=(ffmpeg.Output(SOUND, _samples(way)),),

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError
 from mediajobs_dagster.job_types.bench import Bench
-from mediajobs_dagster.job_types.transcript.documents import write_documents
-from mediajobs_dagster.speech.models import find_model
+from mediajobs_dagster.job_types.transcript.documents import SOUND, write_documents
+from mediajobs_dagster.speech.models import RATE, find_model
 from mediajobs_dagster.speech.recogniser import Recogniser, recogniser
-from mediajobs_dagster.speech.stretches import RATE, Stretch, blocks, samples_in
+from mediajobs_dagster.speech.stretches import Stretch, blocks, samples_in
 from mediajobs_dagster.transcripts.model import Method, Transcript, Word
 from mediajobs_dagster.transcripts.sentences import is_spaced, sentences_of
 
-SOUND: Final = "sound.pcm"
-"""The sound in the scratch folder: samples of one channel, 16 kHz, 16 bits."""
 _DOUBTFUL = 0.6
 """Below this mean confidence, people should look at the transcript."""
 _WORTH_TELLING_S = 1.0
-
-__all__ = ["RATE", "SOUND", "Wanted", "recognise"]
 
 
 @dataclass(frozen=True)
