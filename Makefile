@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two processes; the tests of a file, which may share a server, stay in one of them.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster --ignore tests/wheel --ignore tests/containers
 BENCH := $(BIN)/python -m benchmarks
-BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake backfill history turns job_log what_stays cleanup storage_report metrics console speech
+BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake backfill history turns job_log what_stays cleanup storage_report metrics console speech notes
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 

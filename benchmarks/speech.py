@@ -2,7 +2,7 @@
 
     python -m benchmarks.speech [--quick] [--json FILE]
 
-A text of ours is read aloud by espeak-ng, at 150 words a minute, which takes about ten minutes. The word error rate is
+A text of ours is read aloud by espeak-ng, at 150 words a minute, which takes ten minutes. The word error rate is
 the number of words that have to be changed, put in or taken out of what was recognised to get the text, as a share of
 the words of the text. It is counted without capitals and punctuation. The whole attempt is timed, by the real-time
 factor: seconds of sound in a second. `--quick` reads the first tenth.
@@ -27,7 +27,7 @@ from mediajobs_dagster.job_types.transcript.current import current_transcript
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.tools import find_tools
 from mediajobs_dagster.speech.models import find_model
-from mediajobs_dagster.speech.recogniser import Recogniser
+from mediajobs_dagster.speech.recogniser import recogniser
 from mediajobs_dagster.transcripts.model import Transcript
 
 READING = Path(__file__).parent / "reading.txt"
@@ -40,7 +40,7 @@ def spoken(text: str, folder: Path) -> Path:
     if program is None:
         raise SystemExit("espeak-ng is not installed: apt-get install espeak-ng")
     path = folder / "reading.wav"
-    subprocess.run([program, "-v", "en-us", "-s", "150", "-w", str(path), "--", text], check=True, capture_output=True)
+    subprocess.run([program, "-v", "en-us", "-s", "122", "-w", str(path), "--", text], check=True, capture_output=True)
     return path
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = time.perf_counter()
-        Recogniser(find_model("tiny.en"), 0)
+        recogniser(find_model("tiny.en"), 0)  # the attempts use the same one
         loading = time.perf_counter() - begin
         with MediaJobs.open(_env_file=None, home=folder / "home", scratch_reserve_mb=1) as media:
             transcript, seconds = transcribed(media, spoken(text, folder))

@@ -18,6 +18,7 @@ from mediajobs_dagster.attempts.threads import AttemptThreads
 from mediajobs_dagster.attempts.totals import RunTotals
 from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.attempts.worker import Worker
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import IllegalTransitionError
 from mediajobs_dagster.history import AttemptFilter, History
 from mediajobs_dagster.history.leases import RENEWED_AT_ONCE
@@ -39,13 +40,15 @@ def work_off(
     run_id: str,
     listeners: Listeners,
     is_over: Callable[[], bool] = lambda: False,
+    stop: Cancellation | None = None,
 ) -> RunTotals:
     """Claim and attempt every job of a dispatch, several at once if the machine has the cores.
 
     When `is_over` says so before a job, it is time to make room for others, and the remaining jobs go back into the
     queue. So they do when this machine is quarantined, and after an interrupt; they are cancelled if the run was
-    terminated.
+    terminated. Where it is not the main thread that does this, `stop` tells of an interrupt: its error is raised.
     """
+    stop = stop or Cancellation()
     totals = RunTotals()
     settings, leases = worker.settings, worker.history.leases
     if lacking := job_type.lacking(settings.offers):
@@ -75,7 +78,10 @@ def work_off(
                 return True
 
             size = min(worker.side_by_side(job_type), len(assigned))
-            AttemptThreads(size, attempt_next, heartbeat.end_all).run()
+            threads = AttemptThreads(size, attempt_next, heartbeat.end_all)
+            with stop.waking(threads.interrupt):
+                threads.run()
+            stop.check()
         leases.release(dispatch_id)
     return totals
 

@@ -14,12 +14,14 @@ from itertools import islice
 from threading import Event
 
 from mediajobs_dagster.attempts.freshness import unchanged_outputs
+from mediajobs_dagster.attempts.subjects import etag_with, key_in
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import History
-from mediajobs_dagster.job_types.base import JobType, SourceUse
+from mediajobs_dagster.job_types.base import JobType
+from mediajobs_dagster.job_types.material import OutputUse, SourceUse
 from mediajobs_dagster.models import JobStatus, JsonObject, Subject, Upload
 from mediajobs_dagster.side_by_side import side_by_side
-from mediajobs_dagster.storage import Storage
+from mediajobs_dagster.storage import ObjectStat, Storage
 
 _PAGE = 500
 """Subjects per query of the history."""
@@ -42,6 +44,8 @@ class _Page:
     """The uploads that a job reads, by subject id; only of subjects with a result or a dead job."""
     uploads: Mapping[str, Upload]
     """These uploads, by upload id."""
+    read: Mapping[OutputUse, Mapping[str, JsonObject]]
+    """For each file of another job type that a job reads, the result of the success that made it, by subject id."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,10 @@ class Staleness:
         uses = {subject.id: self.job_type.source_uses(subject) for subject in known}
         uploads = {subject.id: subject for subject in known if isinstance(subject, Upload)}
         others = {use.upload_id for each in uses.values() for use in each} - uploads.keys()
-        return _Page(
-            results, dead, uses, uploads | self.history.uploads.with_ids(sorted(others)) if others else uploads
-        )
+        if others:
+            uploads |= self.history.uploads.with_ids(sorted(others))
+        read = {use: self.history.current.results(use.job_type, ids) for use in self.job_type.reads}
+        return _Page(results, dead, uses, uploads, read)
 
     # --- in a thread -------------------------------------------------------------------------------------------------
 
@@ -95,6 +100,8 @@ class Staleness:
 
     def _is_due(self, subject: Subject, page: _Page) -> bool:
         result, dead = page.results.get(subject.id), page.dead.get(subject.id)
+        if any(subject.id not in made for made in page.read.values()):
+            return False  # what it is made of is not there yet
         if result is None and dead is None:
             return True
         etag = self._etag(subject, page)
@@ -114,4 +121,11 @@ class Staleness:
             if content is None:
                 return None
             etags[use.upload_id] = content.etag
-        return self.job_type.etag_of(subject, etags)
+        outputs: list[ObjectStat] = []
+        for use, made in page.read.items():
+            key = key_in(made.get(subject.id), use.filename)
+            content = self.storage.find(key) if key else None
+            if content is None:
+                return None
+            outputs.append(content)
+        return etag_with(self.job_type.etag_of(subject, etags), outputs)

@@ -46,7 +46,7 @@ class AttemptThreads:
             # Not `join`: after an interrupt, it would report a living thread as ended.
             raised = [self._ended.get() for _ in self._threads]
         except BaseException:
-            self._interrupt()
+            self.interrupt()
             self._wait_for_end()
             raise
         errors = [error for error in raised if error is not None]
@@ -61,11 +61,12 @@ class AttemptThreads:
         except BaseException as raised:  # noqa: BLE001  # it is raised again in the thread that waits
             error = raised
             if not isinstance(raised, Exception):
-                self._interrupt()  # an interrupt in one thread is meant for all
+                self.interrupt()  # an interrupt in one thread is meant for all
         finally:
             self._ended.put(error)
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """End all attempts that are under way, and begin no others; from any thread."""
         self._interrupted = True
         self._end_all(Interrupted())
 

@@ -84,5 +84,6 @@ def uploads_of(attempt: Attempt, history: History) -> list[Upload]:
 
 
 def upload_keys(attempt: Attempt, history: History) -> set[str]:
-    """Their keys."""
-    return {upload.storage_key for upload in uploads_of(attempt, history)}
+    """Their keys; and what the attempt made beside one of them, such as its subtitles."""
+    keys, own = {upload.storage_key for upload in uploads_of(attempt, history)}, set(keys_of(attempt))
+    return keys | own if keys & own else keys

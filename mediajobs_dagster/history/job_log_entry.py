@@ -45,7 +45,7 @@ class JobLogEntry(Value):
 
     video_id: str = Field(description="Id of the video at its site; of anything else, the id of the job's subject.")
     url: str | None = Field(default=None, description="The address that it was fetched from; null: there is none.")
-    subject: str | None = Field(default=None, description="The field of study, a parameter of study guides.")
+    subject: str | None = Field(default=None, description="The field of study, of study guides and what leads to them.")
     worker_id: str | None = Field(default=None, description="Name of the machine.")
 
     video_title: str = Field(description="What people call it: a title or a file name.")

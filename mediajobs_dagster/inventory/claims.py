@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mediajobs_dagster.history import History
+from mediajobs_dagster.history.attempts import outputs_of
 from mediajobs_dagster.history.current import Standing
 from mediajobs_dagster.models import AttemptStatus, result_origin
 from mediajobs_dagster.storage import ObjectStat, Unfinished, upload_source_key
@@ -108,7 +109,18 @@ def _is_forgotten(find: Unfinished, now: datetime) -> bool:
 
 
 def _upload_keys(replaced: Sequence[Find], standings: Mapping[str, Standing], history: History) -> set[str]:
-    """The keys of those uploads that outputs of replaced successes, or of other attempts at their jobs, became."""
-    owners = [(find, standings[attempt_of(find.key) or ""]) for find in replaced]
-    origins = [result_origin(owner.job_id or "", find.key.rpartition("/")[2]) for find, owner in owners]
-    return {upload.storage_key for upload in history.uploads.known(origins).values()}
+    """The keys of those uploads that outputs of replaced successes, or of other attempts at their jobs, became.
+
+    And of what was made beside them.
+    """
+    found: set[str] = set()
+    by_attempt: dict[str, set[str]] = {}
+    for find in replaced:
+        by_attempt.setdefault(attempt_of(find.key) or "", set()).add(find.key)
+    for attempt_id, made in by_attempt.items():
+        made |= {str(output["key"]) for output in outputs_of(history.attempts.get(attempt_id).result)}
+        origins = [result_origin(standings[attempt_id].job_id or "", key.rpartition("/")[2]) for key in sorted(made)]
+        keys = {upload.storage_key for upload in history.uploads.known(origins).values()}
+        # What was made beside an upload, such as its subtitles, belongs to it.
+        found |= keys | (made if keys & made else set())
+    return found

@@ -91,6 +91,8 @@ class JobType(ABC):
     They are fetched into the scratch folder, and the output is stale once they are made anew. Without them an attempt
     fails with PrerequisiteMissingError.
     """
+    ops: ClassVar[tuple[str, ...]] = ()
+    """The stages of its calls that are ops of their own in Dagster, in their order; empty: one op does all."""
     keeps_checkpoints: ClassVar[bool] = False
     """Whether its steps keep results for further attempts (`Bench.checkpoints`). A success removes them."""
     schedule: ClassVar[Schedule | None] = None

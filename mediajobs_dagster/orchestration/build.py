@@ -5,10 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 from mediajobs_dagster.models import utc_now
-from mediajobs_dagster.orchestration.assets import WORKER, asset_of, job_of, uploads_asset, worker_resource
+from mediajobs_dagster.orchestration.assets import asset_of, job_of, uploads_asset, worker_resource
 from mediajobs_dagster.orchestration.partitions import any_day, days_of
 from mediajobs_dagster.orchestration.schedules import Clock, overlooked_sensor, schedule_of
 from mediajobs_dagster.orchestration.sensors import dispatch_sensor_of, recovery_sensor, uploads_sensor
+from mediajobs_dagster.orchestration.stage_ops import RELAYS, WORKER, relays_resource
 from mediajobs_dagster.system import MediaJobs
 
 
@@ -31,7 +32,7 @@ def build_definitions(media: MediaJobs, *, for_runs: bool = False, clock: Clock 
         schedules=[
             schedule_of(each, found, media, clock) for each, found in registry.schedules(media.settings).items()
         ],
-        resources={WORKER: worker_resource(media)},
+        resources={WORKER: worker_resource(media), RELAYS: relays_resource()},
         # Also for runs over several assets: parallel step processes would share one scratch folder and one lane.
         executor=dg.in_process_executor,
     )

@@ -60,7 +60,9 @@ def is_kept(event: dg.EventLogEntry) -> bool:
         return True  # a line of the log
     if told.event_type is dg.DagsterEventType.ENGINE_EVENT:
         return not (told.message or "").startswith(_ROUTINE)
-    return told.event_type not in _SILENT
+    # A step of several has the asset's name before its own. Dagster reads its outputs to begin again behind it.
+    is_one_of_several = "." in (told.step_key or "") and told.event_type is dg.DagsterEventType.STEP_OUTPUT
+    return told.event_type not in _SILENT or is_one_of_several
 
 
 def slimmed(event: dg.EventLogEntry) -> dg.EventLogEntry:

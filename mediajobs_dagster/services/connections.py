@@ -107,7 +107,7 @@ class Connections:
             manager.clear()
 
     def _manager(self, request: Request) -> PoolManager:
-        proxy = _proxy_of(request.url)
+        proxy = proxy_of(request.url)
         if proxy and not request.is_trusted:
             check_name(_host_of(request.url), self._allowed)
         kind = proxy, request.is_trusted
@@ -138,7 +138,8 @@ def _new_manager(proxy: str | None) -> PoolManager:
     return manager
 
 
-def _proxy_of(url: str) -> str | None:
+def proxy_of(url: str) -> str | None:
+    """The address of the proxy that the environment names for an address; None: it is reached without one."""
     parts, host = parse_url(url), _host_of(url)
     if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
         return None

@@ -20,6 +20,8 @@ _TEMPERATURES = (0.0, 0.4)
 _LEAST_LOGPROB, _MOST_COMPRESSION, _NO_SPEECH = -1.0, 2.4, 0.6
 """Whisper's own limits. What is less sure (mean log probability of a token), or so repetitive that it compresses so
 well, is no speech that the model understands."""
+_LEAST_SURE = 0.55
+"""Mean confidence of the words of a stretch. Clear English has 0.8 and more; what is made of other languages, 0.5."""
 _TOKENS_A_SECOND, _TOKENS = 8, 20
 """Nobody says more: fast English has five tokens a second. It ends what repeats itself early."""
 _SEED = 1
@@ -119,7 +121,8 @@ class Recogniser:
                 unsure += segment.end - segment.start
             else:
                 words += _words(segment, stretch)
-        return Heard(tuple(words), unsure if words else len(stretch.sound) / RATE)
+        sure = sum(word.confidence or 0.0 for word in words) / max(1, len(words))
+        return Heard(tuple(words), unsure) if sure >= _LEAST_SURE else Heard((), len(stretch.sound) / RATE)
 
 
 def _words(segment: _Segment, stretch: Stretch) -> Iterable[Word]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -19,12 +20,12 @@ BLOCK_S: Final = 120
 """Seconds of sound that are looked at at once; as floats they take 8 MB, and finding speech in them takes 100."""
 LONGEST_S: Final = 29
 """Seconds of a stretch: the model listens to 30 at a time."""
+_BYTES = 2
 _END_S = 30
 """Where a block may end: at the longest pause in its last half minute."""
 _GAP_S = 1.5
 """A longer pause ends a stretch: the less silence a model hears, the less it makes up."""
 
-Samples = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
 Span = tuple[int, int]
 """First sample, and the one after the last."""
@@ -56,13 +57,20 @@ class Block:
     stretches: tuple[Stretch, ...]
 
 
-def blocks(sound: Samples, detect: Detector) -> Iterator[Block]:
-    """All of the sound in blocks, each cut where nobody speaks, if there is such a place."""
-    at = 0
-    while at < len(sound):
-        block = sound[at : at + BLOCK_S * RATE].astype(np.float32) / np.float32(32768)
+def samples_in(path: Path) -> int:
+    """How many samples there are in a file: of one channel, 16 bits, little endian."""
+    return path.stat().st_size // _BYTES
+
+
+def blocks(path: Path, detect: Detector) -> Iterator[Block]:
+    """All of the sound in a file in blocks, each cut where nobody speaks, if there is such a place."""
+    at, whole = 0, samples_in(path)
+    while at < whole:
+        # Not a map of the file, whose pages would stay in memory.
+        samples = np.fromfile(path, dtype="<i2", count=BLOCK_S * RATE, offset=at * _BYTES)
+        block = samples.astype(np.float32) / np.float32(32768)
         spans = detect(block)
-        length = len(block) if at + len(block) == len(sound) else _cut(spans, len(block))
+        length = len(block) if at + len(block) >= whole else _cut(spans, len(block))
         spans = [(start, min(end, length)) for start, end in spans if start < length]
         stretches = tuple(Stretch(at + start, block[start:end]) for start, end in _joined(spans))
         at += length

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -32,6 +33,7 @@ from mediajobs_dagster.study.document import (
     moment_address,
 )
 from mediajobs_dagster.study.formulas import FormulaError, parsed
+from mediajobs_dagster.timelines.text.font_files import Characters, characters_of, faces_of
 
 _TEMPLATE = "document.typ"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}")
@@ -56,6 +58,26 @@ def pictures_of(document: Document, *, ppi: float = 96.0) -> list[bytes]:
     """The pages of the document as PNG. Raises ExtraMissingError, TypesettingError, OSError."""
     made = _compiled(document, "png", ppi=ppi)
     return [made] if isinstance(made, bytes) else made
+
+
+def without_glyphs(document: Document) -> str:
+    """The characters of a document that none of our fonts has, each once.
+
+    They are shown only where this machine has a font for them, and as boxes elsewhere.
+    """
+    ours = _characters()
+    text = json.dumps(_data(document), ensure_ascii=False)
+    return "".join(
+        each
+        for each in dict.fromkeys(text)
+        if ord(each) > 0x7F and unicodedata.category(each)[0] in "LNPS" and not any(ord(each) in face for face in ours)
+    )
+
+
+@cache
+def _characters() -> list[Characters]:
+    paths = sorted(Path(str(files("manimgx_fonts"))).glob("*.ttf"))
+    return [characters_of(face) for path in paths for face in faces_of(path)]
 
 
 def _compiled(document: Document, kind: Literal["pdf", "png"], *, ppi: float | None = None) -> Any:

@@ -101,8 +101,10 @@ def _seconds(hours: str | None, minutes: str, seconds: str, decimals: str | None
 
 def _text_lines(lines: Sequence[str], kind: Format, *, last: bool) -> Iterable[str]:
     """The lines of a cue's text. `lines` are those up to the times of the next cue."""
-    if kind == "vtt":  # an empty line ends a cue; notes, styles and the next cue's name follow it
-        return lines[: next((i for i, line in enumerate(lines) if not line.strip()), len(lines))]
+    if (
+        kind == "vtt"
+    ):  # an empty line ends a cue; notes, styles and the next cue's name follow it; one of a blank does not
+        return lines[: next((i for i, line in enumerate(lines) if not line), len(lines))]
     if not last and lines and _COUNTER.fullmatch(lines[-1]):
         return lines[:-1]
     return lines

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from mediajobs_dagster.console.pages.results import result_of
-from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError, MediaJobsError
+from mediajobs_dagster.errors import InputNoAudioError, InputUnsupportedError, JobSettingsError, MediaJobsError
 from mediajobs_dagster.job_types.transcript import TranscriptJob
-from mediajobs_dagster.models import MediaInfo
+from mediajobs_dagster.job_types.transcript.current import current_transcript
+from mediajobs_dagster.models import MediaInfo, new_id
 from mediajobs_dagster.transcripts.model import Method, Transcript
 from mediajobs_dagster.transcripts.reading import read_transcript
 from mediajobs_dagster.transcripts.subtitles import read_captions
@@ -139,6 +140,32 @@ def test_subtitles_in_another_language_are_left_alone(platform: Platform, speech
     assert (transcript.method, transcript.sentences, transcript.confidence) == (Method.SPEECH, (), None)
     assert figures["speechSeconds"] == 0
     assert notes == ["Nobody speaks in it, as far as can be heard."]
+
+
+def test_subtitles_that_came_with_it(platform: Platform, clips: Clips, tmp_path: Path) -> None:
+    """What its site had, in the language that is spoken; where they are broken, that is told."""
+    key, file = "ingested/1/subtitles.en.vtt", tmp_path / "subtitles.vtt"
+    file.write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nHello there.\n\n00:59.000 --> 01:00.000\nToo late.\n")
+    platform.storage.put(file, key, content_type="text/vtt")
+    listed = [{"language": "en-orig", "isAutomatic": True, "key": key}]
+    found = platform.register(clips.landscape())
+    details = {"language": "en", "subtitles": listed}
+    upload = platform.history.uploads.add(found.model_copy(update={"id": new_id(), "origin": "x", "details": details}))
+    job = TranscriptJob().request(upload, trace_id=upload.trace_id)
+    platform.history.jobs.enqueue([job])
+    (attempt,) = platform.work()
+    assert attempt.error is None, attempt.error
+    transcript = current_transcript(platform.history, platform.storage, upload.id)
+    assert transcript is not None
+    assert (transcript.method, transcript.language, transcript.text) == (Method.SUBTITLES, "en", "Hello there.")
+    assert [each.argv[0] for each in platform.manifest(upload, NAME).ffmpeg_commands] == ["ffprobe"]
+
+    file.write_text("WEBVTT\n\nnothing\n")
+    platform.storage.put(file, key, content_type="text/vtt")
+    platform.history.jobs.enqueue([TranscriptJob().request(upload, trace_id=upload.trace_id, force=True)])
+    (attempt,) = platform.work()
+    assert isinstance(attempt.error, InputUnsupportedError)
+    assert "method=speech" in str(attempt.error)
 
 
 def test_subtitles_that_say_nothing_are_none(platform: Platform, speeches: Speeches, tmp_path: Path) -> None:

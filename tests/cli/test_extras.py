@@ -15,6 +15,7 @@ from tests.servers.mediajobs_up import free_port
     ("package", "extra", "arguments"),
     [
         ("opentimelineio", "otio", ("export", "edit.otio")),
+        ("yt_dlp", "ingest", ("ingest", "https://video.example.com/watch")),
         ("celery", "cluster", ("worker",)),
         ("redis", "cluster", ("worker",)),
         ("watchfiles", "reload", ("up", "--reload", "--port", str(free_port()))),

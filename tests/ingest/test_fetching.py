@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.inventory.claims import left_over
 from mediajobs_dagster.job_types.ingest_video.job_type import IngestVideo
+from mediajobs_dagster.media.command import Command, Input, Output
+from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import AttemptStatus, FollowUp, JobStatus, UploadRole
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
-from tests.ingest.asking import attempted, fetched, jobs_of, only_upload
+from tests.ingest.asking import attempted, fetched, jobs_of, only_upload, tried
 from tests.ingest.site import Site
 from tests.platform import Platform
 from tests.servers.s3 import S3Server
 
 OpenPlatform = Callable[..., Platform]
 FOLLOWING = {"upload_audio_envelope_v1", "upload_edit_proxy_v1", "upload_thumb_v1"}
+HLS = {"Content-Type": "application/vnd.apple.mpegurl"}
 VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n"
 
 
@@ -96,12 +101,52 @@ def test_subtitles_come_with_it(fetching: Platform, site: Site, clip: bytes) -> 
     assert fetching.output(text["key"]).read_text() == VTT
 
 
+def test_subtitles_stay_with_their_upload(fetching: Platform, site: Site, clip: bytes) -> None:
+    """When the video is fetched again, the upload of before keeps what came with it; both go with their uploads."""
+    site.has("/media/1.mp4", clip)
+    site.has("/media/en.vtt", VTT.encode(), {"Content-Type": "text/vtt"})
+    track = '<track kind="subtitles" srclang="en" src="/media/en.vtt">'
+    address = site.page("/talk", f'<body><video src="/media/1.mp4">{track}</video></body>')
+    fetched(fetching, address)
+    first = only_upload(fetching)
+    fetching.media.ingest(address, force=True)
+    attempted(fetching)
+    kept = [text["key"] for upload in fetching.media.uploads() for text in (upload.details or {})["subtitles"]]
+    assert len(set(kept)) == 2
+    keys = [*kept, *(upload.storage_key for upload in fetching.media.uploads())]
+    found = [fetching.storage.stat(key) for key in keys]
+    assert left_over(found, fetching.history, now=fetching.history.now()) == []
+    for job in fetching.history.jobs.list(JobFilter(subject_id=first.id)):
+        fetching.media.cancel(job.id)
+    assert set(fetching.media.delete_upload(first.id).keys) >= {first.storage_key, *kept[1:]}
+    assert len(list(fetching.storage.list("ingests/"))) == 2
+
+
+def test_cookies_are_read_and_never_written(
+    open_fetching: OpenPlatform, site: Site, clip: bytes, tmp_path: Path
+) -> None:
+    """They are sent to their site; what that sends goes nowhere. A file that cannot be used is a wrong setting."""
+    file = tmp_path / "cookies.txt"
+    file.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tabc\n")
+    before = file.read_text()
+    platform = open_fetching(ingest_cookies=file)
+    site.has("/media/1.mp4", clip)
+    page = b'<html><body><video src="/media/1.mp4"></video></body></html>'
+    address = site.has("/talk", page, {"Content-Type": "text/html", "Set-Cookie": "other=1; Path=/"})
+    (ended,) = fetched(platform, address)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert "session=abc" in site.asked("/talk")[-1].headers["Cookie"]
+    assert file.read_text() == before
+    file.unlink()
+    assert tried(platform, f"{address}?again").error
+
+
 def test_a_stream_becomes_one_file(fetching: Platform, site: Site, clips: Clips) -> None:
     """Its segments are put into an MP4; nothing is encoded."""
-    clips_ts = clips.transport_stream().read_bytes()
-    half = len(clips_ts) // 188 // 2 * 188
-    site.has("/s/0.ts", clips_ts[:half], {"Content-Type": "video/mp2t"})
-    site.has("/s/1.ts", clips_ts[half:], {"Content-Type": "video/mp2t"})
+    whole = clips.transport_stream().read_bytes()
+    half = len(whole) // 188 // 2 * 188
+    site.has("/s/0.ts", whole[:half], {"Content-Type": "video/mp2t"})
+    site.has("/s/1.ts", whole[half:], {"Content-Type": "video/mp2t"})
     playlist = (
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:5\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n#EXT-X-ENDLIST\n"
     )
@@ -116,6 +161,31 @@ def test_a_stream_becomes_one_file(fetching: Platform, site: Site, clips: Clips)
         "ffmpeg",
     ]
     assert "copy" in ended.manifest.ffmpeg_commands[0].argv
+
+
+def test_picture_and_sound_are_put_together(fetching: Platform, site: Site, clips: Clips, tmp_path: Path) -> None:
+    """A site that has them apart: the best picture and the best sound become one file, copied."""
+    (tmp_path / "source").write_bytes(clips.transport_stream().read_bytes())
+    apart = tuple(Output(f"{kind}.ts", ("-map", f"0:{kind}", "-c", "copy")) for kind in "va")
+    Runner.from_settings(fetching.settings).run(
+        Command((Input("source"),), apart, media_seconds=1.0), cwd=tmp_path, report=print
+    )
+    for kind in "va":
+        site.has(f"/s/{kind}.ts", (tmp_path / f"{kind}.ts").read_bytes(), {"Content-Type": "video/mp2t"})
+        playlist = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:5\n#EXTINF:1,\n{kind}.ts\n#EXT-X-ENDLIST\n"
+        site.has(f"/s/{kind}.m3u8", playlist.encode(), HLS)
+    master = (
+        '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",LANGUAGE="en",URI="a.m3u8"\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=1000000,RESOLUTION=1280x720,CODECS="avc1.64001f,mp4a.40.2",AUDIO="a"\nv.m3u8\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=9000000,RESOLUTION=3840x2160,CODECS="avc1.640033,mp4a.40.2",AUDIO="a"\nhigh.m3u8\n'
+    )
+    (ended,) = fetched(fetching, site.has("/s/master.m3u8", master.encode(), HLS))
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    info = only_upload(fetching).media_info
+    assert info is not None
+    assert (len(info.video), len(info.audio)) == (1, 1)
+    assert info.container.startswith("mov")
+    assert site.asked("/s/high.m3u8") == []  # higher than the setting allows
 
 
 def test_an_object_of_s3(open_fetching: OpenPlatform, s3_server: S3Server, s3_settings: Settings, clips: Clips) -> None:

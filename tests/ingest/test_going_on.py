@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
+from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.job_types.ingest_video.kept import kept_folder
 from mediajobs_dagster.models import AttemptStatus, JobStatus
-from tests.ingest.asking import attempted, fetched, only_upload, tried
+from tests.ingest.asking import attempted, only_upload, tried
 from tests.ingest.site import Site
-from tests.platform import Platform
+from tests.platform import AllGone, Platform
 from tests.services.server import Exchange, head
 
 OpenPlatform = Callable[..., Platform]
@@ -111,9 +116,68 @@ def test_a_range_that_is_not_there(open_fetching: OpenPlatform, site: Site, clip
 
 
 def test_two_jobs_fetch_it_once(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
-    """The second of two jobs on one video finds what the first has fetched."""
-    platform = open_fetching()
+    """While one fetches a video, another job on it waits; then it finds what was fetched."""
+    platform = open_fetching(outage_limit_s=3600.0)
     address = site.has("/a.mp4", clip)
-    fetched(platform, address)
-    platform.media.ingest(address, follow_up=())
+    platform.media.ingest(address)
+    video = platform.media.videos.list()[0].video
+    with kept_folder(platform.settings.scratch, video.id, "the job that has it", platform.settings.home):
+        (ended,) = attempted(platform)
+    assert ended.error
+    assert (ended.error.code, site.asked("/a.mp4")) == ("SITE_PAUSED", [])
+    platform.media.retry(ended.job.id)
+    (ended,) = attempted(platform)
+    assert ended.status is AttemptStatus.SUCCESS
     assert len(site.asked("/a.mp4")) == 1
+
+
+_WORKER = """
+import sys
+from mediajobs_dagster.attempts.batch import work_off
+from mediajobs_dagster.history import Dispatch
+from mediajobs_dagster.listeners import Listeners
+from mediajobs_dagster.system import MediaJobs
+with MediaJobs.open(home=sys.argv[1], private_addresses="127.0.0.0/8", scratch_reserve_mb=1) as media:
+    found = media.dispatcher.next("ingest_video_v1", batch_size=1)
+    with media.worker() as worker:
+        work_off(worker, media.registry["ingest_video_v1"], found.id, run_id="run", listeners=Listeners([]))
+"""
+
+
+@pytest.mark.parametrize("in_page", [False, True], ids=["file", "page"])
+def test_a_worker_that_is_killed(fetching: Platform, site: Site, clip: bytes, in_page: bool) -> None:
+    """The attempt is lost, and none of the job's is used up; the next one goes on with what came in."""
+    halves = {"ETag": '"one"', "Content-Type": "video/mp4", "Content-Length": str(len(clip))}
+
+    def half(exchange: Exchange) -> None:
+        exchange.send(head(200, halves) + clip[: len(clip) // 2])
+        exchange.hang()
+
+    address = site.does("/a.mp4", half)
+    if in_page:
+        address = site.page("/talk", '<body><video src="/a.mp4"></video></body>')
+    (asked,) = fetching.media.ingest(address).videos
+    home = str(fetching.settings.home)
+    with subprocess.Popen([sys.executable, "-c", _WORKER, home]) as worker:
+        assert site.server.blocked.wait(120)
+        wait_for(lambda: any(each.stat().st_size > 1000 for each in fetching.leftovers()))
+        worker.kill()
+    recover(fetching.history, fetching.settings, AllGone(), settling_s=0)
+    assert asked.job
+    job = fetching.history.jobs.get(asked.job.id)
+    assert job.status is JobStatus.FAILED
+    site.does("/a.mp4", interrupted(clip, whole_from=0))
+    fetching.media.retry(job.id)
+    (ended,) = attempted(fetching)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert fetching.output(only_upload(fetching).storage_key).read_bytes() == clip
+    assert site.asked("/a.mp4")[-1].headers["Range"].startswith("bytes=")
+    assert fetching.leftovers() == []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it holds."""
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)

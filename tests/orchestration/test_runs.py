@@ -42,6 +42,9 @@ def test_everything_is_derived_from_the_registry(dagster_platform: DagsterPlatfo
         "edit_proxy",
         "audio_envelope",
         "video_export",
+        "ingested_video",
+        "transcript",
+        "study_guide",
         *(job_type.asset for job_type in dagster_platform.registry if job_type.subject is SubjectKind.TICK),
     }
     assert {name for name in repository.job_names if not name.startswith("__")} == set(names)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mediajobs_dagster.services.downloads import proxy as proxy_module
 from mediajobs_dagster.services.downloads.proxy import FilterProxy
 from tests.services.server import Exchange, Server, head, serving
 
@@ -146,3 +147,42 @@ def test_closing_it_ends_whoever_waits() -> None:
             assert server.blocked.wait(10)
         with line:
             assert line.recv(100) == b""
+
+
+@pytest.mark.parametrize("is_tunnel", [False, True])
+def test_it_goes_through_the_proxy_of_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch, is_tunnel: bool
+) -> None:
+    """With the name and password that the environment has for it; names of inner networks are refused all the same."""
+    looked_up: list[str] = []
+    real = proxy_module.addresses_of
+
+    def addresses_of(host: str, port: int) -> list[proxy_module.Address]:
+        looked_up.append(host)
+        return real("127.0.0.1" if host == "video.test" else host, port)
+
+    monkeypatch.setattr(proxy_module, "addresses_of", addresses_of)
+    with FilterProxy.opened(LOOPBACK, max_bytes=MANY) as outer, FilterProxy.opened((), max_bytes=MANY) as proxy:
+        if is_tunnel:
+            come = f"CONNECT video.test:{server.port} HTTP/1.1\r\nHost: x\r\n\r\n"
+            inner = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+        else:
+            come, inner = f"GET http://video.test:{server.port}/a HTTP/1.1\r\nHost: x\r\n\r\n", b""
+        # The outer one is this process too, and must not go through itself.
+        monkeypatch.setattr(proxy_module, "proxy_of", Once(outer.address))
+        came = spoken(proxy, come, then=inner)
+        assert b"200" in came
+        assert looked_up == ["127.0.0.1", "video.test"]
+        monkeypatch.setattr(proxy_module, "proxy_of", Once(outer.address))
+        assert spoken(proxy, "GET http://database.internal/a HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 403")
+    assert [each.target for each in server.exchanges] == ["/a"]
+
+
+class Once:
+    """Names a proxy the first time it is asked, and none after that."""
+
+    def __init__(self, address: str) -> None:
+        self._left = [address]
+
+    def __call__(self, url: str) -> str | None:
+        return self._left.pop() if self._left else None

@@ -47,6 +47,8 @@ def test_our_own_map_knows_the_keys_that_are_made() -> None:
         "upload_edit_proxy_v1",
         "upload_audio_envelope_v1",
         "create_video_export_v1",
+        "ingest_video_v1",
+        "transcript_v1",
         "study_guide_v1",
     }
 

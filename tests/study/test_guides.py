@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.attempts.staleness import Staleness
+from mediajobs_dagster.job_types.study_guide import StudyGuide
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.platform import Platform
 from tests.study.guides import Guides, registry
@@ -66,6 +72,25 @@ def test_what_is_fresh_is_not_made_again(guides: Guides, tmp_path: Path) -> None
     assert outcome.status is AttemptStatus.SUCCESS
     (notes, *_) = guides.platform.current_keys(upload, "study_guide_v1")
     assert "gradient" in guides.platform.output(notes).read_text()
+
+
+def test_a_backfill_knows_what_a_guide_is_made_of(guides: Guides, tmp_path: Path) -> None:
+    """No guide is due before there is a transcript, nor while it is fresh; one is with each new transcript."""
+    platform = guides.platform
+
+    def is_due() -> bool:
+        with closing(Staleness(StudyGuide(), platform.history, platform.storage).stale([upload])) as found:
+            return [upload] in list(found)
+
+    (tmp_path / "talk.mp4").write_text("talk")
+    upload = platform.register(tmp_path / "talk.mp4")
+    assert not is_due()
+    guides.transcribe(upload, transcript_of(text_of("sourdough")))
+    assert is_due()
+    assert guides.make(upload).status is AttemptStatus.SUCCESS
+    assert not is_due()
+    guides.transcribe(upload, transcript_of(text_of("printing_press")))
+    assert is_due()
 
 
 def test_the_same_talk_has_the_same_files(guides: Guides, tmp_path: Path) -> None:
@@ -144,3 +169,53 @@ def test_names_of_files_are_safe(guides: Guides, tmp_path: Path, title: str, nam
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
     expected = name or f"Talk_{renamed.id[-8:]}"
     assert outcome.manifest.outputs[0].key == f"notes/Kuche_Essen/{outcome.attempt_id}/{expected}.md"
+
+
+def test_what_a_site_tells_of_a_talk_is_in_its_guide(guides: Guides, tmp_path: Path) -> None:
+    """Its title, its chapters, and an address into which each time leads; what is not usable of it is left out."""
+    upload = guides.talk(tmp_path / "talk.mp4", transcript_of(text_of("sourdough")))
+    chapters = [
+        {"startSeconds": 0.0, "endSeconds": 60, "title": "The starter"},
+        {"startSeconds": 70, "endSeconds": None, "title": "Dough & <b>oven</b>"},
+        {"startSeconds": -3, "title": "before"},
+        {"startSeconds": "x", "title": "no"},
+        "nonsense",
+    ]
+    details = {"title": "Bread | for *all*", "address": "https://www.youtube.com/watch?v=abc&t=9", "chapters": chapters}
+    told = upload.model_copy(update={"id": f"{upload.id[:-4]}abcd", "origin": None, "details": details})
+    guides.platform.history.uploads.add(told)
+    guides.transcribe(told, transcript_of(text_of("sourdough")))
+    outcome = guides.make(told)
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    notes = guides.platform.output(outcome.manifest.outputs[0].key).read_text()
+    assert outcome.manifest.outputs[0].key.endswith("/Bread_for_all.md")
+    assert notes.startswith("# Bread \\| for \\*all\\*\n")
+    assert "### The starter ([0:00](https://www.youtube.com/watch?v=abc&t=0s))" in notes
+    assert "### Dough \\& \\<b\\>oven\\<\\/b\\>" in notes
+    assert notes.count("### ") == 2
+
+
+def test_another_package_brings_a_writer(tmp_path: Path) -> None:
+    """An entry point names it; one that cannot be loaded says so."""
+    info = tmp_path / "pens-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pens\nVersion: 1.0\n")
+    points = "[mediajobs.study_writers]\nquill = pens:WRITER\nbroken = pens:NOTHING\n"
+    (info / "entry_points.txt").write_text(points)
+    (tmp_path / "pens.py").write_text(
+        "from mediajobs_dagster.job_types.study_guide.writers import ExtractiveWriter\n"
+        "class Quill(ExtractiveWriter):\n    name = 'quill'\nWRITER = Quill()\n"
+    )
+    program = (
+        "from mediajobs_dagster.errors import SettingsError\n"
+        "from mediajobs_dagster.job_types.study_guide.writers import writer_of\n"
+        "print(writer_of('quill').name)\n"
+        "try:\n    writer_of('broken')\nexcept SettingsError as error:\n    print(error)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    told = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    first, second, *_ = told.stdout.splitlines()
+    assert first == "quill", told.stderr
+    assert second.startswith("The writer broken (pens:NOTHING) cannot be loaded")

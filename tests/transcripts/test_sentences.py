@@ -9,7 +9,7 @@ import pytest
 from mediajobs_dagster.transcripts.model import Method, Word
 from mediajobs_dagster.transcripts.reading import TranscriptError, read_transcript, transcript_of
 from mediajobs_dagster.transcripts.sentences import sentences_of, sentences_of_cues
-from mediajobs_dagster.transcripts.subtitles import Cue
+from mediajobs_dagster.transcripts.subtitles import Cue, read_captions
 
 
 def words(text: str, *, pause_after: str = "") -> list[Word]:
@@ -98,6 +98,20 @@ def test_rolling_captions_say_everything_once() -> None:
         cue(4.01, 6, "three four\nfive six."),
     ]
     assert " ".join(sentence.text for sentence in sentences_of_cues(rolling)) == "one two three four five six."
+
+
+def test_captions_of_a_video_site() -> None:
+    """They roll, have a line of one blank, and times of words between tags."""
+    text = (
+        "WEBVTT\nKind: captions\nLanguage: en\n\n"
+        "00:00:00.080 --> 00:00:02.000 align:start position:0%\n \n"
+        "good<00:00:00.300><c> morning</c><00:00:00.800><c> all</c>\n\n"
+        "00:00:02.000 --> 00:00:02.010 align:start position:0%\ngood morning all\n \n\n"
+        "00:00:02.010 --> 00:00:04.000 align:start position:0%\ngood morning all\n"
+        "we<00:00:02.300><c> begin</c>\n\n"
+    )
+    told = sentences_of_cues(read_captions(text, "vtt"))
+    assert [(sentence.text, sentence.start) for sentence in told] == [("good morning all", 0.08), ("we begin", 2.01)]
 
 
 def test_beyond_the_end_nothing_is_said() -> None:

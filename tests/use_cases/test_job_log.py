@@ -21,7 +21,7 @@ from mediajobs_dagster.history.job_log_entry import KEYS
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload, new_id, result_origin, utc_now
+from mediajobs_dagster.models import AttemptStatus, FollowUp, JobStatus, Upload, new_id, result_origin, utc_now
 from mediajobs_dagster.records import LeaseLost, Record
 from mediajobs_dagster.storage.keys import attempt_key
 from mediajobs_dagster.transcripts.model import Method, Transcript
@@ -31,6 +31,8 @@ from tests.clips import Clips
 from tests.history.factories import NOON, an_attempt, claimed, ended
 from tests.history.test_videos import found, only, stored
 from tests.platform import Platform
+from tests.study.guides import GivenTranscript, Guides
+from tests.study.guides import registry as guide_registry
 from tests.use_cases.talks import ASSESSMENT, NOTES, SAID, STAGES, TITLE, Studied, Transcribed
 
 OpenPlatform = Callable[..., Platform]
@@ -267,6 +269,31 @@ def test_a_study_guide_is_logged_as_it_ends(logging_platform: Platform, clips: C
     )
     assert studied["worker_id"] == platform.settings.host
     assert 0 <= studied["end_time"] - studied["start_time"] - studied["processing_duration"] < 1
+
+
+def test_a_chain_that_ends_early_is_found_by_its_subject(open_platform: OpenPlatform, tmp_path: Path) -> None:
+    """What was to become a study guide of a field, however far it came; with the job types that there are."""
+    platform = open_platform(registry=guide_registry())
+    talks = [Guides(platform).talk(tmp_path / f"{name}.mp4", SAID) for name in ("whole", "broken")]
+    guide = FollowUp(job_type=Studied.name, params={"subject": "AI"})
+    for upload, document in zip(talks, (SAID.model_dump_json(by_alias=True), "{"), strict=True):
+        request = GivenTranscript().request(
+            upload, trace_id=upload.trace_id, params={"document": document}, anew=True, follow_up=[guide]
+        )
+        platform.history.jobs.enqueue([request])
+    platform.work()
+    platform.work()
+    chain = [entry for entry in platform.media.job_log_entries() if entry.subject == "AI"]
+    assert sorted((each.job_type, each.stage, each.total_files) for each in chain) == [
+        (Studied.name, "completed", 4),
+        (Transcribed.name, "completed", 1),
+        (Transcribed.name, "verify", 0),
+    ]
+    (made,) = (each for each in chain if each.job_type == Studied.name)
+    assert made.notes_filepath == made.files_created[0]
+    assert made.transcript == SAID.text
+    assert set(STAGES) < set(made.timings)
+    assert all(getattr(made, key) is True for key in KEYS if key.endswith("_exists"))
 
 
 def test_a_job_that_is_tried_again_is_logged_when_it_ends(

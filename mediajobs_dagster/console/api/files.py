@@ -35,6 +35,7 @@ _TYPES = {
     ".flac": "audio/flac",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
     ".srt": "text/plain; charset=utf-8",
     ".vtt": "text/vtt; charset=utf-8",
 }

@@ -13,16 +13,15 @@ from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.material import Material, OutputUse
 from mediajobs_dagster.job_types.plan import Output, Plan
 from mediajobs_dagster.job_types.study_guide.making import STAGES, TRANSCRIPT, GuideMaking, Names
-from mediajobs_dagster.models import SubjectKind, Upload
+from mediajobs_dagster.job_types.study_guide.told import ToldTalk
+from mediajobs_dagster.models import SubjectKind
 from mediajobs_dagster.services.language_model import CHAT, SERVICE
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.keys import without_attempt
-from mediajobs_dagster.study.document import plain
 from mediajobs_dagster.study.model import Asked, Difficulty
 from mediajobs_dagster.study.slugs import slug
 
 MARKDOWN, PDF = "text/markdown; charset=utf-8", "application/pdf"
-_MEDIA_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _OURS = re.compile(r"notes/[A-Za-z0-9_-]{1,64}/(?:[A-Za-z0-9_-]{1,64}\.md|pdfs/[A-Za-z0-9_-]{1,64}\.pdf)")
 _SCRATCH_BYTES = 64 << 20
 
@@ -48,6 +47,7 @@ class StudyGuide(JobType):
     params: ClassVar[type[Params]] = StudyGuideParams
     threads: ClassVar[int] = 1
     reads: ClassVar[tuple[OutputUse, ...]] = (TRANSCRIPT,)
+    ops: ClassVar[tuple[str, ...]] = STAGES
     keeps_checkpoints: ClassVar[bool] = True
 
     @override
@@ -62,15 +62,13 @@ class StudyGuide(JobType):
     @override
     def plan(self, material: Material, params: Params) -> Plan:
         assert isinstance(params, StudyGuideParams)
-        upload = material.subject
-        title = plain(_MEDIA_SUFFIX.sub("", upload.title)) or "Untitled"
-        names = Names(slug(title, f"Talk_{upload.id[-8:]}"))
+        told = ToldTalk.of(material.subject)
+        names = Names(slug(told.title, f"Talk_{material.subject.id[-8:]}"))
         making = GuideMaking(
-            title=title,
+            told=told,
             asked=Asked(subject=params.subject, difficulty=params.difficulty, questions=params.questions),
             names=names,
             writer_name=params.writer,
-            source=upload.origin if isinstance(upload, Upload) else None,
             version=self.version,
         )
         folder = f"notes/{slug(params.subject, 'General')}"

@@ -14,6 +14,7 @@ from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import OutputUse
 from mediajobs_dagster.job_types.plan import Call
 from mediajobs_dagster.job_types.study_guide.keeping import kept
+from mediajobs_dagster.job_types.study_guide.told import ToldTalk
 from mediajobs_dagster.job_types.study_guide.transcripts import read_talk
 from mediajobs_dagster.job_types.study_guide.writers import StudyWriter, writer_of
 from mediajobs_dagster.models import JsonObject
@@ -21,7 +22,7 @@ from mediajobs_dagster.study.document import About, Document, document_of_assess
 from mediajobs_dagster.study.markdown import to_markdown
 from mediajobs_dagster.study.model import Asked, Assessment, Notes
 from mediajobs_dagster.study.talk import Talk
-from mediajobs_dagster.study.typesetting import check_typst, write_pdf
+from mediajobs_dagster.study.typesetting import check_typst, without_glyphs, write_pdf
 
 TRANSCRIPT = OutputUse("transcript_v1", "transcript.json")
 STAGES = ("fetch_transcript", "generate_notes", "generate_assessment", "write_files", "export_pdfs")
@@ -43,13 +44,11 @@ class Names:
 class GuideMaking:
     """The work on one guide, which goes from stage to stage."""
 
-    title: str
+    told: ToldTalk
     asked: Asked
     names: Names
     writer_name: str | None
     """None: as the settings say."""
-    source: str | None
-    """The address that the talk came from."""
     version: int
     _talk: Talk | None = None
     _digest: str = ""
@@ -74,9 +73,9 @@ class GuideMaking:
         check_typst()
         writer = self._writer(bench)
         writer.check_settings(bench.installation.settings)
-        self._talk, self._digest = read_talk(bench.folder / TRANSCRIPT.filename, self.title)
+        self._talk, self._digest = read_talk(bench.folder / TRANSCRIPT.filename, self.told.title, self.told.chapters)
         if not self._talk.passages:
-            raise TranscriptEmptyError(f"Nothing is said in {self.title}, so there is nothing to write notes of.")
+            raise TranscriptEmptyError(f"Nothing is said in {self.told.title}, so there is nothing to write notes of.")
         bench.report(
             writer=writer.name,
             subject=self.asked.subject,
@@ -109,22 +108,26 @@ class GuideMaking:
         """Write both as Markdown."""
         assert self._assessment is not None
         settings = bench.installation.settings
-        about = About(self._writer(bench).imprint(settings), self.source)
+        about = About(self._writer(bench).imprint(settings), self.told.source)
         notes, assessment = self._written, self._assessment
         self._documents = {
             self.names.notes: document_of_notes(notes, about),
             self.names.assessment: document_of_assessment(assessment, about, language=notes.language),
         }
         lengths = {name: _write(bench.folder / f"{name}.md", each) for name, each in self._documents.items()}
-        bench.report(
-            notesLength=lengths[self.names.notes], assessmentLength=lengths[self.names.assessment], title=self.title
-        )
+        bench.report(notesLength=lengths[self.names.notes], assessmentLength=lengths[self.names.assessment])
+        bench.report(title=self.told.title)
 
     def export_pdfs(self, bench: Bench) -> None:
         """Set both as PDF."""
         for number, (name, document) in enumerate(self._documents.items(), 1):
             write_pdf(document, bench.folder / f"{name}.pdf")
             bench.progress(number / len(self._documents))
+        if boxes := without_glyphs(self._documents[self.names.notes]):
+            bench.note(
+                f"{len(boxes)} characters, such as {boxes[:8]}, are in none of the fonts that mediajobs brings: the "
+                "PDFs show boxes for them, unless this machine has a font with them. The Markdown has them all."
+            )
 
     @property
     def _read(self) -> Talk:
@@ -146,7 +149,8 @@ class GuideMaking:
             "version": self.version,
             "writer": self._writer(bench).identity(bench.installation.settings),
             "asked": self.asked.to_json(),
-            "title": self.title,
+            "title": self.told.title,
+            "chapters": [chapter.to_json() for chapter in self.told.chapters],
             "transcript": self._digest,
         }
 

@@ -31,6 +31,8 @@ from mediajobs_dagster.job_types.transcript.subtitles import (
 )
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.models import AudioStream, SubtitleStream, Upload
+from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.speech.models import DEFAULT, find_model
 from mediajobs_dagster.transcripts.model import Method
 
 SPEECH = "speech"
@@ -66,6 +68,11 @@ class TranscriptJob(UploadJobType):
     params: ClassVar[type[Params]] = TranscriptParams
 
     @override
+    def check_settings(self, settings: Settings) -> None:
+        if settings.speech_model != DEFAULT:  # where the default is not installed, the worker does not offer speech
+            find_model(settings.speech_model)
+
+    @override
     def output_keys(self, subject_id: str) -> tuple[str, ...]:
         return tuple(f"transcripts/uploads/{subject_id}/{name}" for name in (JSON_NAME, VTT_NAME, SRT_NAME))
 
@@ -74,14 +81,14 @@ class TranscriptJob(UploadJobType):
         return clip
 
     @override
-    def measured_names(self, settings: object) -> Iterable[str]:
+    def measured_names(self, settings: Settings) -> Iterable[str]:
         del settings
         return ("recognise", "subtitles")
 
     @override
     def plan_upload(self, source: Source, params: Params) -> Plan:
         assert isinstance(params, TranscriptParams)
-        ways = tuple(_ways(source, params))
+        ways = _ways(source, params)
         if not ways:
             raise InputNoAudioError(_nothing(source, params))
         types = ("application/json", "text/vtt; charset=utf-8", "text/plain; charset=utf-8")
@@ -100,14 +107,17 @@ Way = SubtitleStream | StoredSubtitles | AudioStream
 """Something that words can come from."""
 
 
-def _ways(source: Source, params: TranscriptParams) -> Iterable[Way]:
-    """What words can come from, the best first."""
+def _ways(source: Source, params: TranscriptParams) -> Sequence[Way]:
+    """What words can come from, the best first. Raises InputUnsupportedError if it is only sound without a decoder."""
+    ways: list[Way] = []
     if params.method in (None, Method.EMBEDDED) and (stream := chosen_stream(source.info, params.language)):
-        yield stream
+        ways.append(stream)
     if params.method in (None, Method.SUBTITLES):
-        yield from stored_subtitles(source.upload, params.language)[:1]
-    if params.method in (None, Method.SPEECH) and (sound := sound_of(source.info)):
-        yield sound
+        ways += stored_subtitles(source.upload, params.language)[:1]
+    if params.method in (None, Method.SPEECH):
+        sound = source.info.main_audio if ways else sound_of(source.info)
+        ways += [sound] if sound else []
+    return ways
 
 
 def _nothing(source: Source, params: TranscriptParams) -> str | None:
@@ -133,6 +143,7 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
             command = ffmpeg.Command(
                 inputs=(ffmpeg.Input("source"),),
                 outputs=(ffmpeg.Output(EMBEDDED, ("-map", f"0:{way.index}", "-c:s", "webvtt", "-f", "webvtt")),),
+                media_seconds=seconds or None,
             )
             return (Run(command, then=partial(_after_subtitles, write, further)),)
         case StoredSubtitles():

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from mediajobs_dagster.errors import InputNoAudioError, JobSettingsError
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.transcript.documents import write_documents
 from mediajobs_dagster.speech.models import find_model
 from mediajobs_dagster.speech.recogniser import Recogniser, recogniser
-from mediajobs_dagster.speech.stretches import RATE, Samples, Stretch, blocks
+from mediajobs_dagster.speech.stretches import RATE, Stretch, blocks, samples_in
 from mediajobs_dagster.transcripts.model import Method, Transcript, Word
 from mediajobs_dagster.transcripts.sentences import is_spaced, sentences_of
 
@@ -62,7 +60,7 @@ def recognise(wanted: Wanted, bench: Bench) -> None:
     settings = bench.installation.settings
     model = recogniser(find_model(settings.speech_model), settings.speech_threads)
     language = _known(wanted.language, model)
-    found = _recognised(_opened(bench.folder / SOUND), model, language, bench)
+    found = _recognised(bench.folder / SOUND, model, language, bench)
     _tell_doubts(found, model, wanted, bench)
     shifted = (_later(word, wanted.begin) for word in found.words)
     transcript = Transcript(
@@ -77,15 +75,17 @@ def recognise(wanted: Wanted, bench: Bench) -> None:
     write_documents(bench, transcript, **{name: round(value, 1) for name, value in seconds.items()})
 
 
-def _recognised(sound: Samples, model: Recogniser, language: str | None, bench: Bench) -> _Found:
-    found = _Found(language)
+def _recognised(sound: Path, model: Recogniser, language: str | None, bench: Bench) -> _Found:
+    found, samples = _Found(language), samples_in(sound)
+    if not samples:
+        raise InputNoAudioError("The sound track of the input is empty.")
     for block in blocks(sound, model.detect):
         if block.stretches and found.language is None:
             found.language, found.sure_of_language = model.language_of(block.stretches)
         for stretch in block.stretches:
-            bench.progress(stretch.start / len(sound))
+            bench.progress(stretch.start / samples)
             _add(found, stretch, model)
-        bench.progress(block.end / len(sound))
+        bench.progress(block.end / samples)
     return found
 
 
@@ -125,14 +125,6 @@ def _tell_doubts(found: _Found, model: Recogniser, wanted: Wanted, bench: Bench)
             f"The words are doubtful: on average {found.confidence:.0%} sure. The speech may be in another language "
             "than the model took it for, or hard to hear."
         )
-
-
-def _opened(path: Path) -> Samples:
-    """The samples in a file; only what is looked at is read. Raises InputNoAudioError if there is none."""
-    size = path.stat().st_size // 2
-    if not size:
-        raise InputNoAudioError("The sound track of the input is empty.")
-    return np.memmap(path, dtype="<i2", mode="r", shape=(size,))
 
 
 def _later(word: Word, seconds: float) -> Word:

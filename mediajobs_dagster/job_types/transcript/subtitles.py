@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
@@ -17,6 +17,8 @@ from mediajobs_dagster.transcripts.subtitles import CaptionsError, Cue, Format, 
 
 EMBEDDED = "embedded.vtt"
 """What ffmpeg makes of the subtitles inside of the file, in the scratch folder."""
+_MOST_BYTES = 16 << 20
+"""A talk of a day has 3 MB of subtitles."""
 _FORMATS: dict[str, Literal["srt", "vtt"]] = {".srt": "srt", ".vtt": "vtt"}
 _TWO_LETTERS = {
     # Containers name languages by ISO 639-2, everybody else by the two letters of ISO 639-1.
@@ -75,7 +77,8 @@ class StoredSubtitles:
 
 def tag_of(language: str | None) -> str | None:
     """A tag of BCP 47 for what a container says of a track's language; None where it says nothing."""
-    named = (language or "").strip()
+    # Sites call captions that they made of the sound itself en-orig.
+    named = (language or "").strip().removesuffix("-orig")
     return None if named.lower() in _UNKNOWN else _TWO_LETTERS.get(named.lower(), named)
 
 
@@ -102,13 +105,20 @@ def chosen_stream(info: MediaInfo, language: str | None) -> SubtitleStream | Non
 
 
 def stored_subtitles(upload: Upload, language: str | None) -> Sequence[StoredSubtitles]:
-    """The subtitles that came with an upload, in that language if one is given, as its details list them."""
-    return tuple(each for each in _listed(upload) if is_in(each.language, language))
+    """The subtitles that came with an upload, in that language if one is given, the best first.
+
+    Those in the language that is spoken go before translations, those that people wrote before a site's own.
+    """
+    details = upload.details or {}
+    spoken = language or details.get("language")
+    listed = cast("list[dict[str, Any]]", details.get("subtitles") or [])
+    fit = [each for each in listed if is_in(each.get("language"), language)]
+    fit.sort(key=lambda each: (not is_in(each.get("language"), spoken), bool(each.get("isAutomatic"))))
+    return tuple(_stored(fit))
 
 
-def _listed(upload: Upload) -> Iterator[StoredSubtitles]:
-    details = cast("dict[str, Any]", getattr(upload, "details", None) or {})
-    for each in cast("list[dict[str, Any]]", details.get("subtitles") or []):
+def _stored(listed: Iterable[dict[str, Any]]) -> Iterator[StoredSubtitles]:
+    for each in listed:
         key = str(each["key"])
         if kind := _FORMATS.get(PurePosixPath(key).suffix.lower()):
             yield StoredSubtitles(key, each.get("language"), kind)
@@ -117,7 +127,7 @@ def _listed(upload: Upload) -> Iterator[StoredSubtitles]:
 def has_cues(path: Path) -> bool:
     """Whether a WebVTT file that ffmpeg made says anything."""
     try:
-        return bool(_cues(path.read_bytes(), "vtt"))
+        return bool(_cues(_content(path), "vtt"))
     except (CaptionsError, FileNotFoundError):
         return False
 
@@ -125,8 +135,9 @@ def has_cues(path: Path) -> bool:
 def write_embedded(stream: SubtitleStream, duration_seconds: float, bench: Bench) -> None:
     """Make the transcript of the subtitles inside of the file. Raises InputUnsupportedError."""
     try:
-        content = (bench.folder / EMBEDDED).read_bytes()
-        _write(bench, content, "vtt", Method.EMBEDDED, tag_of(stream.language), duration_seconds)
+        _write(
+            bench, _content(bench.folder / EMBEDDED), "vtt", Method.EMBEDDED, tag_of(stream.language), duration_seconds
+        )
     except (CaptionsError, FileNotFoundError) as error:
         raise InputUnsupportedError(
             f"Track {stream.index} of the input, subtitles in {stream.codec}, cannot be read: {error}"
@@ -151,6 +162,12 @@ def _write(
     cues = _cues(content, kind)
     transcript = transcript_of(cues, method=method, language=language, duration_seconds=duration_seconds)
     write_documents(bench, transcript)
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > _MOST_BYTES:
+        raise CaptionsError(f"There are more than {_MOST_BYTES >> 20} MiB of them; no talk has so many.")
+    return path.read_bytes()
 
 
 def _cues(content: bytes, kind: Format) -> tuple[Cue, ...]:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mediajobs_dagster.errors import ExtraMissingError, SettingsError
+from mediajobs_dagster.errors import ExtraMissingError, RequestError, SettingsError
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.small_files import read_small
 
@@ -109,8 +109,8 @@ def _cookies(path: Path | None) -> dict[str, object]:
         return {}
     try:
         text = read_small(path, _MAX_COOKIES).decode()
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"MEDIAJOBS_INGEST_COOKIES names a file that cannot be read: {error}.") from error
+    except (RequestError, UnicodeDecodeError) as error:
+        raise SettingsError(f"MEDIAJOBS_INGEST_COOKIES names a file that cannot be used: {error}") from error
     return {"cookiefile": io.StringIO(text)}  # not the file itself: yt-dlp writes into it what sites send
 
 

@@ -12,23 +12,24 @@ import base64
 import contextlib
 import hmac
 import secrets
-import select
+import selectors
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock, Thread
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mediajobs_dagster.errors import AddressRefusedError
-from mediajobs_dagster.services.addresses import Networks, check_address
-from mediajobs_dagster.services.connections import addresses_of
+from mediajobs_dagster.services.addresses import Networks, check_address, check_name
+from mediajobs_dagster.services.connections import addresses_of, proxy_of
 
 _HEAD_BYTES = 65_536
 _PIECE_BYTES = 65_536
 _AT_ONCE = 32
 _SILENCE_S = 60.0
+_NAME = "mediajobs"
 _OWN = "proxy-"
 _PER_HOP = ("connection", "keep-alive", "te", "upgrade")
 _PORTS = {"http": 80}
@@ -70,7 +71,7 @@ class FilterProxy:
     @property
     def address(self) -> str:
         """Where it is, with its secret."""
-        return f"http://mediajobs:{self._secret}@127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://{_NAME}:{self._secret}@127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
     def is_full(self) -> bool:
@@ -107,34 +108,58 @@ class FilterProxy:
             self._places.release()
 
     def _answer(self, client: socket.socket, asked: _Asked, rest: bytes) -> None:
-        if not hmac.compare_digest(asked.authorization, _basic(self._secret)):
+        if not hmac.compare_digest(asked.authorization, _basic(_NAME, self._secret)):
             _refuse(client, 407, "Proxy Authentication Required")
             return
         try:
-            server = self._connected(asked.host, asked.port)
+            server, forwarded = self._way(asked)
         except AddressRefusedError as error:
             self.refused = self.refused or error
             _refuse(client, 403, "Address Refused")
             return
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):  # a name with a label that is too long is a UnicodeError, which is a ValueError
             _refuse(client, 502, "Bad Gateway")
             return
         with server, self._held(server):
-            if asked.method == "CONNECT":
+            if asked.is_tunnel:
                 client.sendall(b"HTTP/1.1 200 Connection Established\r\n\r\n")
                 server.sendall(rest)
                 self._relay(client, server)
                 return
-            server.sendall(asked.forwarded + rest[: asked.body_bytes])
+            server.sendall(forwarded + rest[: asked.body_bytes])
             for piece in _rest_of_body(client, asked.body_bytes - len(rest)):
                 server.sendall(piece)
             client.sendall(_closing(server))
             self._relay(client, server, is_asked=True)
 
-    def _connected(self, host: str, port: int) -> socket.socket:
+    def _way(self, asked: _Asked) -> tuple[socket.socket, bytes]:
+        """A connection by which the server is reached, and what goes into it first."""
+        outer = proxy_of(asked.url)
+        if outer is None:
+            return self._connected(asked.host, asked.port, self.allowed), asked.forwarded
+        check_name(asked.host, self.allowed)  # what the proxy of the environment may connect to is its own business
+        parts = urlsplit(outer)
+        if parts.scheme != "http" or not parts.hostname:
+            raise OSError(f"a proxy at {parts.scheme}:// is not used here")
+        server = self._connected(parts.hostname, parts.port or 80, None)
+        known = f"Proxy-Authorization: {_basic(parts.username, parts.password or '')}\r\n" if parts.username else ""
+        if not asked.is_tunnel:
+            return server, asked.through(known)
+        try:
+            server.sendall(f"CONNECT {asked.place} HTTP/1.1\r\nHost: {asked.place}\r\n{known}\r\n".encode())
+            head, _ = _read_head(server)
+            if head.split(b" ")[1:2] != [b"200"]:
+                raise OSError("the proxy of the environment refuses the connection")
+        except BaseException:
+            server.close()
+            raise
+        return server, b""
+
+    def _connected(self, host: str, port: int, allowed: Networks | None) -> socket.socket:
+        """A connection to one of the addresses that were checked; `allowed` None: any will do."""
         addresses = addresses_of(host, port)
-        for address in addresses:
-            check_address(host, address.sockaddr[0], self.allowed)
+        for address in addresses if allowed is not None else ():
+            check_address(host, address.sockaddr[0], allowed or ())
         failure: OSError = ConnectionError(f"{host} has no address")
         for address in addresses:
             server = socket.socket(address.family, socket.SOCK_STREAM)
@@ -154,16 +179,18 @@ class FilterProxy:
 
         With `is_asked` the client has sent its request. A further one may be for another host: it does not get through.
         """
-        ways = {client: server, server: client}
-        while True:
-            readable, _, _ = select.select(list(ways), (), ())
-            for source in readable:
-                piece = source.recv(_PIECE_BYTES)
-                if not piece or (source is client and is_asked):
-                    return
-                if source is server and not self._takes(len(piece)):
-                    return
-                ways[source].sendall(piece)
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(client, selectors.EVENT_READ, server)
+            waiting.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in waiting.select():
+                    is_from_server = key.data is client
+                    piece = (server if is_from_server else client).recv(_PIECE_BYTES)
+                    if not piece or (is_asked and not is_from_server):
+                        return
+                    if is_from_server and not self._takes(len(piece)):
+                        return
+                    key.data.sendall(piece)
 
     def _takes(self, size: int) -> bool:
         with self._lock:
@@ -195,6 +222,27 @@ class _Asked:
     """What goes to the server first; of a tunnel, nothing."""
     body_bytes: int = 0
     """How much follows of a body."""
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether a connection is wanted, for TLS."""
+        return self.method == "CONNECT"
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return f"{'https' if self.is_tunnel else 'http'}://{self.place}"
+
+    def through(self, known: str) -> bytes:
+        """What goes first to a further proxy, with the header by which that knows us."""
+        first, _, rest = self.forwarded.partition(b"\r\n")
+        method, path, version = first.split(b" ")
+        return b" ".join((method, self.url.encode() + path, version)) + b"\r\n" + known.encode() + rest
 
     @classmethod
     def parsed(cls, head: bytes) -> Self:
@@ -255,8 +303,8 @@ def _read_head(line: socket.socket) -> tuple[bytes, bytes]:
     return head, rest
 
 
-def _basic(secret: str) -> str:
-    return "Basic " + base64.b64encode(f"mediajobs:{secret}".encode()).decode()
+def _basic(name: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{unquote(name)}:{unquote(secret)}".encode()).decode()
 
 
 def _refuse(client: socket.socket, status: int, reason: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from mediajobs_dagster.attempts.manifest import ErrorRecord, Manifest, StageRecord
 from mediajobs_dagster.history.attempts import outputs_of
 from mediajobs_dagster.history.job_log_entry import JobLogEntry, TranscriptMetadata
-from mediajobs_dagster.models import Attempt, AttemptStatus, JsonObject
+from mediajobs_dagster.models import Attempt, AttemptStatus, FollowUp, JsonObject
 from mediajobs_dagster.storage.keys import without_attempt
 from mediajobs_dagster.transcripts.model import Transcript
 
@@ -80,13 +80,15 @@ def entry_of(
     attempt: Attempt,
     about: About,
     *,
+    follow_up: Sequence[FollowUp] = (),
     transcript: Transcript | None = None,
     lengths: Lengths = Lengths(),
     exists: Callable[[str], bool | None] = lambda _: None,
 ) -> JobLogEntry:
     """The entry for the attempt that ended a job, made of its history row and manifest.
 
-    `exists` says whether there is an object under a key; None: not known.
+    `follow_up` is what is wanted after the job: what leads to a study guide has its subject. `exists` says whether
+    there is an object under a key; None: not known.
     """
     manifest = Manifest.model_validate(attempt.manifest) if attempt.manifest else None
     stages = manifest.stages if manifest else ()
@@ -102,7 +104,7 @@ def entry_of(
         trace_id=attempt.trace_id,
         video_id=about.video_id,
         url=about.url,
-        subject=_subject_of(manifest),
+        subject=_subject_of(manifest, follow_up),
         worker_id=attempt.host,
         video_title=about.title,
         transcript=transcript.text if transcript else None,
@@ -147,13 +149,13 @@ def _code_of(attempt: Attempt) -> str:
     return attempt.error_code or attempt.status.value.upper()
 
 
-def _subject_of(manifest: Manifest | None) -> str | None:
-    if manifest is None:
-        return None
-    params: JsonObject = manifest.input_summary.get("params") or {}
-    # Where nobody named one, the job reports what it took.
-    subject = params.get("subject") or manifest.figures.get("subject")
-    return subject if isinstance(subject, str) else None
+def _subject_of(manifest: Manifest | None, follow_up: Sequence[FollowUp]) -> str | None:
+    params: list[JsonObject] = [each.params for each in follow_up]
+    if manifest:
+        # Where nobody named one, the job reports what it took.
+        params = [manifest.input_summary.get("params") or {}, manifest.figures, *params]
+    named = (each.get("subject") for each in params)
+    return next((subject for subject in named if subject and isinstance(subject, str)), None)
 
 
 def _metadata_of(transcript: Transcript) -> TranscriptMetadata:

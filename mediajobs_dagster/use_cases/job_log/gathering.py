@@ -44,11 +44,10 @@ class Gathering:
         """
         over = [each for each in attempts if each.status.is_final]
         jobs = self._ended(over)
-        ended = [each for each in over if each.job_id in jobs and jobs[each.job_id].attempts == each.attempt]
-        subjects = {each.id: jobs[each.job_id or ""].subject_id for each in ended}
-        about = self._about(subjects.values())
-        for attempt in ended:
-            yield self._entry(attempt, subjects[attempt.id], about[subjects[attempt.id]])
+        ended = [(each, job) for each in over if (job := jobs.get(each.job_id or "")) and job.attempts == each.attempt]
+        about = self._about(job.subject_id for _, job in ended)
+        for attempt, job in ended:
+            yield self._entry(attempt, job, about[job.subject_id])
 
     def _ended(self, attempts: Sequence[Attempt]) -> dict[str, Job]:
         return {job_id: job for job_id, job in self._jobs(each.job_id for each in attempts) if job.status.is_final}
@@ -58,14 +57,15 @@ class Gathering:
         found = self._history.jobs.list(JobFilter(ids=known), limit=len(known)) if known else []
         return ((job.id, job) for job in found)
 
-    def _entry(self, attempt: Attempt, subject_id: str, about: About) -> JobLogEntry:
+    def _entry(self, attempt: Attempt, job: Job, about: About) -> JobLogEntry:
         if attempt.job_name not in (STUDY_GUIDE, TRANSCRIPT):
-            return entry_of(attempt, about)
+            return entry_of(attempt, about, follow_up=job.follow_up)
         files = GuideFiles.among(keys_of(attempt))
         return entry_of(
             attempt,
             about,
-            transcript=self._transcript(subject_id),
+            follow_up=job.follow_up,
+            transcript=self._transcript(job.subject_id),
             lengths=Lengths(self._length(files.notes), self._length(files.assessment)),
             exists=self._exists,
         )

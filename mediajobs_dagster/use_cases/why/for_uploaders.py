@@ -27,6 +27,7 @@ WORDS: dict[type[MediaJobsError], str] = {
     errors.InputTruncatedError: "This file is incomplete: its end is missing. Please upload it again.",
     errors.InputCorruptError: "This file is damaged. Please export it again and upload the new file.",
     errors.InputNoVideoError: "This file has no picture. Please upload a video.",
+    errors.InputNoAudioError: "This file has no sound and no subtitles, so there is nothing to write down.",
     errors.HdrUnsupportedError: "HDR video cannot be used here. Please export it in standard dynamic range (SDR).",
     errors.InputTooLargeError: "The picture of this video is too large. Please export it in a smaller size.",
     errors.InputTooLongError: "This video is too long. Please upload it in parts.",
