@@ -2,7 +2,7 @@
 
     python -m benchmarks.speech [--quick] [--json FILE]
 
-A text of ours is read aloud by espeak-ng, at 150 words a minute, which takes ten minutes. The word error rate is
+A text of ours is read aloud by eSpeak NG, at 150 words a minute, which takes ten minutes. The word error rate is
 the number of words that have to be changed, put in or taken out of what was recognised to get the text, as a share of
 the words of the text. It is counted without capitals and punctuation. The whole attempt is timed, by the real-time
 factor: seconds of sound in a second. `--quick` reads the first tenth.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import resource
-import shutil
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,7 @@ from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.job_types.transcript.current import current_transcript
 from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.media.tools import find_tools
+from mediajobs_dagster.media.voice import speak
 from mediajobs_dagster.speech.models import find_model
 from mediajobs_dagster.speech.recogniser import recogniser
 from mediajobs_dagster.transcripts.model import Transcript
@@ -36,11 +36,8 @@ _SILENT_MINUTES = 60
 
 def spoken(text: str, folder: Path) -> Path:
     """The text, read aloud, as a file of sound."""
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise SystemExit("espeak-ng is not installed: apt-get install espeak-ng")
     path = folder / "reading.wav"
-    subprocess.run([program, "-v", "en-us", "-s", "122", "-w", str(path), "--", text], check=True, capture_output=True)
+    speak(text, path, words_a_minute=122)
     return path
 
 

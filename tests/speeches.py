@@ -1,13 +1,13 @@
-"""Speech, made once a session by espeak-ng, and other sound that is none."""
+"""Speech, made once a session by eSpeak NG, and other sound that is none."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from mediajobs_dagster.media.voice import speak
 from tests.clips import Clips
 
 SAID = (
@@ -27,10 +27,7 @@ class Speeches:
         """The text, as a file of sound."""
         path = self._clips.folder / name
         if not path.exists():
-            program = shutil.which("espeak-ng")
-            assert program, "espeak-ng is not installed: apt-get install espeak-ng"
-            command = [program, "-v", voice, "-s", "150", "-w", str(path), "--", text]
-            subprocess.run(command, check=True, capture_output=True)
+            speak(text, path, voice=voice)
         return path
 
     def talk(self) -> Path:
