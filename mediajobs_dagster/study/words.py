@@ -38,7 +38,10 @@ _ENGLISH = """
     true false common typical popular different similar certain possible point points ways side sides place case
     cases bunch couple pair word words video week weeks month months morning night tomorrow yesterday please
     question questions answer answers begins start starts started stop stops end ends puts turns lets helps help
-    wanted direction directions
+    wanted direction directions looks looked looking writes write wrote written finds find found explains explain
+    compares brings bring brought becomes become became holds follows gives allows allow contains contain includes
+    include requires require provides provide creates create remains remain appears appear decides decide reads sees
+    hears knows lives stays stay sits stands tries tried runs jump jumps
 """
 STOP_WORDS = frozenset(_ENGLISH.split())
 """English words that say nothing of what a text is about. Those of other languages are found by how common they are."""
