@@ -129,12 +129,12 @@ def test_the_demo_leaves_the_work_to_it(up: MediajobsUp, home: Path) -> None:
         check=True,
     )
     made = json.loads(demo.stdout)["jobs"]
-    assert len(made) == 7
+    assert len(made) == 9
     assert {each["status"] for each in made} == {"completed"}
     trace = json.loads(demo.stdout)["traceId"]
     with platform_on(home) as platform:
         attempts = list(platform.history.attempts.iterate(AttemptFilter(trace_id=trace)))
-    assert len(attempts) == 7
+    assert len(attempts) == 9
 
 
 def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
