@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 
 from mediajobs_dagster.errors import DeadlineError, MediaJobsError
 
@@ -56,6 +56,15 @@ class Cancellation:
         finally:
             with self._lock:
                 self._waiting.remove(wake)
+
+
+def pause(seconds: float, cancellation: Cancellation, deadline: Deadline) -> None:
+    """Wait for `seconds`. Raises the error of the cancellation, or DeadlineError, as soon as there is one."""
+    is_cancelled = Event()
+    with cancellation.waking(is_cancelled.set):
+        is_cancelled.wait(min(seconds, deadline.left_s))
+    cancellation.check()
+    deadline.check()
 
 
 @dataclass(frozen=True)

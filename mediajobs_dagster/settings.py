@@ -361,7 +361,7 @@ class Settings(BaseSettings):
     offers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What this machine offers to job types, separated by commas, such as ffmpeg,speech; default: "
-        "ffmpeg, and what the installed extras bring: ingest, speech.",
+        "ffmpeg, and what the installed extras bring: ingest, speech, study.",
     )
     celery_url: str = Field(
         default="", description="Redis that hands runs to `mediajobs worker`, such as redis://host:6379/0."
@@ -720,7 +720,7 @@ class Settings(BaseSettings):
         return self.home / "unlogged"
 
 
-_OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper"}
+_OF_EXTRAS = {"ingest": "yt_dlp", "speech": "faster_whisper", "study": "typst"}
 """What extras offer, and a module that each of them brings."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +13,12 @@ from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.add import IntakeBars
 from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.table import Column
+from mediajobs_dagster.cli.waiting import wait_for_trace
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.media.demo_clip import make_demo_clip, make_demo_music
 from mediajobs_dagster.media.run import Runner
 from mediajobs_dagster.models import Callback, JsonObject, Upload
-from mediajobs_dagster.supervisor.exclusive import is_used
 from mediajobs_dagster.system import MediaJobs
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from mediajobs_dagster.use_cases.answers import TraceResult
 
 
-_LOOK_S = 0.5
 _STUDYING = ("espeakng_loader", "faster_whisper", "typst")
 """What a study guide of a spoken talk takes."""
 """How often the trace is looked at while others make it, seconds."""
@@ -60,7 +57,7 @@ def demo(
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
     _ask_for_study_guide(media, added.trace_id, quiet=as_json)
-    done = None if _has_been_made(media, added.trace_id) else work_off(media, quiet=as_json)[0]
+    done = None if wait_for_trace(media, added.trace_id, quiet=as_json) else work_off(media, quiet=as_json)[0]
     result = media.trace(added.trace_id)
     if as_json:
         display.print_json(result)
@@ -70,22 +67,6 @@ def demo(
             display.console().print(held.reason, style="yellow", markup=False)
     if not all(each.is_completed for each in result.jobs):
         raise click.exceptions.Exit(1)
-
-
-def _has_been_made(media: MediaJobs, trace_id: str) -> bool:
-    """Wait while a running `mediajobs up` makes the jobs of the trace; False if none is running, or it has stopped."""
-    with display.Terminal(stderr=True).status("mediajobs up is running and makes them …") as waiting:
-        while is_used(media.settings.home):
-            found = media.jobs(JobFilter(trace_id=trace_id))
-            ended = sum(job.status.is_final for job in found)
-            if ended == len(found):
-                return True
-            types = {job.job_type for job in found if job.status.is_waiting}
-            held = [each.reason for each in media.held() if each.job_type in types]
-            done = f"{ended} of {display.counted(len(found), 'job')} …"
-            waiting.update(" ".join((f"mediajobs up is running and makes them: {done}", *held)))
-            time.sleep(_LOOK_S)
-    return False
 
 
 def _add(

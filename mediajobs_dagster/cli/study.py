@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,13 +12,12 @@ from mediajobs_dagster.cli.add import IntakeBars
 from mediajobs_dagster.cli.callbacks import callback_of, callback_options
 from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.table import Column
+from mediajobs_dagster.cli.waiting import is_worked_on, wait_for_trace
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
-from mediajobs_dagster.supervisor.exclusive import is_used, user_of
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.studies import Guide, Studied
 
-_LOOK_S = 0.5
 _DIFFICULTIES = click.Choice(["easy", "medium", "hard"])
 
 
@@ -84,9 +82,10 @@ def study(
     if not (wait or out):
         _print_asked(media, asked, as_json=as_json)
         return
-    _wait(media, asked.trace_id, quiet=as_json)
+    if not wait_for_trace(media, asked.trace_id, quiet=as_json):
+        work_off(media, quiet=as_json)
     guides = media.studies.guides(asked.trace_id)
-    copied = [path for guide in guides for path in _copied(media, guide, out)] if out else []
+    copied = _copied(media, guides, out) if out else []
     if as_json:
         display.print_json({**asked.to_json(), "guides": [each.to_json() for each in guides]})
     else:
@@ -95,32 +94,21 @@ def study(
         raise click.exceptions.Exit(1)
 
 
-def _wait(media: MediaJobs, trace_id: str, *, quiet: bool) -> None:
-    """Wait until all jobs of the trace have ended, or nobody will start them."""
-    if not (media.settings.celery_url or user_of(media.settings.home)):
-        work_off(media, quiet=quiet)
-        return
-    with display.Terminal(stderr=True).status("The jobs are worked on …") as waiting:
-        while media.settings.celery_url or is_used(media.settings.home):
-            found = media.history.jobs.tally(trace_id)
-            ended, jobs = sum(found[each] for each in found if each.is_final), sum(found.values())
-            if ended == jobs:
-                return
-            if not quiet:
-                waiting.update(f"{ended:,} of {display.counted(jobs, 'job')} have ended …")
-            time.sleep(_LOOK_S)
+def _copied(media: MediaJobs, guides: Sequence[Guide], out: Path) -> list[Path]:
+    """Copy the files of the guides into a folder, each where its key says, without `notes/` and the attempt's id.
 
-
-def _copied(media: MediaJobs, guide: Guide, out: Path) -> list[Path]:
-    """Copy the files of a guide into a folder, each where its key says, without `notes/` and the attempt's id."""
-    copied: list[Path] = []
-    for key in guide.keys:
-        _, *folders, _attempt, name = PurePosixPath(key).parts
+    Where two talks have the same title, files of the later one get the end of the attempt's id.
+    """
+    copied: dict[Path, str] = {}
+    for key in (key for guide in guides for key in guide.keys):
+        _, *folders, attempt, name = PurePosixPath(key).parts
         path = out.joinpath(*folders, name)
+        if path in copied:
+            path = path.with_stem(f"{path.stem}_{attempt[-8:]}")
         path.parent.mkdir(parents=True, exist_ok=True)
         media.storage.get(key, path)
-        copied.append(path)
-    return copied
+        copied[path] = key
+    return list(copied)
 
 
 def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:
@@ -133,7 +121,7 @@ def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:
     new = sum(each.created for each in asked.jobs)
     console.print(f"Study guides asked for: {new:,} of {display.counted(len(asked.jobs), 'talk')}.")
     console.print(f"Follow them: mediajobs jobs watch --trace {asked.trace_id}")
-    if not (media.settings.celery_url or user_of(media.settings.home)):
+    if not is_worked_on(media):
         console.print("Nothing is up here: [bold]mediajobs up[/] or [bold]mediajobs work[/] will make them.")
 
 

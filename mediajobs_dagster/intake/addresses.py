@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import AddressRefusedError, RequestError
 from mediajobs_dagster.job_types.ingest_video.containers import is_file_address
 from mediajobs_dagster.models import FoundVideo
 from mediajobs_dagster.services.addresses import Networks, check_number
@@ -40,7 +40,10 @@ def videos_at(address: str, client: VideoClient, *, allowed: Networks, limit: in
         return
     strange: Counter[str] = Counter()
     for each in client.look(address, limit=limit):
-        host = checked(each.address, allowed).hostname or ""
+        parts = checked(each.address, allowed)
+        if parts.scheme == S3:  # our credentials read it, and whoever wrote the list is nobody that we know
+            raise AddressRefusedError(f"{redact_address(address)} lists an object of S3. Name that one yourself.")
+        host = parts.hostname or ""
         # To find out whether yt-dlp knows an address takes milliseconds, and a feed has ten thousand of one host.
         may_be_known = each.is_of_site or (strange[host] < _STRANGE and not is_file_address(each.address))
         known = recognised(each.address) if may_be_known else None

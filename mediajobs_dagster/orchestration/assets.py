@@ -14,7 +14,7 @@ import dagster as dg
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.job_types.base import FFMPEG, JobType
 from mediajobs_dagster.models import SubjectKind
-from mediajobs_dagster.orchestration import metadata, tags
+from mediajobs_dagster.orchestration import tags
 from mediajobs_dagster.orchestration.internals.core import PreviewWarning, UnresolvedAssetJobDefinition
 from mediajobs_dagster.orchestration.old_runs import OldRuns
 from mediajobs_dagster.orchestration.redacted_errors import named_failures, redacted_errors
@@ -22,14 +22,10 @@ from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.run_work import (
     OUTPUT_CHECK,
     HandRun,
+    Metadata,
     after_interrupt,
     assigned,
-    check_of,
-    failure,
-    fault_of_system,
-    nothing_made,
-    standing_of,
-    warn,
+    end_of_run,
 )
 from mediajobs_dagster.orchestration.stage_ops import WORKER, graph_of
 from mediajobs_dagster.system import MediaJobs
@@ -78,22 +74,13 @@ def asset_of(job_type: JobType, media: MediaJobs, days: dg.DailyPartitionsDefini
         with redacted_errors(), named_failures():
             attempt_all = assigned(context, worker, job_type, force=config.force)
             totals = attempt_all(media.listeners.also(RunLog(context.log)), None)
-            standing = standing_of(context, worker, job_type)
-        is_dispatched = tags.DISPATCH in context.run.tags
-        if not is_dispatched:
-            warn(context, standing)
-        yield check_of(standing)
-        if is_dispatched and not totals.attempts:
-            context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
-            return
-        if fault := fault_of_system(totals):
-            raise failure(fault, totals, worker)
-        # Handed over in the result, Dagster would store the metadata twice: once more with the output.
-        context.add_asset_metadata(metadata.of_run(totals, standing.of, worker))
-        yield dg.MaterializeResult()
-        if is_dispatched and not totals.succeeded:
-            # After the materialization: nobody but the input is to blame, so the run is red and the day is not.
-            raise failure(nothing_made(totals), totals, worker)
+
+        def made(figures: Metadata) -> dg.MaterializeResult[Any]:
+            # Handed over in the result, Dagster would store the metadata twice: once more with the output.
+            context.add_asset_metadata(figures)
+            return dg.MaterializeResult()
+
+        yield from end_of_run(context, worker, job_type, totals, made)
 
     return make
 

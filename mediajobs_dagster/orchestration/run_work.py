@@ -2,9 +2,10 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of its configuration at run time.
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -19,10 +20,13 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.orchestration import metadata, tags
 from mediajobs_dagster.orchestration.partitions import day_of
+from mediajobs_dagster.orchestration.redacted_errors import named_failures, redacted_errors
 from mediajobs_dagster.orchestration.termination import was_terminated
 from mediajobs_dagster.orchestration.turns import RunsTurn
 from mediajobs_dagster.printable import in_one_line
 
+Metadata = Mapping[str, Any]
+Event = TypeVar("Event")
 RunContext = dg.AssetExecutionContext | dg.OpExecutionContext
 OUTPUT_CHECK = "every_subject_has_its_output"
 _SIGN_S = 15.0
@@ -140,6 +144,27 @@ def check_of(standing: Day) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if standing.of.faults else dg.AssetCheckSeverity.WARN,
         metadata=metadata.of_check(standing.of, standing.without_output),
     )
+
+
+def end_of_run(
+    context: RunContext, worker: Worker, job_type: JobType, totals: RunTotals, made: Callable[[Metadata], Event]
+) -> Iterator[dg.AssetCheckResult | Event]:
+    """The events that end a run; `made` turns the figures of what was made into one. Raises dg.Failure."""
+    with redacted_errors(), named_failures():
+        standing = standing_of(context, worker, job_type)
+    is_dispatched = tags.DISPATCH in context.run.tags
+    if not is_dispatched:
+        warn(context, standing)
+    yield check_of(standing)
+    if is_dispatched and not totals.attempts:
+        context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
+        return
+    if fault := fault_of_system(totals):
+        raise failure(fault, totals, worker)
+    yield made(metadata.of_run(totals, standing.of, worker))
+    if is_dispatched and not totals.succeeded:
+        # After the materialization: nobody but the input is to blame, so the run is red and the day is not.
+        raise failure(nothing_made(totals), totals, worker)
 
 
 def failure(fault: str, totals: RunTotals, worker: Worker) -> dg.Failure:

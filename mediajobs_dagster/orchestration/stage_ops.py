@@ -24,14 +24,15 @@ from mediajobs_dagster.orchestration.relay import Relay
 from mediajobs_dagster.orchestration.run_log import RunLog
 from mediajobs_dagster.orchestration.run_work import (
     HandRun,
+    Metadata,
     after_interrupt,
     assigned,
     check_of,
+    end_of_run,
     failure,
     fault_of_system,
     nothing_made,
     standing_of,
-    warn,
 )
 from mediajobs_dagster.system import MediaJobs
 
@@ -127,20 +128,12 @@ def _last_op_of(stage: str, job_type: JobType, media: MediaJobs, check: dg.Asset
         with redacted_errors(), named_failures():
             relay, worker = _working(context, job_type, media, force=config.force)
             totals = relay.totals()
-            standing = standing_of(context, worker, job_type)
-        is_dispatched = tags.DISPATCH in context.run.tags
-        if not is_dispatched:
-            warn(context, standing)
-        yield check_of(standing)
-        if is_dispatched and not totals.attempts:
-            context.log.warning("This run has no jobs any more: they were cancelled, or their lease ran out.")
-            return
-        if fault := fault_of_system(totals):
-            raise failure(fault, totals, worker)
-        context.add_output_metadata(metadata.of_run(totals, standing.of, worker), output_name=_RESULT)
-        yield dg.Output(None, _RESULT)
-        if is_dispatched and not totals.succeeded:
-            raise failure(nothing_made(totals), totals, worker)
+
+        def made(figures: Metadata) -> dg.Output[None]:
+            context.add_output_metadata(figures, output_name=_RESULT)
+            return dg.Output(None, _RESULT)
+
+        yield from end_of_run(context, worker, job_type, totals, made)
 
     return run_last
 

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from mediajobs_dagster.intake.adding import Added, AddingListener
     from mediajobs_dagster.use_cases.ingesting import Ingested
 
+INGEST = "ingest_video_v1"
 TRANSCRIPT = "transcript_v1"
 STUDY_GUIDE = "study_guide_v1"
 SILENT = "NO_SOUND"
 """In `Skipped`: nothing can be heard in it."""
-MAX_JOBS = 10_000
-"""How many jobs of a trace are looked at for its guides."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Ways:
     """Adds files."""
     ingest: Callable[..., Ingested]
     """Asks for videos to be fetched."""
+    check: Callable[[Callback | str | None], Callback | None]
+    """Checks a callback address. Raises CallbackInvalidError."""
     note: Callable[..., None]
     """Records what was done, and by whom."""
 
@@ -190,7 +191,7 @@ class Studies:
         priority: int = 0,
         force: bool = False,
         trace_id: str | None = None,
-        callback: Callback | None = None,
+        callback: Callback | str | None = None,
         listener: AddingListener | None = None,
     ) -> Studied:
         """Ask for the study guide of each talk, all in one trace, and for what it needs on the way.
@@ -203,6 +204,7 @@ class Studies:
         """
         chain = Chain(self._registry, transcript or {}, params or {}, force=force)
         chain.check()
+        told = self._ways.check(callback)
         talks = Talks.named(names, self._ways.find, with_files=with_files)
         with within_trace(trace_id) as trace:
             jobs, skipped = list[Enqueued](), list[Skipped]()
@@ -214,7 +216,7 @@ class Studies:
                     force=force,
                     trace_id=trace,
                     follow_up=chain.after_fetching(),
-                    callback=callback,
+                    callback=told,
                 )
                 jobs += [Enqueued(each.job, each.created) for each in found.videos if each.job]
                 skipped += [Skipped(each.address, each.error.code, each.error.message) for each in found.refused]
@@ -224,14 +226,15 @@ class Studies:
                 heard, silent = audible(added)
                 uploads += heard
                 skipped += [*added.skipped, *silent]
-            jobs += self._enqueue(chain, uploads, trace_id=trace, priority=priority, callback=callback)
+            jobs += self._enqueue(chain, uploads, trace_id=trace, priority=priority, callback=told)
             if new := sum(each.created for each in jobs):
                 self._ways.note("study", ", ".join(names), new, traceId=trace)
         return Studied(trace, tuple(jobs), tuple(skipped))
 
     def guides(self, trace_id: str) -> tuple[Guide, ...]:
         """The study guide of each talk of a trace, as far as it is, the first asked for first."""
-        jobs = self._history.jobs.list(JobFilter(trace_id=trace_id), limit=MAX_JOBS)
+        of_trace = (JobFilter(trace_id=trace_id, job_type=each) for each in (INGEST, TRANSCRIPT, STUDY_GUIDE))
+        jobs = [job for chosen in of_trace for job in self._history.jobs.iterate(chosen)]
         return tuple(guides_of(jobs, self._titles(jobs), self._keys))
 
     def _enqueue(

@@ -23,6 +23,7 @@ def test_what_cannot_be_asked_for(client: Client) -> None:
     for body, code in (
         ({"addresses": []}, "REQUEST_INVALID"),
         ({"addresses": ["file:///etc/passwd"]}, "REQUEST_INVALID"),
+        ({"addresses": ["s3://other/secret.mp4"]}, "REQUEST_INVALID"),
         ({"addresses": ["http://10.0.0.1/a.mp4"]}, "ADDRESS_REFUSED"),
         ({"addresses": [FILE], "limit": 0}, "REQUEST_INVALID"),
         ({"addresses": [FILE], "other": 1}, "REQUEST_INVALID"),

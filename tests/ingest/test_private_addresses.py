@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mediajobs_dagster.errors import AddressRefusedError
+from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import AttemptStatus
 from mediajobs_dagster.services.downloads import proxy
 from tests.ingest.asking import tried
@@ -106,6 +107,18 @@ def test_a_manifest_and_its_fragments(platform: Platform, site: Site, inner: Sit
     keyed = f"{begin}{key}#EXTINF:1,\n0.ts\n#EXT-X-ENDLIST\n"
     site.has("/0.ts", b"x" * 188, {"Content-Type": "video/mp2t"})
     assert_refused(platform, inner, site.has("/k.m3u8", keyed.encode(), HLS))
+
+
+def test_a_list_names_no_objects(platform: Platform, site: Site) -> None:
+    """What our own credentials would open, only who asks may name; nothing of the list is asked for then."""
+    feed = (
+        '<?xml version="1.0"?><rss version="2.0"><channel><title>A</title>'
+        "<item><title>B</title><link>s3://private/secret.mp4</link></item></channel></rss>"
+    )
+    address = site.has("/objects.xml", feed.encode(), {"Content-Type": "application/rss+xml"})
+    with pytest.raises(AddressRefusedError, match="lists an object of S3"):
+        platform.media.ingest(address)
+    assert platform.history.jobs.list(JobFilter()) == []
 
 
 def test_an_entry_of_a_list(open_fetching: OpenPlatform, platform: Platform, site: Site, inner: Site) -> None:

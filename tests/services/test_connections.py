@@ -58,7 +58,7 @@ def test_a_proxy_that_cannot_be_used_is_a_fault_of_the_settings(bench: Bench, mo
 
 def test_urllib3_logs_no_secret(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """It warns with the whole address of an answer whose headers it cannot read, and tells of each request."""
-    caplog.set_level(logging.DEBUG, "urllib3")  # yt-dlp raises its level in a process that has used it
+    caplog.set_level(logging.DEBUG)
     with serving(
         lambda e: e.end(head(200, {"Content-Length": "0", "no colon": "x"}).replace(b"colon:", b"colon"))
     ) as s:

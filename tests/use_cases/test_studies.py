@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mediajobs_dagster.errors import ParametersError, RequestError
+from mediajobs_dagster.errors import CallbackInvalidError, ParametersError, RequestError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.use_cases.studies import SILENT, STUDY_GUIDE, TRANSCRIPT, Studied
@@ -130,6 +130,7 @@ def test_bad_requests_change_nothing(platform: Platform, talk: Path) -> None:
         ((str(talk),), {"with_files": False}, RequestError),
         ((str(talk),), {"params": {"difficulty": "fiendish"}}, ParametersError),
         ((str(talk),), {"transcript": {"language": "not a language"}}, ParametersError),
+        ((str(talk),), {"callback": "http://10.0.0.1/hook"}, CallbackInvalidError),
     ):
         with pytest.raises(error):
             ask(*names, **options)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
 from mediajobs_dagster.console.api.parameters import CallsBack, Flag, Priority, TraceId
@@ -17,11 +17,21 @@ from mediajobs_dagster.models import JsonObject
 router = APIRouter(prefix="/api/ingests", tags=["videos"])
 
 
+def _of_web(address: str) -> str:
+    if not address.lower().startswith(("http://", "https://")):
+        raise ValueError("is no http:// or https:// address. `mediajobs ingest` takes s3:// addresses too")
+    return address
+
+
+WebAddress = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$"), AfterValidator(_of_web)]
+"""Whoever asks by HTTP must not have objects read with the server's keys that lie outside of its storage."""
+
+
 class NewIngest(CallsBack):
     """Videos that are asked for."""
 
-    addresses: list[Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]] = Field(
-        min_length=1, max_length=100, description="Pages of videos, of lists of them, media files, or s3:// addresses."
+    addresses: list[WebAddress] = Field(
+        min_length=1, max_length=100, description="Pages of videos, of lists of them, or media files."
     )
     limit: int | None = Field(
         default=None, ge=1, le=MAX_ITEMS, strict=True, description="Take so many videos of a list at most."

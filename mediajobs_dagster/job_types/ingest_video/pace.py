@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from mediajobs_dagster.cancellation import pause
 from mediajobs_dagster.errors import ServiceLimitedError, SitePausedError
 from mediajobs_dagster.job_types.bench import Bench
 
@@ -26,7 +26,7 @@ def at_pace(bench: Bench, site: str) -> Generator[None]:
     if not turn.is_given:
         why = f"It is paused: {turn.reason}" if turn.reason is not None else "Many videos of it wait."
         raise _paused(site, turn.wait_s, why)
-    _wait(bench, turn.wait_s)
+    pause(turn.wait_s, bench.cancellation, bench.deadline)
     try:
         yield
     except ServiceLimitedError as error:
@@ -38,10 +38,3 @@ def at_pace(bench: Bench, site: str) -> Generator[None]:
 
 def _paused(site: str, seconds: float, why: str) -> SitePausedError:
     return SitePausedError(f"{site} is not asked for {seconds:.0f} s. {why}", retry_after_s=seconds)
-
-
-def _wait(bench: Bench, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while (left_s := until - time.monotonic()) > 0:
-        bench.check()
-        time.sleep(min(0.1, left_s))

@@ -24,6 +24,8 @@ from mediajobs_dagster.study.slugs import slug
 MARKDOWN, PDF = "text/markdown; charset=utf-8", "application/pdf"
 _OURS = re.compile(r"notes/[A-Za-z0-9_-]{1,64}/(?:[A-Za-z0-9_-]{1,64}\.md|pdfs/[A-Za-z0-9_-]{1,64}\.pdf)")
 _SCRATCH_BYTES = 64 << 20
+STUDY = "study"
+"""In `JobType.needs`: the worker can set a guide as PDF."""
 
 
 class StudyGuideParams(Params):
@@ -43,6 +45,7 @@ class StudyGuide(JobType):
     name: ClassVar[str] = "study_guide_v1"
     asset: ClassVar[str] = "study_guide"
     lane: ClassVar[Lane] = Lane.NETWORK
+    needs: ClassVar[frozenset[str]] = frozenset({STUDY})
     subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
     params: ClassVar[type[Params]] = StudyGuideParams
     threads: ClassVar[int] = 1

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from typing_extensions import override
 
+from mediajobs_dagster.cancellation import pause
 from mediajobs_dagster.errors import (
     AddressIsListError,
     InputTooLargeError,
@@ -124,11 +125,8 @@ class VideoClient(ServiceClient):
         raise AssertionError("there is a last try")
 
     def _pause(self, number: int) -> None:
-        until = time.monotonic() + min(10.0, self._context.settings.service_retry_base_s * 2.0 ** (number - 1))
-        while time.monotonic() < until:
-            self._context.cancellation.check()
-            self._context.deadline.check()
-            time.sleep(min(0.1, max(0.0, until - time.monotonic())))
+        seconds = min(10.0, self._context.settings.service_retry_base_s * 2.0 ** (number - 1))
+        pause(seconds, self._context.cancellation, self._context.deadline)
 
     @contextmanager
     def _session(self, op: str, address: str, *, max_bytes: int, **more: object) -> Generator[_Session]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mediajobs_dagster.errors import ExtraMissingError, RequestError, SettingsError
 from mediajobs_dagster.settings import Settings
@@ -25,6 +26,9 @@ def is_installed() -> bool:
 
 def load() -> Any:
     """The library. Raises ExtraMissingError."""
+    # One of its ways to send requests changes urllib3 for the whole process: what it logs, and how it reads addresses.
+    # None stands for a module that cannot be imported; yt-dlp does without it.
+    sys.modules.setdefault("yt_dlp.networking._requests", cast("Any", None))
     try:
         import yt_dlp
         from yt_dlp import globals as of_all

@@ -32,7 +32,6 @@ _SILENCE_S = 60.0
 _NAME = "mediajobs"
 _OWN = "proxy-"
 _PER_HOP = ("connection", "keep-alive", "te", "upgrade")
-_PORTS = {"http": 80}
 
 
 @dataclass
@@ -134,6 +133,8 @@ class FilterProxy:
 
     def _way(self, asked: _Asked) -> tuple[socket.socket, bytes]:
         """A connection by which the server is reached, and what goes into it first."""
+        if asked.scheme != "http":
+            raise AddressRefusedError(f"{asked.scheme}: addresses are not fetched, only http:// and https:// ones.")
         outer = proxy_of(asked.url)
         if outer is None:
             return self._connected(asked.host, asked.port, self.allowed), asked.forwarded
@@ -222,6 +223,8 @@ class _Asked:
     """What goes to the server first; of a tunnel, nothing."""
     body_bytes: int = 0
     """How much follows of a body."""
+    scheme: str = "http"
+    """Of the address that is asked for; of a tunnel, what goes through it is not known."""
 
     @property
     def is_tunnel(self) -> bool:
@@ -252,7 +255,7 @@ class _Asked:
         headers = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
         given = next((value for name, value in headers if name.lower() == "proxy-authorization"), "")
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
-        if not parts.hostname or (method != "CONNECT" and parts.scheme not in _PORTS):
+        if not parts.hostname:
             raise ValueError(f"{target} is no address")
         if method == "CONNECT":
             return cls(method, parts.hostname, parts.port or 443, given, b"")
@@ -265,7 +268,7 @@ class _Asked:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         sent = "\r\n".join((f"{method} {path} {version}", *kept, "Connection: close", "", ""))
         size = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        return cls(method, parts.hostname, parts.port or 80, given, sent.encode("latin-1"), size)
+        return cls(method, parts.hostname, parts.port or 80, given, sent.encode("latin-1"), size, parts.scheme)
 
 
 def _rest_of_body(client: socket.socket, left: int) -> Iterator[bytes]:
