@@ -78,7 +78,8 @@ def study(
             listener=bars,
         )
     if not asked.jobs:
-        raise RequestError(asked.skipped[0].reason if asked.skipped else "Nothing was named that could be studied.")
+        reasons = [f"{each.location}: {each.reason}" for each in asked.skipped]
+        raise RequestError(reasons[0] if reasons else "Nothing was named that could be studied.")
     if not (wait or out):
         _print_asked(media, asked, as_json=as_json)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,23 +14,15 @@ from mediajobs_dagster.use_cases.studies import SILENT, STUDY_GUIDE, TRANSCRIPT,
 from tests.clips import Clips
 from tests.ingest.site import running_site
 from tests.platform import Platform
+from tests.talks import make_talk
 
 OpenPlatform = Callable[..., Platform]
-SAID = ("Bees live in hives.", "A hive has one queen.", "Worker bees gather nectar from flowers.")
 
 
 @pytest.fixture(scope="session")
 def talk(clips: Clips) -> Path:
     """Six seconds of sound with subtitles inside."""
-    path = clips.folder / "bees.mp4"
-    if not path.exists():
-        cues = (f"{n}\n00:00:0{2 * n},000 --> 00:00:0{2 * n + 1},900\n{text}\n" for n, text in enumerate(SAID))
-        texts = path.with_suffix(".srt")
-        texts.write_text("\n".join(cues))
-        command = [str(clips.tools.ffmpeg), "-nostdin", "-v", "error", "-f", "lavfi", "-i", "sine=duration=6"]
-        command += ["-i", str(texts), "-c:a", "aac", "-c:s", "mov_text", "-y", str(path)]
-        subprocess.run(command, check=True)
-    return path
+    return make_talk(clips, clips.folder / "bees.mp4")
 
 
 @pytest.fixture

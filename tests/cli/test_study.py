@@ -1,0 +1,41 @@
+"""`mediajobs study`, run as a shell runs it: from files to guides in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Call
+from tests.cli.test_demo import finish, start
+from tests.clips import Clips
+from tests.talks import BEES, make_talk
+
+
+def test_two_talks_of_one_title_have_files_of_their_own(tmp_path: Path, clips: Clips) -> None:
+    """All eight are copied, each guide with the words of its own talk."""
+    first = make_talk(clips, tmp_path / "one" / "talk.mp4")
+    second = make_talk(clips, tmp_path / "two" / "talk.mp4", tuple(each.replace("ees", "ats") for each in BEES))
+    out = tmp_path / "notes"
+    answer = finish(start(tmp_path / "home", "study", first, second, "--subject", "Nature", "--out", out, "--json"))
+    assert answer.code == 0, answer.err
+    assert [(each["title"], each["status"], len(each["outputs"])) for each in answer.json["guides"]] == [
+        *(("talk.mp4", "completed", 4), ("talk.mp4", "completed", 4)),
+    ]
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 8
+    notes = [path.read_text() for path in (out / "Nature").glob("talk*.md")]
+    assert sorted("Bats live" in each for each in notes) == [False, True]
+    assert len(list((out / "Nature" / "pdfs").glob("*.pdf"))) == 4
+
+
+def test_a_talk_that_is_none(mediajobs: Call, tmp_path: Path) -> None:
+    """A name that is nothing, and a text that is no media: told in a sentence, without a job."""
+    answer = mediajobs("study", "nosuch.mp4")
+    assert (answer.code, answer.out) == (2, "")
+    assert "There is no nosuch.mp4." in answer.err
+    text = tmp_path / "minutes.txt"
+    text.write_text("Nobody spoke.")
+    (tmp_path / "talks").mkdir()
+    text.rename(tmp_path / "talks" / text.name)
+    answer = mediajobs("study", tmp_path / "talks")
+    assert answer.code == 2
+    assert "minutes.txt: The input is not a media file" in answer.err
