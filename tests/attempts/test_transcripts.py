@@ -105,7 +105,7 @@ def test_what_is_said_is_recognised(platform: Platform, speeches: Speeches) -> N
     assert transcript.confidence > 0.7
     assert figures["words"] == len(transcript.text.split())
     assert figures["speechSeconds"] == pytest.approx(12, abs=1)
-    assert notes == ["The model tiny.en takes all speech for en: whether it is, is not known."]
+    assert notes == ["The model tiny.en knows en alone, so it cannot tell if another language is spoken."]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def _tell_doubts(found: _Found, model: Recogniser, wanted: Wanted, bench: Bench)
         bench.note(f"{found.unsure_seconds:.0f} s sound like speech that the model does not understand; left out.")
     if wanted.language is None and len(model.languages) == 1:
         (only,) = model.languages
-        bench.note(f"The model {model.name} takes all speech for {only}: whether it is, is not known.")
+        bench.note(f"The model {model.name} knows {only} alone, so it cannot tell if another language is spoken.")
     if found.confidence is not None and found.confidence < _DOUBTFUL:
         bench.note(
             f"The words are doubtful: on average {found.confidence:.0%} sure. The speech may be in another language "

@@ -69,7 +69,8 @@ def verdict(manifest: Manifest) -> str:
         case "services":
             said = f"Waiting: {share} went into answers of other services."
         case "own":
-            said = f"Preparation: {share} went into work of our own, such as drawing titles."
+            longest = max(manifest.stages, key=lambda stage: stage.duration_ms).name
+            said = f"Preparation: {share} went into work besides ffmpeg, most of it in the stage {longest}."
         case _:
             said = f"Orchestration: {share} went into planning and what lies between the stages."
     queue_ms = manifest.queue_ms
