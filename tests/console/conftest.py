@@ -34,9 +34,13 @@ def media(platform: Platform) -> MediaJobs:
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """A Dagster without any run."""
     settings = Settings.load(_env_file=None, home=tmp_path_factory.mktemp("dagster"))
-    with MediaJobs(settings) as media, open_instance(settings) as instance:
+    with MediaJobs(settings) as media, pytest.MonkeyPatch.context() as patch:
         media.check()
-        yield instance
+        patch.setenv("MEDIAJOBS_HOME", str(settings.home))  # Dagster's storages ask for it when they are opened
+        with open_instance(settings) as instance:
+            _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+            patch.undo()
+            yield instance
 
 
 @pytest.fixture
