@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two processes; the tests of a file, which may share a server, stay in one of them.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --ignore tests/cluster --ignore tests/wheel --ignore tests/containers
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+WHOLES := tests/acceptance tests/cluster tests/wheel tests/containers
 BENCH := $(BIN)/python -m benchmarks
 BENCHMARKS := attempt_overhead export envelope instrumentation batch latency cluster intake backfill history turns job_log what_stays cleanup storage_report metrics console speech notes
 STAMP := $(VENV)/.installed
 export AWS_EC2_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-wheel test-compose test-hostile zoo drill mutation bench bench-full docs check format lock clean
+.PHONY: help setup demo test test-acceptance test-cluster test-wheel test-compose test-hostile zoo drill mutation bench bench-full docs check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,7 +29,10 @@ demo: $(STAMP) ## Make all outputs of one video, and render an edit of it (VIDEO
 	@$(BIN)/mediajobs demo $(if $(VIDEO),"$(VIDEO)")
 
 test: $(STAMP) ## Run the tests, PostgreSQL and S3 included
-	@$(PYTEST)
+	@$(PYTEST) $(WHOLES:%=--ignore %)
+
+test-acceptance: $(STAMP) ## Run the tests of all processes at once: `mediajobs up`, killed runs, logins, deployments
+	@$(PYTEST) tests/acceptance
 
 test-cluster: $(STAMP) ## Run the tests of a cluster: Celery workers, servers and machines that go away
 	@$(BIN)/pytest tests/cluster
@@ -66,7 +70,7 @@ check: $(STAMP) ## What CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
-	@$(PYTEST)
+	@$(PYTEST) $(WHOLES:%=--ignore %)
 
 format: $(STAMP) ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix .

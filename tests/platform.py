@@ -26,6 +26,7 @@ from mediajobs_dagster.records import Record
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.system import MediaJobs
+from tests.servers.sqlite import put_history
 
 
 def usual(registry: Registry) -> tuple[JobType, ...]:
@@ -174,6 +175,8 @@ def open_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
                 "private_addresses": "127.0.0.0/8",
             }
             settings = Settings.load(_env_file=None, **(defaults | overrides))
+            if "database_url" not in overrides:
+                put_history(settings.home / "mediajobs.db")
             return Platform(stack.enter_context(MediaJobs(settings, registry)))
 
         yield open_one

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mediajobs_dagster.history import History
 from mediajobs_dagster.history.schema import metadata
 from tests.servers.postgres import fresh_database
+from tests.servers.sqlite import put_history
 
 ENGINES = ["sqlite", "postgres"]
 COUNTS = ("job_counts", "upload_days", "metric_entries", "metric_totals", "metric_hosts", "metric_series")
@@ -50,6 +51,7 @@ def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without rows, on each engine in turn."""
     if request.param == "postgres":
         return request.getfixturevalue("cleared_postgres")
+    put_history(tmp_path / "history.db")
     return f"sqlite:///{tmp_path / 'history.db'}"
 
 

@@ -8,7 +8,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
@@ -39,6 +38,7 @@ from mediajobs_dagster.timelines.otio import Imported, read_otio, write_otio
 from mediajobs_dagster.timelines.otio.conforming import Library
 from mediajobs_dagster.timelines.otio.notes import Notes
 from mediajobs_dagster.timelines.resolving import Unresolved
+from tests.cpu import cpu_seconds
 from tests.history.factories import an_upload
 
 NTSC = Fraction(30_000, 1001)
@@ -675,10 +675,12 @@ def test_a_timeline_of_very_many_clips_is_answered_soon(tmp_path: Path, count: i
     otio.adapters.write_to_file(edit(*tracks), str(tmp_path / "edit.otio"), indent=0)
     text = (tmp_path / "edit.otio").read_text()
     (tmp_path / "edit.otio").write_text(json.dumps(json.loads(text), separators=(",", ":")))
-    started = time.process_time()
-    with pytest.raises(RequestError):
-        read_otio(tmp_path / "edit.otio")
-    assert time.process_time() - started < 10
+
+    def refuse() -> None:
+        with pytest.raises(RequestError):
+            read_otio(tmp_path / "edit.otio")
+
+    assert cpu_seconds(refuse) < 10
 
 
 def test_notes_without_end_are_cut(tmp_path: Path) -> None:
