@@ -64,6 +64,8 @@ class Past:
     """How many ended with an error after which the job is tried alone on its machine."""
     attempts: int = 0
     """How many there were."""
+    before: int = 0
+    """How many there were before these, before the latest retry by hand."""
 
     @classmethod
     def of(cls, history: History, job: Job) -> Past:
@@ -71,7 +73,7 @@ class Past:
         past = cls()
         for error_code, ended_at in history.attempts.ends_of(job.id, before=job.attempts):
             past = past.after(error_code, ended_at)
-        return past
+        return replace(past, before=max(0, job.attempts - 1 - past.attempts))
 
     def after(self, error_code: str | None, ended_at: datetime | None) -> Past:
         """The same with one more attempt, which ended with that error."""
@@ -133,12 +135,12 @@ class RetryPolicy:
             return Verdict(JobStatus.CANCELLED)
         if error.is_interruption:
             return self._after_death(past, chance)
-        limit = self.limit_of(job, error.code)
+        limit = self._limit_of(job, error.code, past)
         if not error.retryable or limit <= 1:
             return Verdict(JobStatus.DEAD)
         if self._is_outage(job, error):
             return self._outlast(error, past, now or utc_now(), chance)
-        counted = job.attempts - past.interruptions - (past.outages if self.outage_limit_s else 0)
+        counted = job.attempts - past.before - past.interruptions - (past.outages if self.outage_limit_s else 0)
         if error.is_retried_alone and past.tried_alone:
             return Verdict(JobStatus.DEAD, note=_NOT_EVEN_ALONE)
         if counted >= limit:
@@ -146,10 +148,10 @@ class RetryPolicy:
         delay = chance.uniform(0.0, self.longest_delay_s(counted))
         return Verdict(JobStatus.FAILED, _floor_s(error) + delay)
 
-    def limit_of(self, job: Job, error_code: str) -> int:
-        """How many attempts that count a job gets if it fails by that code."""
+    def _limit_of(self, job: Job, error_code: str, past: Past) -> int:
+        """How many attempts that count a job gets, at first and after a retry by hand, if it fails by that code."""
         named = (f"{job.job_type}/{error_code}", error_code)
-        return next((self.attempts[name] for name in named if name in self.attempts), job.max_attempts)
+        return next((self.attempts[name] for name in named if name in self.attempts), job.max_attempts - past.before)
 
     def _is_outage(self, job: Job, error: MediaJobsError) -> bool:
         is_named = bool({f"{job.job_type}/{error.code}", error.code} & self.attempts.keys())

@@ -212,7 +212,20 @@ def test_which_attempts_an_outage_ended_is_read_from_the_history(history: Histor
     assert Past.of(history, job.model_copy(update={"attempts": 2})) == Past(1, 1, NOON, attempts=1)
     history.jobs.cancel(job.id)
     history.jobs.retry(job.id)
-    assert Past.of(history, job) == Past()
+    assert Past.of(history, job) == Past(before=4)
+
+
+def test_a_retry_by_hand_grants_as_many_attempts_by_code_as_at_first() -> None:
+    """The attempts before it count no more, and neither do its pauses grow with them."""
+    policy = RetryPolicy(attempts={"FFMPEG_KILLED": 2})
+    jobs = [a_job(number, max_attempts=3 + 3) for number in (4, 5)]
+    pasts = [Past(before=3), Past(attempts=1, before=3)]
+    judged = [
+        policy.judge(job, FfmpegKilledError(), chance=CHANCE, past=past) for job, past in zip(jobs, pasts, strict=True)
+    ]
+    assert [each.status for each in judged] == [JobStatus.FAILED, JobStatus.DEAD]
+    assert judged[0].pause_s is not None
+    assert judged[0].pause_s <= policy.base_s
 
 
 def fail(history: History, status: AttemptStatus, **how: Any) -> None:
