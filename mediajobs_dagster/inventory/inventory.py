@@ -89,11 +89,13 @@ class Inventory:
 
         Left alone is all that is younger than a day, that an upload or a current output names, that a running attempt
         writes, or that this history does not know; the last but for what is past the retention of its prefix. The
-        answer lists the first `limit` objects. Raises KeyRefusedError for a prefix that no key has, RequestError for
-        an age below a day, and StorageError when the storage cannot be listed.
+        answer lists the first `limit` objects. Raises KeyRefusedError for a prefix that no key can have, RequestError
+        for one that none has and the storage map does not know, and for an age below a day, and StorageError when the
+        storage cannot be listed.
         """
         if older_than < YOUNG:
             raise RequestError("Nothing younger than a day is removed: it may be about to be used. Give a day or more.")
+        self._check_that_it_is_known(check_prefix(prefix))
         with temporary_folder("gc") as folder:
             collection = Collection(
                 storage=self._storage(),
@@ -101,7 +103,7 @@ class Inventory:
                 storage_map=self.map,
                 folder=folder,
                 now=self._now,
-                prefix=check_prefix(prefix),
+                prefix=prefix,
                 older_than=older_than,
                 progress=progress,
                 limit=limit,
@@ -114,6 +116,13 @@ class Inventory:
                 collected = collection.collected(is_dry=False)
                 self._record(collected)
             return collected
+
+    def _check_that_it_is_known(self, prefix: str) -> None:
+        known = [entry.prefix for entry in self.map.entries]
+        if any(each.startswith(prefix) or prefix.startswith(each) for each in known):
+            return
+        if next(iter(self._storage().walk(prefix)), None) is None:
+            raise RequestError(f"No object's key begins with {prefix}. The storage map knows {', '.join(known)}.")
 
     def restore(self, removal_id: str) -> Restored:
         """Bring back what a removal put into the trash of a local folder, as long as it is there.

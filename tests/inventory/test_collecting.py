@@ -87,6 +87,8 @@ def test_an_age_and_a_prefix_narrow_it(store: Store, a_map: MakeMap) -> None:
     assert named.storage_key not in reasons(inventory.collect())
     with pytest.raises(KeyRefusedError):
         inventory.collect(prefix="../")
+    with pytest.raises(RequestError, match=r"begins with cahce/. The storage map knows .*cache/"):
+        inventory.collect(prefix="cahce/", delete=True)
 
 
 def test_the_sources_of_live_jobs_stay(local: Store, a_map: MakeMap) -> None:
