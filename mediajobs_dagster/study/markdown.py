@@ -23,10 +23,11 @@ from mediajobs_dagster.study.document import (
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^:=@\"'%,/;?])")
 """All punctuation of ASCII: CommonMark lets each be escaped, and renderers add uses of their own."""
 _HARMLESS = re.compile(
-    r"(?<=[^\W_])(?<!www)\\([.,;?'\"%!-])(?=[^\W_])"  # between letters: mini-batch, isn't, 3.5
-    r"|(?<=[^\W_])\\([.,;?!%'\"])(?=\s|$)"  # at the end of a word
+    r"(?<=[^\W_])(?<!www)\\([.,;?'\"%!_-])(?=[^\W_])"  # between letters: mini-batch, isn't, 3.5, snake_case
+    r"|(?<=[^\W_]|\))\\([.,:;?!%'\"])(?=\s|$|\\\))"  # at the end of a word, or within brackets
     r"|(?<=\s)\\(['\"])(?=\w)"
     r"|(?<=\d)\\([:,])(?=\d)"
+    r"|(?<![\]\\])\\([()])"  # a link or a formula begins with a bracket or a backslash before it
 )
 """Punctuation that no reading of CommonMark or GitHub's makes markup where it stands."""
 
@@ -63,7 +64,7 @@ def _block(block: Block, source: str | None) -> Iterator[str]:
             lines += (_row([*map(escaped, row.cells), _moment(row.moment, source)]) for row in rows)
             yield "\n".join(lines)
         case Asking(number, text, options, lines):
-            choices = "".join(f"\n   - {letter(at)}\\) {escaped(option)}" for at, option in enumerate(options))
+            choices = "".join(f"\n   - {letter(at)}) {escaped(option)}" for at, option in enumerate(options))
             yield f"{number}. {escaped(text)}{choices}" + ("\n\n   &nbsp;" if lines else "")
         case NewPage():
             yield "---"

@@ -42,6 +42,7 @@ def shown(markdown: str) -> str:
         ),
         *("<script>alert(1)</script>", "[x](javascript:alert(1))", "![](http://e/x.png)", "a | b", "`code`", "$x$"),
         *("www.example.com http://e.com a@b.c", 'mini-batch isn\'t 3.5 (yes) "no" 5:13', "a\\b", "ends with \\"),
+        *("Assessment: f(x) (or not), snake_case (really!).", "[x](y)", "\\(x\\)", "_a_(b)_c_", "(1) 2) 3."),
     ],
 )
 def test_no_text_is_markup(text: str) -> None:
@@ -97,3 +98,9 @@ def test_what_is_no_formula_is_refused(formula: str) -> None:
     """It is shown as it is written then."""
     with pytest.raises(FormulaError):
         parsed(formula)
+
+
+@pytest.mark.parametrize("text", ["Assessment: sorting (fast)", "call f(x), then snake_case", "Is it 5:13? (No.)"])
+def test_what_means_nothing_is_not_escaped(text: str) -> None:
+    """Markdown is read as it is, too."""
+    assert escaped(text) == text
