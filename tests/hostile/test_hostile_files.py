@@ -55,6 +55,17 @@ def test_no_hostile_file_is_blamed_on_the_system(files: dict[str, bytes], trial:
     assert trial.platform.leftovers() == []
 
 
+def test_music_of_which_nothing_can_be_read_is_not_repeated_for_ever(
+    files: dict[str, bytes], trial: Trial, tmp_path: Path
+) -> None:
+    """An export whose music is shorter than it plays it again; here there is nothing to play."""
+    path = tmp_path / "rate_largest.flac"
+    path.write_bytes(files[path.name])
+    trial.take(path)
+    assert trial.tally.codes["INPUT_CORRUPT"]
+    assert (trial.tally.system_blamed, trial.tally.unfinished) == ([], [])
+
+
 def test_a_folder_of_hostile_files_is_added_as_far_as_it_goes(
     files: dict[str, bytes], trial: Trial, tmp_path: Path, clips: Clips
 ) -> None:

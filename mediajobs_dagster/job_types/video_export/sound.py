@@ -8,6 +8,7 @@ number of all pieces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -197,7 +198,7 @@ class SoundTrack:
                 frames = min(frames, self.layout.frame_at(speaks + fade_out) - first)
         length = self.layout.samples_of(first, max(1, frames))
         lasts = sound_end(source.info) - item.in_
-        again = ("-stream_loop", "-1") if lasts and Fraction(length, SAMPLE_RATE) > lasts else ()
+        again = _repeated(Fraction(length, SAMPLE_RATE) / lasts) if lasts else ()
         opening = self.openings.of(source, item.in_, picture=False, sound=True)
         stream = self.graph.open(Input(source.name, ("-vn", *again, *opening.options)))
         shaped = (
@@ -336,6 +337,14 @@ def _ahead(stages: Sequence[float], window: Fraction) -> Fraction:
     for stage in stages:
         late = (late + window * share) / exact(stage)
     return late
+
+
+def _repeated(times: Fraction) -> tuple[str, ...]:
+    """Options of an input that is played this many times.
+
+    Twice as often, in case that it is shorter than it says; but not for ever, in case that nothing of it can be read.
+    """
+    return ("-stream_loop", str(2 * math.ceil(times))) if times > 1 else ()
 
 
 def _gain(decibels: float) -> tuple[str, ...]:
