@@ -24,7 +24,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^:=@\"'%,/;?])")
 """All punctuation of ASCII: CommonMark lets each be escaped, and renderers add uses of their own."""
 _HARMLESS = re.compile(
     r"(?<=[^\W_])(?<!www)\\([.,;?'\"%!_-])(?=[^\W_])"  # between letters: mini-batch, isn't, 3.5, snake_case
-    r"|(?<=[^\W_]|\))\\([.,:;?!%'\"])(?=\s|$|\\\))"  # at the end of a word, or within brackets
+    r"|(?<=[^\W_]|[)”’])\\([.,:;?!%'\"])(?=\s|$|\\\))"  # at the end of a word, or within brackets
     r"|(?<=\s)\\(['\"])(?=\w)"
     r"|(?<=\d)\\([:,])(?=\d)"
     r"|(?<![\]\\])\\([()])"  # a link or a formula begins with a bracket or a backslash before it

@@ -100,7 +100,9 @@ def test_what_is_no_formula_is_refused(formula: str) -> None:
         parsed(formula)
 
 
-@pytest.mark.parametrize("text", ["Assessment: sorting (fast)", "call f(x), then snake_case", "Is it 5:13? (No.)"])
+@pytest.mark.parametrize(
+    "text", ["Assessment: sorting (fast)", "call f(x), then snake_case", "Is it 5:13? (No.)", "What is “work”?"]
+)
 def test_what_means_nothing_is_not_escaped(text: str) -> None:
     """Markdown is read as it is, too."""
     assert escaped(text) == text
