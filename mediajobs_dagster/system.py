@@ -858,7 +858,15 @@ class MediaJobs:
         """Asks for study guides of talks, and finds them."""
         from mediajobs_dagster.use_cases.studies import Studies, Ways
 
-        ways = Ways(self.references.upload, self.add, self.ingest, self._checked, self._note)
+        ways = Ways(
+            find=self.references.upload,
+            add=self.add,
+            inspect=self.inspect,
+            ingest=self.ingest,
+            storage=lambda: self.storage,
+            check=self._checked,
+            note=self._note,
+        )
         return Studies(self.history, self.registry, self.listeners, self.settings, ways)
 
     @property

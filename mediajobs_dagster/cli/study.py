@@ -15,9 +15,12 @@ from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.cli.waiting import is_worked_on, wait_for_trace
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.intake.candidates import Skipped
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.studies import Guide, Studied
+from mediajobs_dagster.use_cases.study_plans import StudyPlan
 
+_LISTED = 20
 _DIFFICULTIES = click.Choice(["easy", "medium", "hard"])
 
 
@@ -33,6 +36,7 @@ _DIFFICULTIES = click.Choice(["easy", "medium", "hard"])
 @click.option("--force", is_flag=True, help="Make everything again even if it is up to date.")
 @click.option("--trace", "trace_id", type=display.TraceId(), help="Put the jobs into this trace; default: a new one.")
 @callback_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be made; nothing is changed.")
 @click.option("--wait", is_flag=True, help="Wait until the guides are made, and show them.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy the files here; implies --wait.")
 @display.json_option
@@ -51,6 +55,7 @@ def study(
     trace_id: str | None,
     callback_url: str | None,
     callback_events: tuple[str, ...],
+    dry_run: bool,
     wait: bool,
     out: Path | None,
     as_json: bool,
@@ -65,11 +70,21 @@ def study(
     process. Exit code 1: with --wait, a guide was not made.
     """
     wanted = {"subject": subject, "difficulty": difficulty, "questions": questions, "writer": writer}
-    with IntakeBars(quiet=as_json) as bars:
+    params = {name: value for name, value in wanted.items() if value is not None}
+    transcript = {} if language is None else {"language": language}
+    bars = IntakeBars(quiet=as_json)
+    if dry_run:
+        with bars:
+            plan = media.studies.plan(
+                *talks, params=params, transcript=transcript, limit=limit, force=force, listener=bars
+            )
+        _print_plan(plan, as_json=as_json)
+        return
+    with bars:
         asked = media.studies.ask(
             *talks,
-            params={name: value for name, value in wanted.items() if value is not None},
-            transcript={} if language is None else {"language": language},
+            params=params,
+            transcript=transcript,
             limit=limit,
             priority=priority,
             force=force,
@@ -112,13 +127,32 @@ def _copied(media: MediaJobs, guides: Sequence[Guide], out: Path) -> list[Path]:
     return list(copied)
 
 
+def _print_plan(plan: StudyPlan, *, as_json: bool) -> None:
+    if as_json:
+        display.print_json(plan)
+        return
+    console = display.console()
+    _print_skipped(plan.skipped)
+    rows = [(talk.title, ", ".join(talk.makes) or "nothing: it is up to date") for talk in plan.talks[:_LISTED]]
+    if rows:
+        console.print(display.table((Column("Talk", "name"), Column("To be made", "text")), rows))
+    if len(plan.talks) > _LISTED:
+        console.print(f"and {len(plan.talks) - _LISTED:,} more; --json lists all.")
+    due = sum(bool(talk.makes) for talk in plan.talks)
+    console.print(f"Study guides to be made: {due:,}, up to date: {len(plan.talks) - due:,}. Nothing was changed.")
+
+
+def _print_skipped(skipped: Sequence[Skipped]) -> None:
+    for each in skipped:
+        display.console().print(display.line(f"Skipped {each.location}: {each.reason}", "yellow"), soft_wrap=True)
+
+
 def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:
     if as_json:
         display.print_json(asked)
         return
     console = display.console()
-    for each in asked.skipped:
-        console.print(display.line(f"Skipped {each.location}: {each.reason}", "yellow"), soft_wrap=True)
+    _print_skipped(asked.skipped)
     new = sum(each.created for each in asked.jobs)
     console.print(f"Study guides asked for: {new:,} of {display.counted(len(asked.jobs), 'talk')}.")
     console.print(f"Follow them: mediajobs jobs watch --trace {asked.trace_id}")
@@ -128,8 +162,7 @@ def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:
 
 def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Sequence[Path]) -> None:
     console = display.console()
-    for each in asked.skipped:
-        console.print(display.line(f"Skipped {each.location}: {each.reason}", "yellow"), soft_wrap=True)
+    _print_skipped(asked.skipped)
     rows = [(guide.title, _standing(guide), guide.error_code) for guide in guides]
     console.print(display.table((Column("Talk", "name"), "Study guide", "Error"), rows))
     places = list(map(str, copied)) or [media.place_of(key) for guide in guides for key in guide.keys]
@@ -143,6 +176,3 @@ def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Se
 
 def _standing(guide: Guide) -> str:
     return guide.job.status if guide.is_there else f"{guide.job.job_type} is {guide.job.status}"
-
-
-_LISTED = 20

@@ -124,7 +124,7 @@ class Ingesting:
             raise RequestError(f"A limit of {limit} is not between 1 and {MAX_ITEMS:,}.")
         found, refused = self._found(addresses, limit or MAX_ITEMS)
         if dry_run:
-            return Ingested(trace_id, True, tuple(self._planned(found)), refused)
+            return Ingested(trace_id, True, tuple(self._planned(found, force=force)), refused)
         now = self.history.now()
         self.history.videos.store(found, trace_id=trace_id, now=now)
         videos = self._known(found)
@@ -179,7 +179,7 @@ class Ingesting:
         known = {site: self.history.videos.known(site, ids) for site, ids in by_site.items()}
         return [known[each.site][each.external_id] for each in found]
 
-    def _planned(self, found: Sequence[FoundVideo]) -> list[AskedVideo]:
+    def _planned(self, found: Sequence[FoundVideo], *, force: bool) -> list[AskedVideo]:
         """The videos as they are known, or would be."""
         planned: list[AskedVideo] = []
         for site in dict.fromkeys(each.site for each in found):
@@ -190,7 +190,7 @@ class Ingesting:
             for each in of_site:
                 video = known.get(each.external_id)
                 shown = video or Video(**each.model_dump(), id=new_id(), created_at=now, updated_at=now)
-                planned.append(AskedVideo(shown, None, created=video is None or video.id not in made))
+                planned.append(AskedVideo(shown, None, created=force or video is None or video.id not in made))
         order = {(each.site, each.external_id): number for number, each in enumerate(found)}
         return sorted(planned, key=lambda each: order[each.video.site, each.video.external_id])
 

@@ -17,17 +17,13 @@ from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import Callback, FollowUp, Job, JobStatus, JsonObject, NewJob, Upload
 from mediajobs_dagster.records import JobQueued
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage import Storage
 from mediajobs_dagster.trace_context import within_trace
+from mediajobs_dagster.use_cases.study_plans import INGEST, SILENT, STUDY_GUIDE, TRANSCRIPT, StudyPlan, StudyPlanning
 
 if TYPE_CHECKING:
-    from mediajobs_dagster.intake.adding import Added, AddingListener
+    from mediajobs_dagster.intake.adding import Added, AddingListener, Inspection
     from mediajobs_dagster.use_cases.ingesting import Ingested
-
-INGEST = "ingest_video_v1"
-TRANSCRIPT = "transcript_v1"
-STUDY_GUIDE = "study_guide_v1"
-SILENT = "NO_SOUND"
-"""In `Skipped`: nothing can be heard in it."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,12 @@ class Ways:
     """Looks up an upload. Raises NotFoundError and AmbiguousError."""
     add: Callable[..., Added]
     """Adds files."""
+    inspect: Callable[..., Inspection]
+    """Tells what `add` would do."""
     ingest: Callable[..., Ingested]
     """Asks for videos to be fetched."""
+    storage: Callable[[], Storage]
+    """Opens the storage."""
     check: Callable[[Callback | str | None], Callback | None]
     """Checks a callback address. Raises CallbackInvalidError."""
     note: Callable[..., None]
@@ -231,6 +231,32 @@ class Studies:
                 self._ways.note("study", ", ".join(names), new, traceId=trace)
         return Studied(trace, tuple(jobs), tuple(skipped))
 
+    def plan(
+        self,
+        *names: str,
+        params: Mapping[str, object] | None = None,
+        transcript: Mapping[str, object] | None = None,
+        limit: int | None = None,
+        force: bool = False,
+        listener: AddingListener | None = None,
+    ) -> StudyPlan:
+        """What `ask` would make with the same arguments, and what is up to date; nothing is changed. Raises as `ask`.
+
+        Sites are asked for the videos of a list, and new files are probed.
+        """
+        chain = Chain(self._registry, transcript or {}, params or {}, force=force)
+        chain.check()
+        talks = Talks.named(names, self._ways.find, with_files=True)
+        wanted = {TRANSCRIPT: chain.transcript, STUDY_GUIDE: chain.guide}
+        planning = StudyPlanning(self._history, self._ways.storage(), self._registry, wanted, force)
+        if talks.addresses:
+            planning.add_videos(self._ways.ingest(*talks.addresses, limit=limit, force=force, dry_run=True))
+        for upload in talks.uploads:
+            planning.add_upload(upload)
+        if talks.files:
+            planning.add_files(self._ways.inspect(*talks.files, types=(), listener=listener))
+        return StudyPlan(tuple(planning.talks), tuple(planning.skipped))
+
     def guides(self, trace_id: str) -> tuple[Guide, ...]:
         """The study guide of each talk of a trace, as far as it is, the first asked for first."""
         of_trace = (JobFilter(trace_id=trace_id, job_type=each) for each in (INGEST, TRANSCRIPT, STUDY_GUIDE))
@@ -264,7 +290,7 @@ def audible(added: Added) -> tuple[list[Upload], list[Skipped]]:
         if info is None or info.audio:
             heard.append(each.upload)
         else:
-            silent.append(Skipped(each.upload.filename, SILENT, "It has no sound, so there is nothing to study."))
+            silent.append(replace(SILENT, location=each.upload.filename))
     return heard, silent
 
 

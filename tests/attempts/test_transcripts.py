@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 
 from mediajobs_dagster.console.pages.results import result_of
-from mediajobs_dagster.errors import InputNoAudioError, InputUnsupportedError, JobSettingsError, MediaJobsError
+from mediajobs_dagster.errors import (
+    InputNoAudioError,
+    InputUnsupportedError,
+    JobSettingsError,
+    MediaJobsError,
+    StorageMissingError,
+)
 from mediajobs_dagster.job_types.transcript import TranscriptJob
 from mediajobs_dagster.job_types.transcript.current import current_transcript
-from mediajobs_dagster.models import MediaInfo, new_id
+from mediajobs_dagster.models import MediaInfo, Upload, new_id
 from mediajobs_dagster.transcripts.model import Method, Transcript
 from mediajobs_dagster.transcripts.reading import read_transcript
 from mediajobs_dagster.transcripts.subtitles import read_captions
@@ -86,6 +92,14 @@ def subtitled(speeches: Speeches, folder: Path, name: str, codec: str, text: str
     return speeches.made(name, *PICTURE, *SINE, *subtitles, *CODECS)
 
 
+def fetched_with(platform: Platform, path: Path, key: str) -> Upload:
+    """An upload that came with the subtitles under a key."""
+    listed = [{"language": "en-orig", "isAutomatic": True, "key": key}]
+    details = {"language": "en", "subtitles": listed}
+    found = platform.register(path)
+    return platform.history.uploads.add(found.model_copy(update={"id": new_id(), "origin": "x", "details": details}))
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text as they are compared."""
     return [word.strip(".,?!").lower() for word in text.split()]
@@ -143,14 +157,11 @@ def test_subtitles_in_another_language_are_left_alone(platform: Platform, speech
 
 
 def test_subtitles_that_came_with_it(platform: Platform, clips: Clips, tmp_path: Path) -> None:
-    """What its site had, in the language that is spoken; where they are broken, that is told."""
+    """What its site had, in the language that is spoken."""
     key, file = "ingested/1/subtitles.en.vtt", tmp_path / "subtitles.vtt"
     file.write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nHello there.\n\n00:59.000 --> 01:00.000\nToo late.\n")
     platform.storage.put(file, key, content_type="text/vtt")
-    listed = [{"language": "en-orig", "isAutomatic": True, "key": key}]
-    found = platform.register(clips.landscape())
-    details = {"language": "en", "subtitles": listed}
-    upload = platform.history.uploads.add(found.model_copy(update={"id": new_id(), "origin": "x", "details": details}))
+    upload = fetched_with(platform, clips.landscape(), key)
     job = TranscriptJob().request(upload, trace_id=upload.trace_id)
     platform.history.jobs.enqueue([job])
     (attempt,) = platform.work()
@@ -160,12 +171,31 @@ def test_subtitles_that_came_with_it(platform: Platform, clips: Clips, tmp_path:
     assert (transcript.method, transcript.language, transcript.text) == (Method.SUBTITLES, "en", "Hello there.")
     assert [each.argv[0] for each in platform.manifest(upload, NAME).ffmpeg_commands] == ["ffprobe"]
 
-    file.write_text("WEBVTT\n\nnothing\n")
-    platform.storage.put(file, key, content_type="text/vtt")
-    platform.history.jobs.enqueue([TranscriptJob().request(upload, trace_id=upload.trace_id, force=True)])
-    (attempt,) = platform.work()
-    assert isinstance(attempt.error, InputUnsupportedError)
-    assert "method=speech" in str(attempt.error)
+
+@pytest.mark.parametrize("content", ["WEBVTT\n\nnothing\n", None], ids=["broken", "gone"])
+def test_subtitles_that_came_with_it_are_of_no_use(
+    platform: Platform, clips: Clips, tmp_path: Path, content: str | None
+) -> None:
+    """Then the sound is listened to, and a note says why; who asks for subtitles alone is told so."""
+    key, file = "ingested/1/subtitles.en.vtt", tmp_path / "subtitles.vtt"
+    if content is not None:
+        file.write_text(content)
+        platform.storage.put(file, key, content_type="text/vtt")
+    upload = fetched_with(platform, clips.landscape(), key)
+    outcomes = {}
+    for method in (None, "subtitles"):
+        params = {} if method is None else {"method": method}
+        job = TranscriptJob().request(upload, trace_id=upload.trace_id, params=params)
+        platform.history.jobs.enqueue([job])
+        (attempt,) = platform.work()
+        outcomes[method] = attempt.error
+        if method is None:
+            assert "So its sound was listened to." in platform.manifest(upload, NAME).notes[0]
+    transcript = current_transcript(platform.history, platform.storage, upload.id)
+    assert outcomes[None] is None
+    assert transcript is not None
+    assert transcript.method is Method.SPEECH
+    assert isinstance(outcomes["subtitles"], InputUnsupportedError if content else StorageMissingError)
 
 
 def test_subtitles_that_say_nothing_are_none(platform: Platform, speeches: Speeches, tmp_path: Path) -> None:

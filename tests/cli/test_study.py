@@ -39,3 +39,17 @@ def test_a_talk_that_is_none(mediajobs: Call, tmp_path: Path) -> None:
     answer = mediajobs("study", tmp_path / "talks")
     assert answer.code == 2
     assert "minutes.txt: The input is not a media file" in answer.err
+
+
+def test_a_dry_run_asks_for_nothing(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """It tells what would be made of what, to people and to scripts."""
+    talk = make_talk(clips, tmp_path / "talk.mp4")
+    told = mediajobs("study", talk, "--dry-run", "--json").json
+    makes = ["transcript_v1", "study_guide_v1"]
+    assert told == {"dryRun": True, "talks": [{"title": str(talk), "makes": makes}], "skipped": []}
+    shown = mediajobs("study", talk, "--dry-run", "--wait")
+    assert shown.code == 0
+    assert "transcript_v1, study_guide_v1" in " ".join(shown.out.split())
+    assert "Study guides to be made: 1, up to date: 0. Nothing was changed." in shown.out
+    assert mediajobs("jobs", "list", "--json").json == []
+    assert mediajobs("uploads", "list", "--json").json == []

@@ -104,6 +104,7 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "retention": "is what the job history_cleanup does",
     "sweep_storage": "is what the daemon does all the time",
     "inspect": "looks at files of this machine",
+    "studies.plan": "looks at files of this machine",
     "write_otio": "writes a file on this machine",
     "names_of": "is part of each answer",
     "named": "is part of each answer",

@@ -53,6 +53,8 @@ def test_asked_for_twice_it_is_fetched_once(fetching: Platform, site: Site, clip
     assert [each.created for each in again.videos] == [False]
     assert attempted(fetching) == []
     assert len(site.asked("/talk.mp4")) == 1
+    assert fetching.media.ingest(address, dry_run=True).created == 0
+    assert fetching.media.ingest(address, dry_run=True, force=True).created == 1
     assert fetching.media.ingest(address, force=True).created == 1
     (ended,) = attempted(fetching)
     assert ended.status is AttemptStatus.SUCCESS

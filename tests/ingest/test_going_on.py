@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.errors import SitePausedError
 from mediajobs_dagster.job_types.ingest_video.kept import kept_folder
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.ingest.asking import attempted, only_upload, tried
@@ -129,6 +133,23 @@ def test_two_jobs_fetch_it_once(open_fetching: OpenPlatform, site: Site, clip: b
     (ended,) = attempted(platform)
     assert ended.status is AttemptStatus.SUCCESS
     assert len(site.asked("/a.mp4")) == 1
+
+
+def test_a_folder_that_is_removed_as_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of a folder that is gone holds nobody off: it is taken anew."""
+    lock, folder = fcntl.flock, tmp_path / "downloads" / "a-video"
+
+    def lock_late(file: int, kind: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        shutil.rmtree(folder)  # as whoever had it ends between the two calls
+        lock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with kept_folder(tmp_path, "a-video", "one job", tmp_path) as kept:
+        (kept / "part0").touch()
+        with pytest.raises(SitePausedError), kept_folder(tmp_path, "a-video", "another", tmp_path):
+            pass
+    assert list((tmp_path / "downloads").iterdir()) == []
 
 
 _WORKER = """

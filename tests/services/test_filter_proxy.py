@@ -72,6 +72,19 @@ def test_a_body_is_passed_on_whole(server: Server) -> None:
     assert b'"body": 300000' in came
 
 
+def test_a_word_before_the_answer_is_left_out() -> None:
+    """The answer may come in one piece with it."""
+
+    def hint_first(exchange: Exchange) -> None:
+        exchange.is_last = True
+        exchange.send(head(103, {"Link": "</style.css>"}) + head(200, {"Content-Length": "2"}) + b"ok")
+
+    with serving(hint_first) as server, FilterProxy.opened(LOOPBACK, max_bytes=MANY) as proxy:
+        came = spoken(proxy, f"GET {server.url}/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert came.startswith(b"HTTP/1.1 200")
+    assert came.endswith(b"\r\n\r\nok")
+
+
 def test_a_second_request_does_not_reach_the_first_server(server: Server) -> None:
     """It may be for another host, and hold its secrets."""
     with FilterProxy.opened(LOOPBACK, max_bytes=MANY) as proxy:

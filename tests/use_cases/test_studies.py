@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mediajobs_dagster.errors import CallbackInvalidError, ParametersError, RequestError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.models import JobStatus
-from mediajobs_dagster.use_cases.studies import SILENT, STUDY_GUIDE, TRANSCRIPT, Studied
+from mediajobs_dagster.use_cases.studies import Studied
+from mediajobs_dagster.use_cases.study_plans import INGEST, SILENT, STUDY_GUIDE, TRANSCRIPT
 from tests.clips import Clips
 from tests.ingest.site import running_site
 from tests.platform import Platform
@@ -100,7 +102,54 @@ def test_of_a_folder_what_can_be_heard(platform: Platform, talk: Path, clips: Cl
         (folder / path.name).write_bytes(path.read_bytes())
     studied = platform.media.studies.ask(str(folder))
     assert len(studied.jobs) == 1
-    assert [(each.location, each.code) for each in studied.skipped] == [(clips.no_audio().name, SILENT)]
+    assert [(each.location, each.code) for each in studied.skipped] == [(clips.no_audio().name, SILENT.code)]
+
+
+def test_a_plan_changes_nothing(platform: Platform, talk: Path, clips: Clips, tmp_path: Path) -> None:
+    """It tells what would be made of a folder: of what is new, and of what cannot be heard."""
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    for path in (talk, clips.no_audio()):
+        (folder / path.name).write_bytes(path.read_bytes())
+    plan = platform.media.studies.plan(str(folder))
+    assert [(Path(each.title).name, each.makes) for each in plan.talks] == [(talk.name, (TRANSCRIPT, STUDY_GUIDE))]
+    assert [(Path(each.location).name, each.code) for each in plan.skipped] == [(clips.no_audio().name, SILENT.code)]
+    assert platform.history.jobs.list(JobFilter()) == []
+    assert platform.media.uploads() == []
+
+
+def test_a_plan_tells_what_is_up_to_date(platform: Platform, talk: Path) -> None:
+    """What is asked for then, is made: nothing of a fresh guide, the guide alone for other questions."""
+    studies = platform.media.studies
+    upload = studies.ask(str(talk)).jobs[0].job.subject_id
+    work_all(platform)
+
+    def makes(*names: str, **asked: Any) -> list[tuple[str, ...]]:
+        return [each.makes for each in studies.plan(*names, **asked).talks]
+
+    assert makes(str(talk), upload) == [()]
+    assert makes(upload, params={"questions": 3}) == [(STUDY_GUIDE,)]
+    assert makes(upload, transcript={"language": "en"}) == [(TRANSCRIPT, STUDY_GUIDE)]
+    assert makes(upload, force=True) == [(TRANSCRIPT, STUDY_GUIDE)]
+    (guide,) = studies.guides(studies.ask(upload).trace_id)
+    assert guide.job.status is JobStatus.QUEUED
+    platform.output(platform.current_keys(platform.history.uploads.get(upload), STUDY_GUIDE)[0]).unlink()
+    assert makes(upload) == [(STUDY_GUIDE,)]
+
+
+def test_a_plan_of_an_address(platform: Platform, talk: Path) -> None:
+    """A video that was fetched is planned as its upload; one that was deleted would be fetched again."""
+    with running_site() as site:
+        there = site.has("/bees.mp4", talk.read_bytes())
+        plan = platform.media.studies.plan
+        assert [each.makes for each in plan(there).talks] == [(INGEST, TRANSCRIPT, STUDY_GUIDE)]
+        assert site.asked("/bees.mp4") == []
+        platform.media.studies.ask(there)
+        work_all(platform)
+    assert [each.makes for each in plan(there).talks] == [()]
+    assert [each.makes for each in plan(there, force=True).talks] == [(INGEST, TRANSCRIPT, STUDY_GUIDE)]
+    platform.media.delete_upload(platform.media.uploads()[0].id)
+    assert [each.makes for each in plan(there).talks] == [(INGEST, TRANSCRIPT, STUDY_GUIDE)]
 
 
 def test_a_transcript_that_fails_ends_the_chain(platform: Platform, clips: Clips) -> None:

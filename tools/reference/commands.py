@@ -100,8 +100,8 @@ PRINTED: dict[str, Printed] = {
         "The first job of each talk, all in one trace (`MediaJobs.studies.ask`), with what comes after it in its "
         "`followUp`; and `skipped`: what cannot be studied, each with its `code`. With `--wait`, `guides` too: of each "
         "talk its `title`, the job that makes the guide (until there is one, the job before it) with `status` and "
-        "`errorCode`, "
-        "and the keys of its files."
+        "`errorCode`, and the keys of its files. With `--dry-run` (`MediaJobs.studies.plan`), `talks` in place of all "
+        "this: of each its `title`, and `makes`, the job types that would make something; none: it is up to date."
     ),
     "token create": Printed(
         "The token, as in `token list`, and its `secret`, which is shown this once (`MediaJobs.tokens.create`)."

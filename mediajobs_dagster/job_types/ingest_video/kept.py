@@ -7,10 +7,11 @@ import os
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mediajobs_dagster.errors import DiskFullError, MediaJobsError, SitePausedError
+from mediajobs_dagster.models import new_id
 
 _FOLDER = "downloads"
 _LOCK = ".lock"
@@ -30,14 +31,11 @@ def kept_folder(scratch: Path, video_id: str, job_id: str, own: Path) -> Generat
     root = scratch / _FOLDER
     _sweep(root)
     folder = root / video_id
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock, is_ours = _locked(folder)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not is_ours:
             if os.pread(lock, _ID_BYTES, 0).decode() != job_id:
-                raise SitePausedError(_BUSY, retry_after_s=_BUSY_S) from error
+                raise SitePausedError(_BUSY, retry_after_s=_BUSY_S)
             yield own
             return
         os.pwrite(lock, job_id.encode(), 0)
@@ -47,11 +45,43 @@ def kept_folder(scratch: Path, video_id: str, job_id: str, own: Path) -> Generat
         except MediaJobsError as error:
             # A part that fills the disk is in the way of everything else.
             if not _may_go_on(error):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     finally:
         os.close(lock)
+
+
+def _locked(folder: Path) -> tuple[int, bool]:
+    """The lock file of a folder, open, and whether the lock is ours now."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the folder was removed between the two calls
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock, False
+        if _is_still(lock, folder / _LOCK):
+            return lock, True
+        os.close(lock)  # whoever had the lock has removed the folder with it: this is the lock of nothing
+
+
+def _is_still(lock: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder whose lock is ours. It is renamed first, so whoever comes next begins with an empty one."""
+    gone = folder.with_name(f"{folder.name}.{new_id()}")
+    with suppress(OSError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _may_go_on(error: MediaJobsError) -> bool:
@@ -73,7 +103,8 @@ def _remove_unused(folder: Path) -> None:
     lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        if _is_still(lock, folder / _LOCK):
+            _remove(folder)
     except BlockingIOError:
         pass  # it is at work
     finally:

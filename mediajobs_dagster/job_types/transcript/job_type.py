@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -146,7 +147,9 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
             )
             return (Run(command, then=partial(_after_subtitles, write, further)),)
         case StoredSubtitles():
-            return (Call("subtitles", partial(write_stored, way, seconds)),)
+            further = _steps(rest, source, params)
+            write = partial(write_stored, way, seconds, is_last=not further)
+            return (Call("subtitles", write, then=partial(_unless_written, further)),)
         case AudioStream():
             from mediajobs_dagster.job_types.transcript.recognition import Wanted, recognise
 
@@ -162,6 +165,10 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
 def _after_subtitles(write: Step, further: Sequence[Step], left: Left) -> Sequence[Step]:
     """Subtitles without any text, or that cannot be read, are as good as none, if words can come from elsewhere."""
     return (write,) if has_cues(left.folder / EMBEDDED) or not further else further
+
+
+def _unless_written(further: Sequence[Step], folder: Path) -> Sequence[Step]:
+    return () if (folder / JSON_NAME).exists() else further
 
 
 def _samples(audio: AudioStream) -> tuple[str, ...]:

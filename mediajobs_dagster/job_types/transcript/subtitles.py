@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
-from mediajobs_dagster.errors import InputUnsupportedError
+from mediajobs_dagster.errors import InputUnsupportedError, StorageMissingError
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.transcript.documents import write_documents
 from mediajobs_dagster.models import MediaInfo, SubtitleStream, Upload
@@ -144,16 +144,24 @@ def write_embedded(stream: SubtitleStream, duration_seconds: float, bench: Bench
         ) from error
 
 
-def write_stored(stored: StoredSubtitles, duration_seconds: float, bench: Bench) -> None:
-    """Make the transcript of subtitles in the storage. Raises InputUnsupportedError, and StorageError and its kinds."""
-    content = bench.installation.open_storage().read(stored.key)
+def write_stored(stored: StoredSubtitles, duration_seconds: float, bench: Bench, *, is_last: bool) -> None:
+    """Make the transcript of subtitles in the storage.
+
+    Unless they are the last that words can come from, subtitles that are gone or cannot be read leave a note and no
+    transcript. Raises InputUnsupportedError, and StorageError and its kinds.
+    """
     try:
+        content = bench.installation.open_storage().read(stored.key)
         _write(bench, content, stored.format, Method.SUBTITLES, tag_of(stored.language), duration_seconds)
+    except StorageMissingError as error:
+        if is_last:
+            raise
+        bench.note(f"The subtitles that came with the input are gone: {error.message} So its sound was listened to.")
     except CaptionsError as error:
-        raise InputUnsupportedError(
-            f"The subtitles that came with the input cannot be read: {error} Ask for a transcript by speech "
-            "recognition, with the parameter method=speech."
-        ) from error
+        told = f"The subtitles that came with the input cannot be read: {error}"
+        if is_last:
+            raise InputUnsupportedError(f"{told} Without a method its sound is listened to, if any.") from error
+        bench.note(f"{told} So its sound was listened to.")
 
 
 def _write(

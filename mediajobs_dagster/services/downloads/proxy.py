@@ -283,8 +283,9 @@ def _closing(server: socket.socket) -> bytes:
     Not every server heeds `Connection: close`. A client that kept the connection would send its next request, which may
     be for another host, to this one.
     """
+    rest = b""
     while True:
-        head, rest = _read_head(server)
+        head, rest = _read_head(server, rest)
         first, *lines = head.split(b"\r\n")
         if first.split(b" ")[1:2] and first.split(b" ")[1].startswith(b"1"):
             continue  # a word on the way to the answer; nobody asked for one
@@ -292,10 +293,12 @@ def _closing(server: socket.socket) -> bytes:
         return b"\r\n".join((first, *kept, b"Connection: close", b"", rest))
 
 
-def _read_head(line: socket.socket) -> tuple[bytes, bytes]:
-    """The head of a request or an answer, without the empty line after it, and what came with it of the body."""
+def _read_head(line: socket.socket, read: bytes = b"") -> tuple[bytes, bytes]:
+    """The head of a request or an answer, without the empty line after it, and what came behind it.
+
+    `read` is what was read of it before.
+    """
     line.settimeout(_SILENCE_S)
-    read = b""
     while b"\r\n\r\n" not in read:
         piece = line.recv(_PIECE_BYTES)
         if not piece or len(read) > _HEAD_BYTES:
