@@ -16,6 +16,7 @@ from mediajobs_dagster.cli.waiting import is_worked_on, wait_for_trace
 from mediajobs_dagster.cli.work import work_off
 from mediajobs_dagster.errors import RequestError
 from mediajobs_dagster.intake.candidates import Skipped
+from mediajobs_dagster.models import JobStatus
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.studies import Guide, Studied
 from mediajobs_dagster.use_cases.study_plans import StudyPlan
@@ -67,7 +68,8 @@ def study(
     not made again, so repeat the command after an interruption.
 
     The jobs go through the queue: `mediajobs up` works on them. Where nothing is up, --wait works them off in this
-    process. Exit code 1: with --wait, a guide was not made.
+    process. A job that can be tried again is: of a site that is away, --wait waits for hours; interrupt it at any
+    time. Exit code 1: with --wait, a guide was not made.
     """
     wanted = {"subject": subject, "difficulty": difficulty, "questions": questions, "writer": writer}
     params = {name: value for name, value in wanted.items() if value is not None}
@@ -163,7 +165,7 @@ def _print_asked(media: MediaJobs, asked: Studied, *, as_json: bool) -> None:
 def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Sequence[Path]) -> None:
     console = display.console()
     _print_skipped(asked.skipped)
-    rows = [(guide.title, _standing(guide), guide.error_code) for guide in guides]
+    rows = [(guide.title, _standing(media, guide), guide.error_code) for guide in guides]
     console.print(display.table((Column("Talk", "name"), "Study guide", "Error"), rows))
     places = list(map(str, copied)) or [media.place_of(key) for guide in guides for key in guide.keys]
     for place in places[:_LISTED]:
@@ -174,5 +176,7 @@ def _print(media: MediaJobs, asked: Studied, guides: Sequence[Guide], copied: Se
         console.print(f"Why one was not made: mediajobs why {failed.job.id}")
 
 
-def _standing(guide: Guide) -> str:
-    return guide.job.status if guide.is_there else f"{guide.job.job_type} is {guide.job.status}"
+def _standing(media: MediaJobs, guide: Guide) -> str:
+    if guide.is_there:
+        return "up to date" if guide.job.status is JobStatus.SKIPPED else "made"
+    return f"{media.registry.noun(guide.job.job_type)} is {guide.job.status}"

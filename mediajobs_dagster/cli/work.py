@@ -251,6 +251,8 @@ class Bars:
         )
         if outcome.error:
             line.append(f"  {outcome.error.code}: {in_one_line(str(outcome.error))}", style="default")
+        if outcome.verdict.pause_s is not None:
+            line.append(f" It will be tried again in {display.span(outcome.verdict.pause_s)}.", style="default")
         self._print(line)
 
     def wait(self, due: datetime) -> None:

@@ -41,8 +41,8 @@ def check_address(host: str, number: str, allowed: Networks) -> None:
     if not _is_public(found) or not _is_public(behind):
         shown = host if host == number else f"{host} ({number})"
         raise AddressRefusedError(
-            f"{shown} is not a public address. Give an address on the public Internet, or allow its network: "
-            "MEDIAJOBS_PRIVATE_ADDRESSES."
+            f"{shown} is not a public address. Give an address on the public Internet, or allow its network, such as "
+            f"MEDIAJOBS_PRIVATE_ADDRESSES={ipaddress.ip_network(found)}."
         )
 
 

@@ -219,7 +219,7 @@ def _connect(connection: HTTPConnection, host: str) -> socket.socket:
             failure = error
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, f"{host} did not accept the connection in time.") from failure
-    raise NewConnectionError(connection, f"{host} cannot be reached: {failure}") from failure
+    raise NewConnectionError(connection, str(failure)) from failure
 
 
 def _opened(connection: HTTPConnection, address: Address, timeout_s: float, guard: CallGuard) -> socket.socket:

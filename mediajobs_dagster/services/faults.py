@@ -73,7 +73,8 @@ def fault_in_asking(what: str, error: HTTPError) -> Fault:
     """The fault behind an exception that came before the headers of the answer."""
     shown = redact(str(error))
     if isinstance(error, NewConnectionError):  # a ConnectTimeoutError by its class, whatever the reason
-        return _unsent(ServiceUnavailableError(f"{what}: the service cannot be reached: {shown}"))
+        reason = shown.partition("): ")[2] or shown  # without the object of the connection
+        return _unsent(ServiceUnavailableError(f"{what}: the service cannot be reached: {reason}"))
     if isinstance(error, ConnectTimeoutError):
         return _unsent(ServiceTimeoutError(f"{what}: the service did not accept the connection in time."))
     if isinstance(error, Urllib3TimeoutError):
