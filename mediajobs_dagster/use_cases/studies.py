@@ -147,11 +147,18 @@ class Talks:
         for name in names:
             if name.lower().startswith(("http://", "https://")):
                 addresses.append(name)
-            elif with_files and (name.startswith("s3://") or (name and Path(name).exists())):
+            elif with_files and (name.startswith("s3://") or _is_there(name)):
                 files.append(name)
             else:
                 uploads.append(_upload(name, find, with_files=with_files))
         return cls(tuple(addresses), tuple(files), tuple(uploads))
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).exists()
+    except OSError:  # such as a name that is too long for one
+        return False
 
 
 def _upload(name: str, find: Callable[[str], Upload], *, with_files: bool) -> Upload:

@@ -103,6 +103,17 @@ def test_subtitles_come_with_it(fetching: Platform, site: Site, clip: bytes) -> 
     assert fetching.output(text["key"]).read_text() == VTT
 
 
+def test_subtitles_that_nobody_can_have_said_are_left_out(fetching: Platform, site: Site, clip: bytes) -> None:
+    """They are not read into memory, and half of them is not taken for the whole."""
+    site.has("/media/1.mp4", clip)
+    site.has("/media/en.vtt", VTT.encode() + b"x" * (16 << 20), {"Content-Type": "text/vtt"})
+    track = '<track kind="subtitles" srclang="en" src="/media/en.vtt">'
+    (ended,) = fetched(fetching, site.page("/talk", f'<body><video src="/media/1.mp4">{track}</video></body>'))
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert (only_upload(fetching).details or {})["subtitles"] == []
+    assert "Subtitles in en have more than 16 MiB, and were left out." in ended.manifest.notes
+
+
 def test_subtitles_stay_with_their_upload(fetching: Platform, site: Site, clip: bytes) -> None:
     """When the video is fetched again, the upload of before keeps what came with it; both go with their uploads."""
     site.has("/media/1.mp4", clip)

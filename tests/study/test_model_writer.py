@@ -224,6 +224,27 @@ def test_a_cut_off_answer_is_asked_for_in_halves(open_platform: OpenPlatform, tm
     assert [request.form for request in model.requests] == [*["PartNotes"] * 3, "Picked", "Questions"]
 
 
+def test_a_model_that_never_is_brief_is_not_asked_for_ever(open_platform: OpenPlatform, tmp_path: Path) -> None:
+    """Where its summaries of summaries get no shorter, the talk's own sentences are the summary, and points of all."""
+    text = "\n".join(text_of(name) for name in ("gradient_descent", "printing_press", "sourdough"))
+
+    def wordy(request: Request, exchange: Exchange) -> None:
+        if request.form != "Picked":
+            well(request, exchange)
+        else:
+            said = " ".join(text.split())
+            exchange.answer(completion({"summary": said[:3900], "points": [n for n, _ in request.lines]}))
+
+    with running_model(wordy) as model:
+        budget = {"llm_context_tokens": 3000, "llm_answer_tokens": 1000, "job_timeout_s": 20.0}
+        guides = Guides(open_platform(registry=registry(), **model.settings, **budget))
+        upload = guides.talk(tmp_path / "talk.mp4", transcript_of(text))
+        outcome = guides.make(upload)
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    assert [request.form for request in model.requests].count("Picked") < 30
+    assert outcome.manifest.figures["keyPoints"] > 10
+
+
 # --- nothing is paid for twice ---------------------------------------------------------------------------------------
 
 

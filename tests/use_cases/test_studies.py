@@ -167,6 +167,7 @@ def test_bad_requests_change_nothing(platform: Platform, talk: Path) -> None:
     for names, options, error in (
         (("nosuch",), {}, RequestError),
         (("",), {}, RequestError),
+        (("a" * 300,), {}, RequestError),
         ((str(talk),), {"with_files": False}, RequestError),
         ((str(talk),), {"params": {"difficulty": "fiendish"}}, ParametersError),
         ((str(talk),), {"transcript": {"language": "not a language"}}, ParametersError),

@@ -27,7 +27,7 @@ from mediajobs_dagster.job_types.ingest_video.containers import HEAD_BYTES, is_f
 from mediajobs_dagster.job_types.ingest_video.kept import kept_folder
 from mediajobs_dagster.job_types.ingest_video.left import LeftText, LeftVideo
 from mediajobs_dagster.job_types.ingest_video.pace import at_pace
-from mediajobs_dagster.job_types.ingest_video.subtitles import as_webvtt
+from mediajobs_dagster.job_types.ingest_video.subtitles import MOST_BYTES, as_webvtt
 from mediajobs_dagster.models import FoundVideo, Job, Video
 from mediajobs_dagster.services.downloads.client import DOWNLOAD, SERVICE, FetchedText, FetchedVideo, VideoClient
 from mediajobs_dagster.services.downloads.told import ToldVideo
@@ -35,7 +35,6 @@ from mediajobs_dagster.services.http import HttpClient
 from mediajobs_dagster.storage.redaction import redact_address
 
 _MIB = 1 << 20
-_LOOK_AT_DISK = 64 * _MIB
 _S3 = "s3://"
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 """What is left out of the name of a language, which becomes part of a key."""
@@ -130,12 +129,10 @@ class _DiskWatch:
     def __init__(self, folder: Path, bench: Bench) -> None:
         self._folder, self._bench = folder, bench
         self._reserve = bench.installation.settings.scratch_reserve_mb * _MIB
-        self._calls = 0
 
     def progress(self, share: float | None) -> None:
         """Report that `share` is done. Raises DiskFullError, and what ends the work."""
-        self._calls += 1
-        if self._calls % 256 == 1 and shutil.disk_usage(self._folder).free < self._reserve:
+        if shutil.disk_usage(self._folder).free < self._reserve:
             raise DiskFullError
         self._bench.progress(share)
 
@@ -158,8 +155,11 @@ def _moved(fetched: FetchedVideo, bench: Bench) -> LeftVideo:
 def _texts(texts: tuple[FetchedText, ...], bench: Bench) -> tuple[LeftText, ...]:
     left: dict[str, LeftText] = {}
     for number, each in enumerate(texts):
-        content = as_webvtt(each.path.read_bytes(), each.format)
         language = _UNFIT.sub("", each.language) or "und"
+        if each.path.stat().st_size > MOST_BYTES:
+            bench.note(f"Subtitles in {language} have more than {MOST_BYTES // _MIB} MiB, and were left out.")
+            continue
+        content = as_webvtt(each.path.read_bytes(), each.format)
         if content is None:
             bench.note(f"Subtitles in {language} are not WebVTT or SubRip, and were left out.")
         elif language not in left:

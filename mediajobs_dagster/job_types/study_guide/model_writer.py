@@ -263,9 +263,12 @@ class _Asking:
 
     def _picked(self, summaries: Sequence[str], points: Sequence[PointShape]) -> tuple[str, list[int]]:
         """A summary of the whole, and the numbers of the best points: in rounds, where there are too many for one."""
-        due = list(range(len(points)))
+        due, before = list(range(len(points))), (0, 0)
         while True:
             groups = self._groups(summaries, points, due)
+            if all(before) and len(groups) >= before[0] and len(due) >= before[1]:
+                return "", _spread(due, _KEY_POINTS)  # what the model makes of it does not get shorter
+            before = len(groups), len(due)
             most = max(3, -(-_KEY_POINTS // len(groups))) if len(groups) == 1 else max(3, len(due) // len(groups) // 3)
             told = [self._pick(summary, group, points, most) for summary, group in groups]
             summaries = [each.summary for each, _ in told if each.summary]
@@ -273,7 +276,7 @@ class _Asking:
             if len(groups) == 1:
                 return summaries[0] if summaries else "", due
             if not summaries:
-                return "", due
+                return "", _spread(due, _KEY_POINTS)
 
     def _groups(
         self, summaries: Sequence[str], points: Sequence[PointShape], due: Sequence[int]
@@ -378,6 +381,12 @@ class _Asking:
         except ValidationError:  # such as an answer that is not among the options
             self.dropped += 1
             return None
+
+
+def _spread(numbers: Sequence[int], most: int) -> list[int]:
+    """At most so many of these numbers, from all over."""
+    count = min(most, len(numbers))
+    return [numbers[at * len(numbers) // count] for at in range(count)]
 
 
 def _tokens(text: str) -> int:

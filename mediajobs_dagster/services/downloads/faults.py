@@ -32,7 +32,6 @@ from mediajobs_dagster.storage.redaction import redact
 _SHOWN = 300
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (404, 410)
-_DENIED = (401, 402, 403, 407, 451)
 _LATER = (408, 425)
 _STATUS = re.compile(r"HTTP Error (\d{3})")
 _CUT_OFF = re.compile(r"more expected|incomplete ?read|downloaded \d+ bytes, expected \d+", re.IGNORECASE)
@@ -107,7 +106,7 @@ def _of_status(status: int, retry_after: str | None, address: str) -> MediaJobsE
         return SiteUnavailableError(f"{said} The site has a problem. Try again later.", http_status=status)
     if status in _GONE:
         return VideoUnavailableError(f"{said} {VideoUnavailableError.__doc__}")
-    if status in _DENIED or status >= 400:
+    if status >= 400:
         return VideoRefusedError(f"{said} {VideoRefusedError.__doc__}")
     return SiteAnswerError(f"{said} That is no valid answer.", http_status=status)
 
