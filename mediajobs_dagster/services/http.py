@@ -19,7 +19,7 @@ from typing import Self
 
 from typing_extensions import override
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, IncompleteRead
 
 from mediajobs_dagster import __version__
 from mediajobs_dagster.errors import (
@@ -52,7 +52,7 @@ MIB = 1024 * 1024
 _SAFE = frozenset({"GET", "HEAD"})
 _NOT_MODIFIED = 304
 _PARTIAL, _NOT_SATISFIABLE = 206, 416
-_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:(\d{1,18})|\*)")
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _RETRY_CAP_S = 10.0
 _LONGEST_WAIT_S = 30.0
@@ -294,7 +294,7 @@ class HttpClient(ServiceClient):
             outcome = self._try(call, asked.also(received.wanted), guard, received, connect_s)
             if not isinstance(outcome, Fault):
                 return outcome.status, outcome.headers
-            if outcome.error.http_status == _NOT_SATISFIABLE and received.drop():
+            if outcome.error.http_status in (_NOT_SATISFIABLE, _PARTIAL) and received.drop():
                 continue
             pause_s = self._pause_s(call, outcome, guard)
             if pause_s is None:
@@ -330,6 +330,9 @@ class HttpClient(ServiceClient):
                     fault = _fault_of(call, asked, answer)
                     self._context.cancellation.check()
                     return fault
+                if not _is_as_wanted(answer, received.wanted):
+                    told = f"{call.what} was answered with a part that nobody asked for."
+                    return Fault(ServiceAnswerError(told, http_status=answer.status), may_pass=False)
                 _receive(call, answer, received)
             except HTTPError as error:
                 guard.check()
@@ -366,7 +369,7 @@ def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
     """Read the body. Raises urllib3's HTTPError, ServiceTooLargeError, and what `received` raises."""
     # The length of a compressed answer after decompression is unknown.
     total = None if "Content-Encoding" in answer.headers else answer.length_remaining
-    start = _start_of(call, answer) if received.wanted else 0
+    start, whole = _part_of(answer)
     _check_size(call, start + (total or 0))
     call.bytes = 0
     received.begin(None if total is None else start + total, start, answer.headers)
@@ -374,16 +377,25 @@ def _receive(call: _Call, answer: BaseHTTPResponse, received: Received) -> None:
         call.bytes += len(piece)
         _check_size(call, start + call.bytes)
         received.add(piece)
+    if whole is not None and start + call.bytes < whole:
+        raise IncompleteRead(call.bytes, whole - start - call.bytes)
 
 
-def _start_of(call: _Call, answer: BaseHTTPResponse) -> int:
-    """Where a body begins that was asked for from somewhere on."""
+def _is_as_wanted(answer: BaseHTTPResponse, wanted: Mapping[str, str]) -> bool:
+    """Whether an answer is the whole, or begins where it was asked for: a service may take a range for another one."""
     if answer.status != _PARTIAL:
-        return 0
+        return True
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if found is None:
-        raise ServiceAnswerError(f"{call.what} was answered with a part, without a word which part that is.")
-    return int(found[1])
+    return found is not None and wanted.get("Range", "bytes=0-") == f"bytes={int(found[1])}-"
+
+
+def _part_of(answer: BaseHTTPResponse) -> tuple[int, int | None]:
+    """Where a body begins, and how long the whole is if it may be a part of it that ends earlier."""
+    if answer.status != _PARTIAL:
+        return 0, None
+    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    assert found is not None  # it is as wanted
+    return int(found[1]), int(found[2]) if found[2] else None
 
 
 def _check_size(call: _Call, size: int) -> None:

@@ -202,3 +202,51 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("start", "rest"), [(0, 100), (9_000_000_000, 100), (None, 100)], ids=["the beginning", "far behind", "no word"]
+)
+def test_another_part_than_was_asked_for(
+    open_fetching: OpenPlatform, site: Site, clip: bytes, start: int | None, rest: int
+) -> None:
+    """It is not put behind what is there: the whole is asked for."""
+    address = site.does("/a.mp4", interrupted(clip))
+
+    def confused(exchange: Exchange) -> None:
+        if "Range" not in exchange.headers:
+            exchange.answer(clip, headers={"ETag": '"one"'})
+            return
+        where = {} if start is None else {"Content-Range": f"bytes {start}-{start + rest - 1}/9999999999"}
+        exchange.answer(clip[:rest], 206, {"ETag": '"one"', **where})
+
+    platform = open_fetching(service_tries=1)
+    assert tried(platform, address).error
+    site.does("/a.mp4", confused)
+    (ended,) = attempted(platform)
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert platform.output(only_upload(platform).storage_key).read_bytes() == clip
+
+
+def test_less_than_the_rest(fetching: Platform, site: Site, clip: bytes) -> None:
+    """A site may give a part of what was asked for; the next try asks for what is then missing."""
+    size = -(-len(clip) // 2)
+
+    def part(exchange: Exchange) -> None:
+        start = int(exchange.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        body = clip[start : start + size]
+        where = f"bytes {start}-{start + len(body) - 1}/{len(clip)}"
+        exchange.answer(body, 206, {"ETag": '"one"', "Content-Range": where})
+
+    ended = tried(fetching, site.does("/a.mp4", part))
+    assert ended.status is AttemptStatus.SUCCESS, ended.error
+    assert fetching.output(only_upload(fetching).storage_key).read_bytes() == clip
+
+
+def test_a_part_that_nobody_asked_for(fetching: Platform, site: Site, clip: bytes) -> None:
+    """It is no video, and the site is to blame for that."""
+    half = len(clip) // 2
+    where = {"Content-Range": f"bytes {half}-{len(clip) - 1}/{len(clip)}"}
+    ended = tried(fetching, site.has("/a.mp4", clip[half:], where, 206))
+    assert ended.error
+    assert ended.error.code == "SITE_ANSWER_INVALID", ended.error
