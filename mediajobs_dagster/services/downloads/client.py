@@ -27,8 +27,9 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.models import ServiceCall, utc_now
 from mediajobs_dagster.services.base import ServiceClient, ServiceContext
+from mediajobs_dagster.services.downloads.bounds import MEMORY_BYTES, Stopped, bound_reading, memory_bounded
 from mediajobs_dagster.services.downloads.faults import fault_of
-from mediajobs_dagster.services.downloads.library import NATIVE, opened
+from mediajobs_dagster.services.downloads.library import NATIVE, opened, protocol_of
 from mediajobs_dagster.services.downloads.proxy import FilterProxy
 from mediajobs_dagster.services.downloads.told import ToldVideo, TrackOfText, text_tracks
 from mediajobs_dagster.storage.redaction import redact_address
@@ -103,7 +104,7 @@ class VideoClient(ServiceClient):
         Raises what `fetch` does.
         """
         flat = {"extract_flat": "in_playlist", "playlistend": limit, "ignore_no_formats_error": True}
-        with self._session(LOOK, address, max_bytes=_LOOK_BYTES, **flat) as session:
+        with self._session(LOOK, address, **flat) as session:
             return session.listed(address, limit)[:limit]
 
     def fetch(self, address: str, folder: Path, *, on_share: OnShare) -> FetchedVideo:
@@ -115,8 +116,7 @@ class VideoClient(ServiceClient):
         tries = self._context.settings.service_tries
         for number in range(1, tries + 1):
             try:
-                limit = self._context.settings.ingest_max_mb * _MIB
-                with self._session(DOWNLOAD, address, max_bytes=limit, extract_flat="in_playlist") as session:
+                with self._session(DOWNLOAD, address, extract_flat="in_playlist") as session:
                     return session.fetched(address, folder, on_share)
             except (SiteUnavailableError, SiteAnswerError):
                 if number == tries or self._context.deadline.left_s < 1.0:
@@ -129,12 +129,12 @@ class VideoClient(ServiceClient):
         pause(seconds, self._context.cancellation, self._context.deadline)
 
     @contextmanager
-    def _session(self, op: str, address: str, *, max_bytes: int, **more: object) -> Generator[_Session]:
+    def _session(self, op: str, address: str, **more: object) -> Generator[_Session]:
         context, shown = self._context, redact_address(address)
         started_at, started, status = utc_now(), time.monotonic(), InternalError.code
         context.begin(SERVICE, op, shown)
         allowed, connect_s = context.settings.private_addresses, context.settings.service_connect_timeout_s
-        with FilterProxy.opened(allowed, max_bytes=max_bytes, connect_s=connect_s) as proxy:
+        with FilterProxy.opened(allowed, max_bytes=_LOOK_BYTES, connect_s=connect_s) as proxy:
             ender = Timer(context.deadline.left_s, proxy.close)
             ender.daemon = True
             ender.start()
@@ -144,7 +144,7 @@ class VideoClient(ServiceClient):
                     opened(context.settings, proxy.address, **more) as downloader,
                 ):
                     session = _Session(context, proxy, downloader, shown)
-                    with session.answers_closed(), session.translated():
+                    with session.answers_held(), session.translated(), memory_bounded(MEMORY_BYTES):
                         yield session
                 status = "ok"
             except MediaJobsError as error:
@@ -174,20 +174,24 @@ class _Session:
     downloader: Any
     shown: str
     """The address, without secrets."""
+    is_looking: bool = True
+    """Whether pages are read, and no media."""
 
     @contextmanager
-    def answers_closed(self) -> Generator[None]:
-        """Close every answer at the end of the block: yt-dlp leaves those of failed tries to the garbage collector."""
+    def answers_held(self) -> Generator[None]:
+        """Bound every answer, and close it at the end: yt-dlp leaves those of failed tries to the garbage collector."""
         ask, answers = self.downloader.urlopen, list[Any]()
 
         def urlopen(request: Any) -> Any:
             answers[:] = [each for each in answers if not each.closed]
             try:
-                answers.append(ask(request))
+                answer = ask(request)
+                bound_reading(answer)
+                answers.append(answer)
             except Exception as error:  # of whatever kind: it is raised again
                 answers.extend(each for each in (getattr(error, "response", None),) if each is not None)
                 raise
-            return answers[-1]
+            return answer
 
         self.downloader.urlopen = urlopen
         try:
@@ -203,6 +207,12 @@ class _Session:
             yield
         except MediaJobsError:
             raise
+        except Stopped:
+            self.check()
+            raise InputTooLargeError(
+                f"{self.shown} has a page or list that takes more than {MEMORY_BYTES // _MIB} MiB of memory. Give the "
+                "address of the video itself."
+            ) from None
         except Exception as error:  # whatever an extractor of a thousand sites raises
             self.check()
             raise fault_of(error, self.shown) from error
@@ -213,6 +223,10 @@ class _Session:
         self.context.deadline.check()
         if self.proxy.is_full:
             most = self.proxy.max_bytes // _MIB
+            if self.is_looking:
+                raise InputTooLargeError(
+                    f"The pages of {self.shown} have more than {most:,} MiB. Give the address of the video itself."
+                )
             raise InputTooLargeError(
                 f"{self.shown} has more than {most:,} MiB. Raise MEDIAJOBS_INGEST_MAX_MB, or fetch a smaller one."
             )
@@ -256,6 +270,7 @@ class _Session:
         """Fetch the video into the folder."""
         info = self.downloader.extract_info(address, download=False)
         self.check()
+        self.is_looking, self.proxy.max_bytes = False, self.context.settings.ingest_max_mb * _MIB
         self._refuse_unwanted(info)
         formats: list[Any] = info.get("requested_formats") or [info]
         for each in formats:
@@ -310,6 +325,8 @@ class _Session:
         if isinstance(content := track.info.get("data"), str):
             path.write_text(content)
         else:
+            if (protocol := protocol_of(track.info)) not in NATIVE:
+                raise VideoRefusedError(f"They are streamed as {protocol}, which is not fetched.")
             headers: dict[str, Any] = {"http_headers": info.get("http_headers") or {}}
             self._download(path, {"id": info.get("id"), "title": "", **headers, **track.info})
         return FetchedText(track.language, track.is_automatic, path, track.format)

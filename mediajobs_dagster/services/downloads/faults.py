@@ -13,6 +13,7 @@ from mediajobs_dagster.errors import (
     DiskFullError,
     ExtractorFailedError,
     InputNotMediaError,
+    InputTooLargeError,
     MediaJobsError,
     SiteAnswerError,
     SitePausedError,
@@ -26,6 +27,7 @@ from mediajobs_dagster.errors import (
     VideoRegionBlockedError,
     VideoUnavailableError,
 )
+from mediajobs_dagster.services.downloads.bounds import TooMuchError
 from mediajobs_dagster.services.faults import retry_after_s
 from mediajobs_dagster.storage.redaction import redact
 
@@ -59,6 +61,8 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
     for each in chain:
         if isinstance(each, MediaJobsError):
             return each
+        if isinstance(each, TooMuchError):
+            return InputTooLargeError(f"{address}: {each}. Give the address of the video itself.")
         if isinstance(each, OSError) and each.errno in _FULL:
             return DiskFullError()
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
@@ -122,10 +126,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         yield each
         told: Any = getattr(each, "exc_info", None) or (None, None)
         due += [told[1], getattr(each, "cause", None), each.__cause__, each.__context__]
+        due += getattr(each, "unexpected_errors", ())
 
 
 def _told(chain: list[BaseException]) -> str:
     """What the site said, in short and without what yt-dlp asks its own users to do."""
     text = str(getattr(chain[0], "msg", None) or chain[0])
     text = text.removeprefix("ERROR: ").partition("; please report this issue")[0].partition(" (caused by")[0]
+    text = text.partition(" Use --")[0]
     return " ".join(redact(text).split())[:_SHOWN]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 from mediajobs_dagster.errors import ExtraMissingError, RequestError, SettingsError
+from mediajobs_dagster.services.downloads.bounds import bound_unpacking
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.small_files import read_small
 
@@ -35,7 +38,17 @@ def load() -> Any:
     except ImportError as error:
         raise ExtraMissingError.of("Fetching from video sites needs", "ingest") from error
     of_all.plugin_dirs.value = []
+    bound_unpacking(import_module("yt_dlp.networking._urllib"))
     return yt_dlp
+
+
+def protocol_of(info: Mapping[str, Any]) -> str:
+    """How yt-dlp would download what it told of, by its word or by the address."""
+    load()
+    from yt_dlp import utils
+
+    told_by: Any = utils
+    return str(told_by.determine_protocol(info))
 
 
 @dataclass(frozen=True)
