@@ -24,8 +24,10 @@ _SHORT = re.compile(
 _PUNCTUATED = 0.1
 """The least share of cues that end like sentences; subtitles with fewer have no punctuation to go by."""
 _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
-_NOT_SAID = re.compile(r"^\s*(?:[-–>]*\s*)?(?:\[[^\]]*\]|\([^)]*\)|[♪♫#\s]+)\s*$")
-"""A line such as [Applause], (door slams) or ♪: it tells of sounds."""
+_DASHES = "-–>"
+_NOT_SAID = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫#\s]*")
+"""All of a line such as [Applause], (door slams) or ♪: it tells of sounds. Blanks and dashes around it are taken off
+first: a pattern of them all would try each way to share out a run of blanks, which takes hours."""
 _SUNG = re.compile(r"[♪♫]")
 _BLINK_S = 0.05
 """Cues of rolling captions that only move lines up last 10 ms."""
@@ -86,11 +88,17 @@ def _ends(word: Word, following: Word, count: int) -> bool:
 def _said(cues: Sequence[Cue]) -> Iterator[Cue]:
     before: list[str] = []
     for cue in cues:
-        lines = [_SUNG.sub("", line).strip() for line in cue.text.split("\n") if not _NOT_SAID.match(line)]
+        lines = [_SUNG.sub("", line).strip() for line in cue.text.split("\n") if not _tells_of_sounds(line)]
         new = _without_repeated(lines, before)
         before = lines if cue.end - cue.start > _BLINK_S or lines else before
         if new:
             yield Cue(cue.start, cue.end, " ".join(new))
+
+
+def _tells_of_sounds(line: str) -> bool:
+    bare = line.strip()
+    rest = bare.lstrip(_DASHES).strip()
+    return _NOT_SAID.fullmatch(rest) is not None and (bool(rest) or not bare)
 
 
 def _without_repeated(lines: list[str], before: list[str]) -> list[str]:

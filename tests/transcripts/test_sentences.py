@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -129,3 +130,11 @@ def test_a_damaged_document(content: bytes) -> None:
     """It is told what is wrong with it."""
     with pytest.raises(TranscriptError, match="no transcript of version transcript_v1"):
         read_transcript(content)
+
+
+def test_a_run_of_blanks_costs_no_time() -> None:
+    """However it might be shared out among blanks, notes and blanks again."""
+    for text in ("-" + " " * 1900 + "x", "♪ " * 900 + "x", ">" * 1900 + "x"):
+        began = time.process_time()
+        sentences_of_cues([cue(0, 1, text)] * 20)
+        assert time.process_time() - began < 5.0
