@@ -17,6 +17,11 @@ from mediajobs_dagster.history.schema import site_pace
 
 _MOST_DOUBLINGS = 6
 """The longest pause is the first one times two to this."""
+_LONGEST = timedelta(days=1)
+"""No pause is longer, whatever a site asks for: one wrong answer must not keep all workers off for years.
+
+A moment that lies further ahead is of a clock that was wrong, and counts for nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,28 +50,31 @@ class Sites:
         """
         with self._database.write() as connection:
             now, row = _locked(connection, site)
-            if row.paused_until is not None and row.paused_until > now:
-                return Turn((row.paused_until - now).total_seconds(), False, row.reason or "")
+            paused_until = row.paused_until or now
+            if now < paused_until <= now + _LONGEST:
+                return Turn((paused_until - now).total_seconds(), False, row.reason or "")
             every = timedelta(seconds=every_s)
-            turn_at = max(now, row.next_at - (burst - 1) * every)
+            next_at = row.next_at if row.next_at <= now + _LONGEST else now
+            turn_at = max(now, next_at - (burst - 1) * every)
             wait_s = (turn_at - now).total_seconds()
             if wait_s > longest_s:
                 return Turn(wait_s, False)
-            _change(connection, site, next_at=max(now, row.next_at) + every)
+            _change(connection, site, next_at=max(now, next_at) + every)
             return Turn(wait_s, True)
 
     def pause(self, site: str, seconds: float, reason: str) -> float:
         """Have nobody ask a site for `seconds`, twice as long as the time before if it never answered in between.
 
-        A longer pause that is under way stays. Returns how many seconds are left of the pause.
+        No pause is longer than a day, and one under way that is longer stays. Returns how many seconds are left of it.
         """
         with self._database.write() as connection:
             now, row = _locked(connection, site)
-            paused_until = row.paused_until or now
+            paused_until = min(row.paused_until or now, now + _LONGEST)
             # Several workers meet the same refusal at once: that is one.
             strikes = row.strikes if paused_until > now else row.strikes + 1
             doublings = min(max(0, strikes - 1), _MOST_DOUBLINGS)
-            until = max(paused_until, now + timedelta(seconds=seconds * 2.0**doublings))
+            wanted = timedelta(seconds=min(_LONGEST.total_seconds(), seconds * 2.0**doublings))
+            until = max(paused_until, now + wanted)
             _change(connection, site, paused_until=until, reason=reason, strikes=strikes)
             return (until - now).total_seconds()
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from mediajobs_dagster.history import History
+from mediajobs_dagster.history.database import Database
+from mediajobs_dagster.history.schema import site_pace
 from mediajobs_dagster.history.sites import Turn
+
+
+@pytest.fixture
+def database(history: History, history_url: str) -> Iterator[Database]:
+    """The same database, below the history."""
+    database = Database(history_url, timeout_s=30)
+    yield database
+    database.close()
 
 
 def take(history: History, *, every_s: float = 60.0, burst: int = 1, longest_s: float = 1000.0) -> Turn:
@@ -64,3 +77,21 @@ def test_pauses_in_a_row_grow(history: History) -> None:
     assert history.sites.pause("example.com", 10.0, "no") == pytest.approx(80, abs=5)
     history.sites.answered("example.com")
     assert history.sites.pause("example.com", 10.0, "no") == pytest.approx(10, abs=5)
+
+
+def test_no_pause_is_longer_than_a_day(history: History) -> None:
+    """Whatever a site asks for, and however often."""
+    for _ in range(2):
+        assert history.sites.pause("example.com", 3e7, "later") == pytest.approx(24 * 3600, abs=5)
+        history.sites.answered("example.com")
+
+
+def test_a_clock_that_was_wrong(history: History, database: Database) -> None:
+    """What was noted while it ran ahead holds nobody back once it is right again."""
+    history.sites.pause("example.com", 100.0, "a robot?")
+    ahead = history.now() + timedelta(days=400)
+    with database.write() as connection:
+        connection.execute(sa.update(site_pace).values(next_at=ahead, paused_until=ahead))
+    assert take(history) == Turn(0.0, True)
+    assert take(history).wait_s == pytest.approx(60, abs=5)
+    assert history.sites.pause("example.com", 100.0, "a robot?") <= 24 * 3600.0
