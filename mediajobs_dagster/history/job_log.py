@@ -161,18 +161,23 @@ class JobLogger:
             _replace(self.path, tail.EMPTY, mode=os.fstat(file).st_mode)
 
     def iterate_jobs(self) -> Iterator[JsonObject]:
-        """Every entry, one at a time; who appends waits until all are read. All else as `get_all_jobs`."""
+        """Every entry that is there when the first is asked for, one at a time. All else as `get_all_jobs`.
+
+        Nobody waits until all are read: what comes before the end of the last whole entry never changes.
+        """
         if not self.path.exists():
             return
         with self._locked(os.O_RDONLY, fcntl.LOCK_SH) as file:
             end = tail.whole_end(file, self.path)
-            with os.fdopen(os.dup(file), "rb") as lines:
-                position = len(lines.readline())  # the bracket
-                for number, line in enumerate(lines, start=2):
-                    if position >= end:
-                        return  # the closing bracket, or what an append that was cut short left
-                    yield self._entry_of(line[: end - position], number)
-                    position += len(line)
+            # Opened anew, for a copy of a descriptor would keep the lock.
+            lines = self.path.open("rb")
+        with lines:
+            position = len(lines.readline())  # the bracket
+            for number, line in enumerate(lines, start=2):
+                if position >= end:
+                    return  # the closing bracket, or what an append that was cut short left
+                yield self._entry_of(line[: end - position], number)
+                position += len(line)
 
     def _entry_of(self, line: bytes, number: int) -> JsonObject:
         try:

@@ -336,6 +336,26 @@ def test_clearing_beside_writers_loses_nothing_that_came_later(path: Path) -> No
     assert job_ids(path)[-1] == "last"
 
 
+APPENDING = """
+import sys
+from tests.history.test_job_log import an_entry
+from mediajobs_dagster.history.job_log import JobLogger
+JobLogger(sys.argv[1]).log_job(an_entry(job_id="meanwhile"))
+"""
+
+
+def test_who_reads_at_leisure_holds_nobody_up(log: JobLogger, path: Path) -> None:
+    """A script may stop in the middle; it reads what was there when it began, even if the log is cleared."""
+    for number in range(3):
+        log.log_job(an_entry(job_id=str(number), transcript="x" * 100_000))
+    reading = log.iterate_jobs()
+    first = next(reading)
+    subprocess.run([sys.executable, "-c", APPENDING, str(path)], check=True, timeout=60)
+    assert job_ids(path)[-1] == "meanwhile"
+    log.clear_log()
+    assert [each["job_id"] for each in (first, *reading)] == ["0", "1", "2"]
+
+
 ENDLESS = """
 import sys
 from pathlib import Path
