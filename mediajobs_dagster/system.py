@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from mediajobs_dagster.attempts.once import Once
-from mediajobs_dagster.errors import RequestError, SettingsError, StorageError, StorageMissingError
+from mediajobs_dagster.errors import MediaJobsError, RequestError, SettingsError, StorageError, StorageMissingError
 from mediajobs_dagster.history import (
     Action,
     AttemptFilter,
@@ -1027,6 +1027,15 @@ class MediaJobs:
 
         assert self.settings.job_log  # else nobody asks
         return check_job_log(self.settings.job_log)
+
+    def job_log_fault(self) -> str | None:
+        """Why no job can be logged in the file that MEDIAJOBS_JOB_LOG names; None: it can, or none is named."""
+        try:
+            if self.settings.job_log:
+                self._check_job_log()
+        except MediaJobsError as error:
+            return str(error)
+        return None
 
     def _scheduled_checks(self) -> Checks:
         """A check for each fault of the settings that scheduled jobs work with; one that is fine if there is none."""

@@ -21,7 +21,7 @@ from mediajobs_dagster.cli.log_format import log_format
 from mediajobs_dagster.cli.table import shortened
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.models import AttemptStatus, JobStatus
-from mediajobs_dagster.printable import in_one_line
+from mediajobs_dagster.printable import in_one_line, printable
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, JobQueued, Record, StageStarted
 from mediajobs_dagster.storage.redaction import redact
 from mediajobs_dagster.system import MediaJobs
@@ -102,6 +102,9 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
     from mediajobs_dagster.telemetry.traces.exporting import exporting_traces
 
     media.check()  # before Dagster makes its own databases in the same folder
+    if fault := media.job_log_fault():
+        told = f"{fault} Jobs are not logged there; mediajobs history export --format job-log tells of them."
+        click.echo(printable(redact(told)), err=True)
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(media, quiet=quiet)
     media.listen(bars)

@@ -72,3 +72,16 @@ def test_what_is_held_back_is_named_with_its_reason(mediajobs: Call, clips: Clip
     assert answer.code == 1
     assert "Nothing is queued" not in answer.out
     assert "1 upload_thumb_v1 job waits: no worker here offers ffmpeg." in " ".join(answer.out.split())
+
+
+def test_a_job_log_that_cannot_be_written_is_told(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """When the work begins, with what to do; it costs no job."""
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text('{"a": 1}')
+    for log, told in ((tmp_path, "Point MEDIAJOBS_JOB_LOG at a file"), (foreign, "Name another file.")):
+        assert mediajobs("add", str(clips.landscape()), "--type", "upload_thumb_v1", "--force").code == 0
+        answer = mediajobs("work", job_log=log)
+        assert answer.code == 0
+        assert told in answer.err
+        assert "history export --format job-log" in answer.err
+    assert foreign.read_text() == '{"a": 1}'

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from mediajobs_dagster import AttemptFilter, JobLogger
 from mediajobs_dagster.attempts.outcome import AttemptEnded
+from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.history.job_log_entry import KEYS
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.registry import Registry
@@ -368,6 +370,25 @@ def test_what_was_logged_is_not_logged_again(logging_platform: Platform, clips: 
     platform.add(clips.no_audio(), THUMB)
     work(platform)
     assert len(log.get_all_jobs()) == 2
+    assert list(platform.settings.unlogged.iterdir()) == []
+
+
+def test_what_a_full_disk_kept_out_is_logged_later(
+    logging_platform: Platform, clips: Clips, log: JobLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, by the next attempt on that machine."""
+    platform = logging_platform
+    first = platform.add(clips.landscape(), THUMB)
+    with monkeypatch.context() as full:
+        full.setattr(JobLogger, "log_jobs_batch", Mock(side_effect=DiskFullError()))
+        work(platform)
+    assert platform.job(first, THUMB).status is JobStatus.COMPLETED
+    assert log.get_all_jobs() == []
+    for clip in (clips.no_audio(), clips.detailed()):
+        platform.add(clip, THUMB)
+        work(platform)
+    told = [entry.to_json() for entry in platform.media.job_log_entries()]
+    assert sorted(map(without_moment, log.get_all_jobs())) == sorted(map(without_moment, told))
     assert list(platform.settings.unlogged.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
 """Remembers which attempts have begun and are not logged yet, so that the death of a process costs the log no entry.
 
 There is a file for each of them, which its process holds locked while it lives. Of one that was killed, the files stay
-behind, without a lock.
+behind, without a lock; so do those of attempts for whose entry the disk had no room.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mediajobs_dagster.errors import DiskFullError
 
 
 class Unlogged:
@@ -30,16 +32,24 @@ class Unlogged:
 
     @contextmanager
     def ending(self, attempt_id: str) -> Generator[None]:
-        """Log an attempt of this process in the block. Afterwards it is forgotten, whether or not that succeeded."""
+        """Log an attempt of this process in the block. Afterwards it is forgotten, whether or not that succeeded.
+
+        But if the disk was full, it is left behind: it has room again some day.
+        """
+        is_left = False
         try:
             yield
+        except DiskFullError:
+            is_left = True
+            raise
         finally:
             if (file := self._held.pop(attempt_id, None)) is not None:
-                (self._folder / attempt_id).unlink(missing_ok=True)
+                if not is_left:
+                    (self._folder / attempt_id).unlink(missing_ok=True)
                 os.close(file)
 
     def left_behind(self) -> Iterator[str]:
-        """The attempts of dead processes, one after the other; meanwhile no other process finds the same one."""
+        """The attempts that were left behind, one after the other; meanwhile no other process finds the same one."""
         for path in self._folder.glob("*"):
             try:
                 file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -55,5 +65,5 @@ class Unlogged:
                 os.close(file)
 
     def forget(self, attempt_id: str) -> None:
-        """Forget an attempt of a dead process."""
+        """Forget an attempt that was left behind."""
         (self._folder / attempt_id).unlink(missing_ok=True)

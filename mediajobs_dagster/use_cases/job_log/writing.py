@@ -47,7 +47,7 @@ class JobLogListener:
                 pass
 
     def _log_left_behind(self) -> None:
-        """Log what was recorded by processes of this machine that were killed before they could log it."""
+        """Log what was recorded on this machine, and not logged: its process was killed, or the disk was full."""
         for attempt_id in self._unlogged.left_behind():
             try:
                 attempt = self._history().attempts.get(attempt_id)
