@@ -57,7 +57,8 @@ def demo(
     for each in added.uploads[:1]:
         _ask_for_edit(media, each.upload, added.trace_id, quiet=as_json)
     _ask_for_study_guide(media, added.trace_id, quiet=as_json)
-    done = None if wait_for_trace(media, added.trace_id, quiet=as_json) else work_off(media, quiet=as_json)[0]
+    is_made = wait_for_trace(media, added.trace_id, quiet=as_json)
+    done = None if is_made else work_off(media, quiet=as_json, trace_id=added.trace_id)[0]
     result = media.trace(added.trace_id)
     if as_json:
         display.print_json(result)

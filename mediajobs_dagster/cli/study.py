@@ -101,7 +101,7 @@ def study(
         _print_asked(media, asked, as_json=as_json)
         return
     if not wait_for_trace(media, asked.trace_id, quiet=as_json):
-        work_off(media, quiet=as_json)
+        work_off(media, quiet=as_json, trace_id=asked.trace_id)
     guides = media.studies.guides(asked.trace_id)
     copied = _copied(media, guides, out) if out else []
     if as_json:

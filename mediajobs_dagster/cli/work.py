@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from types import FrameType
@@ -86,10 +87,13 @@ def _print_json(media: MediaJobs, done: WorkedOff, attempts: list[str]) -> None:
     click.echo("]}")
 
 
-def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> tuple[WorkedOff, Bars]:
+def work_off(
+    media: MediaJobs, *, quiet: bool, only: JobType | None = None, trace_id: str | None = None
+) -> tuple[WorkedOff, Bars]:
     """Run the queue until it is empty, with progress bars (on standard error, so that output can be piped).
 
-    With `only`, the jobs of that type.
+    With `only`, the jobs of that type. With `trace_id`, also until no other process has a job of that trace: what a
+    second `mediajobs work` makes of one is waited for, and if that dies, the job is made here once its lease is over.
 
     Raises KeyboardInterrupt on SIGINT and SIGTERM.
     """
@@ -117,18 +121,37 @@ def work_off(media: MediaJobs, *, quiet: bool, only: JobType | None = None) -> t
                 exporting_traces(media.settings, lambda: media.history, run_starts_of(instance)),
                 bars,
             ):
-                definitions = build_definitions(media, for_runs=True)
-                done = LocalRuns(media, definitions, instance).work_off(on_wait=bars.wait, only=only)
+                runs = LocalRuns(media, build_definitions(media, for_runs=True), instance)
+                done = runs.work_off(on_wait=bars.wait, only=only)
+                while trace_id and _is_more_left(media, trace_id, done, bars):
+                    recover_runs(media, instance)
+                    done = runs.work_off(on_wait=bars.wait, only=only)
     except KeyboardInterrupt:
         click.echo(_STOPPED if bars.has_interrupted else _STOPPED_IDLE, err=True)
         raise
     return done, bars
 
 
+def _is_more_left(media: MediaJobs, trace_id: str, done: WorkedOff, bars: Bars) -> bool:
+    """Wait while other processes have jobs of a trace; whether there may be something to do here after that."""
+    jobs = media.history.jobs
+    before = jobs.tally(trace_id)
+    while (until := jobs.leased(trace_id).until) is not None:
+        if until <= media.history.now() or jobs.tally(trace_id) != before:
+            return True
+        bars.wait_for_others(until)
+        time.sleep(_LOOK_S)
+    # What ended just now may have left follow-ups, or its job for another try.
+    types = [each.name for each in media.registry if each.name not in done.held]
+    return bool(types) and jobs.next_due(types) is not None
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+_LOOK_S = 0.5
+"""How often jobs are looked at that another process has, seconds."""
 _STOPPED = "Stopped. A job that was running goes back into the queue, and its attempt is recorded as cancelled."
 _STOPPED_IDLE = "Stopped. Nothing was running, and what waits stays in the queue."
 
@@ -263,6 +286,12 @@ class Bars:
         self._drop(_WAITING)
         detail = f"the next attempt starts at {due:%H:%M:%S} UTC"
         self._tasks[_WAITING] = self._progress.add_task("waiting for a retry", total=None, detail=detail)
+
+    def wait_for_others(self, until: datetime) -> None:
+        """Show that another process has a job that is wanted here; `until`: when its lease ends."""
+        self._drop(_WAITING)
+        detail = f"it answers for it until {until:%H:%M:%S} UTC, unless it goes on"
+        self._tasks[_WAITING] = self._progress.add_task("another process is at work", total=None, detail=detail)
 
     def _print(self, line: object) -> None:
         if not self._progress.disable:

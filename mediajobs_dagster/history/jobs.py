@@ -330,11 +330,13 @@ class Jobs:
             due, now = connection.execute(statement, of).one()
         return None if due is None else Due(max(due, now), max(0.0, (due - now).total_seconds()))
 
-    def leased(self) -> Leased:
-        """How many jobs are assigned to a run or processing, and until when nobody else gets them."""
+    def leased(self, trace_id: str | None = None) -> Leased:
+        """How many jobs, of a trace or at all, are assigned to a run or processing, and until when nobody gets them."""
         statement = sa.select(sa.func.count(), sa.func.max(jobs.c.lease_expires_at)).where(
             jobs.c.dispatch_id.is_not(None)
         )
+        if trace_id is not None:
+            statement = statement.where(jobs.c.trace_id == trace_id)
         with self._database.read() as connection:
             return Leased(*connection.execute(statement).one())
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mediajobs_dagster.history import Dispatch
+from mediajobs_dagster.models import AttemptStatus
 from tests.cli.conftest import Call
 from tests.cli.test_demo import finish, start
 from tests.clips import Clips
+from tests.platform import Platform
 from tests.talks import BEES, make_talk
 
 
@@ -53,3 +56,17 @@ def test_a_dry_run_asks_for_nothing(mediajobs: Call, clips: Clips, tmp_path: Pat
     assert "Study guides to be made: 1, up to date: 0. Nothing was changed." in shown.out
     assert mediajobs("jobs", "list", "--json").json == []
     assert mediajobs("uploads", "list", "--json").json == []
+
+
+def test_what_another_process_makes_is_waited_for(mediajobs: Call, platform: Platform, clips: Clips) -> None:
+    """It is no failure that it is not made here; and if that process dies, it is made here after all."""
+    talk = make_talk(clips, clips.folder / "bees.mp4")
+    assert mediajobs("study", talk).code == 0
+    first = platform.media.dispatcher.next("transcript_v1", batch_size=1)
+    assert isinstance(first, Dispatch)
+    claim = platform.history.leases.claim(first.id, run_id="run", host="another", lease_s=2.0)
+    assert claim
+    answer = mediajobs("study", talk, "--wait", "--trace", claim.job.trace_id, "--json")
+    assert answer.code == 0, answer.err
+    assert [each["status"] for each in answer.json["guides"]] == ["completed"]
+    assert platform.history.attempts.of_job(claim.job.id)[0].status is AttemptStatus.LOST
