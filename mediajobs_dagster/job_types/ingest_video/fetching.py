@@ -92,7 +92,9 @@ def _of_site(error: MediaJobsError, shown: str) -> MediaJobsError:
         case ServiceUnavailableError() | ServiceTimeoutError():
             return SiteUnavailableError(error.message, http_status=error.http_status, retry_after_s=error.retry_after_s)
         case ServiceRefusedError() if error.http_status in (404, 410):
-            return VideoUnavailableError(f"{shown} was answered with {error.http_status}. {VideoUnavailableError.__doc__}")
+            return VideoUnavailableError(
+                f"{shown} was answered with {error.http_status}. {VideoUnavailableError.__doc__}"
+            )
         case ServiceRefusedError():
             return VideoRefusedError(f"{error.message} {VideoRefusedError.__doc__}")
         case ServiceAnswerError():
