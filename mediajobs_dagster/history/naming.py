@@ -217,7 +217,11 @@ def _shaped(digits: str, *, plain: bool) -> str:
 
 def _subjects_named(connection: sa.Connection, text: str, limit: int) -> list[str]:
     titled = sa.select(timelines.c.id).where(timelines.c.title == text).order_by(timelines.c.id.desc()).limit(limit)
-    return [*_uploads_named(connection, text, limit), *connection.scalars(titled)]
+    if found := [*_uploads_named(connection, text, limit), *connection.scalars(titled)]:
+        return found
+    # A video that is yet to be fetched. No index has their titles: they are few beside uploads.
+    fetched = sa.select(videos.c.id).where(videos.c.title == text).order_by(videos.c.id.desc()).limit(limit)
+    return list(connection.scalars(fetched))
 
 
 def _uploads_named(connection: sa.Connection, text: str, limit: int) -> Sequence[str]:

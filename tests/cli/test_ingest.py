@@ -21,6 +21,7 @@ def test_an_address_is_asked_for_once(mediajobs: Call, platform: Platform) -> No
     again = mediajobs("ingest", FILE)
     assert "On paths.mp4" in again.out
     assert "asked for before: 1" in again.out
+    assert mediajobs("why", "On paths.mp4", "--json").json["jobId"] == video["job"]["id"]
     assert [each.action for each in platform.history.actions.list()].count("ingest") == 1
 
 
