@@ -269,6 +269,26 @@ def test_what_was_paid_for_is_not_asked_again(open_platform: OpenPlatform, tmp_p
     assert list(guides.platform.storage.list("checkpoints/")) == []
 
 
+def test_an_answer_that_nothing_bears_out_is_not_kept(open_platform: OpenPlatform, tmp_path: Path) -> None:
+    """The next attempt asks the model again: with the answer of before it could only fail in the same way."""
+
+    def dreaming(request: Request, exchange: Exchange) -> None:
+        answer: dict[str, Any] = good_answer(request)
+        if len(model.requests) == 1:
+            answer["points"] = [{"text": "Dragons hoard gold.", "line": request.lines[0][0]}]
+        exchange.answer(completion(answer))
+
+    with running_model(dreaming) as model:
+        guides = Guides(open_platform(registry=registry(), **model.settings))
+        upload = guides.talk(tmp_path / "talk.mp4", transcript_of(text_of("sourdough")))
+        first = guides.make(upload)
+        assert first.error
+        assert first.error.code == "LLM_ANSWER_INVALID"
+        (again,) = guides.platform.work()
+    assert again.status is AttemptStatus.SUCCESS, again.error
+    assert [request.form for request in model.requests] == ["PartNotes", "PartNotes", "Questions"]
+
+
 # --- a talk is data --------------------------------------------------------------------------------------------------
 
 STEERING = (

@@ -7,7 +7,7 @@ Everything else is dropped, and told in a note. Each answer is kept, so no furth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -166,8 +166,17 @@ class _Asking:
                 "MEDIAJOBS_LLM_CONTEXT_TOKENS or MEDIAJOBS_LLM_MOST_REQUESTS, or use the extractive writer."
             )
 
-    def ask(self, instruction: str, lines: Sequence[str], shape: type[Answer]) -> Answer:
-        """The answer to a question, from the model or as it was kept."""
+    def ask(
+        self,
+        instruction: str,
+        lines: Sequence[str],
+        shape: type[Answer],
+        check: Callable[[Answer], None] = lambda _answer: None,
+    ) -> Answer:
+        """The answer to a question, from the model or as it was kept.
+
+        One for which `check` raises is not kept: a further attempt would only be given it again.
+        """
         matter = prompts.fenced(self.talk, lines)
         basis: JsonObject = {
             "model": self.settings.llm_model,
@@ -180,7 +189,9 @@ class _Asking:
         fresh: list[Told] = []
 
         def make() -> JsonObject:
-            fresh.append(told := self.bench.service(LanguageModel).ask(instruction, matter, shape))
+            told = self.bench.service(LanguageModel).ask(instruction, matter, shape)
+            check(shape.model_validate(told.answer))
+            fresh.append(told)
             return {"answer": told.answer, "tokens": [told.usage.input_tokens, told.usage.output_tokens]}
 
         self.bench.check()
@@ -226,20 +237,26 @@ class _Asking:
     def part_notes(self, numbers: Sequence[int]) -> _Part:
         """The notes of a part, as far as they hold."""
         instruction = prompts.notes_instruction(self.talk, self.asked, _POINTS_A_PART)
-        told = self.ask(instruction, prompts.numbered(self.talk, numbers), PartNotes)
         lines = range(numbers[0], numbers[-1] + 1)
+
+        def check(answer: PartNotes) -> None:
+            if not any(self._is_said(each.text, each.line, lines) for each in answer.points):
+                raise ModelAnswerError("The language model named no key point that a line of the talk bears out.")
+
+        told = self.ask(instruction, prompts.numbered(self.talk, numbers), PartNotes, check)
         points = tuple(each for each in told.points if self._holds(each.text, each.line, lines))
         terms = tuple(each for each in told.terms if self._holds(f"{each.term} {each.meaning}", each.line, lines))
         sections = tuple(each for each in told.sections if each.line in lines and each.title.strip())
         summary = told.summary if self.grounding.is_about(told.summary, lines) else ""
-        if not points:
-            raise ModelAnswerError("The language model named no key point that a line of the talk bears out.")
         return _Part(summary, sections, points, terms, numbers[0])
 
     def _holds(self, text: str, line: int, lines: range) -> bool:
-        holds = line in lines and self.grounding.bears_out(text, line)
+        holds = self._is_said(text, line, lines)
         self.dropped += not holds
         return holds
+
+    def _is_said(self, text: str, line: int, lines: range) -> bool:
+        return line in lines and self.grounding.bears_out(text, line)
 
     def joined(self, parts: Sequence[_Part]) -> Notes:
         """The notes of the whole talk."""
