@@ -92,8 +92,9 @@ def work_off(
 ) -> tuple[WorkedOff, Bars]:
     """Run the queue until it is empty, with progress bars (on standard error, so that output can be piped).
 
-    With `only`, the jobs of that type. With `trace_id`, also until no other process has a job of that trace: what a
-    second `mediajobs work` makes of one is waited for, and if that dies, the job is made here once its lease is over.
+    With `only`, the jobs of that type. With `trace_id`, until the jobs of that trace have ended: nobody waits for the
+    next try of another one. What another process makes of one of them is waited for, and if that process dies, the job
+    is made here once its lease is over.
 
     Raises KeyboardInterrupt on SIGINT and SIGTERM.
     """
@@ -112,6 +113,10 @@ def work_off(
     signal.signal(signal.SIGTERM, _interrupt)
     bars = Bars(media, quiet=quiet)
     media.listen(bars)
+
+    def is_enough() -> bool:
+        return trace_id is not None and _has_ended(media, trace_id)
+
     try:
         with open_instance(media.settings) as instance:
             recover_runs(media, instance)
@@ -122,19 +127,26 @@ def work_off(
                 bars,
             ):
                 runs = LocalRuns(media, build_definitions(media, for_runs=True), instance)
-                done = runs.work_off(on_wait=bars.wait, only=only)
+                done = runs.work_off(on_wait=bars.wait, only=only, is_enough=is_enough)
                 while trace_id and _is_more_left(media, trace_id, done, bars):
                     recover_runs(media, instance)
-                    done = runs.work_off(on_wait=bars.wait, only=only)
+                    done = runs.work_off(on_wait=bars.wait, only=only, is_enough=is_enough)
     except KeyboardInterrupt:
         click.echo(_STOPPED if bars.has_interrupted else _STOPPED_IDLE, err=True)
         raise
     return done, bars
 
 
+def _has_ended(media: MediaJobs, trace_id: str) -> bool:
+    """Whether no job of a trace has anything to come."""
+    return all(status.is_final for status, jobs in media.history.jobs.tally(trace_id).items() if jobs)
+
+
 def _is_more_left(media: MediaJobs, trace_id: str, done: WorkedOff, bars: Bars) -> bool:
     """Wait while other processes have jobs of a trace; whether there may be something to do here after that."""
     jobs = media.history.jobs
+    if _has_ended(media, trace_id):
+        return False
     before = jobs.tally(trace_id)
     while (until := jobs.leased(trace_id).until) is not None:
         if until <= media.history.now() or jobs.tally(trace_id) != before:

@@ -57,11 +57,15 @@ class LocalRuns:
     instance: dg.DagsterInstance
 
     def work_off(
-        self, *, on_wait: Callable[[datetime], None] = lambda _: None, only: JobType | None = None
+        self,
+        *,
+        on_wait: Callable[[datetime], None] = lambda _: None,
+        only: JobType | None = None,
+        is_enough: Callable[[], bool] = lambda: False,
     ) -> WorkedOff:
         """Run jobs, retries included, until none is queued; `on_wait` is called with the time the next one is due.
 
-        With `only`, the jobs of that type.
+        With `only`, the jobs of that type. What is due later is not waited for if `is_enough` says so.
         """
         done = WorkedOff()
         chosen = [only] if only else self.media.registry
@@ -71,7 +75,7 @@ class LocalRuns:
             if any(started):
                 continue
             due = self._next_due([job_type for job_type in types if job_type.name not in done.held])
-            if due is None:
+            if due is None or is_enough():
                 return done
             on_wait(due.at)
             time.sleep(max(0.05, min(1.0, due.in_s)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mediajobs_dagster.history import Dispatch
-from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.cli.conftest import Call
 from tests.cli.test_demo import finish, start
 from tests.clips import Clips
@@ -70,3 +70,21 @@ def test_what_another_process_makes_is_waited_for(mediajobs: Call, platform: Pla
     assert answer.code == 0, answer.err
     assert [each["status"] for each in answer.json["guides"]] == ["completed"]
     assert platform.history.attempts.of_job(claim.job.id)[0].status is AttemptStatus.LOST
+
+
+def test_the_next_try_of_another_talk_is_not_waited_for(mediajobs: Call, platform: Platform, clips: Clips) -> None:
+    """It may come tomorrow; the guide that was asked for is made, and the other one stays in the queue."""
+    other = platform.add(clips.landscape(), "upload_thumb_v1")
+    job = platform.job(other, "upload_thumb_v1")
+    platform.media.dispatcher.next("upload_thumb_v1", batch_size=1)
+    claim = platform.history.leases.claim(
+        platform.job(other, "upload_thumb_v1").dispatch_id or "", run_id="run", host="another", lease_s=60.0
+    )
+    assert claim
+    ended = {"status": AttemptStatus.FAILURE, "completed_at": platform.history.now(), "duration_ms": 1}
+    attempt = claim.attempt.model_copy(update={**ended, "error_code": "SITE_PAUSED"})
+    assert platform.history.leases.finish(attempt, job_status=JobStatus.FAILED, pause_s=24 * 3600.0)
+    talk = make_talk(clips, clips.folder / "bees.mp4")
+    answer = mediajobs("study", talk, "--wait", "--json")
+    assert answer.code == 0, answer.err
+    assert platform.history.jobs.get(job.id).status is JobStatus.FAILED
