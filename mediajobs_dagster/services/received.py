@@ -193,4 +193,4 @@ def _disk_full_translated(path: Path) -> Generator[None]:
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        raise DiskFullError(f"The disk of {path.name} is full. Free some space on it.") from error
+        raise DiskFullError(f"The disk of {path.parent} is full. Free some space on it.") from error

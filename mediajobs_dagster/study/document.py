@@ -161,7 +161,7 @@ def _section(section: Section) -> Iterator[Block]:
 
 
 def _point(text: str, seconds: float, formula: str = "", code: str = "") -> Point:
-    return Point(plain(text), seconds, plain(formula), code)
+    return Point(plain(text), seconds, plain(formula), plain_lines(code))
 
 
 _INSTRUCTION = {
@@ -205,8 +205,17 @@ def letter(number: int) -> str:
 
 def plain(text: str) -> str:
     """A text in one line, without characters that control something or turn the order of others round."""
+    return " ".join(_harmless(text).split())
+
+
+def plain_lines(text: str) -> str:
+    """A text in lines, indented as they are, without such characters. A tab goes to the next fourth column."""
+    return "\n".join(_harmless(line.expandtabs(4)).rstrip() for line in text.splitlines()).strip("\n")
+
+
+def _harmless(text: str) -> str:
     kept = (each if unicodedata.category(each) not in ("Cc", "Cs", "Co", "Cn") else " " for each in text)
-    return " ".join("".join(each for each in kept if each not in _REORDERING).split())
+    return "".join(each for each in kept if each not in _REORDERING)
 
 
 def clock(seconds: float) -> str:

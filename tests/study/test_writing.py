@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mediajobs_dagster.study.document import clock, moment_address, public_address
+from mediajobs_dagster.study.document import About, Points, clock, document_of_notes, moment_address, public_address
 from mediajobs_dagster.study.formulas import FormulaError, parsed
 from mediajobs_dagster.study.markdown import escaped
+from mediajobs_dagster.study.model import KeyPoint, Notes
 
 RENDERER = MarkdownIt("gfm-like", {"linkify": False})
 
@@ -106,3 +107,21 @@ def test_what_is_no_formula_is_refused(formula: str) -> None:
 def test_what_means_nothing_is_not_escaped(text: str) -> None:
     """Markdown is read as it is, too."""
     assert escaped(text) == text
+
+
+def test_code_is_lines_of_plain_text() -> None:
+    """What a model writes as code keeps its lines and no character that commands a terminal or turns others round."""
+    code = "if x:\r\n\treturn \u202e1\x1b[31m\x00\n\n# \ud800 done\n"
+    point = KeyPoint(text="So it is.", seconds=0.0, code=code)
+    notes = Notes(
+        title="On code",
+        subject="AI",
+        duration_seconds=9.0,
+        summary=("So it is.",),
+        key_points=(point,),
+        terms=(),
+        outline=(),
+    )
+    document = document_of_notes(notes, About("By hand."))
+    (points,) = (block for block in document.blocks if isinstance(block, Points))
+    assert points.points[0].code == "if x:\n    return 1 [31m\n\n#   done"
