@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.inventory.claims import left_over
@@ -174,6 +177,24 @@ def test_a_stream_becomes_one_file(fetching: Platform, site: Site, clips: Clips)
         "ffmpeg",
     ]
     assert "copy" in ended.manifest.ffmpeg_commands[0].argv
+
+
+def test_a_stream_that_breaks_off_leaves_no_file_open(open_fetching: OpenPlatform, site: Site, clips: Clips) -> None:
+    """Open files are locked, and a worker has only so many."""
+    site.has("/s/0.ts", clips.transport_stream().read_bytes(), {"Content-Type": "video/mp2t"})
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="key"\n'
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n{key}#EXTINF:1,\n0.ts\n#EXT-X-ENDLIST\n"
+    address = site.has("/s/all.m3u8", playlist.encode(), HLS)
+    platform = open_fetching(service_tries=1)
+    gc.disable()  # it would close them, some time
+    try:
+        ended = tried(platform, address)
+        still_open = [each.path for each in psutil.Process().open_files() if "/part" in each.path]
+    finally:
+        gc.enable()
+    assert ended.status is AttemptStatus.FAILURE
+    assert site.asked("/s/0.ts")
+    assert still_open == []
 
 
 def test_picture_and_sound_are_put_together(fetching: Platform, site: Site, clips: Clips, tmp_path: Path) -> None:

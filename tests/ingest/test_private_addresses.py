@@ -15,10 +15,6 @@ from tests.ingest.site import Site, running_site
 from tests.platform import Platform
 
 OpenPlatform = Callable[..., Platform]
-pytestmark = pytest.mark.filterwarnings(
-    # yt-dlp leaves the file of a fragment that failed to the garbage collector.
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
 HLS = {"Content-Type": "application/vnd.apple.mpegurl"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -144,7 +144,7 @@ class VideoClient(ServiceClient):
                     opened(context.settings, proxy.address, **more) as downloader,
                 ):
                     session = _Session(context, proxy, downloader, shown)
-                    with session.answers_held(), session.translated(), memory_bounded(MEMORY_BYTES):
+                    with session.tidied_up(), session.translated(), memory_bounded(MEMORY_BYTES):
                         yield session
                 status = "ok"
             except MediaJobsError as error:
@@ -178,8 +178,11 @@ class _Session:
     """Whether pages are read, and no media."""
 
     @contextmanager
-    def answers_held(self) -> Generator[None]:
-        """Bound every answer, and close it at the end: yt-dlp leaves those of failed tries to the garbage collector."""
+    def tidied_up(self) -> Generator[None]:
+        """Bound every answer, and close answers and files at the end.
+
+        yt-dlp leaves those of failed tries to the garbage collector.
+        """
         ask, answers = self.downloader.urlopen, list[Any]()
 
         def urlopen(request: Any) -> Any:
@@ -197,8 +200,9 @@ class _Session:
         try:
             yield
         finally:
-            for each in answers:
-                each.close()
+            for each in (*answers, *self.downloader.open_files):
+                with suppress(OSError):  # a full disk was reported already
+                    each.close()
 
     @contextmanager
     def translated(self) -> Generator[None]:

@@ -39,7 +39,27 @@ def load() -> Any:
         raise ExtraMissingError.of("Fetching from video sites needs", "ingest") from error
     of_all.plugin_dirs.value = []
     bound_unpacking(import_module("yt_dlp.networking._urllib"))
+    _remember_files(import_module("yt_dlp.downloader.common").FileDownloader)
     return yt_dlp
+
+
+def _remember_files(kind: Any) -> None:
+    """Have yt-dlp's downloaders tell their YoutubeDL which files they have open.
+
+    Those of a stream that breaks off they leave to the garbage collector, and locked until it comes.
+    """
+    opens = kind.sanitize_open
+    if getattr(opens, "remembers", False):
+        return
+
+    def sanitize_open(self: Any, filename: str, mode: str) -> tuple[Any, str]:
+        file, name = opens(self, filename, mode)
+        files: list[Any] = self.ydl.open_files
+        files[:] = [*(each for each in files if not each.closed), file]
+        return file, name
+
+    vars(sanitize_open)["remembers"] = True
+    kind.sanitize_open = sanitize_open
 
 
 def protocol_of(info: Mapping[str, Any]) -> str:
@@ -83,7 +103,10 @@ def recognised(address: str) -> Recognised | None:
 
 
 def opened(settings: Settings, proxy: str, **more: object) -> Any:
-    """A YoutubeDL that makes every request through `proxy`. Raises ExtraMissingError and SettingsError."""
+    """A YoutubeDL that makes every request through `proxy`, and has a list `open_files` of what it writes and reads.
+
+    Raises ExtraMissingError and SettingsError.
+    """
     height = settings.ingest_max_height
     fits = f"[height<=?{height}]"
     options: dict[str, object] = {
@@ -118,7 +141,9 @@ def opened(settings: Settings, proxy: str, **more: object) -> Any:
         **_cookies(settings.ingest_cookies),
         **more,
     }
-    return load().YoutubeDL(options)
+    downloader = load().YoutubeDL(options)
+    downloader.open_files = []
+    return downloader
 
 
 def _cookies(path: Path | None) -> dict[str, object]:
