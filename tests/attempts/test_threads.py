@@ -373,6 +373,7 @@ def test_an_interrupt_ends_a_download(
     settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
     platform = open_platform(**settings)
     upload = platform.add(clips.detailed(), EditProxy.name)
+    faulty_s3.slow(bytes_per_s=100_000, method="GET")
 
     class AtFetch(Watcher):
         def stage(self, key: AttemptKey, name: str) -> None:

@@ -112,6 +112,7 @@ ONLY_IN_PYTHON: dict[str, str] = {
     "export_history": "writes to an open file; by HTTP attempts are read page by page",
     "export_history_parquet": "writes to an open file",
     "export_job_log": "writes to an open file",
+    "job_log_fault": "is told when the work begins",
     "job_log_entries": "is the job log, a file for scripts; by HTTP attempts are read page by page",
     "attempt_frame": "is for notebooks",
     "job_frame": "is for notebooks",
