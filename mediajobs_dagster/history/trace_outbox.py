@@ -91,11 +91,11 @@ class TraceOutbox:
         with self._database.write() as connection:
             connection.execute(sa.delete(trace_outbox).where(trace_outbox.c.id.in_(ids)))
 
-    def not_told(self, ids: Sequence[str]) -> None:
-        """The collector did not take these. They are due again, before what ended later."""
+    def not_told(self, ids: Sequence[str], *, wait_s: float = 0.0) -> None:
+        """The collector did not take these. They are due again, before what ended later; or after `wait_s` seconds."""
         change = sa.update(trace_outbox).where(trace_outbox.c.id.in_(ids))
         with self._database.write() as connection:
-            connection.execute(change.values(due_at=trace_outbox.c.ended_at))
+            connection.execute(change.values(due_at=db_time_in(wait_s) if wait_s else trace_outbox.c.ended_at))
 
     def forget_old(self, limit: int = 1000) -> int:
         """Remove some of what ended longer ago than it is kept; returns how many."""

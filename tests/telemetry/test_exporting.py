@@ -142,6 +142,32 @@ def test_what_the_collector_never_takes_holds_up_nothing(
     assert bad in warning.getMessage()
 
 
+@pytest.mark.parametrize("status", [500, 504])
+def test_what_the_collector_fails_at_holds_up_nothing(
+    traced: History, settings: Settings, collector: OtlpCollector, status: int
+) -> None:
+    """It is found by sending one by one, and waits; all others arrive once, in their order."""
+    attempts = finish(traced, 5)
+    bad = sorted(attempts)[2]
+    collector.refusal = status
+    collector.refuses = lambda span: span.attributes.get("mediajobs.attempt.id") == bad
+    exporter = TraceExporter(settings, lambda: traced)
+    for _ in range(2):
+        with pytest.raises(ServiceError):
+            exporter.export()
+        exporter._not_before = 0.0
+    assert exporter.export() == 2
+    assert told(collector) == sorted(attempts - {bad})
+    later = finish(traced)
+    assert exporter.export() == 1
+    assert traced.trace_outbox.waiting() == 1
+    collector.refuses = lambda _: False
+    make_due(traced)
+    assert exporter.export() == 1
+    assert sorted(told(collector)) == sorted(attempts | later)
+    assert set(collector.times().values()) == {1}
+
+
 def test_an_exporter_that_is_killed_tells_it_again(
     history_url: str, traced: History, collector: OtlpCollector, tmp_path: Path
 ) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
-from mediajobs_dagster.errors import ExtraMissingError, ServiceError
+from mediajobs_dagster.errors import (
+    DeadlineError,
+    ExtraMissingError,
+    MediaJobsError,
+    ServiceAnswerError,
+    ServiceError,
+    ServiceTimeoutError,
+)
 from mediajobs_dagster.models import ServiceCall
 from mediajobs_dagster.services.base import ServiceContext
 from mediajobs_dagster.services.http import HttpClient
@@ -21,6 +28,7 @@ _LONGEST_ANSWER = 1 << 20
 _BAD_CONTENT = (400, 413, 422)
 """Answers by which it is the content that is not taken. After any other, such as 401 or 404, the same content is taken
 once operators have mended what is wrong."""
+_FAILED = 500
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,12 @@ class Collector:
 def is_of_content(error: ServiceError) -> bool:
     """Whether the collector will never take what it was sent."""
     return error.http_status in _BAD_CONTENT
+
+
+def may_be_of_content(error: MediaJobsError) -> bool:
+    """Whether the collector may have failed at what it was sent, and take something else."""
+    failed = isinstance(error, ServiceError) and (error.http_status or 0) >= _FAILED
+    return failed or isinstance(error, DeadlineError | ServiceTimeoutError | ServiceAnswerError)
 
 
 def _no_record(_call: ServiceCall) -> None:

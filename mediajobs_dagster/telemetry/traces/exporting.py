@@ -19,7 +19,7 @@ from mediajobs_dagster.history.trace_outbox import Ended
 from mediajobs_dagster.models import Attempt
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.telemetry.sending import looking
-from mediajobs_dagster.telemetry.traces.collector import TIMEOUT_S, Collector, is_of_content
+from mediajobs_dagster.telemetry.traces.collector import TIMEOUT_S, Collector, is_of_content, may_be_of_content
 from mediajobs_dagster.telemetry.traces.span import Span
 from mediajobs_dagster.telemetry.traces.tree import Tree
 
@@ -34,6 +34,10 @@ _MOST_SPANS = 1000
 """A message is sent when it has so many spans; one attempt alone has at most some hundred."""
 _HOLD_S = 120.0
 """How long an exporter may take for what it took, seconds; after that, another one sends it."""
+_ONE_BY_ONE = 2 * _AT_ONCE
+"""How many attempts are sent alone after a message that the collector failed at: it may fail at one of them only."""
+_SET_ASIDE_S = 600.0
+"""How long an attempt waits that the collector failed at alone, seconds; others are sent meanwhile."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 _FORGET_EVERY_S = 600.0
@@ -65,6 +69,7 @@ class TraceExporter:
         self._collector = Collector(settings)
         self._is_on_s3 = settings.storage_url.startswith("s3://")
         self._pause_s = 0.0
+        self._one_by_one = 0
         self._not_before = 0.0
         self._forget_at = 0.0
 
@@ -75,9 +80,11 @@ class TraceExporter:
         """
         sent = 0
         while time.monotonic() >= self._not_before and self._history().trace_outbox.is_due():
-            taken = self._history().trace_outbox.claim(_AT_ONCE, hold_s=_HOLD_S)
+            limit = 1 if self._one_by_one else _AT_ONCE
+            taken = self._history().trace_outbox.claim(limit, hold_s=_HOLD_S)
             if not taken:  # another exporter was faster
                 break
+            self._one_by_one = max(0, self._one_by_one - 1)
             sent += self._send_all(taken)
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + _FORGET_EVERY_S
@@ -87,6 +94,7 @@ class TraceExporter:
 
     def _send_all(self, taken: Sequence[Ended]) -> int:
         outbox, left, give_up = self._history().trace_outbox, [each.id for each in taken], time.monotonic() + _HOLD_S
+        wait_s = 0.0
         try:
             for message in self._messages(taken):
                 self._send(message)
@@ -96,12 +104,15 @@ class TraceExporter:
                 if time.monotonic() > give_up - 2 * TIMEOUT_S:
                     break  # before another exporter takes them too
         except MediaJobsError as error:
+            if may_be_of_content(error):
+                self._one_by_one = _ONE_BY_ONE
+                wait_s = _SET_ASIDE_S if len(taken) == 1 else 0.0
             self._pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s, error.retry_after_s or 0.0))
             self._not_before = time.monotonic() + self._pause_s
             raise
         finally:
             if left:
-                outbox.not_told(left)
+                outbox.not_told(left, wait_s=wait_s)
         return len(taken) - len(left)
 
     def _messages(self, taken: Sequence[Ended]) -> Iterator[_Message]:
