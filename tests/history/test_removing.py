@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,13 +14,28 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from mediajobs_dagster.attempts.recovery import recover
+from mediajobs_dagster.errors import DatabaseUnavailableError
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.history import schema as tables
-from mediajobs_dagster.models import AttemptStatus, JobStatus, Tick, Timeline, new_id, result_origin
-from mediajobs_dagster.resilience.retention import CleanUp, Retention
+from mediajobs_dagster.history.removing import Batch, Removing
+from mediajobs_dagster.job_types.history_cleanup import HistoryCleanup
+from mediajobs_dagster.models import (
+    AttemptStatus,
+    JobStatus,
+    Tick,
+    Timeline,
+    new_id,
+    new_trace_id,
+    result_origin,
+    utc_now,
+)
+from mediajobs_dagster.resilience.retention import AT_ONCE, CleanUp, Retention
 from mediajobs_dagster.settings import Settings
 from tests.history.conftest import COUNTS
 from tests.history.factories import THUMB, a_new_job, an_attempt, an_upload
+from tests.platform import AllGone, Platform
+from tests.servers.postgres import running_postgres, start_postgres
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -269,6 +286,41 @@ def test_a_clean_up_that_is_interrupted_goes_on(history: History) -> None:
         clean(history, at_once=2, check=stop_at_second_batch)
     assert len(left(history)[1]) == 2
     assert removed(clean(history)) == {"attempts": 2, "jobs": 6}
+
+
+def test_a_server_that_restarts_in_mid_clean_up(
+    open_platform: Callable[..., Platform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can write its end, so the attempt is lost. The next one removes the rest, and totals are right."""
+    real, batches, stops = Removing.attempts, list[int](), list[object]()
+
+    def attempts(self: Removing, *given: Any, **options: Any) -> Batch:
+        if AT_ONCE in batches and not stops:
+            stops.append(server.stop())
+        batch = real(self, *given, **options)
+        batches.append(batch.rows)
+        return batch
+
+    monkeypatch.setattr(Removing, "attempts", attempts)
+    with running_postgres() as server:
+        platform = open_platform(database_url=server.get_uri(), database_timeout_s=1, lease_s=5)
+        for _ in range(AT_ONCE + 20):
+            make(platform.history, at=utc_now() - 40 * DAY)
+        tick = Tick(schedule=HistoryCleanup.name, created_at=utc_now())
+        platform.history.jobs.enqueue([HistoryCleanup().request(tick, trace_id=new_trace_id())])
+        with suppress(DatabaseUnavailableError):
+            platform.work()
+        start_postgres(server)
+        recover(platform.history, platform.settings, AllGone(), settling_s=0)
+        tried = AttemptFilter(job_name=HistoryCleanup.name)
+        assert [each.status for each in platform.history.attempts.list(tried)] == [AttemptStatus.LOST]
+        assert len(left(platform.history)[1]) == 20 + 1
+        platform.work()
+        last, _ = platform.history.attempts.list(tried)
+        assert last.status is AttemptStatus.SUCCESS, last.error
+        assert sum(batches) == AT_ONCE + 20
+        assert platform.history.jobs.list(JobFilter(job_type=THUMB)) == []
+        assert platform.history.statistics.of(AttemptFilter(job_name=THUMB)).attempts == AT_ONCE + 20
 
 
 def test_a_job_that_is_retried_meanwhile_keeps_its_attempts(history: History) -> None:
