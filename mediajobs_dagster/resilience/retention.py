@@ -99,14 +99,18 @@ class Retention:
             turns.until_none(self.history.removing.fold_totals)
             turns.until_none(self.history.trace_outbox.forget_old)
         removed: list[Removed] = []
+        given_back = 0
         for kind, batches in self._kinds(now, dry_run=dry_run, at_once=at_once):
             total = Removed(kind=kind, rows=0, bytes=0)
             for batch in turns.each(batches):
                 total = Removed(kind=kind, rows=total.rows + batch.rows, bytes=total.bytes + batch.bytes)
                 on_progress(total)
+                if batch.rows and not dry_run:
+                    given_back += self.history.space.give_back_some()
             removed.append(total)
-        has_removed = any(each.rows for each in removed)
-        space = self.history.space.give_back(turns.pause) if has_removed and not dry_run else "Nothing to give back."
+        space = "Nothing to give back."
+        if any(each.rows for each in removed) and not dry_run:
+            space = self.history.space.give_back(turns.pause, given_back=given_back)
         return CleanUp(
             is_dry_run=dry_run,
             removed=tuple(removed),

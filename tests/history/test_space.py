@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
-from mediajobs_dagster.history import History
+import pytest
+
+from mediajobs_dagster.history import History, space
 from tests.history.test_removing import OLD, clean, make, removed
 
 
@@ -33,6 +36,33 @@ def test_the_database_tells_its_size_and_gives_room_back(history: History) -> No
     else:
         assert "vacuumed" in done.space
     assert clean(history).space == "Nothing to give back."
+
+
+def test_a_file_is_shrunk_while_rows_go(tmp_path: Path) -> None:
+    """SQLite takes milliseconds for each page where a million of them are free, so they never become many."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        filled(history, 150)
+        free: list[int] = []
+        done = clean(history, at_once=20, check=lambda: free.append(history.space._pragma("freelist_count")))  # pyright: ignore[reportPrivateUsage]
+        pages = (done.bytes_before - done.bytes_after) // history.space._pragma("page_size")  # pyright: ignore[reportPrivateUsage]
+    assert pages > 80
+    assert max(free) < pages / 4
+
+
+def test_a_file_with_very_many_free_pages_stays_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into the time stays for new rows, is told, and goes with the next clean-up."""
+    monkeypatch.setattr(space, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(space, "_AFTER_A_BATCH_S", 0.0)
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        filled(history)
+        done = clean(history)
+        assert re.fullmatch(
+            r"0 free pages .*\. \d+ stay free for new rows; the next clean-up gives back more\.", done.space
+        )
+        assert done.bytes_after >= done.bytes_before
+        monkeypatch.undo()
+        filled(history, 1)
+        assert clean(history).bytes_after < done.bytes_after
 
 
 def test_a_file_of_an_earlier_version_is_rewritten_once(tmp_path: Path) -> None:
