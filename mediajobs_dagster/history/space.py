@@ -49,7 +49,7 @@ class Space:
     def give_back_some(self) -> int:
         """Give back what a batch of a removal has left, in a moment; returns how many pages of the file.
 
-        As long as few pages are free, that is quick. PostgreSQL does it by itself, a file that cannot be shrunk never.
+        As long as few pages are free, that is quick. It does nothing on PostgreSQL, or to a file that cannot be shrunk.
         """
         if not self._can_shrink():
             return 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mediajobs_dagster.errors import Blame
+from mediajobs_dagster.errors import Blame, VideoUnavailableError
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.clips import Clips
 from tests.ingest.asking import fetched, tried
@@ -49,6 +49,25 @@ def test_a_status(
     assert (ended.error.code, ended.error.blame) == (code, blame), ended.error
     assert fetching.history.jobs.get(ended.job.id).status is after
     assert_nothing_left(fetching)
+
+
+def test_what_was_answered_is_named(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:
+    """Not the list, which is there: its key, or one of its parts, whose name yt-dlp does not tell."""
+    platform = open_fetching(service_tries=1)
+    hls = {"Content-Type": "application/vnd.apple.mpegurl"}
+    begin, end = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n", "#EXTINF:1,\n0.ts\n#EXT-X-ENDLIST\n"
+    keyed = site.has("/keyed.m3u8", f'{begin}#EXT-X-KEY:METHOD=AES-128,URI="key"\n{end}'.encode(), hls)
+    parts = site.has("/parts.m3u8", f"{begin}#EXTINF:1,\n1.ts\n{end}".encode(), hls)
+    site.has("/0.ts", clip, {"Content-Type": "video/mp2t"})
+    for address, said in (
+        (keyed, f"{site.url}/key, which belongs to {keyed}, was answered with 404. "),
+        (parts, f"A part of {parts} was answered with 404. "),
+    ):
+        (ended,) = [each for each in fetched(platform, address) if each.error and address in each.error.message]
+        assert ended.error
+        assert ended.error.message.startswith(said)
+    with pytest.raises(VideoUnavailableError, match=f"^{site.url}/none was answered with 404"):
+        platform.media.ingest(f"{site.url}/none")
 
 
 def test_one_site_holds_no_others_back(open_fetching: OpenPlatform, site: Site, clip: bytes) -> None:

@@ -29,7 +29,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.services.downloads.bounds import TooMuchError
 from mediajobs_dagster.services.faults import retry_after_s
-from mediajobs_dagster.storage.redaction import redact
+from mediajobs_dagster.storage.redaction import redact, redact_address
 
 _SHOWN = 300
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,7 +79,7 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
         return _of_answer(answer, address)
     # Of what goes wrong in the middle of a download only words are left.
     if found := _STATUS.search(told):
-        return _of_status(int(found[1]), None, address)
+        return _of_status(int(found[1]), None, f"A part of {address}")
     if names & {"IncompleteRead", "ContentTooShortError"} or _CUT_OFF.search(told):
         return SiteAnswerError(f"{address}: the answer was cut off. ({_told(chain)})")
     if "RequestError" in names and not names & {"TransportError", "HTTPError"}:
@@ -98,11 +98,13 @@ def fault_of(error: BaseException, address: str) -> MediaJobsError:
 def _of_answer(answer: Any, address: str) -> MediaJobsError:
     if answer.redirect_loop:
         return VideoUnavailableError(f"{address} redirects in a circle, or too often. Correct the address.")
-    return _of_status(answer.status, answer.response.headers.get("Retry-After"), address)
+    asked = redact_address(answer.response.url)
+    what = address if asked == address else f"{asked}, which belongs to {address},"
+    return _of_status(answer.status, answer.response.headers.get("Retry-After"), what)
 
 
-def _of_status(status: int, retry_after: str | None, address: str) -> MediaJobsError:
-    said = f"{address} was answered with {status}."
+def _of_status(status: int, retry_after: str | None, what: str) -> MediaJobsError:
+    said = f"{what} was answered with {status}."
     if status == 429:
         wait_s = retry_after_s(retry_after, datetime.now(UTC))
         return SitePausedError(f"{said} The site wants fewer requests.", http_status=status, retry_after_s=wait_s)
