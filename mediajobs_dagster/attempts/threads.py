@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from mediajobs_dagster.attempts.outcome import Interrupted
 
@@ -14,6 +15,8 @@ _STOP_S = 10.0
 """How long to wait after an interrupt until all attempts are recorded. They end within about a second, unless the
 network or the disk hangs."""
 _POLL_S = 0.02
+_LOOK_S = 0.1
+"""How long the waiting thread may overlook a signal."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class AttemptThreads:
             for thread in self._threads:
                 thread.start()
             # Not `join`: after an interrupt, it would report a living thread as ended.
-            raised = [self._ended.get() for _ in self._threads]
+            raised = [self._next_end() for _ in self._threads]
         except BaseException:
             self.interrupt()
             self._wait_for_end()
@@ -52,6 +55,12 @@ class AttemptThreads:
         errors = [error for error in raised if error is not None]
         if errors:
             raise next((error for error in errors if not isinstance(error, Exception)), errors[0])
+
+    def _next_end(self) -> BaseException | None:
+        # A signal that another thread is given, or one that comes just before the wait begins, does not end a wait.
+        while True:
+            with suppress(Empty):
+                return self._ended.get(timeout=_LOOK_S)
 
     def _live(self) -> None:
         error: BaseException | None = None

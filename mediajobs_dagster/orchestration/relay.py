@@ -13,6 +13,9 @@ from mediajobs_dagster.records import Record, StageEnded
 _STOP_S = 15.0
 """How long to wait after an interrupt. The work itself waits ten seconds for its attempts to be recorded."""
 
+_LOOK_S = 0.1
+"""How long the waiting thread may overlook a signal."""
+
 Work = Callable[[Cancellation], RunTotals]
 
 
@@ -81,7 +84,9 @@ class Relay:
     def _wait(self, condition: Callable[[], bool]) -> None:
         try:
             with self._changed:
-                self._changed.wait_for(condition)
+                # Looked at from time to time: a signal that another thread is given does not end a wait.
+                while not self._changed.wait_for(condition, _LOOK_S):
+                    pass
         except BaseException:
             self._interrupt()
             raise

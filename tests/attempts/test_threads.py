@@ -369,7 +369,7 @@ def test_a_cancelled_job_ends_alone(light: Platform, clips: Clips) -> None:
 def test_an_interrupt_ends_a_download(
     open_platform: OpenPlatform, s3_settings: Settings, faulty_s3: FaultyS3, clips: Clips
 ) -> None:
-    """A source that is being fetched is let go of at the next bytes that come."""
+    """A source is let go of at the next bytes that come, whichever thread the system gives the signal to."""
     settings = faulty_s3.settings(s3_settings).model_dump(exclude={"home", "scratch_dir", "database_url"})
     platform = open_platform(**settings)
     upload = platform.add(clips.detailed(), EditProxy.name)
@@ -378,7 +378,7 @@ def test_an_interrupt_ends_a_download(
     class AtFetch(Watcher):
         def stage(self, key: AttemptKey, name: str) -> None:
             if name == "fetch":
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         platform.work(AtFetch())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -155,7 +154,7 @@ def test_an_interrupt_gives_the_job_back(open_dagster: OpenDagster, tmp_path: Pa
 
         def interrupt() -> None:
             model.server.blocked.wait(REASONABLE_S)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
         interrupting = threading.Thread(target=interrupt)
         interrupting.start()
