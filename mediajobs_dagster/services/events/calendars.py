@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from mediajobs_dagster.errors import ExtraMissingError
@@ -23,7 +25,7 @@ from mediajobs_dagster.services.events.base import (
     occurrence_id,
     status_at,
 )
-from mediajobs_dagster.services.events.ical import CalendarText
+from mediajobs_dagster.services.events.ical import NEAR, CalendarText
 from mediajobs_dagster.services.events.recurrence import Effort, Rule
 from mediajobs_dagster.services.events.told import DAY, ToldEvent
 from mediajobs_dagster.services.http import MIB, HttpClient
@@ -88,6 +90,32 @@ def _zone_of(name: str | None, default: ZoneInfo) -> ZoneInfo:
         return default
 
 
+@dataclass(frozen=True)
+class _Rest:
+    """A change of one occurrence and of all that follow."""
+
+    since: datetime
+    """When the first of them was to begin."""
+    told: ToldEvent
+
+    @property
+    def shift(self) -> timedelta:
+        """By how much they are moved."""
+        return self.told.utc(self.told.start) - self.since
+
+
+def _as_changed(told: ToldEvent, moment: datetime, rests: Sequence[_Rest]) -> tuple[ToldEvent, datetime]:
+    """What is told of an occurrence without a change of its own, and when it begins, in the time of the place."""
+    found = max((rest for rest in rests if rest.since <= told.utc(moment)), key=attrgetter("since"), default=None)
+    if found is None:
+        return told, moment
+    # Moved in the time of the place: what is at nine from now on stays at nine when the clocks change.
+    start, since = (
+        each.astimezone(told.zone).replace(tzinfo=None) for each in (found.since + found.shift, found.since)
+    )
+    return replace(found.told, zone=told.zone), moment + (start - since)
+
+
 class _Reading:
     """Reads one feed."""
 
@@ -114,8 +142,12 @@ class _Reading:
                 series[told.uid] = told
             else:
                 changes[told.uid, key] = told
+        rests = defaultdict[str, list[_Rest]](list)
+        for told in changes.values():
+            if (since := told.changes_rest_from) is not None:
+                rests[told.uid].append(_Rest(since, told))
         for told in series.values():
-            self._take(told.uid, partial(self._occurrences, told, changes))
+            self._take(told.uid, partial(self._occurrences, told, changes, rests[told.uid]))
         for (uid, key), told in changes.items():
             self._take(uid, partial(self._changed, told, key))
         self._found.notes = self._found.notes[:20]
@@ -168,13 +200,17 @@ class _Reading:
         if uid and not is_single:
             self._found.series.add(event_id(uid))
 
-    def _occurrences(self, told: ToldEvent, changes: Mapping[tuple[str, str], ToldEvent]) -> Iterable[NewEvent]:
+    def _occurrences(
+        self, told: ToldEvent, changes: Mapping[tuple[str, str], ToldEvent], rests: Sequence[_Rest]
+    ) -> Iterable[NewEvent]:
         rules, dates = told.rules, told.moments_of("RDATE")
         if not rules and not dates:
             return [self._event(told, told.start, None)]
         window, length = self._asking.window, told.length or timedelta()
         since, until = (each.astimezone(told.zone).replace(tzinfo=None) for each in (window.since, window.until))
-        since, until = since - length - DAY, until + DAY
+        moved = max((abs(rest.shift) for rest in rests), default=timedelta())
+        length = max([length, *(rest.told.length or timedelta() for rest in rests)])
+        since, until = since - length - moved - DAY, until + moved + DAY
         moments = {told.start, *dates}
         for parts, last in rules:
             moments.update(Rule.of(parts, told.start, last).occurrences(told.start, since, until, self._effort))
@@ -184,13 +220,15 @@ class _Reading:
             key = told.key_of(moment.date() if told.is_all_day else moment)
             if moment.date() in days or not since <= moment < until or (told.uid, key) in changes:
                 continue
-            event = self._event(told, moment, key)
+            event = self._event(*_as_changed(told, moment, rests), key)
             if window.overlaps(event.starts_at, event.ends_at):
                 occurrences.append(event)
         return occurrences
 
     def _changed(self, told: ToldEvent, key: str) -> Iterable[NewEvent]:
-        return [self._event(told, told.start, key)]
+        event = self._event(told, told.start, key)
+        # One that was read for what it says of all that follow may lie years back.
+        return [] if event.starts_at < self._asking.window.since - NEAR else [event]
 
     def _event(self, told: ToldEvent, start: datetime, key: str | None) -> NewEvent:
         starts_at = told.utc(start)

@@ -15,7 +15,7 @@ from mediajobs_dagster.errors import ServiceAnswerError
 from mediajobs_dagster.services.events.base import Window
 from mediajobs_dagster.storage.redaction import redact
 
-_NEAR = timedelta(days=400)
+NEAR = timedelta(days=400)
 """How far from the window an event is still read, because it may have been moved from there."""
 _MOST_ZONES = 100
 _FOLD = re.compile(r"\r?\n[ \t]")
@@ -24,6 +24,7 @@ _UID = re.compile(r"^UID[^:\n]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 _DATES = re.compile(r"^(?:DTSTART|DTEND|RECURRENCE-ID)[^:\n]*:(\d{8})", re.IGNORECASE | re.MULTILINE)
 _REPEATS = re.compile(r"^(?:RRULE|RDATE)\b", re.IGNORECASE | re.MULTILINE)
 _IS_CHANGE = re.compile(r"^RECURRENCE-ID\b", re.IGNORECASE | re.MULTILINE)
+_IS_OF_THE_REST = re.compile(r"^RECURRENCE-ID\b[^:\n]*;RANGE=\"?THISANDFUTURE\b", re.IGNORECASE | re.MULTILINE)
 _ENDED = re.compile(r"^RRULE[^\n]*\bUNTIL=(\d{8})", re.IGNORECASE | re.MULTILINE)
 _RULE_OF_ZONE = re.compile(r"^RRULE[^:\n]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
@@ -89,6 +90,11 @@ class EventText:
         """Whether it changes one occurrence of a repeated event."""
         return _IS_CHANGE.search(self.text) is not None
 
+    @property
+    def is_change_of_rest(self) -> bool:
+        """Whether it changes that occurrence and all that follow."""
+        return _IS_OF_THE_REST.search(self.text) is not None
+
     def is_far_from(self, window: Window) -> bool:
         """Whether it certainly lies far from the window: told by its dates alone."""
         first, last = ((each + step).strftime("%Y%m%d") for each, step in _reach(window))
@@ -97,11 +103,12 @@ class EventText:
             is_over = len(ended) == 1 and ended[0] < first and not re.search(r"^RDATE\b", self.text, re.I | re.M)
             return is_over and len(_REPEATS.findall(self.text)) == 1
         dates = _DATES.findall(self.text)
-        return bool(dates) and (max(dates) < first or min(dates) > last)
+        is_over = bool(dates) and max(dates) < first and not self.is_change_of_rest
+        return is_over or (bool(dates) and min(dates) > last)
 
 
 def _reach(window: Window) -> tuple[tuple[datetime, timedelta], tuple[datetime, timedelta]]:
-    return (window.since, -_NEAR), (window.until, _NEAR)
+    return (window.since, -NEAR), (window.until, NEAR)
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

@@ -68,6 +68,14 @@ class ToldEvent:
         return None if moment is None else self.key_of(moment)
 
     @property
+    def changes_rest_from(self) -> datetime | None:
+        """From which moment on, in UTC, it changes all occurrences (RFC 5545, section 3.2.13); None: one at most."""
+        moment, told = _moment_of(self.component, "RECURRENCE-ID"), self.component.get("RECURRENCE-ID")
+        if moment is None or str(told.params.get("RANGE", "")).upper() != "THISANDFUTURE":
+            return None
+        return self.utc(_local(moment, self.zone))
+
+    @property
     def age(self) -> tuple[int, str]:
         """Of several that say the same, the greatest is the newest (RFC 5545, section 3.8.7.4)."""
         sequence = self.component.get("SEQUENCE")

@@ -138,6 +138,26 @@ def test_exceptions_extra_dates_and_changes(read) -> None:
     }
 
 
+def test_a_change_may_be_of_all_that_follow(read) -> None:
+    """Moved as it was, in the time of the place, until the next such change; not what has a change of its own."""
+    series = entry("1", ";TZID=Europe/Berlin:20240103T180000", WEEKLY, "DURATION:PT2H")
+    rest = "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin"
+    long_ago = entry("1", ";TZID=Europe/Berlin:20240111T170000", f"{rest}:20240110T180000", "DURATION:PT1H")
+    later = entry("1", ";TZID=Europe/Berlin:20260319T200000", f"{rest}:20260318T180000", "STATUS:CANCELLED")
+    own = entry("1", ":20260325T090000Z", "RECURRENCE-ID;TZID=Europe/Berlin:20260325T180000")
+    found = read(calendar(later, own, long_ago, series))
+    events = sorted(found.events, key=lambda event: event.starts_at)
+    stands = {event.external_id: (f"{event.starts_at:%m-%d %H}", event.status.value) for event in events}
+    assert stands == {
+        "1/20260304T170000Z": ("03-05 16", "scheduled"),
+        "1/20260311T170000Z": ("03-12 16", "scheduled"),
+        "1/20260318T170000Z": ("03-19 19", "cancelled"),
+        "1/20260325T170000Z": ("03-25 09", "scheduled"),
+        "1/20260401T160000Z": ("04-02 18", "cancelled"),
+    }
+    assert events[0].ends_at == datetime(2026, 3, 5, 17, tzinfo=UTC)
+
+
 def test_whole_days_repeat(read) -> None:
     """Until a last day, which belongs to them; an exception may be a day."""
     rule = "RRULE:FREQ=DAILY;UNTIL=20260308"
