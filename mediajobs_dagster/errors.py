@@ -734,7 +734,7 @@ class SitePausedError(ServiceLimitedError):
 
 
 class ExtractorFailedError(ServiceError):
-    """yt-dlp could not read the site, which may have changed. Install a newer yt-dlp."""
+    """yt-dlp could not read what the site sent. If the site has changed, a newer yt-dlp may help."""
 
     code = "EXTRACTOR_FAILED"
     opens_breakers = False  # as above

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _STUDYING = ("espeakng_loader", "faster_whisper", "typst")
 """What a study guide of a spoken talk takes."""
-"""How often the trace is looked at while others make it, seconds."""
 
 
 @click.command(short_help="Make first results out of a test clip.")

@@ -17,6 +17,8 @@ from rich.text import Text
 _GAP = 2
 _CUT = "…"
 _LEAST_TEXT = 24
+_RULE = 80
+"""The widest rule below the heads where lines have no end, as in a pipe."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Table:
             yield Text(self.title, style="bold")
         if any(column.name for column in self.columns):
             yield _line(self._heads, widths)
-            yield Text("─" * (sum(widths.values()) + _GAP * (len(widths) - 1)), style="dim")
+            width = _total(widths)
+            yield Text("─" * (width if console.is_terminal else min(width, _RULE)), style="dim")
         for row in self.rows:
             yield from self._lines(row, widths)
         yield Text()

@@ -67,7 +67,7 @@ def verdict(manifest: Manifest) -> str:
         case "storage":
             said = f"Storage-bound: {share} went into reading and writing objects."
         case "services":
-            said = f"Waiting: {share} went into answers of other services."
+            said = f"Services: {share} went into answers of other services."
         case "own":
             longest = max(manifest.stages, key=lambda stage: stage.duration_ms).name
             said = f"Preparation: {share} went into work besides ffmpeg, most of it in the stage {longest}."
