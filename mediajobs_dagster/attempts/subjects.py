@@ -13,7 +13,7 @@ from mediajobs_dagster.history.attempts import outputs_of
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.material import OutputUse, SourceUse
 from mediajobs_dagster.models import JsonObject, Subject, SubjectKind, Tick, Upload
-from mediajobs_dagster.storage import ObjectStat, Storage
+from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
 
 
 class SubjectResolver(Protocol):
@@ -114,10 +114,23 @@ def inputs_of(job_type: JobType, subject: Subject, history: History, storage: St
     sources: list[AttemptSource] = []
     for use in uses:
         upload = known.get(use.upload_id) or history.uploads.get(use.upload_id)
-        sources.append(AttemptSource(upload, use, storage.stat(upload.storage_key)))
+        sources.append(AttemptSource(upload, use, _stat_of(upload, storage)))
     etag = job_type.etag_of(subject, {each.upload.id: each.content.etag for each in sources})
     outputs = tuple(_output(use, subject, history, storage) for use in job_type.reads)
     return Inputs(subject, tuple(sources), etag_with(etag, [each.content for each in outputs]), outputs)
+
+
+def _stat_of(upload: Upload, storage: Storage) -> ObjectStat:
+    try:
+        return storage.stat(upload.storage_key)
+    except StorageMissingError as error:
+        if not storage.is_there:
+            raise
+        is_ours = upload.storage_key == upload_source_key(upload.id)
+        cure = "Add the same file again, which stores it again" if is_ours else "Put the object back"
+        raise StorageMissingError(
+            f"The content of {upload.title} is gone. {error.message} {cure}; then retry what died of this."
+        ) from error
 
 
 def etag_with(etag: str, outputs: Sequence[ObjectStat]) -> str:

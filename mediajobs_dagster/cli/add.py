@@ -14,7 +14,7 @@ from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.cli.table import Column
-from mediajobs_dagster.errors import RequestError
+from mediajobs_dagster.errors import RequestError, StorageMissingError
 from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.printable import counted
@@ -101,6 +101,12 @@ def add(
         _print_one(media, added.uploads[0], is_up=is_used(media.settings.home))
     else:
         _print_many(added, is_up=is_used(media.settings.home))
+    if added.counts.restored and not as_json:
+        what = counted(added.counts.restored, "upload")
+        display.console().print(
+            f"The content of {what} was gone from the storage, and is stored again. Retry what died of that: "
+            f"[bold]mediajobs jobs retry --error {StorageMissingError.code}[/]"
+        )
     if not added.counts.uploads:
         raise click.exceptions.Exit(1)
 

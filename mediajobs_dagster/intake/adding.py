@@ -30,6 +30,8 @@ class AddedUpload:
     created: bool
     """False if it was registered before."""
     jobs: tuple[Enqueued, ...]
+    restored: bool = False
+    """Whether its content was gone from the storage, and is stored again."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class AddedCounts:
     """Uploads that have jobs; images have none."""
     jobs: int = 0
     """Enqueued now."""
+    restored: int = 0
+    """Known uploads whose content was gone from the storage, and is stored again."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ class Added:
         entries = [entry for each in self.uploads for entry in each.jobs]
         return {
             "traceId": self.trace_id,
-            "uploads": [{**each.upload.to_json(), "created": each.created} for each in self.uploads],
+            "uploads": [
+                {**each.upload.to_json(), "created": each.created, "restored": each.restored} for each in self.uploads
+            ],
             "jobs": [{**entry.job.to_json(), "created": entry.created} for entry in entries],
             "skipped": [asdict(each) for each in self.skipped],
         }
@@ -210,12 +216,13 @@ class _Counting(Listener):
         self.skips: list[Skipped] = []
         self.uploads: list[AddedUpload] = []
         self._next, self._keep = next_one, keep
-        self._found = self._registered = self._known = self._with_jobs = self._jobs = 0
+        self._found = self._registered = self._known = self._with_jobs = self._jobs = self._restored = 0
+        self._restored_now = set[str]()
 
     @property
     def counts(self) -> AddedCounts:
         """The counts so far."""
-        return AddedCounts(self._found, self._registered, self._known, self._with_jobs, self._jobs)
+        return AddedCounts(self._found, self._registered, self._known, self._with_jobs, self._jobs, self._restored)
 
     def found(self, candidate: Candidate) -> None:
         """A file to add was found."""
@@ -231,13 +238,22 @@ class _Counting(Listener):
         self._next.done_with(candidate, moved, stored=stored)
 
     @override
+    def restored(self, upload: Upload) -> None:
+        self._restored += 1
+        self._restored_now.add(upload.id)
+        self._next.restored(upload)
+
+    @override
     def registered(self, found: Sequence[Registered], *, known: bool) -> None:
         self._registered += len(found)
         self._known += len(found) if known else 0
         self._with_jobs += sum(bool(each.jobs) for each in found)
         self._jobs += sum(entry.created for each in found for entry in each.jobs)
         if self._keep:
-            self.uploads += [AddedUpload(each.upload, not known, each.jobs) for each in found]
+            self.uploads += [
+                AddedUpload(each.upload, not known, each.jobs, each.upload.id in self._restored_now) for each in found
+            ]
+        self._restored_now.clear()
         self._next.registered(found, known=known)
 
     @override

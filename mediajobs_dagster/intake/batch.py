@@ -67,6 +67,9 @@ class Listener:
     def done_with(self, candidate: Candidate, moved: int, *, stored: bool) -> None:
         """A candidate is done: it was `stored`, or was known or skipped. `moved` of its bytes were reported before."""
 
+    def restored(self, upload: Upload) -> None:
+        """The content of a known upload was gone from the storage, and is stored again."""
+
     def registered(self, found: Sequence[Registered], *, known: bool) -> None:
         """Uploads are registered and their jobs enqueued; with `known` they were registered before."""
 
@@ -233,8 +236,11 @@ class BatchIntake:
             for found in filter(None, results):
                 if isinstance(found, Skipped):
                     self._listener.skipped(found)
-                else:
-                    restored.setdefault(*found)
+                    continue
+                origin, upload = found
+                restored.setdefault(origin, upload)
+                if upload is not known[origin]:  # its etag may be that of before
+                    self._listener.restored(upload)
         return restored
 
     def _take_new(self, candidates: Iterable[Candidate], journal: Journal) -> None:

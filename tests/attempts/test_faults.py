@@ -74,10 +74,14 @@ class OnFirstProgress(Watcher):
 
 
 def test_missing_object(platform: Platform, clips: Clips) -> None:
-    """An object that was deleted behind our back."""
+    """An object that was deleted behind our back: the reason says what helps."""
     upload = platform.add(clips.landscape(), PROXY)
     platform.storage.delete(upload.storage_key)
     assert_dies(platform, upload, PROXY, "STORAGE_MISSING")
+    (*_, last) = platform.attempts(upload, PROXY)
+    assert last.error
+    assert last.error.startswith(f"The content of {upload.title} is gone. ")
+    assert "Add the same file again" in last.error
 
 
 @pytest.mark.parametrize(

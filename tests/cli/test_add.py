@@ -70,6 +70,21 @@ def test_add_again_adds_nothing_unless_forced(mediajobs: Call, video: Path) -> N
     assert "Nothing new was enqueued" in mediajobs("add", video).out
 
 
+def test_add_says_that_it_stored_content_again(mediajobs: Call, video: Path, tmp_path: Path) -> None:
+    """What is gone from the storage; and how to have the jobs made that died of it."""
+    added = mediajobs("add", video, "--json").json["uploads"][0]
+    assert added["restored"] is False
+    source = tmp_path / "home" / "objects" / added["storageKey"]
+    source.unlink()
+    assert mediajobs("add", video, "--json").json["uploads"][0]["restored"] is True
+    source.unlink()
+    told = " ".join(mediajobs("add", video).out.split())
+    assert "The content of 1 upload was gone from the storage, and is stored again." in told
+    assert "mediajobs jobs retry --error STORAGE_MISSING" in told
+    assert source.exists()
+    assert "stored again" not in mediajobs("add", video).out
+
+
 def test_add_for_people(mediajobs: Call, video: Path) -> None:
     """A table and what to do next on standard output, and nothing but them."""
     answer = mediajobs("add", video)
