@@ -189,7 +189,7 @@ def _disk(settings: Settings) -> str:
     free, reserve = shutil.disk_usage(folder).free, reserve_mb * 1024 * 1024
     if free < 2 * reserve:
         raise DiskFullError(
-            f"{folder} has {free / _GIB:.1f} GiB free; jobs are refused when less than the reserve of {reserve_mb} MiB "
-            "is left. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."
+            f"{folder} has {free / _GIB:.1f} GiB free; jobs are refused when less than {reserve_mb} MiB is left "
+            "(MEDIAJOBS_SCRATCH_RESERVE_MB). Free some space, or point MEDIAJOBS_SCRATCH_DIR at a larger disk."
         )
     return f"{free / _GIB:.1f} GiB free at {folder}"

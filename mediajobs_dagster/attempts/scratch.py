@@ -102,10 +102,11 @@ class Scratch:
             self._drop_idle(0)
         free = shutil.disk_usage(self._folder).free
         if free < size + self._reserve:
+            needed = f"{size // _MIB} MiB" if size >= _MIB else "less than 1 MiB"
             raise DiskFullError(
-                f"The scratch disk has {free // _MIB} MiB free, and {purpose} needs {size // _MIB} MiB with "
-                f"{self._reserve // _MIB} MiB staying free. Free some space, or point MEDIAJOBS_SCRATCH_DIR at a "
-                "larger disk."
+                f"The scratch disk has {free // _MIB} MiB free, and {purpose} needs {needed} with "
+                f"{self._reserve // _MIB} MiB staying free (MEDIAJOBS_SCRATCH_RESERVE_MB). Free some space, or point "
+                "MEDIAJOBS_SCRATCH_DIR at a larger disk."
             )
 
     def _end_use(self, folder: Path) -> None:

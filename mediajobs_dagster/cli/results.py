@@ -23,6 +23,9 @@ _LOOK_S = 1.0
 """How often the history is asked, seconds."""
 _LATE_S = 15.0
 """How long after the end of an outage others still complain of it, seconds."""
+_REASON_AGAIN_S = 60.0
+"""How long the reasons of further failures by the same code are left out, seconds: an outage is one cause."""
+_LONGEST_REASON = 200
 _NEWEST = 200
 """How many of the newest attempts are looked at: more than begin between two looks."""
 
@@ -67,6 +70,8 @@ class Results:
         """Job types whose breaker is open."""
         self._quarantined: set[str] = set()
         """Machines that claim no jobs."""
+        self._reasons: dict[str, float] = {}
+        """When the reason of a failure was told last, by its code."""
         self._out_since: float | None = None
         self._back_at = -math.inf
         self._lock = threading.Lock()
@@ -120,7 +125,19 @@ class Results:
                 self._held.add(attempt.job_name)
             self._say(f"{attempt.job_name}: {in_one_line(attempt.error or attempt.status)}")
         else:
-            self._say(f"{in_one_line(name or attempt.job_id)}: {attempt.job_name} {_end_of(attempt)}")
+            self._say(
+                f"{in_one_line(name or attempt.job_id)}: {attempt.job_name} {_end_of(attempt)}{self._reason(attempt)}"
+            )
+
+    def _reason(self, attempt: Attempt) -> str:
+        if attempt.status is not AttemptStatus.FAILURE or not (attempt.error and attempt.error_code):
+            return ""
+        now = time.monotonic()
+        if now - self._reasons.get(attempt.error_code, -math.inf) < _REASON_AGAIN_S:
+            return ""
+        self._reasons[attempt.error_code] = now
+        reason = in_one_line(attempt.error)
+        return f". {reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON].rstrip() + '…'}"
 
     def _tell_released(self) -> None:
         if not self._held:

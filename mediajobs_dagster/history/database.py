@@ -173,7 +173,7 @@ def fault_of(fault: BaseException | None, what: str) -> MediaJobsError | None:
 
     `what` names the database, as in "The disk of the history database is full".
     """
-    said = str(fault).strip()
+    said = " ".join(str(fault).split())
     if _is_disk_full(fault):
         return DiskFullError(f"The disk of the {what} is full ({said}). Free some space.")
     if isinstance(fault, sqlite3.Error):

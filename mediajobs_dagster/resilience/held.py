@@ -90,7 +90,9 @@ class Held:
             return "one job is being tried now"
         if self.retry_at is None:
             return "next try unknown"
-        return f"next try {self._time(self.retry_at) if self.retry_at > self.at else 'now'}"
+        if self.retry_at <= self.at:
+            return "next try now"
+        return f"next try {self._time(self.retry_at)}, or at once by `mediajobs breaker close {self.job_type}`"
 
     def _time(self, moment: datetime) -> str:
         return moment_words(moment, self.at)

@@ -70,9 +70,10 @@ def _refusal(error: sdk.ClientError, doing: str, secrets: tuple[str, ...]) -> St
     if status in (412, 416):  # another version than was asked for, or one too short to have that part
         return StorageUnavailableError(f"Could not {doing}: it was replaced meanwhile. Try again.")
     if status in (401, 403) or code in _DENIED_CODES:
+        missing = "; without s3:ListBucket, S3 gives this answer for a missing object too"
         return StorageDeniedError(
-            f"Could not {doing}: {reason}. Check the MEDIAJOBS_S3_… credentials and region and the bucket's policy; "
-            "without s3:ListBucket, S3 gives this answer for a missing object too."
+            f"Could not {doing}: {reason}. Check the MEDIAJOBS_S3_… credentials and region and the bucket's policy"
+            f"{missing if doing.startswith('read ') else ''}."
         )
     if status >= 500 or status in _UNAVAILABLE_STATUS or code in _UNAVAILABLE_CODES:
         return StorageUnavailableError(f"Could not {doing}: the server answered {reason}. Try again later.")

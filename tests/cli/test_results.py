@@ -14,7 +14,7 @@ THUMB = Thumbnail.name
 
 
 def test_one_line_for_each_job_that_ends(platform: Platform, clips: Clips) -> None:
-    """With the file, the type, and the time or the code; what ended before is not told."""
+    """With the file, the type, and the time or the code and its reason; what ended before is not told."""
     platform.media.add(clips.no_audio(), types=[THUMB])
     platform.work()
     said: list[str] = []
@@ -24,14 +24,20 @@ def test_one_line_for_each_job_that_ends(platform: Platform, clips: Clips) -> No
     platform.media.add(clips.landscape(), types=[THUMB])
     platform.work()
     results.look()
-    platform.media.add(clips.text_named_mp4(), types=[THUMB])
+    upload = platform.media.add(clips.text_named_mp4(), types=[THUMB]).uploads[0].upload
+    platform.work()
+    results.look()
+    platform.media.add(clips.text_named_mp4(), types=[THUMB], force=True)
     platform.work()
     results.look()
     results.look()
-    made, failed = said
+    made, failed, again = said
     assert made.startswith(f"landscape.mp4: {THUMB} done in ")
     assert failed.startswith(f"{clips.text_named_mp4().name}: {THUMB} failed after ")
-    assert failed.endswith(": INPUT_NOT_MEDIA")
+    assert ": INPUT_NOT_MEDIA. " in failed
+    reason = failed.partition(": INPUT_NOT_MEDIA. ")[2]
+    assert reason.rstrip("…") in (platform.attempts(upload, THUMB)[0].error or "")
+    assert again.endswith(": INPUT_NOT_MEDIA")  # its reason has just been told
 
 
 def test_what_is_held_is_told_once_and_so_is_its_end(open_platform: Callable[..., Platform], clips: Clips) -> None:

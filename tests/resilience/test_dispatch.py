@@ -248,7 +248,8 @@ def test_what_is_held_is_told_without_dispatching(history: History) -> None:
     assert (held.by, held.waiting, held.since) == (HeldBy.BREAKER, 3, NOON)
     assert (held.error_codes, held.retry_at) == (("STORAGE_DENIED", "DISK_FULL"), NOON + timedelta(seconds=300))
     assert held.reason == (
-        f"3 {THUMB} jobs wait: breaker open since 12:00:00 UTC (STORAGE_DENIED, DISK_FULL), next try 12:05:00 UTC."
+        f"3 {THUMB} jobs wait: breaker open since 12:00:00 UTC (STORAGE_DENIED, DISK_FULL), next try 12:05:00 UTC, "
+        f"or at once by `mediajobs breaker close {THUMB}`."
     )
     assert history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN)) == []
     assert len(history.leases.renew("d", lease_s=60)) == history.jobs.active(THUMB) == 1
