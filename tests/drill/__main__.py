@@ -82,20 +82,21 @@ def _hostile_files(clips: Clips, seed: int) -> list[Path]:
 def _strike(site: Site, work: Work, striker: Striker, asking: Iterator[int], *, seconds: float, jobs: int) -> None:
     """Ask for jobs over three quarters of the time, and strike until its end."""
     begin, asked, next_strike = time.monotonic(), 0, 0.0
-    while (passed := time.monotonic() - begin) < seconds:
-        if asked < min(jobs, jobs * passed / (0.75 * seconds)):
-            asked += next(asking, jobs)
-        if passed >= next_strike:
-            striker.strike()
-            next_strike = passed + striker.pause()
-            _show(site, f"{passed:3.0f} s, {sum(striker.struck.values())} strikes")
-        striker.thaw(until=time.monotonic())
-        site.mend()
-        work.look()
-        time.sleep(0.05)
-    for _ in asking:
-        pass
-    striker.thaw()
+    try:
+        while (passed := time.monotonic() - begin) < seconds:
+            if asked < min(jobs, jobs * passed / (0.75 * seconds)):
+                asked += next(asking, jobs)
+            if passed >= next_strike:
+                striker.strike()
+                next_strike = passed + striker.pause()
+                _show(site, f"{passed:3.0f} s, {sum(striker.struck.values())} strikes")
+            site.mend()
+            work.look()
+            time.sleep(0.05)
+        for _ in asking:
+            pass
+    finally:
+        striker.thaw()
 
 
 def _settle(site: Site, work: Work) -> float:

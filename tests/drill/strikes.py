@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-import time
+import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,10 +35,12 @@ class Striker:
     chance: random.Random
     struck: Counter[str] = field(default_factory=Counter[str])
     """How often, by kind of strike and part."""
-    _frozen: list[tuple[float, psutil.Process]] = field(default_factory=list[tuple[float, psutil.Process]])
+    _frozen: list[tuple[threading.Timer, psutil.Process]] = field(
+        default_factory=list[tuple[threading.Timer, psutil.Process]]
+    )
 
     def strike(self) -> None:
-        """Pick a process and hit it; then see to those that have been frozen long enough."""
+        """Pick a process and hit it."""
         victims = self.site.victims()
         kinds = [*victims, DATABASE]
         (kind,) = self.chance.choices(kinds, [WEIGHTS[each] for each in kinds])
@@ -47,7 +49,6 @@ class Striker:
             self.struck["severed database"] += 1
         elif victims[kind]:
             self._hit(kind, self.chance.choice(victims[kind]))
-        self.thaw(until=time.monotonic())
 
     def _hit(self, kind: str, victim: psutil.Process) -> None:
         with suppress(psutil.NoSuchProcess):
@@ -56,17 +57,25 @@ class Striker:
                 self.struck[f"killed {kind}"] += 1
             else:
                 victim.send_signal(signal.SIGSTOP)
-                self._frozen.append((time.monotonic() + self.chance.uniform(*FREEZE_S), victim))
+                # By a thread: one that is frozen in the middle of a write holds up whoever else writes, this one too.
+                timer = threading.Timer(self.chance.uniform(*FREEZE_S), _go_on, (victim,))
+                timer.daemon = True
+                timer.start()
+                self._frozen.append((timer, victim))
                 self.struck[f"froze {kind}"] += 1
 
-    def thaw(self, *, until: float = float("inf")) -> None:
-        """Let those go on whose time has come."""
-        due = [entry for entry in self._frozen if entry[0] <= until]
-        for entry in due:
-            self._frozen.remove(entry)
-            with suppress(psutil.NoSuchProcess):
-                entry[1].send_signal(signal.SIGCONT)
+    def thaw(self) -> None:
+        """Let all go on that are still frozen."""
+        for timer, victim in self._frozen:
+            timer.cancel()
+            _go_on(victim)
+        self._frozen.clear()
 
     def pause(self) -> float:
         """Seconds until the next strike."""
         return self.chance.uniform(*PAUSE_S)
+
+
+def _go_on(victim: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        victim.send_signal(signal.SIGCONT)
