@@ -31,7 +31,10 @@ def breaker() -> None:
 @display.json_option
 @click.pass_obj
 def list_breakers(media: MediaJobs, verbose: bool, as_json: bool) -> None:
-    """List all breakers: of each job type, and of each machine that is quarantined or was set by hand."""
+    """List all breakers, those that are not closed first.
+
+    There is one of each job type, and one of each machine that is quarantined or was set by hand.
+    """
     found = media.breakers.all()
     if as_json:
         display.print_json(found)
@@ -81,9 +84,9 @@ def _print(found: tuple[BreakerStanding, ...], *, whole: bool) -> None:
     columns = (
         *("Of", "Name", "State"),
         *(
-            Column("Failed jobs", rank=1),
-            Column("Set by hand", "text", rank=2),
-            Column("Why", rank=3, below=True),
+            Column("Failed jobs", rank=2),
+            Column("Set by hand", rank=3, below=True),
+            Column("Why", rank=1, below=True),
         ),
     )
     rows = [
@@ -92,8 +95,8 @@ def _print(found: tuple[BreakerStanding, ...], *, whole: bool) -> None:
             each.name,
             each.state.replace("_", " "),
             each.failures or None,
-            each.reason,
             _by_hand(each),
+            each.reason,
         )
         for each in found
     ]

@@ -71,10 +71,14 @@ class Breakers:
     """The state in which this process last saw the machines that were quarantined."""
 
     def all(self) -> tuple[BreakerStanding, ...]:
-        """Of every job type, then of every machine whose breaker is not closed or was set by a person."""
+        """Of every job type, then of every machine whose breaker is not closed or was set by a person.
+
+        Those that are not closed are the first.
+        """
         names = {*(each.name for each in self.registry), *self.history.switches.all(SwitchScope.JOB_TYPE)}
         now = self.history.now()
-        return (*(self._of_type(name, now) for name in sorted(names)), *self._of_hosts(now))
+        found = (*(self._of_type(name, now) for name in sorted(names)), *self._of_hosts(now))
+        return tuple(sorted(found, key=lambda each: each.state is BreakerState.CLOSED))
 
     def quarantines(self) -> tuple[Quarantine, ...]:
         """The machines that claim no jobs, or one at a time, by their names."""

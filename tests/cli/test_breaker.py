@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from tests.cli.conftest import Call
 from tests.clips import Clips
@@ -38,3 +41,25 @@ def test_a_quarantined_machine_is_told(mediajobs: Call, clips: Clips) -> None:
     assert mediajobs("breaker", "close", "render-1", "--host").code == 0
     assert mediajobs("work").code == 0
     assert mediajobs("jobs", "list", "--json").json[0]["status"] == "completed"
+
+
+def test_the_list_begins_with_what_is_stopped_and_says_why(
+    mediajobs: Call, clips: Clips, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any width; one that opened by itself was set by nobody."""
+    for clip in (clips.faststart(), clips.transport_stream(), clips.matroska()):
+        platform.storage.delete(platform.add(clip, Thumbnail.name).storage_key)
+    platform.work()
+    mediajobs("breaker", "open", EditProxy.name, "--reason", "licence")
+    listed = mediajobs("breaker", "list", "--json").json
+    assert [each["state"] for each in listed[:3]] == ["open", "open", "closed"]
+    head, _, *rows = mediajobs("breaker", "list").out.splitlines()
+    by_hand, by_itself = rows[:2]
+    assert by_itself[head.index("Set by hand") :].startswith("–")
+    assert by_itself[head.index("Why") :].startswith(listed[1]["reason"])
+    assert by_hand[head.index("Set by hand") :].startswith("open by ")
+    assert "licence" in by_hand[head.index("Why") :]
+
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = " ".join(mediajobs("breaker", "list").out.split())
+    assert all(each["reason"] in shown for each in listed[:2])
