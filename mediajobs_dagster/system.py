@@ -809,11 +809,13 @@ class MediaJobs:
     def why(self, reference: str, signs: Signs | None = None) -> Why:
         """Why a job waits, or why it ended as it did and whether it is tried again. `reference`: see `References.job`.
 
-        `signs` knows of runs and daemons, which the history does not. Raises NotFoundError and AmbiguousError.
+        Of several that it can mean, the one that is not done is meant, if there is one only. `signs` knows of runs and
+        daemons, which the history does not. Raises NotFoundError and AmbiguousError.
         """
         from mediajobs_dagster.use_cases.why import Explaining
 
-        (named,) = self.named([self.references.job(reference)])
+        asked = self.references.jobs_to_explain(reference)
+        (named,) = self.named(asked if len(asked) == 1 else [self.references.job(reference)])
         is_elsewhere = bool(self.settings.celery_url)
 
         def held(job_type: str) -> Held | None:

@@ -22,20 +22,23 @@ from mediajobs_dagster.use_cases.why import Signs, Why
 def why(media: MediaJobs, job: str, as_json: bool) -> None:
     """Say why JOB waits: every cause, and when it is over. Of one that failed: why, and whether it is tried again.
 
-    JOB is named as in `mediajobs jobs show`.
+    JOB is named as in `mediajobs jobs show`. A name that several jobs have means those that are not done, one after the
+    other; with --json it has to be one only.
     """
-    media.references.job(job)  # a mistyped name need not wait for Dagster to load
+    asked = media.references.jobs_to_explain(job)  # a mistyped name need not wait for Dagster to load
     with _signs(media) as signs:
-        found = media.why(job, signs)
+        found = [media.why(job, signs)] if as_json else [media.why(each.id, signs) for each in asked]
     if as_json:
-        display.print_json(found)
+        display.print_json(found[0])
         return
     console = display.console()
-    named = found.named
-    head = f"{named.label}: {named.job.job_type} is {found.status}"
-    console.print(Text(in_one_line(head), style="bold"))
-    for line in lines_of(found):
-        console.print(line, markup=False)
+    for position, each in enumerate(found):
+        if position:
+            console.print()
+        head = f"{each.named.label}: {each.named.job.job_type} is {each.status}"
+        console.print(Text(in_one_line(head), style="bold"))
+        for line in lines_of(each):
+            console.print(line, markup=False)
 
 
 def lines_of(found: Why) -> list[str]:

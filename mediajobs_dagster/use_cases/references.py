@@ -11,10 +11,13 @@ from typing import TypeVar
 
 from mediajobs_dagster.errors import AmbiguousError, NotFoundError, RequestError
 from mediajobs_dagster.history import History, JobFilter
-from mediajobs_dagster.models import Attempt, Event, Job, JsonObject, Upload, Video
+from mediajobs_dagster.models import Attempt, Event, Job, JobStatus, JsonObject, Upload, Video
 
 _SHOWN = 10
 """How many candidates are listed."""
+_LOOKED_AT = 200
+"""How many jobs of one name are looked at for those that are not done."""
+_DONE = (JobStatus.COMPLETED, JobStatus.SKIPPED)
 
 Found = TypeVar("Found")
 
@@ -55,8 +58,21 @@ class References:
             if not found:
                 raise NotFoundError(f"There is no job of {text} yet. `mediajobs run {text}` starts one.")
             return found[0]
-        found = self.history.naming.jobs(text, limit=_SHOWN + 1)
-        return _only("job", text, found, lambda job: self._line_of_job(job, self._names(found)))
+        found = self._jobs(text)
+        return _only("job", text, found, lambda job: self._line_of_job(job, self._names(found[:_SHOWN])))
+
+    def jobs_to_explain(self, text: str) -> Sequence[Job]:
+        """The jobs that a question why is about: the one that is meant, or of several those that are not done.
+
+        Where all are done, all of them. AmbiguousError means that they are more than ten.
+        """
+        found = [] if text in self.scheduled else self._jobs(text)
+        chosen = [job for job in found if job.status not in _DONE] or found
+        return chosen if 0 < len(chosen) <= _SHOWN else (self.job(text),)
+
+    def _jobs(self, text: str) -> list[Job]:
+        """What `text` can mean: those that are not done first, the newest first of each."""
+        return sorted(self.history.naming.jobs(text, limit=_LOOKED_AT), key=lambda job: job.status in _DONE)
 
     def attempt(self, text: str) -> Attempt:
         """An attempt, without its manifest: by its id or its run's, or the latest attempt at the job that is meant."""
@@ -100,7 +116,8 @@ class References:
 
     @staticmethod
     def _line_of_job(job: Job, names: dict[str, str]) -> str:
-        return f"{job.id}  {job.job_type}  {job.status}  {names.get(job.subject_id, job.subject_id)}"
+        asked_for = f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{job.id}  {job.job_type}  {job.status}  {asked_for}  {names.get(job.subject_id, job.subject_id)}"
 
 
 def _line_of_attempt(attempt: Attempt) -> str:

@@ -141,6 +141,34 @@ def test_all_that_failed_are_retried_and_cancelled_at_once(mediajobs: Call, clip
         assert mediajobs("jobs", *wrong).code == 2
 
 
+def test_why_by_a_file_name_is_about_all_that_is_not_done(mediajobs: Call, clips: Clips, platform: Platform) -> None:
+    """Every ordinary video has several jobs. People are told of each; a script has to name one."""
+    name = platform.add(clips.text_named_mp4()).filename
+    platform.work()
+    heads = [line for line in mediajobs("why", name).out.splitlines() if line.startswith(name)]
+    assert heads == [f"{name}: {job.job_type} is dead" for job in platform.media.jobs()]
+    assert len(heads) > 2
+    assert mediajobs("why", name, "--json").json["error"]["code"] == "AMBIGUOUS"
+
+
+def test_why_by_a_file_name_is_about_the_one_job_that_is_not_done(
+    mediajobs: Call, clips: Clips, platform: Platform
+) -> None:
+    """Where all are done, it is about each. Where one has to be named, those that are not done are listed first."""
+    name = platform.add(clips.short()).filename
+    platform.work()
+    jobs = platform.media.jobs()
+    assert mediajobs("why", name).out.count("It is done.") == len(jobs) > 2
+    again = platform.media.retry(jobs[-1].id)
+    assert mediajobs("why", name).out.startswith(f"{name}: {again.job_type} is queued\n")
+    assert mediajobs("why", name, "--json").json["jobId"] == again.id
+    _, first, *others = mediajobs("jobs", "show", name).err.splitlines()
+    assert first.split("  ")[1:] == [
+        *(again.id, again.job_type, "queued", f"{again.created_at:%Y-%m-%d %H:%M:%S} UTC", name)
+    ]
+    assert [line.split()[0] for line in others] == [job.id for job in jobs[:-1]]
+
+
 def test_why_a_job_waits_and_why_it_ended(mediajobs: Call, clips: Clips, platform: Platform) -> None:
     """For people, for programs, and with the job itself."""
     (job,) = mediajobs("add", clips.text_named_mp4(), "--type", THUMB, "--json").json["jobs"]

@@ -150,7 +150,8 @@ PRINTED: dict[str, Printed] = {
     ),
     "why": Printed(
         "`status`, the `causes` (`kind`, `text`, `until`) for which the job waits or ended, whether it is tried "
-        "`again`, and a sentence `forUploader` (`MediaJobs.why`)."
+        "`again`, and a sentence `forUploader` (`MediaJobs.why`). A name that several jobs have means the one that is "
+        "not done; where there are several of these, it is refused (`AMBIGUOUS`), with those listed first."
     ),
     "work": Printed(
         "What was done; `attempts` holds the [manifest](manifest.md) of each attempt.", (samples.WORKED_OFF,)
