@@ -1,4 +1,4 @@
-"""`mediajobs jobs retry|cancel`: one job, or all that match; `mediajobs actions`: what was done, and by whom."""
+"""`mediajobs jobs retry|cancel`: one job, or all that match; `mediajobs actions list`: what was done, and by whom."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def retry_jobs(media: MediaJobs, job: str | None, force: bool, as_json: bool, **
     """Put a failed or finished JOB back into the queue, or all jobs that match the conditions.
 
     Conditions are combined: a job has to meet all of them. Without --status, jobs that failed or are dead are meant.
-    What was done is kept: see `mediajobs actions`.
+    What was done is kept: see `mediajobs actions list`.
     """
     if job is not None:
         _refuse_conditions(given)
@@ -71,7 +71,7 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
     """Cancel a JOB, or all jobs that match the conditions. One that is processing stops at its next heartbeat.
 
     Conditions are combined: a job has to meet all of them. Without --status, jobs that wait or are processing are
-    meant; with --failed, those that wait for their next try. What was done is kept: see `mediajobs actions`.
+    meant; with --failed, those that wait for their next try. What was done is kept: see `mediajobs actions list`.
     """
     if job is not None:
         _refuse_conditions(given)
@@ -82,14 +82,21 @@ def cancel_jobs(media: MediaJobs, job: str | None, as_json: bool, **given: Any) 
     _print_done(media, done, "cancelled", as_json)
 
 
-@click.command(short_help="List what people and programs did, and who they are.")
+@click.group(short_help="List what people and programs did, and who they are.")
+def actions() -> None:
+    """What people and programs did, and who they are."""
+
+
+@actions.command("list")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many to list at most.")
 @click.option("--action", metavar="ACTION", help="Only those of this name, such as 'jobs retry'.")
 @click.option("--after", metavar="ACTION_ID", help="List those that follow this one: the next page.")
 @display.verbose_option
 @display.json_option
 @click.pass_obj
-def actions(media: MediaJobs, limit: int, action: str | None, after: str | None, verbose: bool, as_json: bool) -> None:
+def list_actions(
+    media: MediaJobs, limit: int, action: str | None, after: str | None, verbose: bool, as_json: bool
+) -> None:
     """List what people and programs did, newest first: to jobs, uploads, breakers, objects, users and in Dagster.
 
     It says who: whom the console has let in, or the user and the machine of the command line.

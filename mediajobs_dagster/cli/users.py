@@ -21,7 +21,7 @@ def user() -> None:
     """Who may log in to the console, and in which role: a viewer sees everything, an operator does everything.
 
     A password is asked for, or read as one line from standard input. What is changed here holds at once, for consoles
-    that are running too, and is listed by `mediajobs actions`.
+    that are running too, and is listed by `mediajobs actions list`.
     """
 
 

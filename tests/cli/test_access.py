@@ -31,7 +31,7 @@ def test_a_user_is_added_with_the_password_of_standard_input(mediajobs: Call) ->
         user = media.history.users.get("anna")
         assert user is not None
         assert (user.password_hash or "").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    (done,) = (each for each in mediajobs("actions", "--json").json if each["action"] == "user add")
+    (done,) = (each for each in mediajobs("actions", "list", "--json").json if each["action"] == "user add")
     assert (done["target"], "@" in done["who"]) == ("anna", True)
     assert "anna" in mediajobs("user", "list").out
 

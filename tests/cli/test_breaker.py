@@ -25,7 +25,7 @@ def test_a_breaker_opened_by_hand_is_told_wherever_jobs_wait(mediajobs: Call, cl
     assert mediajobs("breaker", "close", "thumbnail", "--json").json["state"] == "closed"
     platform.work()
     assert mediajobs("jobs", "list", "--json").json[0]["status"] == "completed"
-    actions = [each["action"] for each in mediajobs("actions", "--json").json]
+    actions = [each["action"] for each in mediajobs("actions", "list", "--json").json]
     assert actions == ["breaker close", "breaker open", "add"]
     assert mediajobs("breaker", "open", "nothing").code == 2
 

@@ -132,9 +132,9 @@ def test_all_that_failed_are_retried_and_cancelled_at_once(mediajobs: Call, clip
     assert (done["count"], done["byType"], done["examples"]) == (1, {THUMB: 1}, [job["id"]])
     assert "1 job cancelled" in mediajobs("jobs", "cancel", "--type", THUMB).out
     assert "No job matches." in mediajobs("jobs", "cancel", "--type", THUMB).out
-    listed = mediajobs("actions").out
+    listed = mediajobs("actions", "list").out
     assert all(word in listed for word in ("jobs retry", "jobs cancel", "fixed [now]", f"1 {THUMB}"))
-    bulk = [each for each in mediajobs("actions", "--json").json if each["action"].startswith("jobs ")]
+    bulk = [each for each in mediajobs("actions", "list", "--json").json if each["action"].startswith("jobs ")]
     assert [each["count"] for each in bulk] == [1, 1]
 
     for wrong in (["retry"], ["retry", job["id"], "--failed"], ["cancel", "--failed", "--status", "queued"]):
@@ -215,10 +215,10 @@ def test_what_was_done_is_listed_page_by_page(mediajobs: Call, platform: Platfor
     """The last line says how to go on."""
     for number in range(3):
         platform.history.actions.record(Action(action="jobs retry", target=f"job {number}", count=1))
-    shown = mediajobs("actions", "--limit", 2).out
-    *_, last = mediajobs("actions", "--limit", 2, "--json").json
+    shown = mediajobs("actions", "list", "--limit", 2).out
+    *_, last = mediajobs("actions", "list", "--limit", 2, "--json").json
     assert f"--after {last['id']}" in " ".join(shown.split())
-    (first,) = mediajobs("actions", "--after", last["id"], "--json").json
+    (first,) = mediajobs("actions", "list", "--after", last["id"], "--json").json
     assert first["target"] == "job 0"
-    assert mediajobs("actions", "--after", first["id"]).out == "There is no more.\n"
-    assert "NOT_FOUND" in mediajobs("actions", "--after", "nosuch").err
+    assert mediajobs("actions", "list", "--after", first["id"]).out == "There is no more.\n"
+    assert "NOT_FOUND" in mediajobs("actions", "list", "--after", "nosuch").err

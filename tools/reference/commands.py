@@ -25,7 +25,7 @@ class Printed:
 
 
 PRINTED: dict[str, Printed] = {
-    "actions": Printed(
+    "actions list": Printed(
         "A list of actions, the newest first (`MediaJobs.history.actions`): `id`, `at`, `action`, `target`, "
         "`count`, `reason`, `who` and `details`."
     ),
