@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +92,11 @@ def show_job(media: MediaJobs, job: str, verbose: bool, as_json: bool) -> None:
     console.print(
         display.table(("", Column("", "text")), _fields(media, found.named), title=f"Job {found.job.id}", whole=verbose)
     )
-    for line in lines_of(media.why(found.job.id)):
+    told = lines_of(media.why(found.job.id))
+    for line in told:
         console.print(line, markup=False)
     console.print()
-    console.print(_attempt_table(found.attempts, whole=verbose))
+    console.print(_attempt_table(found.attempts, told=" ".join(told), whole=verbose))
     if found.children:
         console.print(job_table(media, found.children, title="Children", whole=verbose))
     if found.attempts:
@@ -169,7 +170,7 @@ _ATTEMPT_COLUMNS = (
 )
 
 
-def _attempt_table(attempts: Sequence[Attempt], *, whole: bool) -> Table:
+def _attempt_table(attempts: Sequence[Attempt], *, told: str, whole: bool) -> Table:
     rows = [
         (
             attempt.id,
@@ -178,11 +179,26 @@ def _attempt_table(attempts: Sequence[Attempt], *, whole: bool) -> Table:
             attempt.started_at,
             display.seconds(attempt.duration_ms),
             display.rtf(attempt.rtf),
-            f"{attempt.error_code}: {attempt.error}" if attempt.error_code else None,
+            error,
         )
-        for attempt in attempts
+        for attempt, error in zip(attempts, _errors(attempts, told, whole=whole), strict=True)
     ]
     return display.table(_ATTEMPT_COLUMNS, rows, title="Attempts", whole=whole)
+
+
+def _errors(attempts: Sequence[Attempt], told: str, *, whole: bool) -> Iterator[str | None]:
+    """What each attempt failed by. Unless `whole`, a message is told once: not if it is `told` above the table."""
+    first: dict[str, int] = {}
+    for attempt in attempts:
+        error = f"{attempt.error_code}: {attempt.error}" if attempt.error_code else None
+        if error is None or whole:
+            yield error
+        elif in_one_line(error).rstrip(".") in told:
+            yield f"{attempt.error_code}, as above"
+        elif (number := first.setdefault(error, attempt.attempt)) != attempt.attempt:
+            yield f"{attempt.error_code}, as attempt {number}"
+        else:
+            yield error
 
 
 def _fields(media: MediaJobs, named: NamedJob) -> list[tuple[str, object]]:

@@ -86,6 +86,26 @@ def test_a_failed_job_shows_why(mediajobs: Call, clips: Clips, platform: Platfor
     assert [job["id"] for job in mediajobs("jobs", "list", "--json", "--error", "INPUT_NOT_MEDIA").json] == [job_id]
 
 
+def test_what_each_attempt_failed_by_is_told_once(
+    mediajobs: Call, clips: Clips, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it failed by that, and however narrow the terminal is; --verbose leaves nothing out."""
+    monkeypatch.setenv("COLUMNS", "80")
+    job_id = mediajobs("add", clips.text_named_mp4(), "--type", THUMB, "--json").json["jobs"][0]["id"]
+    for _ in range(3):
+        platform.work()
+        mediajobs("jobs", "retry", job_id)
+    message = mediajobs("jobs", "show", job_id, "--json").json["attempts"][0]["error"]
+    shown = mediajobs("jobs", "show", job_id).out  # it waits, so that nothing above the table tells it
+    assert shown.count(message) == 1
+    assert shown.count("INPUT_NOT_MEDIA, as attempt 1") == 2
+    assert mediajobs("jobs", "show", job_id, "--verbose").out.count(message) == 3
+    platform.work()
+    shown = " ".join(mediajobs("jobs", "show", job_id).out.split())
+    assert shown.count(message.rstrip(".")) == 1
+    assert shown.count("INPUT_NOT_MEDIA, as above") == 4
+
+
 def test_cancel_then_retry(mediajobs: Call, video: Path, platform: Platform) -> None:
     """A cancelled job is not worked on; retried, it is; what is not legal is refused."""
     job_id = mediajobs("add", video, "--type", THUMB, "--json").json["jobs"][0]["id"]
