@@ -108,11 +108,15 @@ def _failures(media: MediaJobs, found: Overview, *, whole: bool) -> RenderableTy
             media.registry.noun(each.attempt.job_name),
             each.name,
             each.attempt.error_code,
+            each.job_status,
             each.attempt.id,
         )
         for each in found.failures
     ]
-    columns = ("When (UTC)", "Makes", Column("Of", "name"), "Error", Column("Attempt", rank=1, below=True))
+    columns = (
+        *("When (UTC)", "Makes", Column("Of", "name"), "Error"),
+        *(Column("Job is now", rank=1, below=True), Column("Attempt", rank=2, below=True)),
+    )
     return display.table(columns, rows, title="Latest failures", whole=whole)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from mediajobs_dagster.history import AttemptFilter, History, JobFilter
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus, JsonObject
+from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, JsonObject
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.settings import Settings
@@ -70,10 +71,12 @@ class Failure:
     attempt: Attempt
     name: str | None
     """What people call the subject; None: it has no name, or the job is gone."""
+    job_status: JobStatus | None
+    """How the job stands now, which may be done since; None: it is gone."""
 
     def to_json(self) -> JsonObject:
         """The camelCase JSON form."""
-        return {**self.attempt.to_json(), "subjectName": self.name}
+        return {**self.attempt.to_json(), "subjectName": self.name, "jobStatus": self.job_status}
 
 
 @dataclass(frozen=True)
@@ -137,17 +140,21 @@ def overview_of(
     """Read it: a few small queries, however long the history is."""
     failed = history.attempts.list(AttemptFilter(statuses=(AttemptStatus.FAILURE, AttemptStatus.LOST)), limit=_FAILURES)
     of_jobs = JobFilter(ids=tuple({each.job_id for each in failed if each.job_id}))
-    subjects = {job.id: job.subject_id for job in history.jobs.list(of_jobs, limit=_FAILURES)}
-    names = history.naming.of_subjects(subjects.values())
+    jobs = {job.id: job for job in history.jobs.list(of_jobs, limit=_FAILURES)}
+    names = history.naming.of_subjects(job.subject_id for job in jobs.values())
     return Overview(
         at=history.now(),
         queues=queues_of(history, registry),
         held=held,
         quarantined=quarantined,
         running=_running(history),
-        failures=tuple(Failure(each, names.get(subjects.get(each.job_id or "", ""))) for each in failed),
+        failures=tuple(_failure(each, jobs.get(each.job_id or ""), names) for each in failed),
         disks=_disks(settings),
     )
+
+
+def _failure(attempt: Attempt, job: Job | None, names: Mapping[str, str]) -> Failure:
+    return Failure(attempt, names.get(job.subject_id) if job else None, job.status if job else None)
 
 
 def queues_of(history: History, registry: Registry) -> tuple[Queue, ...]:

@@ -69,6 +69,26 @@ def test_everything(
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_a_failure_says_how_its_job_stands_now(
+    mediajobs: Call, platform: Platform, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is mended since looks it, beside one that is not; at 80 columns, too."""
+    mended = platform.add(clips.short(), Thumbnail.name)
+    platform.storage.delete(mended.storage_key)
+    platform.add(clips.text_named_mp4(), Thumbnail.name)
+    platform.work()
+    platform.storage.put(clips.short(), mended.storage_key, content_type="video/mp4")
+    platform.media.retry(platform.job(mended, Thumbnail.name).id)
+    platform.work()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert {each["subjectName"]: each["jobStatus"] for each in mediajobs("status", "--json").json["failures"]} == {
+        mended.filename: "completed",
+        clips.text_named_mp4().name: "dead",
+    }
+    _, listed = mediajobs("status").out.split("Latest failures")
+    assert [word for word in listed.split() if word in ("completed", "dead")] == ["dead", "completed"]
+
+
 def test_what_is_held_is_said_everywhere(mediajobs: Call, platform: Platform, clips: Clips) -> None:
     """By status, the list of jobs, doctor and work."""
     for clip in (clips.faststart(), clips.transport_stream(), clips.matroska()):

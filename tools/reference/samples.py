@@ -133,7 +133,7 @@ _QUARANTINE = Quarantine(
     jobs=3,
     retry_at=_AT,
 )
-_FAILURES = (Failure(ATTEMPT, "talk.mp4"),)
+_FAILURES = (Failure(ATTEMPT, "talk.mp4", JobStatus.COMPLETED),)
 _OVERVIEW = Overview(JOB.created_at, (_QUEUE,), (_HELD,), (_QUARANTINE,), (_ALSO_RUNNING,), _FAILURES, _DISKS)
 OVERVIEW: dict[str, Any] = {"up": "process 42, console at http://127.0.0.1:3000", **_OVERVIEW.to_json()}
 FINDINGS = [Finding("ffmpeg", fine=True, detail="ffmpeg 8.1.2, …")]
