@@ -78,9 +78,15 @@ def queued(history: History, **overrides: Any) -> Job:
     return history.jobs.enqueue([a_new_job(**overrides)])[0].job
 
 
-def failed(history: History, *codes: str, pause_s: float | None = None, status: JobStatus = JobStatus.FAILED) -> Job:
-    """A job whose attempts ended by these errors."""
-    job = queued(history)
+def failed(
+    history: History,
+    *codes: str,
+    pause_s: float | None = None,
+    status: JobStatus = JobStatus.FAILED,
+    job: Job | None = None,
+) -> Job:
+    """A job, a new one if none is given, whose attempts ended by these errors."""
+    job = job or queued(history)
     for number, code in enumerate(codes, start=1):
         dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
         assert dispatch is not None
@@ -115,7 +121,7 @@ def test_a_pause_says_until_when_and_after_what(history: History, ask: Ask) -> N
     assert timedelta(minutes=9) < why.cause.until - why.at <= timedelta(minutes=10)
     assert why.cause.text == f"Its last try ended with STALLED, and it pauses until {why.cause.until:%H:%M:%S} UTC."
     assert why.causes[1].text == "Attempt 1 failed with STALLED: It broke. The system is at fault."
-    assert why.again == f"It will be tried again at {why.cause.until:%H:%M:%S} UTC: it has attempts left (1 used)."
+    assert why.again == f"It will be tried again at {why.cause.until:%H:%M:%S} UTC: it has attempts left (used: 1)."
 
 
 def test_a_breaker_says_why_and_when_it_lets_one_try(history: History, ask: Ask) -> None:
@@ -194,7 +200,8 @@ def test_one_at_work_and_one_whose_worker_is_silent(history: History, ask: Ask) 
         (["WORKER_LOST"] * 3, "its worker died 3 times in a row"),
         (["OUT_OF_MEMORY"] * 2, "it ran out of memory again, with fewer threads and alone on its machine"),
         (["DISK_FULL"] * 5, "the outage has lasted for too long, 5 attempts"),
-        (["WORKER_LOST", "STALLED", "STALLED", "STALLED"], "its attempts are used up (3)"),
+        (["WORKER_LOST", *["STALLED"] * 3], "its attempts are used up (4 attempts, 3 of them counted)"),
+        (["DISK_FULL"] * 3 + ["STALLED"] * 3, "its attempts are used up (6 attempts, 3 of them counted)"),
     ],
 )
 def test_a_dead_one_says_why_it_is_not_tried_again(history: History, ask: Ask, codes: list[str], again: str) -> None:
@@ -215,6 +222,18 @@ def test_a_dead_one_says_why_it_is_not_tried_again(history: History, ask: Ask, c
 )
 def test_a_failed_one_says_why_it_is_tried_again(history: History, ask: Ask, code: str, because: str) -> None:
     assert ask(failed(history, code)).again == f"It will be tried again as soon as it can: {because}."
+
+
+def test_attempts_are_told_apart_from_those_that_count(history: History, ask: Ask) -> None:
+    """While it is tried again as well; and after a retry by hand those before it count no more."""
+    job = failed(history, "WORKER_LOST", "DISK_FULL", "STALLED")
+    used = "it has attempts left (used: 3 attempts, 1 of them counted)"
+    assert ask(job).again == f"It will be tried again as soon as it can: {used}."
+    failed(history, "STALLED", "STALLED", status=JobStatus.DEAD, job=job)
+    history.jobs.retry(job.id)
+    failed(history, "WORKER_LOST", "STALLED", job=job)
+    used = "it has attempts left (used: 2 attempts since it was retried by hand, 1 of them counted)"
+    assert ask(job).again == f"It will be tried again as soon as it can: {used}."
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mediajobs_dagster.errors import Blame, MediaJobsError, all_errors
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus
-from mediajobs_dagster.printable import in_one_line
+from mediajobs_dagster.printable import counted, in_one_line
 from mediajobs_dagster.resilience.retry import DEADLY, Past
 from mediajobs_dagster.resilience.states import moment_words
 from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind
@@ -64,7 +64,7 @@ def _because(job: Job, past: Past) -> str:
         return "an outage uses up no attempts, and may be over by then"
     if kind.is_retried_alone:
         return "with fewer threads, and with nothing beside it on its machine"
-    return f"it has attempts left ({_counted(past)} used)"
+    return f"it has attempts left (used: {_used(past)})"
 
 
 def _because_not(job: Job, past: Past) -> str:
@@ -77,12 +77,20 @@ def _because_not(job: Job, past: Past) -> str:
         return "it ran out of memory again, with fewer threads and alone on its machine"
     if kind.is_outage and past.outages_in_a_row > 1 and _counted(past) < job.max_attempts:
         return f"the outage has lasted for too long, {past.outages_in_a_row} attempts"
-    return f"its attempts are used up ({_counted(past)})"
+    return f"its attempts are used up ({_used(past)})"
 
 
 def _counted(past: Past) -> int:
     """The attempts that count, since it was asked for or retried by hand; where outages count, they are the rest."""
     return max(1, past.attempts - past.interruptions - past.outages)
+
+
+def _used(past: Past) -> str:
+    """How many attempts there were, and how many of them count."""
+    since, counting = " since it was retried by hand" if past.before else "", _counted(past)
+    if counting == past.attempts:
+        return f"{counting}{since}"
+    return f"{counted(past.attempts, 'attempt')}{since}, {counting} of them counted"
 
 
 def _kind_of(job: Job) -> type[MediaJobsError]:
