@@ -8,7 +8,7 @@ from mediajobs_dagster.attempts.checkup import Caution, Finding
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.cli.table import Column
-from mediajobs_dagster.errors import DagsterVersionError, DatabaseUnavailableError, SettingsError
+from mediajobs_dagster.errors import DagsterVersionError, DatabaseUnavailableError, MediaJobsError, SettingsError
 from mediajobs_dagster.gate.names import Names
 from mediajobs_dagster.orchestration.internals.warm_runs import RUN_MODULES, missing_run_modules, slow_start
 from mediajobs_dagster.settings import Settings
@@ -50,7 +50,11 @@ def _settings(settings: Settings) -> str:
 
 
 def _up(media: MediaJobs) -> str:
-    if fault := database_fault(media):
+    try:
+        fault = database_fault(media)
+    except MediaJobsError:  # a check of its own tells it
+        return Caution("it is running; whether it works with this database is not known without the database")
+    if fault:
         raise DatabaseUnavailableError(fault)
     return "it is running, and works with this database"
 

@@ -94,6 +94,22 @@ def test_one_thing_is_not(
     assert mediajobs("doctor", **placed).code == 1
 
 
+def test_what_is_not_known_without_the_database_is_not_called_fine(mediajobs: Call, tmp_path: Path) -> None:
+    """Nor is it called a fault of its own: only the database has failed."""
+    (tmp_path / "file").touch()
+    settings = {"database_url": f"sqlite:///{tmp_path}/file/jobs.db"}
+    with sole_user_of(tmp_path / "home", "process 1"):
+        answer, shown = mediajobs("doctor", "--json", **settings), mediajobs("doctor", **settings).out
+    not_known = [each for each in answer.json if "not known without the database" in each["detail"]]
+    assert [(each["check"], each["fine"], each["warning"]) for each in not_known] == [
+        ("mediajobs up", True, True),
+        ("queue", True, True),
+    ]
+    assert [each["check"] for each in answer.json if not each["fine"]] == ["database"]
+    assert answer.code == 1
+    assert shown.count("warning ") == 2
+
+
 def test_another_dagster(mediajobs: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lacks a module that runs need loaded: which one, what follows, and how to mend it."""
     monkeypatch.setattr(warm_runs, "RUN_MODULES", (*warm_runs.RUN_MODULES, "dagster._core.gone"))
