@@ -88,7 +88,7 @@ def _counted(past: Past) -> int:
 def _used(past: Past) -> str:
     """How many attempts there were, and how many of them count."""
     since, counting = " since it was retried by hand" if past.before else "", _counted(past)
-    if counting == past.attempts:
+    if counting >= past.attempts:
         return f"{counting}{since}"
     return f"{counted(past.attempts, 'attempt')}{since}, {counting} of them counted"
 
