@@ -812,6 +812,7 @@ class MediaJobs:
         Of several that it can mean, the one that is not done is meant, if there is one only. `signs` knows of runs and
         daemons, which the history does not. Raises NotFoundError and AmbiguousError.
         """
+        from mediajobs_dagster.resilience.retry import RetryPolicy
         from mediajobs_dagster.use_cases.why import Explaining
 
         asked = self.references.jobs_to_explain(reference)
@@ -825,7 +826,8 @@ class MediaJobs:
         def quarantine() -> Quarantine | None:
             return None if is_elsewhere else self.breakers.quarantine_of(self.settings.host)
 
-        return Explaining(self.history, self.registry, held, quarantine, signs).of(named)
+        policy = RetryPolicy.of(self.settings)
+        return Explaining(self.history, self.registry, policy, held, quarantine, signs).of(named)
 
     def held_by_needs(self, job_type: JobType) -> Held | None:
         """What waits of a type whose needs this machine does not offer; None: it offers them all, or nothing waits."""

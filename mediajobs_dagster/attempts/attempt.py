@@ -57,7 +57,6 @@ from mediajobs_dagster.media.trial_clip import FILENAME, make_trial_clip
 from mediajobs_dagster.models import MediaInfo
 from mediajobs_dagster.records import AttemptProgressed, AttemptStarted, JobQueued
 from mediajobs_dagster.resilience.quota import Quota
-from mediajobs_dagster.resilience.retry import Past
 from mediajobs_dagster.storage import ObjectStat, Storage, attempt_key, redact
 from mediajobs_dagster.storage.by_range import RangeReader
 
@@ -174,8 +173,10 @@ class _Attempt:
     @cached_property
     def is_alone(self) -> bool:
         """Whether it is tried with half of the threads and nothing beside it: an earlier one ran out of memory."""
-        is_first = self.claim.attempt.attempt == 1
-        return not is_first and bool(Past.of(self.worker.history, self.claim.job).tried_alone)
+        if self.claim.attempt.attempt == 1:
+            return False
+        policy = self.worker.registry.retry_policy(self.claim.job.job_type, self.worker.retry)
+        return bool(policy.past(self.worker.history, self.claim.job).tried_alone)
 
     @cached_property
     def meter(self) -> ProgressMeter:

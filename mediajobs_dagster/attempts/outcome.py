@@ -42,7 +42,7 @@ from mediajobs_dagster.models import (
 )
 from mediajobs_dagster.records import AttemptRecord
 from mediajobs_dagster.resilience.quota import skipped_result
-from mediajobs_dagster.resilience.retry import Past, Verdict
+from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
 from mediajobs_dagster.storage import ObjectStat, Storage
 
 UP_TO_DATE = "up_to_date"
@@ -245,14 +245,14 @@ def _verdict(claim: Claim, worker: Worker, ending: Ending) -> Verdict:
             return Verdict(worker.after_interrupt())
         case MediaJobsError():
             policy = worker.registry.retry_policy(claim.job.job_type, worker.retry)
-            return policy.judge(claim.job, ending, chance=worker.chance, past=_past(claim, worker, ending))
+            return policy.judge(claim.job, ending, chance=worker.chance, past=_past(claim, worker, ending, policy))
 
 
-def _past(claim: Claim, worker: Worker, error: MediaJobsError) -> Past:
+def _past(claim: Claim, worker: Worker, error: MediaJobsError, policy: RetryPolicy) -> Past:
     if error.blame is Blame.CANCELLED or not error.retryable or claim.attempt.attempt == 1:
         return Past()
     try:
-        return Past.of(worker.history, claim.job)
+        return policy.past(worker.history, claim.job)
     except _PASSING:
         # Nobody can ask now, and the end has to be recorded: it counts as if outages had ended all attempts before.
         return Past(outages=claim.job.attempts - 1)

@@ -18,7 +18,7 @@ from mediajobs_dagster.history import AttemptFilter, Claim, History
 from mediajobs_dagster.history.series import Measure
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
+from mediajobs_dagster.resilience.retry import RetryPolicy, Verdict
 from mediajobs_dagster.settings import Settings
 
 SETTLING_S = 5.0
@@ -170,7 +170,7 @@ class _Loss:
             f"The worker {claim.attempt.host} fell silent during attempt {claim.attempt.attempt} at this job."
         )
         policy = self.registry.retry_policy(claim.job.job_type, self.policy)
-        past = Past.of(self.history, claim.job)
+        past = policy.past(self.history, claim.job)
         verdict = policy.judge(claim.job, error, chance=self.chance, past=past)
         if verdict.note:
             error = error.with_message(f"{error.message} {verdict.note}")

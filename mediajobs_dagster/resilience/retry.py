@@ -67,21 +67,16 @@ class Past:
     before: int = 0
     """How many there were before these, before the latest retry by hand."""
 
-    @classmethod
-    def of(cls, history: History, job: Job) -> Past:
-        """That of a job whose latest attempt is under way or has just ended."""
-        past = cls()
-        for error_code, ended_at in history.attempts.ends_of(job.id, before=job.attempts):
-            past = past.after(error_code, ended_at)
-        return replace(past, before=max(0, job.attempts - 1 - past.attempts))
+    def after(self, error_code: str | None, ended_at: datetime | None, *, outages_count: bool = False) -> Past:
+        """The same with one more attempt, which ended with that error.
 
-    def after(self, error_code: str | None, ended_at: datetime | None) -> Past:
-        """The same with one more attempt, which ended with that error."""
+        With `outages_count`, an outage is as any other failure.
+        """
         kinds, attempts = [kind for kind in all_errors() if kind.code == error_code], self.attempts + 1
         if any(kind.is_interruption for kind in kinds):
             deaths = self.deaths_in_a_row + (error_code == WorkerLostError.code)
             return replace(self, interruptions=self.interruptions + 1, deaths_in_a_row=deaths, attempts=attempts)
-        if any(kind.is_outage for kind in kinds):
+        if any(kind.is_outage for kind in kinds) and not outages_count:
             in_a_row, since = self.outages_in_a_row + 1, self.since or ended_at
             change = {"outages": self.outages + 1, "outages_in_a_row": in_a_row, "since": since}
             return replace(self, **change, deaths_in_a_row=0, attempts=attempts)
@@ -116,6 +111,13 @@ class RetryPolicy:
             settings.attempts_by_code,
         )
 
+    def past(self, history: History, job: Job) -> Past:
+        """What came before the latest attempt of a job, which is under way or has just ended."""
+        past = Past()
+        for error_code, ended_at in history.attempts.ends_of(job.id, before=job.attempts):
+            past = past.after(error_code, ended_at, outages_count=self._counts_outages_by(job, error_code or ""))
+        return replace(past, before=max(0, job.attempts - 1 - past.attempts))
+
     def longest_delay_s(self, attempt: int) -> float:
         """The upper end of the delay after attempt number `attempt` (1, 2, …), seconds."""
         doublings = min(attempt - 1, 64)  # past any cap, and short of what a float can hold
@@ -138,7 +140,7 @@ class RetryPolicy:
         limit = self._limit_of(job, error.code, past)
         if not error.retryable or limit <= 1:
             return Verdict(JobStatus.DEAD)
-        if self._is_outage(job, error):
+        if error.is_outage and not self._counts_outages_by(job, error.code):
             return self._outlast(error, past, now or utc_now(), chance)
         counted = job.attempts - past.before - past.interruptions - (past.outages if self.outage_limit_s else 0)
         if error.is_retried_alone and past.tried_alone:
@@ -150,12 +152,11 @@ class RetryPolicy:
 
     def _limit_of(self, job: Job, error_code: str, past: Past) -> int:
         """How many attempts that count a job gets, at first and after a retry by hand, if it fails by that code."""
-        named = (f"{job.job_type}/{error_code}", error_code)
+        named = _names(job, error_code)
         return next((self.attempts[name] for name in named if name in self.attempts), job.max_attempts - past.before)
 
-    def _is_outage(self, job: Job, error: MediaJobsError) -> bool:
-        is_named = bool({f"{job.job_type}/{error.code}", error.code} & self.attempts.keys())
-        return error.is_outage and bool(self.outage_limit_s) and not is_named
+    def _counts_outages_by(self, job: Job, error_code: str) -> bool:
+        return not self.outage_limit_s or any(name in self.attempts for name in _names(job, error_code))
 
     def _after_death(self, past: Past, chance: random.Random) -> Verdict:
         deaths = past.deaths_in_a_row + 1
@@ -175,6 +176,11 @@ class RetryPolicy:
 _DEADLY = "Its worker has died three times in a row, so the job may be what kills it: it is given up."
 _NOT_EVEN_ALONE = "That was with half of the threads, and with nothing beside it on its machine."
 _GIVEN_UP = "This has lasted for {:.1f} hours and {} attempts, so the job is given up. Retry it when that is mended."
+
+
+def _names(job: Job, error_code: str) -> tuple[str, str]:
+    """Under which settings may name the code, the one that wins first."""
+    return f"{job.job_type}/{error_code}", error_code
 
 
 def _floor_s(error: MediaJobsError) -> float:

@@ -37,7 +37,7 @@ from mediajobs_dagster.history.switches import Switch, SwitchScope, SwitchState
 from mediajobs_dagster.models import AttemptStatus, Job, JobStatus
 from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
-from mediajobs_dagster.resilience.retry import DEADLY, Past, RetryPolicy
+from mediajobs_dagster.resilience.retry import DEADLY, RetryPolicy
 from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 from tests.history.factories import THUMB, a_new_job, ended
@@ -178,7 +178,7 @@ class Queue(RuleBasedStateMachine):
     def fail(self, which: int, kind: type[MediaJobsError]) -> None:
         worker = self.leave(self.awake[which % len(self.awake)])
         job, error = worker.claim.job, kind()
-        verdict = self.policy.judge(job, error, chance=random.Random(which), past=Past.of(self.history, job))
+        verdict = self.policy.judge(job, error, chance=random.Random(which), past=self.policy.past(self.history, job))
         assert verdict.status in (JobStatus.FAILED, JobStatus.DEAD)
         change = {"error_code": error.code, "blame": error.blame}
         self.finish(worker, AttemptStatus.FAILURE, verdict.status, pause_s=verdict.pause_s, **change)
@@ -270,7 +270,7 @@ class Queue(RuleBasedStateMachine):
     @invariant()
     def attempts_stay_within_bounds(self) -> None:
         for job in self.all_jobs():
-            past = Past.of(self.history, job.model_copy(update={"attempts": job.attempts + 1}))
+            past = self.policy.past(self.history, job.model_copy(update={"attempts": job.attempts + 1}))
             assert past.attempts - past.interruptions - past.outages <= ALLOWANCE
             assert past.deaths_in_a_row <= DEADLY
             assert past.tried_alone <= 2

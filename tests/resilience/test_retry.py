@@ -208,11 +208,11 @@ def test_which_attempts_an_outage_ended_is_read_from_the_history(history: Histor
         at = NOON + timedelta(hours=number)
         fail(history, AttemptStatus.FAILURE, completed_at=at, error_code=code)
     job = history.jobs.get(entry.job.id).model_copy(update={"attempts": 5})
-    assert Past.of(history, job) == Past(3, 2, NOON + timedelta(hours=2), attempts=4)
-    assert Past.of(history, job.model_copy(update={"attempts": 2})) == Past(1, 1, NOON, attempts=1)
+    assert RetryPolicy().past(history, job) == Past(3, 2, NOON + timedelta(hours=2), attempts=4)
+    assert RetryPolicy().past(history, job.model_copy(update={"attempts": 2})) == Past(1, 1, NOON, attempts=1)
     history.jobs.cancel(job.id)
     history.jobs.retry(job.id)
-    assert Past.of(history, job) == Past(before=4)
+    assert RetryPolicy().past(history, job) == Past(before=4)
 
 
 def test_a_retry_by_hand_grants_as_many_attempts_by_code_as_at_first() -> None:
@@ -277,6 +277,20 @@ def test_what_ran_out_of_memory_is_tried_once_more() -> None:
     assert verdict.status is JobStatus.DEAD
     assert "half of the threads" in verdict.note
     assert policy.judge(a_job(3, 10), FfmpegKilledError(), chance=CHANCE, past=past).status is JobStatus.FAILED
+
+
+def test_an_outage_that_settings_name_counts(history: History) -> None:
+    """Beside others, which do not."""
+    policy = RetryPolicy.of(Settings.load(_env_file=None, retry_attempts="DISK_FULL=3"))
+    [entry] = history.jobs.enqueue([a_new_job()])
+    for code in ("DISK_FULL", "STORAGE_UNAVAILABLE", "DISK_FULL"):
+        fail(history, AttemptStatus.FAILURE, completed_at=NOON, error_code=code)
+    job = history.jobs.get(entry.job.id)
+    before = policy.past(history, job)  # of the third
+    assert (before.outages, before.attempts) == (1, 2)
+    assert policy.judge(job, DiskFullError(), chance=CHANCE, past=before).status is JobStatus.FAILED
+    now = job.model_copy(update={"attempts": 4})
+    assert policy.judge(now, DiskFullError(), chance=CHANCE, past=policy.past(history, now)).status is JobStatus.DEAD
 
 
 def test_settings_say_how_often_by_code_and_job_type() -> None:

@@ -17,6 +17,7 @@ from mediajobs_dagster.resilience.breaker import Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import HostBreaker
+from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.use_cases.references import NamedJob
 from mediajobs_dagster.use_cases.why import Cause, CauseKind, Explaining, LaneUse, RunSign, RunStage, Why
 from tests.history.factories import NOON, THUMB, a_new_job, claimed, ended, let_pass, some_new_jobs
@@ -61,6 +62,7 @@ def ask(history: History, told: Told) -> Ask:
         explaining = Explaining(
             history,
             registry,
+            RetryPolicy(),
             dispatcher.held,
             lambda: hosts.of_host(history, "here", now=history.now()),
             told,
@@ -260,7 +262,7 @@ def test_whatever_holds_a_type_back_is_a_cause(history: History) -> None:
     """A new one has to be known here, too."""
     assert {each.value for each in HeldBy} <= {each.value for each in CauseKind}
     held = Held(job_type=THUMB, by=HeldBy.NEEDS, waiting=1, at=NOON, lacking=("speech",))
-    explaining = Explaining(history, Registry.standard(), lambda _: held, lambda: None)
+    explaining = Explaining(history, Registry.standard(), RetryPolicy(), lambda _: held, lambda: None)
     why = explaining.of(NamedJob(queued(history), None))
     assert why.cause == Cause(
         CauseKind.NEEDS, "No worker here offers speech. Install it, and name it in MEDIAJOBS_OFFERS."

@@ -11,7 +11,7 @@ from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.models import Job, JobStatus, SubjectKind
 from mediajobs_dagster.resilience.held import Held
 from mediajobs_dagster.resilience.hosts import Quarantine
-from mediajobs_dagster.resilience.retry import Past
+from mediajobs_dagster.resilience.retry import RetryPolicy
 from mediajobs_dagster.resilience.states import moment_words
 from mediajobs_dagster.use_cases.references import NamedJob
 from mediajobs_dagster.use_cases.why.answer import Cause, CauseKind, Why
@@ -27,6 +27,7 @@ class Explaining:
 
     history: History
     registry: Registry
+    policy: RetryPolicy
     held: Callable[[str], Held | None]
     """What holds back jobs of a type."""
     quarantine: Callable[[], Quarantine | None]
@@ -71,5 +72,6 @@ class Explaining:
     def _again(self, job: Job, at: datetime) -> str | None:
         if job.status not in (JobStatus.FAILED, JobStatus.DEAD):
             return None
-        past = Past.of(self.history, job.model_copy(update={"attempts": job.attempts + 1}))
+        policy = self.registry.retry_policy(job.job_type, self.policy)
+        past = policy.past(self.history, job.model_copy(update={"attempts": job.attempts + 1}))
         return whether_again(job, past, at)
