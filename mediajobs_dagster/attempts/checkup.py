@@ -132,7 +132,7 @@ def _queue(held: Callable[[], Sequence[str]]) -> str:
     try:
         reasons = held()
     except MediaJobsError:  # a check of its own tells it
-        return Caution("not known without the database")
+        return "not known without the database"
     return Caution(" ".join(reasons)) if reasons else "nothing is held back"
 
 
