@@ -717,7 +717,7 @@ class MediaJobs:
 
         def refusal(job: Job) -> str | None:
             try:
-                return "its source is gone" if self._refusal(job) else None
+                return "the files of these are gone from the storage. Add them again" if self._refusal(job) else None
             except StorageError:
                 return None
 

@@ -25,7 +25,7 @@ _LATE_S = 15.0
 """How long after the end of an outage others still complain of it, seconds."""
 _REASON_AGAIN_S = 60.0
 """How long the reasons of further failures by the same code are left out, seconds: an outage is one cause."""
-_LONGEST_REASON = 200
+_LONGEST_REASON = 400
 _NEWEST = 200
 """How many of the newest attempts are looked at: more than begin between two looks."""
 

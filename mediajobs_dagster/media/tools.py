@@ -18,6 +18,9 @@ from mediajobs_dagster.media.command import VAAPI_DEVICE
 from mediajobs_dagster.models import JsonObject
 from mediajobs_dagster.storage.whole_file import whole_file
 
+_QUOTED = 200
+"""Characters of what a program said that are quoted."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -53,7 +56,10 @@ class Answers:
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise FfmpegMissingError(f"{program} {_fault(error)}. Install a build for this machine.") from error
+            raise FfmpegMissingError(
+                f"{program} {_fault(error)}. Install a build that works on this machine, or set "
+                "MEDIAJOBS_FFMPEG_PATH and MEDIAJOBS_FFPROBE_PATH to one."
+            ) from error
         return answer.stdout.decode(errors="replace")
 
     def _kept(self, file: Path) -> JsonObject:
@@ -175,7 +181,10 @@ def _fault(error: OSError | subprocess.SubprocessError) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
         return f"gave no answer within {error.timeout:g} s"
     if isinstance(error, subprocess.CalledProcessError):
-        return f"ended with code {error.returncode} when asked what it can do: it is no ffmpeg that works here"
+        lines = (error.stderr or b"").decode(errors="replace").split("\n")
+        last = next((" ".join(line.split())[:_QUOTED] for line in reversed(lines) if line.strip()), "")
+        said = f", and said: {last.rstrip('.')}" if last else ""
+        return f"does not work here: asked what it can do, it ended with code {error.returncode}{said}"
     return f"does not run: {getattr(error, 'strerror', None) or error}"
 
 

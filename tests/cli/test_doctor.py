@@ -94,6 +94,19 @@ def test_one_thing_is_not(
     assert mediajobs("doctor", **placed).code == 1
 
 
+def test_what_a_broken_ffmpeg_says_is_told(mediajobs: Call, tmp_path: Path) -> None:
+    """Its last line is the cause, such as a library that an upgrade took away; and what to set is said."""
+    broken = tmp_path / "ffmpeg"
+    broken.write_text(
+        "#!/bin/sh\necho first >&2\necho 'libx264.so.164: cannot open shared object file' >&2\nexit 127\n"
+    )
+    broken.chmod(0o755)
+    fine, detail = findings(mediajobs("doctor", "--json", ffmpeg_path=broken))["ffmpeg"]
+    assert not fine
+    assert "it ended with code 127, and said: libx264.so.164: cannot open shared object file. " in detail
+    assert "MEDIAJOBS_FFMPEG_PATH" in detail
+
+
 def test_up_is_not_blamed_for_the_database(mediajobs: Call, tmp_path: Path) -> None:
     """Whether it works with a database that does not answer is not known: only the database has failed."""
     (tmp_path / "file").touch()

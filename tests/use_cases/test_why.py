@@ -209,9 +209,9 @@ def test_one_at_work_and_one_whose_worker_is_silent(history: History, ask: Ask) 
 def test_a_dead_one_says_why_it_is_not_tried_again(history: History, ask: Ask, codes: list[str], again: str) -> None:
     why = ask(failed(history, *codes, status=JobStatus.DEAD))
     assert kinds(why) == [CauseKind.FAILED]
-    assert why.again == (
-        f"It will not be tried again: {again}. `mediajobs jobs retry {why.named.job.id}` tries it all the same."
-    )
+    retry = f"`mediajobs jobs retry {why.named.job.id}` tries it"
+    cure = f"{retry} all the same" if codes == ["INPUT_CORRUPT"] else f"Once that is mended, {retry} again"
+    assert why.again == f"It will not be tried again: {again}. {cure}."
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def whether_again(job: Job, past: Past, at: datetime) -> str | None:
         return f"It will be tried again {when}: {_because(job, past)}."
     if job.status is not JobStatus.DEAD:
         return None
-    return (
-        f"It will not be tried again: {_because_not(job, past)}. `mediajobs jobs retry {job.id}` tries it all the same."
-    )
+    retry = f"`mediajobs jobs retry {job.id}` tries it"
+    cure = f"Once that is mended, {retry} again" if _kind_of(job).retryable else f"{retry} all the same"
+    return f"It will not be tried again: {_because_not(job, past)}. {cure}."
 
 
 def _because(job: Job, past: Past) -> str:
