@@ -138,7 +138,7 @@ def note_of(job: Job) -> str | None:
     if job.status is JobStatus.PROCESSING:
         return job.progress and progress_words(job.progress)
     if job.status is JobStatus.FAILED and job.not_before:
-        again = f"next try {job.not_before:%H:%M:%S}" if job.not_before > utc_now() else "to be tried again now"
+        again = f"next try {job.not_before:%H:%M:%S}" if job.not_before > utc_now() else "its next try is due"
         return f"{job.error_code}, {again}"
     return job.error_code
 
