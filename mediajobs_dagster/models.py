@@ -182,6 +182,7 @@ class VideoStream(Value):
     color_range: str | None = Field(default=None, description="tv (limited) or pc (full).")
     transfer: str | None = Field(default=None, description="Transfer characteristics, such as bt709 or smpte2084.")
     matrix: str | None = Field(default=None, description="Colour matrix, such as bt709 or smpte170m.")
+    primaries: str | None = Field(default=None, description="Colour primaries, such as bt709 or bt2020.")
 
     @property
     def end_seconds(self) -> float | None:
@@ -192,6 +193,11 @@ class VideoStream(Value):
     def is_hdr(self) -> bool:
         """Whether the transfer is one of the HDR ones (PQ or HLG, ITU-R BT.2100)."""
         return self.transfer in ("smpte2084", "arib-std-b67")
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has more colours than BT.709 can tell: it is HDR, or has the primaries of BT.2020 or DCI-P3."""
+        return self.is_hdr or self.primaries in ("bt2020", "smpte431", "smpte432")
 
     @property
     def upright_size(self) -> tuple[int, int]:

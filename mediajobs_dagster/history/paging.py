@@ -49,7 +49,8 @@ def newest_of(
     for conditions in alternatives:
         statement = newest_first(table, sa.select(*columns).where(*conditions), limit=limit)
         found += connection.execute(statement).mappings()
-    found.sort(key=lambda row: (row[table.c.created_at], row[table.c.id]), reverse=True)
+    if len(alternatives) > 1:
+        found.sort(key=lambda row: (row[table.c.created_at], row[table.c.id]), reverse=True)
     return found[:limit]
 
 

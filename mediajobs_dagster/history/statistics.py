@@ -322,12 +322,15 @@ def _in_hour(table: sa.Table, hour: datetime) -> Conditions:
 
 
 def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
-    def added_up(table: sa.Table, by: Sequence[str], *counted: str) -> sa.Result[Any]:
-        return connection.execute(_sums_of(table, filter, whole, by=by, counted=counted))
+    def added_up(table: sa.Table, by: Sequence[str], *counted: str, first_by: Sequence[str] = ()) -> sa.Result[Any]:
+        return connection.execute(_sums_of(table, filter, whole, by=by, first_by=first_by, counted=counted))
 
     # By status and by class in turn: groups of both together would be fifty times as many.
     for status, error_code, attempts, *figures in added_up(
-        metric_totals, ("status", "error_code"), "attempts", *Figures._fields
+        metric_totals,
+        ("status", "error_code"),
+        *("attempts", *Figures._fields),
+        first_by=("start", "job_name", "status", "error_code"),
     ):
         sums.add((status, error_code), int(attempts), None, Figures(*map(int, figures)))
     for duration_class, attempts in added_up(metric_totals, ("duration_class",), "attempts"):
@@ -338,14 +341,28 @@ def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, wh
 
 
 def _sums_of(
-    table: sa.Table, filter: AttemptFilter, whole: Sequence[Spans], *, by: Sequence[str], counted: Sequence[str]
+    table: sa.Table,
+    filter: AttemptFilter,
+    whole: Sequence[Spans],
+    *,
+    by: Sequence[str],
+    first_by: Sequence[str],
+    counted: Sequence[str],
 ) -> sa.Select[Any]:
-    """Columns that the table counts, added up over all the spans for each group."""
-    columns = [table.c[name] for name in (*by, *counted)]
+    """Columns that the table counts, added up over all the spans for each group.
+
+    `first_by` are columns by whose values the rows lie side by side, and can be added up before they are sorted by
+    their groups: so a few rows are sorted, not one for each class of duration.
+    """
+    groups, sums = [table.c[name] for name in by], [table.c[name] for name in counted]
+    first = [table.c[name] for name in first_by]
+    columns = [*groups, *([sa.func.sum(each).label(each.name) for each in sums] if first else sums)]
     # A query for each length: an index has the spans of one length in the order of time.
-    rows = sa.union_all(*(sa.select(*columns).where(*_in_spans(table, filter, spans)) for spans in whole)).subquery()
-    groups = [rows.c[name] for name in by]
-    return sa.select(*groups, *(sa.func.sum(rows.c[name]) for name in counted)).group_by(*groups)
+    parts = (sa.select(*columns).where(*_in_spans(table, filter, spans)).group_by(*first) for spans in whole)
+    rows = sa.union_all(*parts).subquery()
+    return sa.select(*(rows.c[name] for name in by), *(sa.func.sum(rows.c[name]) for name in counted)).group_by(
+        *(rows.c[name] for name in by)
+    )
 
 
 def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Conditions:

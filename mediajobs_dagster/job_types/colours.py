@@ -47,7 +47,8 @@ def converted(
 ) -> tuple[str, ...]:
     """Filters that bring a source's picture to `size`, pixels, and to 4:2:0 of 8 bits in `colours`.
 
-    `size` may be expressions of the filter `scale`. HDR is tone-mapped to BT.709, unless `tone_mapping` is None.
+    `size` may be expressions of the filter `scale`. HDR is tone-mapped to BT.709, and wide colours are brought into
+    it, unless `tone_mapping` is None.
     `flags` is the way to scale.
     """
     # By default the scaler rounds so coarsely that another matrix is up to 5 levels off.
@@ -57,13 +58,15 @@ def converted(
     end = ("setsar=1", "format=yuv420p")
     if video.is_hdr and tone_mapping:
         return (*_tone_mapped(to_size, tone_mapping), *end)
+    if video.is_wide and tone_mapping:
+        return (*_narrowed(f"{to_size}{_assumed_matrix(video)}", tone_mapping), *end)
     return (f"{to_size}{_assumed_matrix(video)}", *end)
 
 
 def as_jpeg(video: VideoStream, size: tuple[int, int], tone_mapping: ToneMapping | None) -> tuple[str, ...]:
     """Filters that bring a source's picture to `size`, pixels, and to the colours of a JPEG."""
     is_709 = _matrix_of(video) == "bt709" and (video.pixel_format or "").startswith("yuv4")
-    if is_709 and not video.is_hdr and not any(edge % 2 for edge in size):
+    if is_709 and not video.is_wide and not any(edge % 2 for edge in size):
         # What `scale` takes for another matrix is a tenth of a thumbnail's time. This filter takes hardly any, but
         # wants even sizes.
         return (f"scale={size[0]}:{size[1]}:flags=lanczos", "format=yuv420p", _JFIF_OF_709, "setsar=1")
@@ -90,6 +93,15 @@ def _matrix_of(video: VideoStream) -> str:
 def _assumed_matrix(video: VideoStream) -> str:
     """What the filter `scale` has to be told of the matrix of a source; nothing if the source tells it itself."""
     return "" if video.matrix else f":in_color_matrix={_matrix_of(video)}"
+
+
+def _narrowed(to_size: str, how: ToneMapping) -> tuple[str, ...]:
+    """Filters that bring SDR in other primaries to those of BT.709. What these cannot tell is clipped."""
+    match how:
+        case ToneMapping.SWSCALE:
+            return (f"{to_size}:out_primaries=bt709",)
+        case ToneMapping.ZSCALE:
+            return ("zscale=primaries=bt709:transfer=bt709:matrix=bt709:range=tv", to_size)
 
 
 def _tone_mapped(to_size: str, how: ToneMapping) -> tuple[str, ...]:

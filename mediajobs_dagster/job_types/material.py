@@ -57,7 +57,7 @@ class Source:
 
 
 class ToneMapping(StrEnum):
-    """How HDR can be converted to BT.709, which every screen shows."""
+    """How HDR, and colours beyond those of BT.709, can be converted to BT.709, which every screen shows."""
 
     SWSCALE = "swscale"
     """With ffmpeg's own scaler, since version 8."""

@@ -14,7 +14,7 @@ from mediajobs_dagster.models import Upload
 
 
 class PictureJobType(UploadJobType):
-    """A job type that needs a moving picture, and shows HDR as every screen does where ffmpeg can tone-map."""
+    """A job type that needs a moving picture, and shows HDR and wide colours as every screen does where ffmpeg can."""
 
     @override
     def wanted_for(self, upload: Upload) -> bool:
@@ -27,7 +27,7 @@ class PictureJobType(UploadJobType):
     @override
     def prepare(self, material: Material, params: Params, machine: Machine) -> ToneMapping | None:
         video = material.primary.info.main_video
-        return machine.tone_mapping() if video and video.is_hdr else None
+        return machine.tone_mapping() if video and video.is_wide else None
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
@@ -39,4 +39,7 @@ class PictureJobType(UploadJobType):
 
     @abstractmethod
     def plan_picture(self, source: Source, params: Params, tone_mapping: ToneMapping | None) -> Plan:
-        """The plan for one upload; HDR is tone-mapped, unless `tone_mapping` is None. Raises as `plan_upload`."""
+        """The plan for one upload. HDR and wide colours become BT.709, unless `tone_mapping` is None.
+
+        Raises as `plan_upload`.
+        """

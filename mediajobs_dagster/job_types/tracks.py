@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from mediajobs_dagster.errors import InputUnsupportedError
 from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
 
 HOLES_FILLED = "aresample=async=1:min_hard_comp=0.02"
 """The filter that puts silence where a track of sound has a hole of 20 ms or more, so that what follows is in time."""
+
+
+def begun_at(seconds: float | Fraction, audio: AudioStream) -> str:
+    """What comes after HOLES_FILLED to have the first sample at that time: what is missing before it is silence.
+
+    A decoder may give nothing for the first packets of a track, and begin later than the track.
+    """
+    # The documentation says samples; they are those of the sound that comes in.
+    return f":first_pts={round(seconds * audio.sample_rate)}"
+
+
+def whole_of(audio: AudioStream, info: MediaInfo) -> str:
+    """HOLES_FILLED for all of a track of `info` that is read alone, from its first sample on."""
+    return HOLES_FILLED + begun_at(audio.start_seconds - info.origin(0.0, [audio]), audio)
 
 
 def sound_of(info: MediaInfo) -> AudioStream | None:

@@ -151,6 +151,7 @@ def _video(stream: JsonObject, begin: float, frame: JsonObject, can_decode: Call
         color_range=_known(stream.get("color_range")),
         transfer=stream.get("color_transfer"),
         matrix=_known(stream.get("color_space")),
+        primaries=_known(stream.get("color_primaries")),
     )
 
 

@@ -46,8 +46,8 @@ _LONGEST_ARGUMENT = 120_000
 _PROBED = (
     "format=format_name,start_time,duration,size,bit_rate"
     ":stream=index,codec_type,codec_name,profile,pix_fmt,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate"
-    ",nb_frames,start_time,duration,bit_rate,has_b_frames,field_order,color_range,color_space,color_transfer,channels"
-    ",sample_rate"
+    ",nb_frames,start_time,duration,bit_rate,has_b_frames,field_order,color_range,color_space,color_transfer"
+    ",color_primaries,channels,sample_rate"
     ":stream_disposition=attached_pic,default,forced:stream_tags=rotate,language,DURATION,timecode:stream_side_data=rotation"
     ":frame=stream_index:frame_side_data=rotation:format_tags=timecode"
 )

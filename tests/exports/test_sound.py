@@ -78,6 +78,22 @@ def test_sound_stays_in_time_at_every_speed(render: Renders, studio: Studio, spe
     assert np.abs(np.subtract(measured, expected)).max() < SYNC, np.subtract(measured, expected)
 
 
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+@pytest.mark.parametrize("speed", [0.5, 1.5, 4])
+def test_sound_of_any_rate_stays_in_time_at_another_speed(
+    render: Renders, studio: Studio, speed: float, rate: int
+) -> None:
+    """A burst each second, in sound that is not of the rate of exports."""
+    at = np.arange(5 * rate) / rate
+    noise = np.random.default_rng(4).normal(0, 0.2, 5 * rate)
+    bursts = (noise * ((at % 1 > 0.5) & (at % 1 < 0.56))).astype(np.float32)
+    source = studio.clip(f"rate_{rate}.mov", 23, seconds=5, sound=bursts, sound_rate=rate, sound_codec="pcm_s16le")
+    heard = render({"track": [clip(source, 1.1, 4.3, speed=speed)], "loudness": None}, source).sound
+    expected = [(second + 0.53 - 1.1) / speed for second in (1, 2, 3)]
+    measured = [centre(heard, each - 0.3 / speed, each + 0.3 / speed) for each in expected]
+    assert np.abs(np.subtract(measured, expected)).max() < SYNC, np.subtract(measured, expected)
+
+
 @pytest.mark.parametrize("speed", [0.25, 0.5, 0.75, 1.5])
 def test_marks_in_a_tone_stay_in_time(render: Renders, thirty: Footage, speed: float) -> None:
     """What changes the speed lays a tone together otherwise than silence."""

@@ -23,9 +23,9 @@ from typing_extensions import override
 from mediajobs_dagster.job_types.base import Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Output, Plan, Run, Sink
-from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
+from mediajobs_dagster.job_types.tracks import sound_of, track_notes, whole_of
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, JsonObject, Upload
+from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, Upload
 
 VERSION = "audio_envelope_v3"
 SAMPLE_RATE = 48_000
@@ -70,7 +70,7 @@ class AudioEnvelope(UploadJobType):
             return Plan(outputs=(output,), notes=track_notes(source.info))
         command = ffmpeg.Command(
             inputs=(ffmpeg.Input("source"),),
-            outputs=(ffmpeg.Output(ffmpeg.STDOUT, _samples(audio)),),
+            outputs=(ffmpeg.Output(ffmpeg.STDOUT, _samples(audio, source.info)),),
             media_seconds=audio.duration_seconds or source.info.duration_seconds or None,
         )
         return Plan(
@@ -92,11 +92,11 @@ def head(*, has_audio: bool) -> JsonObject:
     return {"version": VERSION, "intervalSeconds": INTERVAL_SECONDS, "hasAudio": has_audio}
 
 
-def _samples(audio: AudioStream) -> tuple[str, ...]:
+def _samples(audio: AudioStream, info: MediaInfo) -> tuple[str, ...]:
     # Signed 16-bit: half the pipe traffic of floats, far finer than the -60 dB floor, and what makes ffmpeg's mix to
     # one channel an average (for float samples it adds the channels up 3 dB louder).
     return (
         *("-map", f"0:{audio.index}", "-vn"),  # -vn: the picture is not even demultiplexed
-        *("-af", f"{HOLES_FILLED}:out_sample_rate={SAMPLE_RATE}:out_chlayout=mono:out_sample_fmt=s16"),
+        *("-af", f"{whole_of(audio, info)}:out_sample_rate={SAMPLE_RATE}:out_chlayout=mono:out_sample_fmt=s16"),
         *("-c:a", "pcm_s16le", "-f", "s16le"),
     )

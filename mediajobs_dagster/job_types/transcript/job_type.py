@@ -18,7 +18,7 @@ from mediajobs_dagster.errors import InputNoAudioError
 from mediajobs_dagster.job_types.base import FFMPEG, Lane, Params, UploadJobType
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Call, Left, Output, Plan, Run, Step
-from mediajobs_dagster.job_types.tracks import HOLES_FILLED, sound_of, track_notes
+from mediajobs_dagster.job_types.tracks import sound_of, track_notes, whole_of
 from mediajobs_dagster.job_types.transcript.documents import JSON_NAME, SOUND, SRT_NAME, VTT_NAME
 from mediajobs_dagster.job_types.transcript.subtitles import (
     EMBEDDED,
@@ -30,7 +30,7 @@ from mediajobs_dagster.job_types.transcript.subtitles import (
     write_stored,
 )
 from mediajobs_dagster.media import command as ffmpeg
-from mediajobs_dagster.models import AudioStream, SubtitleStream, Upload
+from mediajobs_dagster.models import AudioStream, MediaInfo, SubtitleStream, Upload
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.speech.models import DEFAULT, RATE, find_model
 from mediajobs_dagster.transcripts.model import Method
@@ -155,7 +155,7 @@ def _steps(ways: Sequence[Way], source: Source, params: TranscriptParams) -> tup
 
             command = ffmpeg.Command(
                 inputs=(ffmpeg.Input("source"),),
-                outputs=(ffmpeg.Output(SOUND, _samples(way)),),
+                outputs=(ffmpeg.Output(SOUND, _samples(way, source.info)),),
                 media_seconds=way.duration_seconds or seconds or None,
             )
             wanted = Wanted(language=params.language, begin=way.start_seconds, duration_seconds=seconds)
@@ -171,9 +171,9 @@ def _unless_written(further: Sequence[Step], folder: Path) -> Sequence[Step]:
     return () if (folder / JSON_NAME).exists() else further
 
 
-def _samples(audio: AudioStream) -> tuple[str, ...]:
+def _samples(audio: AudioStream, info: MediaInfo) -> tuple[str, ...]:
     return (
         *("-map", f"0:{audio.index}", "-vn"),  # -vn: the picture is not even demultiplexed
-        *("-af", f"{HOLES_FILLED}:out_sample_rate={RATE}:out_chlayout=mono:out_sample_fmt=s16"),
+        *("-af", f"{whole_of(audio, info)}:out_sample_rate={RATE}:out_chlayout=mono:out_sample_fmt=s16"),
         *("-c:a", "pcm_s16le", "-f", "s16le"),
     )

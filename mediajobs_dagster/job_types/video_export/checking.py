@@ -29,7 +29,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
     printed_to,
     read_loudness,
 )
-from mediajobs_dagster.job_types.video_export.openings import is_reliable
+from mediajobs_dagster.job_types.video_export.openings import Openings
 from mediajobs_dagster.job_types.video_export.picture import covering, crop_filter, cropped, middle, video_of
 from mediajobs_dagster.media.command import Command, Drawing, Input, Output
 from mediajobs_dagster.timelines.layout import Layout, Segment, fitted
@@ -61,6 +61,7 @@ class Edit:
     covered: tuple[Covered, ...]
     """The areas of the base track that layers may hide."""
     drawings: Drawings
+    openings: Openings
 
 
 def checks_of(edit: Edit, filename: str, loudness_file: str | None, *, decodes: bool = True) -> tuple[Check, ...]:
@@ -133,7 +134,7 @@ class _Export:
             video = video_of(edit.sources[item.source])
             # The luma of HDR has another scale. And a source that is opened where its frames were looked for is not
             # looked at again.
-            if video.is_hdr or not is_reliable(edit.sources[item.source].info):
+            if video.is_hdr or edit.openings.is_sought(edit.sources[item.source]):
                 return
             opened, count = self._moment(segment, item, frame)
             showing = ("-map", f"0:{video.index}", "-frames:v", str(count))

@@ -12,7 +12,7 @@ from mediajobs_dagster.job_types.video_export.memory import render_faults
 from mediajobs_dagster.job_types.video_export.openings import Openings
 from mediajobs_dagster.job_types.video_export.reading import picture_starts
 from mediajobs_dagster.job_types.video_export.texts import Texts
-from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.models import JsonObject, VideoStream
 from mediajobs_dagster.timelines.layout import lay_out
 from mediajobs_dagster.timelines.model import Timeline, VideoLayer
 from mediajobs_dagster.timelines.parsing import parse_timeline
@@ -25,7 +25,7 @@ class Capabilities:
     """What the machine can do, as far as the plan depends on it."""
 
     tone_mapping: ToneMapping | None = None
-    """How HDR can be tone-mapped; None: not at all, or the timeline has no HDR."""
+    """How HDR and wide colours are brought to BT.709; None: not at all, or the timeline has none."""
     encoders: frozenset[str] = frozenset()
     """Hardware encoders that work."""
     undecodable: frozenset[str] = frozenset()
@@ -40,23 +40,24 @@ class Capabilities:
         cls, machine: Machine, timeline: Timeline, sources: Mapping[str, Source], params: ExportParams
     ) -> Capabilities:
         """Ask the machine only what this timeline and these parameters depend on."""
+        shown = shown_videos(timeline, sources)
         encoder, codec = hardware_encoder(params), params.codec.value
         segments = lay_out(timeline, {name: source.info for name, source in sources.items()}).segments
         layers = ((sources[each.source], each.in_) for each in timeline.layers if isinstance(each, VideoLayer))
         return cls(
             openings=Openings.find(machine, (*picture_starts(segments, sources), *layers)),
-            tone_mapping=machine.tone_mapping() if hdr_references(timeline, sources) else None,
+            tone_mapping=machine.tone_mapping() if any(each.is_wide for each in shown.values()) else None,
             encoders=frozenset({encoder}) if encoder and machine.works(encoder) else frozenset(),
             undecodable=frozenset() if machine.decodes(codec) else frozenset({codec}),
             max_pixels=machine.max_pixels,
         )
 
 
-def hdr_references(timeline: Timeline, sources: Mapping[str, Source]) -> tuple[str, ...]:
-    """The references to HDR sources whose picture is shown."""
+def shown_videos(timeline: Timeline, sources: Mapping[str, Source]) -> dict[str, VideoStream]:
+    """The picture of each source whose picture is shown, by references."""
     seen = seen_references_of(timeline)
     videos = {reference: source.info.main_video for reference, source in sources.items() if reference in seen}
-    return tuple(reference for reference, video in videos.items() if video and video.is_hdr)
+    return {reference: video for reference, video in videos.items() if video}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from mediajobs_dagster.job_types.colours import TAGGED_709
-from mediajobs_dagster.job_types.material import Source, ToneMapping
+from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.plan import Child, Expected, Output, Plan, Run
 from mediajobs_dagster.job_types.video_export.checking import Edit, checks_of
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
@@ -37,7 +37,7 @@ from mediajobs_dagster.job_types.video_export.loudness import (
 )
 from mediajobs_dagster.job_types.video_export.memory import estimated_bytes
 from mediajobs_dagster.job_types.video_export.picture import PictureTrack, Scaling
-from mediajobs_dagster.job_types.video_export.preparing import Capabilities, hdr_references
+from mediajobs_dagster.job_types.video_export.preparing import Capabilities, shown_videos
 from mediajobs_dagster.job_types.video_export.reading import Opened, SegmentInputs, open_layers
 from mediajobs_dagster.job_types.video_export.sound import SoundTrack
 from mediajobs_dagster.job_types.video_export.texts import Texts
@@ -132,7 +132,7 @@ class Renderer:
                 if self._decodes or job_type == "upload_audio_envelope_v1"
             ),
             checks=checks_of(
-                Edit(self.timeline, layout, self.sources, render.covered, drawings),
+                Edit(self.timeline, layout, self.sources, render.covered, drawings, self.capabilities.openings),
                 FILENAME,
                 _LOUDNESS_FILE if self._sounds else None,
                 decodes=self._decodes,
@@ -154,17 +154,14 @@ class Renderer:
     @cached_property
     def _hdr(self) -> tuple[str, ...]:
         """The references to HDR sources whose picture is shown."""
-        return hdr_references(self.timeline, self.sources)
-
-    @property
-    def _tone_mapping(self) -> ToneMapping | None:
-        return self.capabilities.tone_mapping if self._hdr else None
+        shown = shown_videos(self.timeline, self.sources)
+        return tuple(reference for reference, video in shown.items() if video.is_hdr)
 
     # --- the render --------------------------------------------------------------------------------------------------
 
     def _picture(self, drawings: Drawings) -> _Picture:
         graph = Graph()
-        scaling = Scaling(_FLAGS[self.params.profile], self._tone_mapping, self.params.allow_untonemapped)
+        scaling = Scaling(_FLAGS[self.params.profile], self.capabilities.tone_mapping, self.params.allow_untonemapped)
         openings = self.capabilities.openings
         segment_inputs = SegmentInputs(graph, self.layout.segments, self.sources, openings)
         opened = open_layers(graph, self.timeline, self.sources, openings)
@@ -260,7 +257,7 @@ class Renderer:
         if wanted and self.encoding.encoder != wanted:
             yield f"{wanted} does not work on this machine; {self.encoding.encoder} was used instead."
         yield from self._held()
-        done = "is tone-mapped" if self._tone_mapping else "could not be tone-mapped"
+        done = "is tone-mapped" if self.capabilities.tone_mapping else "could not be tone-mapped"
         yield from (f"Upload {reference} is HDR and {done}." for reference in self._hdr)
 
     def _held(self) -> Iterator[str]:

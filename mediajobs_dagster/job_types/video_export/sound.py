@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mediajobs_dagster.job_types.material import Source
-from mediajobs_dagster.job_types.tracks import HOLES_FILLED
+from mediajobs_dagster.job_types.tracks import HOLES_FILLED, begun_at
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal
 from mediajobs_dagster.job_types.video_export.loudness import UNASKED_PEAK_DB, Measured
 from mediajobs_dagster.job_types.video_export.openings import Openings
@@ -296,10 +296,11 @@ def part_of(source: Source, offset: Fraction, length: Fraction, before: Fraction
     audio = source.info.main_audio
     # By default, ffmpeg plays mono on both channels 3 dB softer.
     both = ("pan=stereo|c0=c0|c1=c0",) if audio and audio.channels == 1 else ()
+    begun = begun_at(-before, audio) if audio else ""
     return (
         *moved,
         f"atrim=start={decimal(-before)}:end={decimal(length)}",
-        f"{HOLES_FILLED}:out_sample_rate={SAMPLE_RATE}:first_pts={-snap(before, Fraction(SAMPLE_RATE))}",
+        f"{HOLES_FILLED}:out_sample_rate={SAMPLE_RATE}{begun}",
         *both,
         _FORM,
     )

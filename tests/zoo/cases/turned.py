@@ -65,7 +65,8 @@ def _resized(second: tuple[int, int], shape: str = "") -> Make:
 
     def make(maker: Maker, path: Path) -> Truth:
         first = maker.once("large.ts", lambda part: maker.encode(part, frames(_COUNT), *H264, *PROMPT))
-        late = ("-output_ts_offset", str(_COUNT / 25))
+        # Frames are reordered by two, so the first file begins at its third tick, and the second one at its first.
+        late = ("-output_ts_offset", str((_COUNT + 2) / 25))
 
         def write(part: Path) -> None:
             maker.encode(part, frames(_COUNT, second, first=_COUNT), *H264, *PROMPT, *late, filters=shape)
@@ -86,7 +87,8 @@ def _odd(maker: Maker, path: Path) -> Truth:
 def _strip(maker: Maker, path: Path) -> Truth:
     """A banner, ten times as wide as high."""
     maker.encode(path, frames(_COUNT, (800, 80)), *H264)
-    return Truth(Picture(steady(_COUNT), _COUNT / 25, size=(800, 80)), None)
+    # A patch of it is five lines high in a proxy, less than what the encoder looks at as one.
+    return Truth(Picture(steady(_COUNT), _COUNT / 25, size=(800, 80), colours_within=5), None)
 
 
 _TURNED = ("Stored turned (90, 180, 270 degrees) or mirrored, as phones do", "Upright everywhere.")
