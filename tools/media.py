@@ -29,7 +29,7 @@ sound like what a person gets from the file in a player that does everything rig
 def media_page() -> str:
     """The page: one table a group, one line a kind of media."""
     groups = map(_section, dict.fromkeys(_groups()))
-    return page("What to expect of which media", _INTRODUCTION, *groups, _not_right_yet(), _ending())
+    return page("What to expect of which media", _INTRODUCTION, *groups, *_not_right_yet(), _ending())
 
 
 def _groups() -> Iterator[str]:
@@ -41,14 +41,15 @@ def _section(group: str) -> str:
     return section(group, table(("A file with", "What you may expect"), promises.items()))
 
 
-def _not_right_yet() -> str:
+def _not_right_yet() -> Iterator[str]:
     """What the zoo finds wrong: the promises that do not hold for all files of their kind."""
     wrong: dict[tuple[str, str], list[str]] = {}
     for (job, aspect), names in sorted(read_known().items()):
         for name in sorted(names):
             wrong.setdefault((CASES[name].kind, name), []).append(f"{_ASPECTS[aspect]} of the {job}")
     rows = [(kind, f"{', '.join(what)} (`{name}`)") for (kind, name), what in wrong.items()]
-    return section("Not right yet", table(("A file with", "What is not as promised, for one such file"), rows))
+    if rows:
+        yield section("Not right yet", table(("A file with", "What is not as promised, for one such file"), rows))
 
 
 def _ending() -> str:

@@ -10,9 +10,11 @@ from typing_extensions import override
 from mediajobs_dagster.job_types.base import Params
 from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
 from mediajobs_dagster.job_types.geometry import (
+    KEPT_S,
     decoding_options,
     fit_long_edge,
     fitting,
+    last_frame_kept,
     picture_of,
     whole_and_upright,
 )
@@ -107,8 +109,10 @@ def _picture(
     )
     # In the order that leaves fewer frames to scale.
     parts = (f"fps={FPS}", *resize) if (video.fps or 0) > FPS else (*resize, f"fps={FPS}")
-    hold = (f"tpad=stop_mode=clone:stop_duration={held:.3f}",) if held else ()
-    filters = ",".join((*whole_and_upright(video), *parts, *hold, TAGGED_709))
+    kept = last_frame_kept(video) if held > KEPT_S else ()
+    further = held - KEPT_S if kept else held
+    hold = (f"tpad=stop_mode=clone:stop_duration={further:.3f}",) if held else ()
+    filters = ",".join((*whole_and_upright(video), *kept, *parts, *hold, TAGGED_709))
     return (
         *("-map", f"0:{video.index}", "-vf", filters, "-fps_mode", "cfr"),
         *("-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast", "-crf", "23"),

@@ -7,6 +7,8 @@ from mediajobs_dagster.models import MediaInfo, Upload, VideoStream
 
 _INTERLACEABLE = frozenset({"mpeg2video", "h264", "hevc", "vc1", "dvvideo", "prores", "dnxhd", "mpeg4", "rawvideo"})
 """Codecs whose frames may be interlaced."""
+KEPT_S = 0.05
+"""More than half a frame of an output of twelve frames a second, seconds."""
 _TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
 """Filters that turn a picture, by clockwise degrees."""
 
@@ -67,6 +69,15 @@ def decoding_options(video: VideoStream, *, keeps_shape: bool = False) -> tuple[
     """
     turned = ("-noautorotate",) if video.is_turned_by_frames else ()
     return (*turned, "-reinit_filter:v", "0") if keeps_shape and not _deinterlacing(video) else turned
+
+
+def last_frame_kept(video: VideoStream) -> tuple[str, ...]:
+    """The filter that shows the last frame for `KEPT_S` longer; for a picture that is held, or cut, after that.
+
+    Where frames last for different times, a file may say that its last one lasts for a tick. At another rate, it would
+    fall between two frames.
+    """
+    return (f"tpad=stop_mode=clone:stop_duration={KEPT_S}",) if video.variable_frame_rate else ()
 
 
 def whole_and_upright(video: VideoStream) -> tuple[str, ...]:

@@ -186,6 +186,25 @@ def test_hdr_is_tone_mapped_where_that_is_possible() -> None:
     assert ["tonemap=hable" in each for each in filters] == [False, True, False, False]
 
 
+def test_wide_colours_are_brought_to_those_of_every_screen() -> None:
+    """SDR in the primaries of BT.2020 or DCI-P3, by what the machine has for it; it needs no tone mapping."""
+    params = Thumbnail().parse({})
+
+    def filters(primaries: str, mapping: ToneMapping | None) -> str:
+        material = Material(
+            job(), upload(), {UPLOAD_ID: source(variant("anamorphic", picture={"primaries": primaries}))}
+        )
+        made = planned(Thumbnail(), material, params, SaidMachine(mapping))
+        return shlex.join(command_of(made.steps[0]).outputs[0].options)
+
+    for primaries in ("bt2020", "smpte432"):
+        assert "out_primaries=bt709" in filters(primaries, ToneMapping.SWSCALE)
+        assert "zscale=primaries=bt709" in filters(primaries, ToneMapping.ZSCALE)
+        assert "tonemap" not in filters(primaries, ToneMapping.ZSCALE)
+    assert "primaries=bt709" not in filters("bt2020", None)
+    assert "zscale" not in filters("bt709", ToneMapping.ZSCALE)
+
+
 @pytest.mark.parametrize(
     ("info", "asked", "taken"),
     [

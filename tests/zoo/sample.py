@@ -20,13 +20,17 @@ SAMPLE = (
     "unknown_sound_first.mp4",
     "no_packets.mkv",
     "sound.mp3",
+    "sound.wma",
     "rate_29.97.mp4",
     "slides.mp4",
     "one_key.ts",
+    "gradual_refresh.mp4",
     "hd_709.mp4",
+    "wide.mp4",
     "full_709.mp4",
     "squeezed_turned_90.mp4",
     "told_180.mp4",
+    "resized_squeezed.ts",
     "top_first.mp4",
 )
 """One or two files of each group; all of them are for `make zoo`."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 
 from mediajobs_dagster.job_types.colours import TAGGED_709
-from mediajobs_dagster.job_types.geometry import whole_and_upright
+from mediajobs_dagster.job_types.geometry import last_frame_kept, whole_and_upright
 from mediajobs_dagster.job_types.material import Source
 from mediajobs_dagster.job_types.video_export.drawings import Drawings, Frame
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
@@ -183,6 +183,7 @@ class Layers:
         height = even(width * shown[1] / shown[0])
         filters = [
             *whole_and_upright(video),
+            *last_frame_kept(video),
             *begun(self.opened.offset[number]),
             *on_canvas_rate(self.layout.fps, frames),
             *crop_filter(layer.crop),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from mediajobs_dagster.errors import HdrUnsupportedError
 from mediajobs_dagster.job_types.colours import BT709_VIDEO, TAGGED_709, converted
-from mediajobs_dagster.job_types.geometry import whole_and_upright
+from mediajobs_dagster.job_types.geometry import last_frame_kept, whole_and_upright
 from mediajobs_dagster.job_types.material import Source, ToneMapping
 from mediajobs_dagster.job_types.video_export.drawings import Drawings
 from mediajobs_dagster.job_types.video_export.graph import Graph, decimal, hexadecimal, rate
@@ -99,6 +99,7 @@ class PictureTrack:
                 pad, video = self.segment_inputs.picture(number), video_of(source)
                 moving = (
                     *whole_and_upright(video),
+                    *last_frame_kept(video),
                     *self.segment_inputs.picture_times(number, clip.speed),
                     *self._on_canvas_rate(segment.frames - segment.held),
                 )
