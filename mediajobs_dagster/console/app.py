@@ -37,7 +37,7 @@ from mediajobs_dagster.console.api import (
 from mediajobs_dagster.console.bodies import BodyLimit
 from mediajobs_dagster.console.document import document_of
 from mediajobs_dagster.console.etags import ETags
-from mediajobs_dagster.console.few_at_once import FewAtOnce
+from mediajobs_dagster.console.few_at_once import MOST, MOST_IN_PROCESS, FewAtOnce
 from mediajobs_dagster.console.following import Following
 from mediajobs_dagster.console.heads import Heads
 from mediajobs_dagster.console.live import Live
@@ -102,7 +102,8 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    gate = LoginGate(Below(DAGSTER, dagster, FewAtOnce(app, _SLOW)), reception, login=login)
+    few = FewAtOnce(app, _SLOW, MOST_IN_PROCESS if media.history.is_sqlite else MOST)
+    gate = LoginGate(Below(DAGSTER, dagster, few), reception, login=login)
     whole = ProblemPages(Unexpected(gate))
     return Measured(whole, readings) if media.settings.metrics else whole
 

@@ -10,8 +10,11 @@ MOST = 6
 """Requests of one process that are answered at the same time; further ones wait for one of these.
 
 Python executes one thread at a time. With forty, as anyio has by default, each answer waits for bits of all others, and
-each has a connection to the database. A few are needed, because some wait for the disk.
+each has a connection to the database. A few are needed, because some wait for the database.
 """
+MOST_IN_PROCESS = 2
+"""The same with SQLite, which works within the process: nobody waits for it, but each row lets another thread have its
+turn. With six threads, switching takes longer than answering."""
 
 
 class FewAtOnce:
@@ -22,7 +25,7 @@ class FewAtOnce:
     counted: they wait for a storage, which may be away.
     """
 
-    def __init__(self, app: ASGIApp, slow: tuple[str, ...], most: int = MOST) -> None:
+    def __init__(self, app: ASGIApp, slow: tuple[str, ...], most: int) -> None:
         self._app, self._slow = app, slow
         self._free = asyncio.Semaphore(most)
 
