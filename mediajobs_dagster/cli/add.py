@@ -100,7 +100,7 @@ def add(
     elif added.is_single and added.uploads:
         _print_one(media, added.uploads[0], is_up=is_used(media.settings.home))
     else:
-        _print_many(added, is_up=is_used(media.settings.home))
+        _print_many(media, added, is_up=is_used(media.settings.home))
     if added.counts.restored and not as_json:
         what = counted(added.counts.restored, "upload")
         display.console().print(
@@ -192,10 +192,10 @@ def _print_one(media: MediaJobs, added: AddedUpload, *, is_up: bool) -> None:
         return
     jobs = media.named([entry.job for entry in added.jobs])
     display.console().print(job_table(media, jobs, title=f"Upload {upload.id}"))
-    _print_next(any(entry.created for entry in added.jobs), is_up=is_up)
+    _print_next(media, any(entry.created for entry in added.jobs), is_up=is_up)
 
 
-def _print_many(added: Added, *, is_up: bool) -> None:
+def _print_many(media: MediaJobs, added: Added, *, is_up: bool) -> None:
     _print_skipped(added.skipped)
     console, counts = display.console(), added.counts
     if not counts.uploads:
@@ -208,17 +208,20 @@ def _print_many(added: Added, *, is_up: bool) -> None:
     if counts.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {added.trace_id}")
     if counts.with_jobs:
-        _print_next(counts.jobs > 0, is_up=is_up)
+        _print_next(media, counts.jobs > 0, is_up=is_up)
 
 
-def _print_next(enqueued: bool, *, is_up: bool) -> None:
+def _print_next(media: MediaJobs, enqueued: bool, *, is_up: bool) -> None:
     if enqueued and is_up:
         text = "[bold]mediajobs up[/] is running and makes them now."
     elif enqueued:
         text = "Run them with [bold]mediajobs work[/]; a running [bold]mediajobs up[/] does so by itself."
     else:
         text = "Nothing new was enqueued: these jobs exist already. Run them again with [bold]--force[/]."
-    display.console().print(text)
+    console = display.console()
+    console.print(text)
+    for held in media.held() if enqueued else ():
+        console.print(held.reason, style="yellow", markup=False)
 
 
 def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:

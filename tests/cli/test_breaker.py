@@ -12,10 +12,11 @@ from tests.platform import Platform
 
 
 def test_a_breaker_opened_by_hand_is_told_wherever_jobs_wait(mediajobs: Call, clips: Clips, platform: Platform) -> None:
-    """With the reason, in the list, in status, doctor and work; closed again, the job is done."""
+    """With the reason, after `add`, in the list, in status, doctor and work; closed again, the job is done."""
     mediajobs("add", clips.short(), "--type", Thumbnail.name)
     assert "open" in mediajobs("breaker", "open", "thumbnail", "--reason", "licence [x]").out
-    for command in (("breaker", "list"), ("status",), ("jobs", "list"), ("doctor",)):
+    again = ("add", clips.short(), "--type", Thumbnail.name, "--force")
+    for command in (again, ("breaker", "list"), ("status",), ("jobs", "list"), ("doctor",)):
         assert "licence [x]" in mediajobs(*command).out, command
     held = mediajobs("work")
     assert held.code == 1
@@ -26,7 +27,7 @@ def test_a_breaker_opened_by_hand_is_told_wherever_jobs_wait(mediajobs: Call, cl
     platform.work()
     assert mediajobs("jobs", "list", "--json").json[0]["status"] == "completed"
     actions = [each["action"] for each in mediajobs("actions", "list", "--json").json]
-    assert actions == ["breaker close", "breaker open", "add"]
+    assert actions == ["breaker close", "add", "breaker open", "add"]
     assert mediajobs("breaker", "open", "nothing").code == 2
 
 
