@@ -102,7 +102,7 @@ def console_app(
         app.include_router(router)
     add_pages(app)
     app.add_api_route(DAGSTER, _to_dagster, include_in_schema=False)
-    few = FewAtOnce(app, _SLOW, MOST_IN_PROCESS if media.history.is_sqlite else MOST)
+    few = FewAtOnce(app, _SLOW, MOST_IN_PROCESS if media.history.is_on_this_machine else MOST)
     gate = LoginGate(Below(DAGSTER, dagster, few), reception, login=login)
     whole = ProblemPages(Unexpected(gate))
     return Measured(whole, readings) if media.settings.metrics else whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from mediajobs_dagster.errors import InputNoVideoError, ParametersError
@@ -27,9 +29,17 @@ CONTAINER = " -map_metadata -1 -map_chapters -1 -movflags +faststart -f mp4"
 
 
 def picture(
-    size: str, stored: tuple[int, int] = (640, 360), *, matrix: str = "bt601", fast: bool = False, held: str = ""
+    size: str,
+    stored: tuple[int, int] = (640, 360),
+    *,
+    matrix: str = "bt601",
+    fast: bool = False,
+    held: Sequence[str] = (),
 ) -> str:
-    """The picture's part of the command: frames are dropped before scaling, or made after it."""
+    """The picture's part of the command: frames are dropped before scaling, or made after it.
+
+    `held` is how long the last frame is shown longer, as the source shows it and as the proxy does.
+    """
     width, height = size.split(":")
     same = f"eq(iw,{stored[0]})*eq(ih,{stored[1]})"
     across = f"if({same},{width},trunc(min({width},{height}*dar)/2)*2)"
@@ -38,12 +48,12 @@ def picture(
     colours = f"flags=bicubic{exact}:out_color_matrix=bt709:out_range=tv:in_color_matrix={matrix}"
     scale = f"scale='{across}':'{down}':{colours},setsar=1,format=yuv420p,pad={size}:-1:-1:eval=frame"
     resize = f"fps=30,{scale}" if fast else f"{scale},fps=30"
-    hold = f"tpad=stop_mode=clone:stop_duration={held}," if held else ""
-    return f"-map 0:0 -vf {resize},{hold}{TAGS}{ENCODED}"
+    kept, hold = (f"tpad=stop_mode=clone:stop_duration={each}," for each in held) if held else ("", "")
+    return f"-map 0:0 -vf {kept}{resize},{hold}{TAGS}{ENCODED}"
 
 
 WIDE, WIDE_HD = picture("540:304"), picture("540:304", (1280, 720), matrix="bt709")
-HELD = picture("540:304", held="0.067")
+HELD = picture("540:304", held=("0.05", "0.017"))
 
 
 @pytest.mark.parametrize(
