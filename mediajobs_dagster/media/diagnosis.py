@@ -158,10 +158,10 @@ def diagnose_success(
     A shorter output without such a complaint is not judged here. After a seek, the first packets may be parts of what
     began before; `sought` is how many inputs were opened behind their beginning.
     """
-    if faults.cut_off and out_seconds is not None and expected_seconds is not None:
-        missing = expected_seconds - out_seconds
-        if missing > MAX_MISSING_S:
-            return errors.InputTruncatedError(cut_off_text(expected_seconds, out_seconds))
+    if faults.cut_off and expected_seconds is not None:
+        made = out_seconds or 0.0  # None: ffmpeg made nothing at all
+        if expected_seconds - made > MAX_MISSING_S:
+            return errors.InputTruncatedError(cut_off_text(expected_seconds, made))
     sounds = (out_seconds or 0.0) * _SOUND_PACKETS_PER_SECOND
     for bad, good, noun in ((faults.bad_pictures, frames, "frames"), (faults.bad_sounds, sounds, "packets of sound")):
         if bad >= MIN_BAD_FRAMES + sought * _BAD_AFTER_SEEK and bad > MAX_BAD_SHARE * good:

@@ -27,7 +27,7 @@ Samples = npt.NDArray[np.int16]
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-MIXED = "aresample=async=1:min_hard_comp=0.02:first_pts=0:out_sample_rate=48000:out_chlayout=mono:out_sample_fmt=s16"
+MIXED = "aresample=async=1:min_hard_comp=0.02:out_sample_rate=48000:out_chlayout=mono:out_sample_fmt=s16"
 
 
 def plan(info: MediaInfo) -> Plan:

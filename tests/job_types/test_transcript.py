@@ -19,7 +19,7 @@ from mediajobs_dagster.speech.models import find_model
 from mediajobs_dagster.speech.recogniser import recogniser
 from tests.job_types.sources import UPLOAD_ID, saved, source, upload, variant
 
-MIXED = "aresample=async=1:min_hard_comp=0.02:first_pts=0:out_sample_rate=16000:out_chlayout=mono:out_sample_fmt=s16"
+MIXED = "aresample=async=1:min_hard_comp=0.02:out_sample_rate=16000:out_chlayout=mono:out_sample_fmt=s16"
 CUE = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n"
 
 

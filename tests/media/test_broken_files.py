@@ -53,6 +53,18 @@ def test_a_run_refuses(make, code: str, runner: Runner, clips: Clips, records: R
     assert raised.value.code == code == records.only.status
 
 
+def test_an_index_without_its_media_is_refused(runner: Runner, clips: Clips, records: Records, tmp_path: Path) -> None:
+    """All of its boxes are whole, so a probe finds nothing missing; ffmpeg makes nothing of it, and is content."""
+    content = clips.faststart().read_bytes()
+    path = tmp_path / "index.mp4"
+    path.write_bytes(content[: content.index(b"mdat") - 4])
+    info = probe(runner, str(path))
+    pcm = Output(STDOUT, ("-map", "0:a:0", "-ac", "1", "-f", "s16le"))
+    command = Command(inputs=(Input(path.name),), outputs=(pcm,), media_seconds=info.duration_seconds)
+    with pytest.raises(errors.InputTruncatedError):
+        runner.run(command, cwd=tmp_path, report=records, on_data=lambda _: None)
+
+
 def test_a_cut_file_is_refused_by_a_sink_too(runner: Runner, clips: Clips, records: Records) -> None:
     """An envelope of half the sound is not an envelope."""
     pcm = Output(STDOUT, ("-map", "0:a:0", "-ac", "1", "-f", "f32le"))

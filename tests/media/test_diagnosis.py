@@ -183,7 +183,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         (Faults(cut_off=1), 2.9, 3.0, 87, None),  # next to nothing is missing
         (Faults(cut_off=1), 2.5, 3.0, 75, None),
         (Faults(cut_off=1), 2.0, 2.75, 75, "INPUT_TRUNCATED"),
-        (Faults(cut_off=1), None, 3.0, 0, None),
+        (Faults(cut_off=1), None, 3.0, 0, "INPUT_TRUNCATED"),  # nothing was made at all
         (Faults(cut_off=1), 1.5, None, 45, None),
         (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
         (Faults(bad_pictures=5), 3.0, 3.0, 5, "INPUT_CORRUPT"),
