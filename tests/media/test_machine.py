@@ -250,7 +250,7 @@ def test_a_program_that_is_no_ffmpeg_is_named(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\nexit 3\n")
     other.chmod(0o755)
-    with pytest.raises(FfmpegMissingError, match="ended with code 3 when asked") as raised:
+    with pytest.raises(FfmpegMissingError, match="asked what it can do, it ended with code 3") as raised:
         find_tools(ffmpeg_path=other)
     assert "[" not in raised.value.message
 
