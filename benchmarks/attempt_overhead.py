@@ -1,4 +1,4 @@
-"""An attempt beside the bare ffmpeg command it runs, side by side, for every job type.
+"""An attempt beside the bare ffmpeg command it runs, side by side, for every job type that runs one on an upload.
 
     python -m benchmarks.attempt_overhead [--quick] [--json FILE]
 
@@ -87,7 +87,7 @@ def main() -> None:
     with Installation.open() as bench, bench.media.worker() as warm:
         clip = make_clip(bench.folder / "clip.mp4", seconds)
         upload = bench.register(clip, probed=True)
-        for job_type in bench.registry.of_uploads():
+        for job_type in map(bench.registry.__getitem__, BUDGETS):
             times = rounds if not job_type.threads else 3 * rounds
             for probed, worker, how in (
                 (False, warm, "probing its source"),
