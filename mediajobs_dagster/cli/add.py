@@ -14,8 +14,9 @@ from mediajobs_dagster.cli.choices import PRIORITY
 from mediajobs_dagster.cli.jobs import job_table
 from mediajobs_dagster.cli.running import database_fault
 from mediajobs_dagster.cli.table import Column
+from mediajobs_dagster.cli.waiting import held_of
 from mediajobs_dagster.errors import RequestError, StorageMissingError
-from mediajobs_dagster.intake.adding import Added, AddedUpload, AddingListener, Inspection
+from mediajobs_dagster.intake.adding import Added, AddingListener, Inspection
 from mediajobs_dagster.intake.candidates import Candidate, Skipped
 from mediajobs_dagster.printable import counted
 from mediajobs_dagster.supervisor.exclusive import is_used
@@ -98,7 +99,7 @@ def add(
     if as_json:
         display.print_json(added)
     elif added.is_single and added.uploads:
-        _print_one(media, added.uploads[0], is_up=is_used(media.settings.home))
+        _print_one(media, added, is_up=is_used(media.settings.home))
     else:
         _print_many(media, added, is_up=is_used(media.settings.home))
     if added.counts.restored and not as_json:
@@ -184,7 +185,8 @@ def _print_skipped(skips: Sequence[Skipped]) -> None:
         display.console().print(f"and {len(skips) - _SHOWN:,} more{also}; --json lists all.")
 
 
-def _print_one(media: MediaJobs, added: AddedUpload, *, is_up: bool) -> None:
+def _print_one(media: MediaJobs, whole: Added, *, is_up: bool) -> None:
+    (added,) = whole.uploads
     upload = added.upload
     if not added.jobs:
         is_new = "was added" if added.created else "was registered before"
@@ -192,7 +194,7 @@ def _print_one(media: MediaJobs, added: AddedUpload, *, is_up: bool) -> None:
         return
     jobs = media.named([entry.job for entry in added.jobs])
     display.console().print(job_table(media, jobs, title=f"Upload {upload.id}"))
-    _print_next(media, any(entry.created for entry in added.jobs), is_up=is_up)
+    _print_next(media, whole.trace_id, any(entry.created for entry in added.jobs), is_up=is_up)
 
 
 def _print_many(media: MediaJobs, added: Added, *, is_up: bool) -> None:
@@ -208,10 +210,10 @@ def _print_many(media: MediaJobs, added: Added, *, is_up: bool) -> None:
     if counts.jobs:
         console.print(f"Watch them:  mediajobs jobs list --trace {added.trace_id}")
     if counts.with_jobs:
-        _print_next(media, counts.jobs > 0, is_up=is_up)
+        _print_next(media, added.trace_id, counts.jobs > 0, is_up=is_up)
 
 
-def _print_next(media: MediaJobs, enqueued: bool, *, is_up: bool) -> None:
+def _print_next(media: MediaJobs, trace_id: str, enqueued: bool, *, is_up: bool) -> None:
     if enqueued and is_up:
         text = "[bold]mediajobs up[/] is running and makes them now."
     elif enqueued:
@@ -220,8 +222,8 @@ def _print_next(media: MediaJobs, enqueued: bool, *, is_up: bool) -> None:
         text = "Nothing new was enqueued: these jobs exist already. Run them again with [bold]--force[/]."
     console = display.console()
     console.print(text)
-    for held in media.held() if enqueued else ():
-        console.print(held.reason, style="yellow", markup=False)
+    for reason in held_of(media, trace_id) if enqueued else ():
+        console.print(reason, style="yellow", markup=False)
 
 
 def _print_inspection(inspection: Inspection, *, as_json: bool) -> None:

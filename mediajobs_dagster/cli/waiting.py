@@ -30,13 +30,13 @@ def wait_for_trace(media: MediaJobs, trace_id: str, *, quiet: bool) -> bool:
             if ended == jobs:
                 return True
             told = f"{ended:,} of {display.counted(jobs, 'job')} have ended …"
-            waiting.update(" ".join((told, *_held(media, trace_id))))
+            waiting.update(" ".join((told, *held_of(media, trace_id))))
             time.sleep(_LOOK_S)
     return False
 
 
-def _held(media: MediaJobs, trace_id: str) -> list[str]:
-    """What keeps jobs of the trace from being started."""
+def held_of(media: MediaJobs, trace_id: str) -> list[str]:
+    """Why jobs of a trace are held back: one answer for each job type, if any."""
     held = media.held()
     if not held:
         return []

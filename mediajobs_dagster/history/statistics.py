@@ -351,18 +351,17 @@ def _sums_of(
 ) -> sa.Select[Any]:
     """Columns that the table counts, added up over all the spans for each group.
 
-    `first_by` are columns by whose values the rows lie side by side, and can be added up before they are sorted by
-    their groups: so a few rows are sorted, not one for each class of duration.
+    Rows that are alike in `first_by` lie side by side in the table. They are added up first, so a few sums are sorted
+    by their groups, not a row for each class of duration.
     """
-    groups, sums = [table.c[name] for name in by], [table.c[name] for name in counted]
     first = [table.c[name] for name in first_by]
-    columns = [*groups, *([sa.func.sum(each).label(each.name) for each in sums] if first else sums)]
+    added = [sa.func.sum(table.c[name]).label(name) if first else table.c[name] for name in counted]
+    columns = [*(table.c[name] for name in by), *added]
     # A query for each length: an index has the spans of one length in the order of time.
     parts = (sa.select(*columns).where(*_in_spans(table, filter, spans)).group_by(*first) for spans in whole)
     rows = sa.union_all(*parts).subquery()
-    return sa.select(*(rows.c[name] for name in by), *(sa.func.sum(rows.c[name]) for name in counted)).group_by(
-        *(rows.c[name] for name in by)
-    )
+    groups = [rows.c[name] for name in by]
+    return sa.select(*groups, *(sa.func.sum(rows.c[name]) for name in counted)).group_by(*groups)
 
 
 def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Conditions:

@@ -48,8 +48,7 @@ def converted(
     """Filters that bring a source's picture to `size`, pixels, and to 4:2:0 of 8 bits in `colours`.
 
     `size` may be expressions of the filter `scale`. HDR is tone-mapped to BT.709, and wide colours are brought into
-    it, unless `tone_mapping` is None.
-    `flags` is the way to scale.
+    it, unless `tone_mapping` is None. `flags` is the way to scale.
     """
     # By default the scaler rounds so coarsely that another matrix is up to 5 levels off.
     exact = "" if _matrix_of(video) == colours.matrix else "+accurate_rnd"

@@ -11,14 +11,14 @@ from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
 HOLES_FILLED = "aresample=async=1:min_hard_comp=0.02"
 """The filter that puts silence where a track of sound has a hole of 20 ms or more, so that what follows is in time."""
 _LATE = "asf"
-"""The container of WMA, whose decoder gives nothing for the first packets, and so begins later than the track."""
+"""The container of WMA. Its decoder gives nothing for the first packets, so it begins later than the track."""
 
 
 def begun_at(seconds: float | Fraction, audio: AudioStream) -> str:
     """What comes after HOLES_FILLED to have the first sample at that time: what is missing before it is silence.
 
-    Not for sound whose channels change in the middle: ffmpeg builds its filters anew there, and the new ones begin at
-    that time too.
+    Only where it is needed: where the channels of a sound change in the middle, ffmpeg builds its filters anew, and the
+    new ones begin at that time too.
     """
     # The documentation says samples; they are those of the sound that comes in.
     return f":first_pts={round(seconds * audio.sample_rate)}"

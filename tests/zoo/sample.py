@@ -23,6 +23,7 @@ SAMPLE = (
     "sound.wma",
     "rate_29.97.mp4",
     "slides.mp4",
+    "jitter.mp4",
     "one_key.ts",
     "gradual_refresh.mp4",
     "hd_709.mp4",
