@@ -66,6 +66,6 @@ class ByType:
         with self._database.read(snapshot=True) as connection:
             for name, status, attempts, *sums in connection.execute(folded):
                 found[name].add(AttemptStatus(status), int(attempts), Figures(*map(int, sums)))
-            for row in connection.execute(recent).mappings():
-                found[row["job_name"]].add(AttemptStatus(row["status"]), 1, figures_of(row))
+            for name, status, *sources in connection.execute(recent):
+                found[name].add(AttemptStatus(status), 1, figures_of(sources))
         return dict(found)

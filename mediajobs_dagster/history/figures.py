@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import sqlalchemy as sa
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 SOURCES = (
     "duration_ms",
@@ -36,18 +35,19 @@ class Figures(NamedTuple):
     wasted_ms: int = 0
 
 
-def figures_of(row: sa.RowMapping) -> Figures:
-    """The figures of one attempt, from a row that has `SOURCES`."""
-    duration_ms = row["duration_ms"] or 0
-    media_seconds: float | None = row["media_seconds"] if row["rtf"] is not None else None
+def figures_of(sources: Sequence[Any]) -> Figures:
+    """The figures of one attempt, from its values of `SOURCES`."""
+    duration_ms, output_files, output_bytes, rtf, media_seconds, cpu_seconds, bytes_in, bytes_out, wasted_ms = sources
+    duration_ms = duration_ms or 0
+    rated_seconds = None if rtf is None else media_seconds
     return Figures(
         duration_ms=duration_ms,
-        output_files=row["output_files"],
-        output_bytes=row["output_bytes"],
-        rtf_media_ms=round(media_seconds * 1000) if media_seconds is not None else 0,
-        rtf_duration_ms=duration_ms if media_seconds is not None else 0,
-        cpu_ms=round((row["cpu_seconds"] or 0.0) * 1000),
-        bytes_in=row["bytes_in"] or 0,
-        bytes_out=row["bytes_out"] or 0,
-        wasted_ms=row["wasted_ms"] or 0,
+        output_files=output_files,
+        output_bytes=output_bytes,
+        rtf_media_ms=round(rated_seconds * 1000) if rated_seconds is not None else 0,
+        rtf_duration_ms=duration_ms if rated_seconds is not None else 0,
+        cpu_ms=round((cpu_seconds or 0.0) * 1000),
+        bytes_in=bytes_in or 0,
+        bytes_out=bytes_out or 0,
+        wasted_ms=wasted_ms or 0,
     )

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mediajobs_dagster.errors import DatabaseBusyError, DatabaseUnavailableError, DiskFullError
 from mediajobs_dagster.history.database import Database, insert_or_add
-from mediajobs_dagster.history.figures import Figures, figures_of
+from mediajobs_dagster.history.figures import SOURCES, Figures, figures_of
 from mediajobs_dagster.history.schema import (
     job_counts,
     metric_entries,
@@ -74,7 +74,8 @@ Sums = dict[tuple[Any, ...], list[int]]
 def _totals(entries: Iterable[sa.RowMapping]) -> Sums:
     sums: Sums = defaultdict(lambda: [0] * (1 + len(Figures._fields)))
     for entry in entries:
-        _count(sums[*_key(entry), class_of(entry["duration_ms"])], 1, *figures_of(entry))
+        figures = figures_of([entry[name] for name in SOURCES])
+        _count(sums[*_key(entry), class_of(entry["duration_ms"])], 1, *figures)
     return _in_all_spans(sums)
 
 

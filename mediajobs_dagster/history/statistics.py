@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -246,10 +247,10 @@ class Statistics:
             for start, name, status, code, attempts, media_ms, duration_ms in connection.execute(folded):
                 span = found.setdefault((start, name), _Span())
                 span.add(status, code, int(attempts), (int(media_ms), int(duration_ms)))
-            for row in connection.execute(waiting).mappings():
-                span = found.setdefault((start_of(row["created_at"], span_s), row["job_name"]), _Span())
-                figures = figures_of(row)
-                span.add(row["status"], row["error_code"], 1, (figures.rtf_media_ms, figures.rtf_duration_ms))
+            for created_at, name, status, code, *sources in connection.execute(waiting):
+                span = found.setdefault((start_of(created_at, span_s), name), _Span())
+                figures = figures_of(sources)
+                span.add(status, code, 1, (figures.rtf_media_ms, figures.rtf_duration_ms))
         return tuple(
             SpanFigures(
                 start=start,
@@ -308,7 +309,8 @@ def _lacks_rows(connection: sa.Connection, filter: AttemptFilter, hour: datetime
     waiting = [*_same(metric_entries, filter), *_in_hour(metric_entries, hour)]
     entries = sa.select(sa.func.count()).select_from(metric_entries).where(*waiting)
     rows = sa.select(sa.func.count()).select_from(job_history).where(*_ended_in(filter, hour, hour + _HOUR))
-    every, unfolded, left = (int(connection.scalar(each) or 0) for each in (counted, entries, rows))
+    parts = (each.scalar_subquery() for each in (counted, entries, rows))
+    every, unfolded, left = map(int, connection.execute(sa.select(*parts)).one())
     return every + unfolded > left
 
 
@@ -322,8 +324,16 @@ def _in_hour(table: sa.Table, hour: datetime) -> Conditions:
 
 
 def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, whole: Sequence[Spans]) -> None:
+    shape = tuple((spans.since is not None, spans.until is not None) for spans in whole)
+    given = {"job_name": filter.job_name, "error_code": filter.error_code, "status": filter.statuses or None}
+    same = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = dict(same)
+    for number, spans in enumerate(whole):
+        values |= {f"span_s_{number}": spans.span_s, f"since_{number}": spans.since, f"until_{number}": spans.until}
+
     def added_up(table: sa.Table, by: Sequence[str], *counted: str, first_by: Sequence[str] = ()) -> sa.Result[Any]:
-        return connection.execute(_sums_of(table, filter, whole, by=by, first_by=first_by, counted=counted))
+        statement = _sums_of(table, shape, tuple(same), by=tuple(by), first_by=tuple(first_by), counted=counted)
+        return connection.execute(statement, values)
 
     # By status and by class in turn: groups of both together would be fifty times as many.
     for status, error_code, attempts, *figures in added_up(
@@ -340,25 +350,39 @@ def _add_spans(connection: sa.Connection, sums: _Sums, filter: AttemptFilter, wh
         sums.by_host[host] += int(attempts)
 
 
+@lru_cache(maxsize=200)
 def _sums_of(
     table: sa.Table,
-    filter: AttemptFilter,
-    whole: Sequence[Spans],
+    shape: tuple[tuple[bool, bool], ...],
+    same: tuple[str, ...],
     *,
-    by: Sequence[str],
-    first_by: Sequence[str],
-    counted: Sequence[str],
+    by: tuple[str, ...],
+    first_by: tuple[str, ...],
+    counted: tuple[str, ...],
 ) -> sa.Select[Any]:
-    """Columns that the table counts, added up over all the spans for each group.
+    """Columns that the table counts, added up over spans for each group. Kept: making it takes as long as its answer.
+
+    `shape` tells of the spans of each length whether they are bounded at their beginning and at their end, `same` the
+    columns that are compared with values of their names.
 
     Rows that are alike in `first_by` lie side by side in the table. They are added up first, so a few sums are sorted
     by their groups, not a row for each class of duration.
     """
-    first = [table.c[name] for name in first_by]
-    added = [sa.func.sum(table.c[name]).label(name) if first else table.c[name] for name in counted]
-    columns = [*(table.c[name] for name in by), *added]
+    columns, value = table.c, sa.bindparam
+    first = [columns[name] for name in first_by]
+    added = [sa.func.sum(columns[name]).label(name) if first else columns[name] for name in counted]
+    chosen = sa.select(*(columns[name] for name in by), *added).group_by(*first)
+    for name in same:
+        is_one_of = name == "status"
+        chosen = chosen.where(
+            columns[name].in_(value(name, expanding=True)) if is_one_of else columns[name] == value(name)
+        )
     # A query for each length: an index has the spans of one length in the order of time.
-    parts = (sa.select(*columns).where(*_in_spans(table, filter, spans)).group_by(*first) for spans in whole)
+    parts: list[sa.Select[Any]] = []
+    for number, (has_since, has_until) in enumerate(shape):
+        part = chosen.where(columns.span_s == value(f"span_s_{number}"))
+        part = part.where(columns.start >= value(f"since_{number}")) if has_since else part
+        parts.append(part.where(columns.start < value(f"until_{number}")) if has_until else part)
     rows = sa.union_all(*parts).subquery()
     groups = [rows.c[name] for name in by]
     return sa.select(*groups, *(sa.func.sum(rows.c[name]) for name in counted)).group_by(*groups)
@@ -369,13 +393,13 @@ def _in_spans(table: sa.Table, filter: AttemptFilter, spans: Spans) -> Condition
 
 
 def _add_rows(connection: sa.Connection, sums: _Sums, selects: Sequence[sa.Select[Any]], *, exact: bool) -> None:
-    for row in connection.execute(sa.union_all(*selects)).mappings():
-        duration_ms = row["duration_ms"]
+    for status, error_code, host, *sources in connection.execute(sa.union_all(*selects)):
+        duration_ms, figures = sources[0], figures_of(sources)
         # The totals know classes only: an exact duration would sort before or after all others of its class.
         each_ms = duration_ms if exact else duration_of(class_of(duration_ms))
-        sums.add((row["status"], row["error_code"]), 1, each_ms, figures_of(row))
-        if row["host"] is not None:
-            sums.by_host[row["host"]] += 1
+        sums.add((status, error_code), 1, each_ms, figures)
+        if host is not None:
+            sums.by_host[host] += 1
 
 
 def _rows(table: sa.Table, conditions: Conditions) -> sa.Select[Any]:

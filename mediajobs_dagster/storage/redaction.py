@@ -44,24 +44,18 @@ _ASSIGNMENT = re.compile(
     rf"""({_QUOTED}|(?!{REDACTED})[^\s"']+)""",
     re.IGNORECASE,
 )
-_MARKS = (
-    *(
-        "?key=",
-        "&key=",
-        "://",
-        "x-",
-        "sig",
-        "token",
-        "credential",
-        "secret",
-        "passw",
-        "authorization",
-        "cookie",
-        "bearer",
-    ),
-    *("akia", "asia", "aiza", "mjt_", "apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
+_MARKS = tuple(
+    mark.encode()
+    for mark in (
+        *("?key=", "&key=", "://", "x-", "sig", "token", "credential", "secret", "passw"),
+        *("authorization", "cookie", "bearer", "akia", "asia", "aiza", "mjt_"),
+        *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
+    )
 )
 """Whatever a pattern could match has one of them. Most texts have none, so nothing else is looked for in them."""
+_IN_LOWER_CASE = bytes(range(256)).lower()
+_IN_NO_MARK = bytes(set(range(256)) - {*b"".join(_MARKS), *b"".join(_MARKS).upper()})
+"""What no mark has is half of an answer: without it, there is less to look through."""
 _NAMES_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}|mjt_[\w-]{30,}")
 
@@ -75,7 +69,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _MIN_SECRET_CHARS and secret not in REDACTED:
             text = text.replace(secret, REDACTED).replace(quote(secret, safe=""), REDACTED)
-    if not may_hold_secrets(text):
+    if not may_hold_secrets(text.encode(errors="surrogatepass")):
         return text
     text = _QUERY.sub(_redact_query, text)
     text = _USERINFO.sub(f"{REDACTED}@", text)
@@ -85,14 +79,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _KEY_ID.sub(REDACTED, text)
 
 
-def may_hold_secrets(text: str) -> bool:
-    """Whether `redact` could find something in a text, or in a value whose JSON it is (not in ASCII alone)."""
+def may_hold_secrets(text: bytes) -> bool:
+    """Whether `redact` could find something in a text in UTF-8, or in a value whose JSON it is."""
     # In other scripts there are letters that patterns take for one of these, and lower case does not.
     if not text.isascii():
         return True
-    lowered = text.lower()
+    marking = text.translate(_IN_LOWER_CASE, _IN_NO_MARK)
     for mark in _MARKS:  # noqa: SIM110  # a generator would take twice as long, and this is asked of every text
-        if mark in lowered:
+        if mark in marking:
             return True
     return False
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
 
 from fastapi import Depends, Header, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from mediajobs_dagster.console.api.parameters import Paged, given
 from mediajobs_dagster.console.outside import Outside
@@ -53,7 +54,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-def answer(value: HasJson | JsonObject, *, status: int = 200) -> JSONResponse:
+def answer(value: HasJson | JsonObject, *, status: int = 200) -> Response:
     """The JSON form of a use case's answer, without secrets."""
     return _without_secrets(value if isinstance(value, dict) else value.to_json(), status)
 
@@ -71,15 +72,16 @@ def page(request: Request, asked: Paged, name: str, found: Sequence[HasJson], id
     return _without_secrets({name: as_json(shown), "next": following}, headers=headers)
 
 
-def _without_secrets(body: JsonObject, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _without_secrets(body: JsonObject, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     # Most answers have nothing that looks like a secret: one look at all their text is much quicker than one at each.
-    made = JSONResponse(body, status, headers)
-    if not may_hold_secrets(bytes(made.body).decode()):
-        return made
-    return JSONResponse(redact_values(body), status, headers)
+    # And pydantic writes JSON in a quarter of the time that Python takes.
+    text = to_json(body)
+    if may_hold_secrets(text):
+        text = to_json(redact_values(body))
+    return Response(text, status, headers, media_type="application/json")
 
 
-def once(request: Request, key: str | None, asked: BaseModel | None, do: Callable[[], JSONResponse]) -> Response:
+def once(request: Request, key: str | None, asked: BaseModel | None, do: Callable[[], Response]) -> Response:
     """What `do` answers; with a key that came with the same request before, what was answered then.
 
     Only what succeeded is kept. Raises KeyReusedError and KeyBusyError.

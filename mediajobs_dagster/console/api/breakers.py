@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, as_json, once
@@ -42,7 +42,7 @@ def open_breaker(
     """Hold all jobs of a type, or all claims of a machine, until somebody closes the breaker."""
     chosen = asked or Setting()
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         return answer(media.breakers.open(name, host=chosen.scope == "host", reason=chosen.reason))
 
     return once(request, idempotency_key, chosen, do)
@@ -59,7 +59,7 @@ def close_breaker(
     """Let jobs start again: failures until now do not count any more."""
     chosen = asked or Setting()
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         return answer(media.breakers.close(name, host=chosen.scope == "host", reason=chosen.reason))
 
     return once(request, idempotency_key, chosen, do)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
@@ -44,7 +44,7 @@ def export(request: Request, media: Media, asked: NewExport, idempotency_key: Id
         allow_untonemapped=asked.allow_untonemapped,
     )
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         callback = asked.called_back(media)
         prepared = media.prepare_export(asked.timeline)
         if asked.dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import AfterValidator, ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
@@ -50,7 +50,7 @@ class NewIngest(CallsBack):
 def ingest(request: Request, media: Media, asked: NewIngest, idempotency_key: IdempotencyKey = None) -> Response:
     """Fetch videos, each as one job. One that was asked for before is not fetched again, unless `force` is set."""
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         ingested = media.ingest(
             *asked.addresses,
             limit=asked.limit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import FromOutside, IdempotencyKey, Media, answer, once, page
@@ -63,7 +63,7 @@ def list_jobs(request: Request, media: Media, asked: Annotated[JobListing, Query
 def submit(request: Request, media: Media, asked: NewJobs, idempotency_key: IdempotencyKey = None) -> Response:
     """Ask for jobs on an upload. What was asked for before is not asked for again, unless `force` is set."""
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         submitted = media.submit(
             asked.upload,
             asked.types,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
 from mediajobs_dagster.console.api.answers import IdempotencyKey, Media, answer, once
@@ -33,7 +33,7 @@ class NewStudy(CallsBack):
 def study(request: Request, media: Media, asked: NewStudy, idempotency_key: IdempotencyKey = None) -> Response:
     """Ask for the study guide of each talk, and for what it needs on the way, all in one trace."""
 
-    def do() -> JSONResponse:
+    def do() -> Response:
         studied = media.studies.ask(
             *asked.talks,
             params=asked.params,

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
@@ -183,7 +183,7 @@ async def add(
         declared = int(length) if length.isdecimal() and len(length) < 19 else None
         received = await receive(request.stream(), folder, media.settings, declared)
 
-        def register() -> JSONResponse:
+        def register() -> Response:
             added = media.add_received(received.path, name, sha256=received.sha256, **given)
             return answer(added, status=201)
 
@@ -229,7 +229,7 @@ def delete_upload(
     )
 
 
-def _add(media: MediaJobs, asked: NewUpload) -> JSONResponse:
+def _add(media: MediaJobs, asked: NewUpload) -> Response:
     given = asked.given(media)
     if asked.key is not None:
         return answer(media.add_stored(asked.key, **given), status=201)
