@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -32,7 +33,8 @@ from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
 from mediajobs_dagster.resilience.retention import Retention
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.system import MediaJobs
-from mediajobs_dagster.telemetry.traces.collector import Collector
+from mediajobs_dagster.telemetry.traces import exporting
+from mediajobs_dagster.telemetry.traces.collector import TIMEOUT_S, Collector
 from mediajobs_dagster.telemetry.traces.exporting import TraceExporter, exporting_traces
 from tests.history.factories import claimed, ended
 from tests.servers.otlp_collector import OtlpCollector
@@ -327,6 +329,27 @@ def test_headers_are_sent_and_shown_nowhere(
     with pytest.raises(ServiceRefusedError) as refused:
         Collector(settings).check()
     assert "hunter2abc" not in refused.value.message
+
+
+def test_a_process_that_ends_waits_only_briefly_for_a_collector_that_hangs(
+    traced: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_LEAVE_S", 0.2)
+    entries = finish(traced)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        settings = Settings.load(
+            _env_file=None, home=tmp_path, traces_url=f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        )
+        with exporting_traces(settings, lambda: traced, look_s=0.01):
+            connection, _ = hanging.accept()  # it is being sent
+            begun = time.monotonic()
+        taken_s = time.monotonic() - begun
+        connection.close()
+    make_due(traced)
+    kept = traced.trace_outbox.claim(10, hold_s=60)
+
+    assert taken_s < TIMEOUT_S / 2
+    assert {each.attempt_id for each in kept} == entries
 
 
 def test_a_fault_ends_nothing(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

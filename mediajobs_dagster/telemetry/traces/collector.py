@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mediajobs_dagster.cancellation import Cancellation, Deadline
 from mediajobs_dagster.errors import (
@@ -36,12 +36,14 @@ class Collector:
     """Where traces go."""
 
     settings: Settings
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    """Ends what is being sent."""
 
     def send(self, spans: Sequence[Span]) -> None:
         """Send spans; returns when the collector has them.
 
-        Raises ServiceError and its kinds, RequestError for an address that is not valid, DeadlineError, and
-        ExtraMissingError.
+        Raises ServiceError and its kinds, RequestError for an address that is not valid, DeadlineError,
+        ExtraMissingError, and the error of the cancellation.
         """
         try:
             from mediajobs_dagster.telemetry.traces.otlp import request_of
@@ -50,7 +52,7 @@ class Collector:
         body = gzip.compress(request_of(spans), 5)
         given = (each.get_secret_value().partition("=") for each in self.settings.traces_headers)
         headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-        context = ServiceContext(self.settings, Cancellation(), Deadline.after(TIMEOUT_S), _no_record)
+        context = ServiceContext(self.settings, self.cancellation, Deadline.after(TIMEOUT_S), _no_record)
         client = HttpClient.open(context)
         try:
             client.request(

@@ -12,8 +12,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Timer
 
-from mediajobs_dagster.errors import MediaJobsError, NotFoundError, ServiceError
+from mediajobs_dagster.cancellation import Cancellation
+from mediajobs_dagster.errors import CancelledError, MediaJobsError, NotFoundError, ServiceError
 from mediajobs_dagster.history import History
 from mediajobs_dagster.history.trace_outbox import Ended
 from mediajobs_dagster.models import Attempt
@@ -41,6 +43,8 @@ _SET_ASIDE_S = 600.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 _FORGET_EVERY_S = 600.0
+_LEAVE_S = 5.0
+"""How long a process that ends waits for the collector, seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,11 +66,15 @@ class TraceExporter:
     """Sends what has ended. Several may, at the same time; each entry of the outbox is taken by one of them."""
 
     def __init__(
-        self, settings: Settings, history: Callable[[], History], run_starts: RunStarts = lambda _ids: {}
+        self,
+        settings: Settings,
+        history: Callable[[], History],
+        run_starts: RunStarts = lambda _ids: {},
+        cancellation: Cancellation | None = None,
     ) -> None:
-        """Open nothing yet."""
+        """Open nothing yet. `cancellation` ends what is being sent."""
         self._history, self._run_starts = history, run_starts
-        self._collector = Collector(settings)
+        self._collector = Collector(settings, cancellation or Cancellation())
         self._is_on_s3 = settings.storage_url.startswith("s3://")
         self._pause_s = 0.0
         self._one_by_one = 0
@@ -175,16 +183,26 @@ def exporting_traces(
     *,
     look_s: float = _LOOK_S,
 ) -> Generator[None]:
-    """While the block runs, and once more at its end, send what has ended. Without a collector, do nothing."""
+    """While the block runs, and once more at its end, send what has ended. Without a collector, do nothing.
+
+    At the end, a collector that does not answer is waited for only briefly: what it was sent stays in the outbox.
+    """
     if settings.traces_url is None:
         yield
         return
-    told = _Told(TraceExporter(settings, history, run_starts))
+    cancellation = Cancellation()
+    told = _Told(TraceExporter(settings, history, run_starts, cancellation))
+    patience = Timer(_LEAVE_S, cancellation.cancel, [CancelledError("The collector did not answer before we left.")])
+    patience.daemon = True
     try:
-        with looking("mediajobs-traces", told.export, look_s=look_s, leave_s=TIMEOUT_S):
-            yield
+        with looking("mediajobs-traces", told.export, look_s=look_s, leave_s=2 * _LEAVE_S):
+            try:
+                yield
+            finally:
+                patience.start()
     finally:
         told.export()
+        patience.cancel()
 
 
 @dataclass
