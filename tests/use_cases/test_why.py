@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import HostBreaker
 from mediajobs_dagster.resilience.retry import RetryPolicy
+from mediajobs_dagster.resilience.states import moment_words
 from mediajobs_dagster.use_cases.references import NamedJob
 from mediajobs_dagster.use_cases.why import Cause, CauseKind, Explaining, LaneUse, RunSign, RunStage, Why
 from tests.history.factories import NOON, THUMB, a_new_job, claimed, ended, let_pass, some_new_jobs
@@ -121,9 +122,16 @@ def test_a_pause_says_until_when_and_after_what(history: History, ask: Ask) -> N
     assert kinds(why) == [CauseKind.PAUSE, CauseKind.FAILED]
     assert why.cause.until is not None
     assert timedelta(minutes=9) < why.cause.until - why.at <= timedelta(minutes=10)
-    assert why.cause.text == f"Its last try ended with STALLED, and it pauses until {why.cause.until:%H:%M:%S} UTC."
+    until = moment_words(why.cause.until, why.at)  # with its date in the last minutes of a day
+    assert why.cause.text == f"Its last try ended with STALLED, and it pauses until {until}."
     assert why.causes[1].text == "Attempt 1 failed with STALLED: It broke. The system is at fault."
-    assert why.again == f"It will be tried again at {why.cause.until:%H:%M:%S} UTC: it has attempts left (used: 1)."
+    assert why.again == f"It will be tried again at {until}: it has attempts left (used: 1)."
+
+
+def test_a_moment_is_told_with_its_date_on_another_day() -> None:
+    late = datetime(2026, 3, 4, 23, 55, tzinfo=UTC)
+    assert moment_words(late + timedelta(minutes=4), late) == "23:59:00 UTC"
+    assert moment_words(late + timedelta(minutes=10), late) == "2026-03-05 00:05:00 UTC"
 
 
 def test_a_breaker_says_why_and_when_it_lets_one_try(history: History, ask: Ask) -> None:
