@@ -85,14 +85,16 @@ def _has_attempt(connection: sa.Connection, conditions: Conditions) -> sa.Column
     """Whether a job has an attempt like that.
 
     Of rare attempts the jobs are looked up. Among frequent ones it is much quicker to go through the newest jobs, and
-    no database's planner knows which is which: a list ends after a page.
+    no database's planner knows which is which: a list ends after a page. PostgreSQL's has to see the ids, or it goes
+    through the newest jobs all the same.
     """
     of_job = job_history.c.job_id.is_not(None)
     some = sa.select(job_history.c.job_id).where(of_job, *conditions)
     counted = sa.select(sa.func.count()).select_from(some.limit(_FEW + 1).subquery())
     if connection.execute(counted).scalar_one() <= _FEW:
-        return jobs.c.id.in_(some)
-    return sa.exists().where(job_history.c.job_id == jobs.c.id, *conditions)
+        return jobs.c.id.in_(connection.scalars(some).all())
+    # The newest jobs may wait for their first attempt, and be many.
+    return sa.and_(jobs.c.attempts > 0, sa.exists().where(job_history.c.job_id == jobs.c.id, *conditions))
 
 
 def called_like(text: str) -> sa.CompoundSelect[tuple[str]]:
