@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import multiprocessing
-import signal
 import subprocess
 import sys
 import threading
@@ -357,12 +356,13 @@ def test_who_reads_at_leisure_holds_nobody_up(log: JobLogger, path: Path) -> Non
 
 
 ENDLESS = """
-import sys
+import resource, sys
 from pathlib import Path
 from tests.history.test_job_log import an_entry
 from mediajobs_dagster.history.job_log import JobLogger
 log = JobLogger(sys.argv[1])
 print("started", flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))  # whatever becomes of the test, it does not fill the disk
 number = 0
 while True:
     log.log_job(an_entry(job_id=str(number), transcript="x" * 200_000))
@@ -373,12 +373,14 @@ while True:
 def test_killed_in_the_middle_of_appending_it_loses_at_most_the_last_entry(log: JobLogger, path: Path) -> None:
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], stdout=subprocess.PIPE) as writer:
-            assert writer.stdout is not None
-            writer.stdout.readline()
-            while not path.exists() or path.stat().st_size < 2_000_000:
-                assert writer.poll() is None
-                time.sleep(0.01)  # an eager look would keep it from its work
-            writer.send_signal(signal.SIGKILL)
+            try:
+                assert writer.stdout is not None
+                writer.stdout.readline()
+                while not path.exists() or path.stat().st_size < 2_000_000:
+                    assert writer.poll() is None
+                    time.sleep(0.01)  # an eager look would keep it from its work
+            finally:
+                writer.kill()
         log.log_job(an_entry(job_id="after"))
         *before, after = job_ids(path)
         assert after == "after"
