@@ -296,3 +296,24 @@ def test_a_hostile_name_is_only_a_name(page: Page, showcase: Showcase) -> None:
         page.goto(path)
         expect(page.get_by_text(HOSTILE).first).to_be_visible()
     assert alerts == []
+
+
+def test_new_jobs_show_up_without_a_reload(page: Page, showcase: Showcase) -> None:
+    """At once where there were none; above a list they are offered, so that no row moves under the reader's hand."""
+    media = showcase.platform.media
+    page.goto("/jobs?type=upload_thumb_v1&text=backstage")
+    page.evaluate("window.isSamePage = true")
+    expect(page.get_by_text("No job matches")).to_be_visible()
+    jobs = [media.submit("Backstage, upright.mp4", ["upload_thumb_v1"]).jobs[0]]
+    expect(page.locator("tbody [data-row]")).to_have_count(1)
+    jobs += media.submit("Backstage, upright.mp4", ["upload_thumb_v1"], force=True).jobs
+    offer = page.get_by_role("link", name="Show 1 new job")
+    expect(offer).to_be_visible()
+    expect(page.locator("tbody [data-row]")).to_have_count(1)
+    assert page.evaluate("window.isSamePage")
+
+    offer.click()
+    expect(page.locator("tbody [data-row]")).to_have_count(2)
+    expect(offer).to_have_count(0)
+    for job in jobs:
+        media.cancel(job.job.id)

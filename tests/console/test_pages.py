@@ -173,6 +173,20 @@ def test_only_rows_that_are_asked_for_are_sent_again(client: Client, media: Medi
     assert "<html" not in text
 
 
+def test_jobs_that_are_new_since_a_list_was_shown_are_counted(client: Client, media: MediaJobs) -> None:
+    """Not those that move up from the next page, because one of the list matches no more."""
+    jobs = [each.job for each in media.history.jobs.enqueue(some_new_jobs(60))]
+    path = unescape(re.findall('data-part="(/jobs/newer[^"]+)"', client.get("/jobs?status=queued", PAGE).text)[0])
+    assert path.count("id=") == 50
+    assert "new job" not in client.get(path, PAGE).text
+    media.cancel(jobs[40].id)
+    assert "new job" not in client.get(path, PAGE).text
+    media.history.jobs.enqueue([a_new_job()])
+    assert "Show 1 new job<" in client.get(path, PAGE).text
+    media.history.jobs.enqueue(some_new_jobs(70))
+    assert "Show 50 new jobs<" in client.get(path, PAGE).text
+
+
 def test_a_job_is_retried_and_cancelled_by_forms(client: Client, media: MediaJobs, dead: str) -> None:
     """Then the page of the job, or the one that it was asked from."""
     media.history.uploads.add(an_upload())

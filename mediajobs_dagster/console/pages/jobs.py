@@ -41,6 +41,20 @@ class _Listed:
     fault: MediaJobsError | None = None
 
 
+@dataclass(frozen=True)
+class _Newer:
+    """How many jobs the first page of a list has beside those that a reader sees."""
+
+    filters: QueryParams
+    shown: tuple[str, ...]
+    jobs: int = 0
+
+    @property
+    def part(self) -> str:
+        """Where to ask again."""
+        return f"/jobs/newer?{QueryParams([*self.filters.multi_items(), *(('id', each) for each in self.shown)])}"
+
+
 @router.get("/jobs")
 def list_jobs(request: Request, media: Media) -> Response:
     """A page of the list."""
@@ -52,6 +66,7 @@ def list_jobs(request: Request, media: Media) -> Response:
             raise
         # The bar stays, so that what is wrong in it can be mended.
         listed = _Listed([], [], None, error)
+    filter_query = _filters_in(request.query_params)
     return render(
         request,
         "jobs.html",
@@ -62,7 +77,8 @@ def list_jobs(request: Request, media: Media) -> Response:
         types=[(each.name, each.asset) for each in media.registry],
         statuses=list(JobStatus),
         since=SINCE,
-        filter_query=QueryParams([each for each in request.query_params.multi_items() if each[0] in _FILTERS]),
+        newer=_Newer(filter_query, tuple(each.job.id for each in listed.rows)),
+        filter_query=filter_query,
     )
 
 
@@ -72,6 +88,17 @@ def refresh_rows(request: Request, media: Media) -> Response:
     ids = tuple(request.query_params.getlist("id"))[:_MOST_LIVE]
     rows = media.rows.of(media.named(media.jobs(JobFilter(ids=ids), limit=_MOST_LIVE)))
     return render(request, "job_rows.html", rows=rows)
+
+
+@router.get("/jobs/newer")
+def count_newer(request: Request, media: Media) -> Response:
+    """How many jobs the first page of a list has now beside those shown: what a script puts above the list."""
+    shown = request.query_params.getlist("id")[:_PAGE]
+    found = [each.id for each in media.jobs(JobsQuery.of(request.query_params).chosen(media), limit=_PAGE)]
+    if len(shown) == _PAGE and shown[-1] in found:
+        found = found[: found.index(shown[-1])]  # what comes behind has moved up from the next page
+    newer = _Newer(_filters_in(request.query_params), tuple(shown), len(set(found) - set(shown)))
+    return render(request, "newer.html", newer=newer)
 
 
 @router.get("/jobs/bulk/{action}")
@@ -132,6 +159,10 @@ def _listed(media: MediaJobs, chosen: JobFilter, after: str | None) -> _Listed:
     shown = found[:_PAGE]
     has_more = len(found) > _PAGE
     return _Listed(media.rows.of(shown), media.rows.errors(chosen), shown[-1].job.id if has_more else None)
+
+
+def _filters_in(query: QueryParams) -> QueryParams:
+    return QueryParams([each for each in query.multi_items() if each[0] in _FILTERS])
 
 
 def _act(media: MediaJobs, action: Action, chosen: JobFilter, *, dry_run: bool, reason: str = "") -> BulkDone:

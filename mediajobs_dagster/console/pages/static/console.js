@@ -10,12 +10,16 @@ showTimes(document);
 listenForKeys();
 keepViews();
 keepRowsLive();
-keepPartsLive((main) => {
-  followPlayers(main);
-  offerCopies(main);
-});
+keepPartsLive(renewed);
 followPlayers(document);
 offerCopies(document);
+
+function renewed(main) {
+  followPlayers(main);
+  offerCopies(main);
+  keepRowsLive();
+  keepPartsLive(renewed);
+}
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;

@@ -57,10 +57,14 @@ export function keepRowsLive() {
   }, (text) => { if (state && state.textContent !== text) { state.textContent = text; state.dataset.state = text; } });
 }
 
-/* `renewed` is called with the content of the page once all of it was replaced: when nothing in it moves any more. */
+const kept = new Set();
+
+/* `renewed` is called with the content of the page once all of it was replaced: when a part of it is live no more. */
 export function keepPartsLive(renewed) {
   for (const part of document.querySelectorAll("[data-part-live]")) {
     const id = part.id;
+    if (kept.has(id)) continue;
+    kept.add(id);
     repeat(async () => {
       const old = document.getElementById(id);
       if (!old?.hasAttribute("data-part-live")) return false;
