@@ -12,7 +12,7 @@ function repeat(ask, told, every = EVERY_MS) {
       try {
         const goesOn = await ask();
         pause = every;
-        told?.(goesOn ? "Live" : "Up to date");
+        told?.(goesOn ? "Live" : "Nothing under way");
       } catch {
         pause = Math.min(Math.max(SLOWEST_MS, every), pause * 2);
         told?.("No answer from the server, trying again");
