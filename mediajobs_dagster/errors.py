@@ -310,6 +310,12 @@ class InputCorruptError(InputError):
     code = "INPUT_CORRUPT"
 
 
+class InputEncryptedError(InputError):
+    """The input is encrypted (DRM), so it cannot be decoded. Upload a copy that is not."""
+
+    code = "INPUT_ENCRYPTED"
+
+
 class InputNoVideoError(InputError):
     """The input has no moving picture; cover art does not count."""
 

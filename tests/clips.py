@@ -179,6 +179,11 @@ class Clips:
         """An MP4 with its index at the end, cut in the middle: there is no index."""
         return self._cut("cut_before_index.mp4", self.landscape(), 0.5)
 
+    def encrypted(self) -> Path:
+        """The plain case as a shop sells it: both tracks are encrypted, and the key is elsewhere."""
+        key = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76" * 16, "-encryption_kid", "a7" * 16)
+        return self._encode("encrypted.mp4", *_picture(), *_sound(), *_H264, *_AAC, *key)
+
     def cut_in_middle(self) -> Path:
         """An MP4 with its index at the front, cut in the middle: it declares 3 s and holds half of them."""
         return self._cut("cut_in_middle.mp4", self.faststart(), 0.5)

@@ -40,14 +40,14 @@ class AttemptThreads:
     def run(self) -> None:
         """Start the threads, and wait for all of them.
 
-        An exception ends its own thread only, and is raised here when all threads have ended. An interrupt of the
-        waiting thread (KeyboardInterrupt, the termination of a run) ends all of them at once.
+        An exception ends its own thread only, and is raised here when all threads have ended. An interrupt
+        (KeyboardInterrupt, the termination of a run), of the waiting thread or in one of these, ends all of them at
+        once; one that hangs is not waited for.
         """
         try:
             for thread in self._threads:
                 thread.start()
-            # Not `join`: after an interrupt, it would report a living thread as ended.
-            raised = [self._next_end() for _ in self._threads]
+            raised = self._ends()
         except BaseException:
             self.interrupt()
             self._wait_for_end()
@@ -56,11 +56,19 @@ class AttemptThreads:
         if errors:
             raise next((error for error in errors if not isinstance(error, Exception)), errors[0])
 
-    def _next_end(self) -> BaseException | None:
-        # A signal that another thread is given, or one that comes just before the wait begins, does not end a wait.
-        while True:
+    def _ends(self) -> list[BaseException | None]:
+        """What the threads ended with: all of them, or after an interrupt in one of them those that end soon."""
+        raised = list[BaseException | None]()
+        # Not `join`: after an interrupt, it would report a living thread as ended. A signal that another thread is
+        # given, or one that comes just before a wait begins, does not end the wait.
+        while len(raised) < len(self._threads) and not self._interrupted:
             with suppress(Empty):
-                return self._ended.get(timeout=_LOOK_S)
+                raised.append(self._ended.get(timeout=_LOOK_S))
+        if self._interrupted:
+            self._wait_for_end()
+            while not self._ended.empty():
+                raised.append(self._ended.get())
+        return raised
 
     def _live(self) -> None:
         error: BaseException | None = None

@@ -59,6 +59,7 @@ _RULES = (
     _Rule.of(r"Picture size \d+x\d+ (is invalid|exceeds)|max_pixels", errors.InputTooLargeError),
     # A file without any container's signature is tried as MP4, and then misses its index too.
     _Rule.of(r"detected only with low score of 1\b", errors.InputNotMediaError),
+    _Rule.of(r"DRM protected stream detected", errors.InputEncryptedError),
     _Rule.of(r"moov atom not found|partial file|File ended prematurely", errors.InputTruncatedError),
     _Rule.of(
         r"no decoder found for|Decoder .* not found|Unknown decoder|has no decoder"

@@ -11,6 +11,7 @@ from typing import Literal, cast
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import (
     InputEmptyError,
+    InputEncryptedError,
     InputNotMediaError,
     InputTooLargeError,
     InputTooLongError,
@@ -18,7 +19,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.media.command import is_remote
 from mediajobs_dagster.media.measuring import longest, measured
-from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file, truncated_text
+from mediajobs_dagster.media.mp4_boxes import is_encrypted, missing_bytes_of_file, truncated_text
 from mediajobs_dagster.media.run import Report, Runner
 from mediajobs_dagster.models import AudioStream, JsonObject, MediaInfo, SubtitleStream, VideoStream
 
@@ -55,6 +56,8 @@ def probe(
         raise InputEmptyError
     answer = runner.probe_json(source, cwd=cwd, report=report, cancel=cancel)
     info = _parsed(answer, size, runner.tools.can_decode)
+    if local and is_encrypted(local):
+        raise InputEncryptedError
     guards = runner.guards
     missing = missing_bytes_of_file(local) if local else 0
     refuse_unusable(info, missing, max_pixels=guards.max_pixels, max_seconds=guards.max_seconds)

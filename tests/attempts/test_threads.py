@@ -433,11 +433,13 @@ def test_an_interrupt_in_a_thread_is_one_for_all() -> None:
 def test_a_thread_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A read that hangs in the network must not use up the time that a machine has left."""
     monkeypatch.setattr("mediajobs_dagster.attempts.threads._STOP_S", 0.2)
-    hangs = threading.Event()
+    begun, hangs = threading.Event(), threading.Event()
 
     def work() -> bool:
         if threading.current_thread().name.endswith("-0"):
+            assert begun.wait(60)
             raise KeyboardInterrupt
+        begun.set()
         hangs.wait(120)
         return False
 

@@ -8,7 +8,7 @@ import pytest
 
 from mediajobs_dagster import errors
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output
-from mediajobs_dagster.media.mp4_boxes import missing_bytes_of_file
+from mediajobs_dagster.media.mp4_boxes import is_encrypted, missing_bytes_of_file
 from mediajobs_dagster.media.probe import probe
 from mediajobs_dagster.media.run import Made, Runner
 from tests.clips import Clips, real_footage
@@ -27,6 +27,7 @@ def decode(runner: Runner, path: Path, records: Records, seconds: float | None =
         (Clips.text_named_mp4, errors.InputNotMediaError),
         (Clips.cut_before_index, errors.InputTruncatedError),
         (Clips.cut_in_middle, errors.InputTruncatedError),
+        (Clips.encrypted, errors.InputEncryptedError),
     ],
 )
 def test_a_probe_refuses(make, error: type[errors.InputError], runner: Runner, clips: Clips, records: Records) -> None:
@@ -129,3 +130,33 @@ def test_boxes_of_64_bits_and_of_open_length_are_understood(tmp_path: Path) -> N
     assert missing_bytes_of_file(path) == 5_000_000_000 - 16
     path.write_bytes(head + open_ended)
     assert missing_bytes_of_file(path) == 0
+
+
+def test_a_file_is_encrypted_if_all_of_its_picture_and_sound_is(clips: Clips, tmp_path: Path) -> None:
+    """A track that is not can still be used."""
+    content = clips.encrypted().read_bytes()
+    path = tmp_path / "file.mp4"
+    for clear in ((b"encv", b"avc1"), (b"enca", b"mp4a")):
+        path.write_bytes(content.replace(*clear))
+        assert not is_encrypted(path)
+    for bought in ((b"encv", b"drmi"), (b"enca", b"drms")):
+        content = content.replace(*bought)
+    path.write_bytes(content)
+    assert is_encrypted(path)
+    for path in (clips.landscape(), clips.audio_only(), clips.matroska(), clips.empty(), clips.text_named_mp4()):
+        assert not is_encrypted(path)
+
+
+def test_boxes_that_lie_are_looked_at_once(clips: Clips, tmp_path: Path) -> None:
+    """Wherever a file ends, and whatever lengths its boxes say, the look at it ends soon, and says something."""
+    content = clips.encrypted().read_bytes()
+    begin = content.index(b"moov") - 4
+    path = tmp_path / "file.mp4"
+    for cut in range(begin, begin + 1200, 7):
+        path.write_bytes(content[:cut])
+        assert is_encrypted(path) in (True, False)
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hdlr"):
+        place = content.index(name) - 4
+        for length in (0, 1, 7, 8, 9, 2**31, 2**32 - 1):
+            path.write_bytes(content[:place] + length.to_bytes(4) + content[place + 4 :])
+            assert is_encrypted(path) in (True, False)

@@ -31,6 +31,12 @@ SAVED = [
     ("[mov @ 0x1] [warning] mov detected only with low score of 1, ...\nmoov atom not found", 1, "INPUT_NOT_MEDIA"),
     ("[mov @ 0x1] [warning] mov detected only with low score of 12, ...\nmoov atom not found", 1, "INPUT_TRUNCATED"),
     ("[matroska,webm @ 0x1] [error] File ended prematurely", 1, "INPUT_TRUNCATED"),
+    (
+        "[asf @ 0x1] [warning] Ext DRM protected stream detected, decoding will likely fail!\n"
+        "[dec:wmav2 @ 0x1] [fatal] Decode error rate 1 exceeds maximum 0.666667",
+        69,
+        "INPUT_ENCRYPTED",
+    ),
     ("[fatal] Decoder (codec vvc) not found for input stream #0:0", 1, "INPUT_UNSUPPORTED"),
     ("[fatal] Unknown decoder 'vvc'", 1, "INPUT_UNSUPPORTED"),
     ("[error] The codec vvc has no decoder", 1, "INPUT_UNSUPPORTED"),

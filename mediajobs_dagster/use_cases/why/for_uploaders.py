@@ -24,6 +24,7 @@ WORDS: dict[type[MediaJobsError], str] = {
     errors.InputUnreadableError: "This file cannot be read any more. Please upload it again.",
     errors.InputNotMediaError: "This file is neither a video nor a sound recording. Please upload one that is.",
     errors.InputRefusedError: "Files of this kind are not accepted. Please upload the video or the sound itself.",
+    errors.InputEncryptedError: "This file is copy-protected. Please upload a copy that is not.",
     errors.InputTruncatedError: "This file is incomplete: its end is missing. Please upload it again.",
     errors.InputCorruptError: "This file is damaged. Please export it again and upload the new file.",
     errors.InputNoVideoError: "This file has no picture. Please upload a video.",

@@ -77,6 +77,17 @@ def _no_readable_picture(maker: Maker, path: Path) -> Truth:
     return replace(PLAIN, refused=refused, is_plain=False)
 
 
+def _encrypted(maker: Maker, path: Path) -> Truth:
+    """As shops sell it: of neither track can anything be known without the key."""
+    key = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76" * 16, "-encryption_kid", "a7" * 16)
+    maker.run("-i", maker.film(), "-i", maker.aac(), "-map", "0:v", "-map", "1:a", *COPY, *key, path)
+    refused: dict[Job, str] = {
+        **dict.fromkeys(("thumbnail", "proxy", "envelope"), "INPUT_ENCRYPTED"),
+        "export": "TIMELINE_INVALID",
+    }
+    return replace(PLAIN, refused=refused, is_plain=False)
+
+
 def _decoy_film(maker: Maker) -> Path:
     return maker.once("decoy.mp4", lambda path: maker.encode(path, frames(100, clip=DECOY), *H264))
 
@@ -172,6 +183,10 @@ _NONE = (
     "No track that can be decoded",
     "The jobs that need it are refused: `INPUT_UNSUPPORTED`; a timeline with it: `TIMELINE_INVALID`.",
 )
+_ENCRYPTED = (
+    "Only tracks that are encrypted (DRM), in MP4 and QuickTime",
+    "Its jobs are refused: `INPUT_ENCRYPTED`; a timeline with it: `TIMELINE_INVALID`.",
+)
 _MORE = ("Subtitles, data, fonts, chapters, further programs", "They are left out, wherever they stand.")
 
 CASES = (
@@ -191,6 +206,7 @@ CASES = (
     Case("unknown_picture_first.mp4", GROUP, *_UNKNOWN, _unreadable_first("v")),
     Case("unknown_sound.mp4", GROUP, *_NONE, _no_readable_sound),
     Case("unknown_picture.mp4", GROUP, *_NONE, _no_readable_picture),
+    Case("encrypted.mp4", GROUP, *_ENCRYPTED, _encrypted),
     Case("subtitles_first.mp4", GROUP, *_MORE, _subtitles_first("mov_text")),
     Case("subtitles_first.mkv", GROUP, *_MORE, _subtitles_first("srt")),
     Case("data_first.ts", GROUP, *_MORE, _data_first),
