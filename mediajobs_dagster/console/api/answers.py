@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
 
@@ -72,12 +73,15 @@ def page(request: Request, asked: Paged, name: str, found: Sequence[HasJson], id
     return _without_secrets({name: as_json(shown), "next": following}, headers=headers)
 
 
+_write = partial(to_json, inf_nan_mode="null")
+"""Writes JSON in a quarter of the time that Python takes; by itself it would write NaN, which is no JSON."""
+
+
 def _without_secrets(body: JsonObject, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     # Most answers have nothing that looks like a secret: one look at all their text is much quicker than one at each.
-    # And pydantic writes JSON in a quarter of the time that Python takes.
-    text = to_json(body)
+    text = _write(body)
     if may_hold_secrets(text):
-        text = to_json(redact_values(body))
+        text = _write(redact_values(body))
     return Response(text, status, headers, media_type="application/json")
 
 
