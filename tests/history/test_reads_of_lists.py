@@ -9,8 +9,8 @@ import pytest
 
 from mediajobs_dagster.history import History, JobFilter, job_filter
 from mediajobs_dagster.history.jobs import ErrorGroup
-from mediajobs_dagster.models import AttemptStatus, JobStatus
-from tests.history.factories import NOON, THUMB, a_new_job, an_attempt
+from mediajobs_dagster.models import AttemptStatus, Job, JobStatus, new_id
+from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, ended
 
 
 def test_the_latest_attempt_of_each_job(history: History) -> None:
@@ -67,10 +67,15 @@ def test_jobs_by_the_machine_and_duration_of_an_attempt(
 ) -> None:
     """Whether attempts like that are rare, and looked up, or frequent, and found by going through the newest jobs."""
     monkeypatch.setattr(job_filter, "_FEW", few)
-    jobs = [each.job for each in history.jobs.enqueue([a_new_job() for _ in range(4)])]
-    for job, host, duration_ms in zip(jobs, ("a", "a", "b", "b"), (100, 5000, 100, 5000), strict=True):
-        for number in (1, 2):
-            history.attempts.record(an_attempt(job_id=job.id, attempt=number, host=host, duration_ms=duration_ms))
+    jobs: list[Job] = []
+    for host, duration_ms in zip("aabb", (100, 5000, 100, 5000), strict=True):
+        [asked] = history.jobs.enqueue([a_new_job()], dispatch_id=new_id(), lease_s=60)
+        claim = history.leases.claim(asked.job.dispatch_id or "", run_id="run-1", host=host, lease_s=60)
+        assert claim
+        history.leases.finish(ended(claim, duration_ms=duration_ms), job_status=JobStatus.COMPLETED)
+        history.attempts.record(an_attempt(job_id=claim.job.id, attempt=2, host=host, duration_ms=duration_ms))
+        jobs.append(history.jobs.get(claim.job.id))
+    history.jobs.enqueue([a_new_job()])
     history.attempts.record(an_attempt(host="a", duration_ms=5000))
 
     def found(**conditions: Any) -> list[int]:
