@@ -19,19 +19,16 @@ from mediajobs_dagster.storage import Storage, attempt_key
 _log = logging.getLogger(__name__)
 
 
-def remove(keys: Iterable[str], storage: Callable[[], Storage]) -> bool:
+def remove(keys: Iterable[str], storage: Callable[[], Storage]) -> None:
     """Remove objects that nobody is writing any more, and their unfinished parts.
 
-    An error of the storage is logged, and returns False: the sweep of the storage will find what is left.
+    An error of the storage is logged: the sweep of the storage will find what is left.
     """
-    is_done = True
     for key in keys:
         try:
             storage().abandon(key)
         except MediaJobsError as error:
             _log.warning("%s was not removed: %s", key, error)
-            is_done = False
-    return is_done
 
 
 def withdraw(claims: Sequence[Claim], registry: Registry, history: History, storage: Callable[[], Storage]) -> None:

@@ -19,6 +19,7 @@ from mediajobs_dagster.attempts.spool import End, Spool
 from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.errors import Blame, DiskFullError
 from mediajobs_dagster.history import Claim, Finished, History, JobFilter
+from mediajobs_dagster.history.series import Tally
 from mediajobs_dagster.models import AttemptStatus, JobStatus
 from tests.clips import Clips
 from tests.history.factories import a_new_job, an_upload, claimed, ended
@@ -132,12 +133,15 @@ def test_what_came_too_late_is_withdrawn(history: History, spool: Spool) -> None
 
 
 def test_what_came_after_a_cancellation_is_cancelled(history: History, spool: Spool) -> None:
-    """Nobody is to blame for that, and the breaker does not count it."""
+    """Nobody is to blame for that, and the breaker does not count it. What was measured counts once."""
     claim = claimed(history)
-    with spool.kept(an_end(claim)):
+    tally = Tally()
+    tally.time("worker.stage_latency_ms", 120, stage="fetch")
+    with spool.kept(an_end(claim).model_copy(update={"measures": tally.measures})):
         pass
     history.jobs.cancel(claim.job.id)
     assert spool.deliver(history, nothing) == 1
+    assert [each for each in history.series.all() if each.name == "worker.stage_latency_ms"] == list(tally.measures)
     row = history.attempts.get(claim.attempt.id)
     assert (row.status, row.blame, row.result) == (AttemptStatus.CANCELLED, Blame.CANCELLED, None)
 
