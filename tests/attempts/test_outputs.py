@@ -16,7 +16,7 @@ from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.models import AttemptStatus, RtfBasis
 from tests.clips import Clips, real_footage
 from tests.platform import Platform
 
@@ -219,3 +219,14 @@ def test_proxy_is_as_long_as_the_tracks_it_shows(platform: Platform, tools: Tool
     assert info is not None
     assert info.duration_seconds == pytest.approx(2, abs=0.1)
     assert any("its source declares 6" in note for note in outcome.manifest.notes)
+
+
+def test_the_metrics_tell_how_much_media_was_made_how_fast(platform: Platform, clips: Clips) -> None:
+    """Whose seconds count, and by which factor they were faster than real time."""
+    upload = platform.add(clips.landscape(), AudioEnvelope.name)
+    platform.work()
+    manifest = platform.manifest(upload, AudioEnvelope.name)
+    metrics = manifest.metrics
+    assert metrics.media_seconds == pytest.approx(3.0, abs=0.1)
+    assert metrics.rtf_basis is RtfBasis.INPUT
+    assert metrics.rtf == round((metrics.media_seconds or 0) / (manifest.duration_ms / 1000), 3)

@@ -36,7 +36,7 @@ def history(tmp_path: Path) -> Iterator[History]:
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     """An empty one."""
-    return Spool(tmp_path / "unrecorded")
+    return Spool(tmp_path / "home" / "unrecorded")  # neither folder is there yet
 
 
 def an_end(claim: Claim) -> End:
