@@ -295,12 +295,6 @@ class UploadJobType(JobType):
     def plan_upload(self, source: Source, params: Params) -> Plan:
         """The plan for one upload. Raises an InputError when the upload cannot be used."""
 
-    @override
-    def gets(self, upload: Upload) -> bool:
-        """Whether an upload gets a job of this type by itself: it is wanted, and it is no image."""
-        is_image = upload.media_info is not None and upload.media_info.is_image
-        return not is_image and self.wanted_for(upload)
-
     def source_uses(self, subject: Subject) -> tuple[SourceUse, ...]:
         return (SourceUse(subject.id, self.access),)
 
