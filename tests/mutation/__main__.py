@@ -1,7 +1,8 @@
 """Says how many small faults the tests find: `python -m tests.mutation --sample 150 --seed 1`.
 
-Each mutant is tried in a copy of the tree: on the tests of its module, and on a wider set when these let it pass. The
-same seed and source give the same mutants.
+Each mutant is tried in a copy of the tree: on the tests of its module, and on a wider set when these let it pass. Tests
+that do not come to the fault are left out; the quickest of the others are asked first. The same seed and source give
+the same mutants.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,6 +28,7 @@ from uuid import uuid4
 
 import psutil
 
+from tests.mutation.lines import FILE, Ran, telling
 from tests.mutation.mutants import Mutant, mutants_of
 
 PROJECT = Path(__file__).parents[2]
@@ -41,6 +43,7 @@ _ASKED_FIRST = 5
 """Tests that found the last faults in a module."""
 _RUN = "MEDIAJOBS_MUTATION_RUN"
 """Marks the processes of a session, so that none outlives it."""
+_FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,14 @@ class Tree:
         (self.root / path).write_text(source)
         os.utime(self.root / path, times=(next(self._times),) * 2)
 
-    def test(self, tests: Sequence[str]) -> Session:
-        """Run tests up to the first that fails."""
+    def test(self, tests: Sequence[str], *options: str, told: str = "") -> Session:
+        """Run tests, with options of pytest; what `telling` modules tell is written to a file."""
         run, began = uuid4().hex, time.monotonic()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        command = [sys.executable, "-m", "pytest", *tests, "-x", "-n", "0", "--timeout", str(_TEST_S), "--tb=line"]
+        command = [sys.executable, "-m", "pytest", *tests, *options, "-n", "0", "--timeout", str(_TEST_S), "--tb=line"]
         with tempfile.TemporaryDirectory(prefix="mutant-") as scratch, tempfile.TemporaryFile("w+") as output:
             Path(scratch).chmod(0o755)  # PostgreSQL runs as another user
-            environment |= {"PYTHONPATH": str(self.root), "TMPDIR": scratch, _RUN: run}
+            environment |= {"PYTHONPATH": str(self.root), "TMPDIR": scratch, _RUN: run, FILE: told}
             # In a session of its own: whatever a mutant signals, it is not us.
             process = subprocess.Popen(
                 command, cwd=self.root, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -118,8 +121,7 @@ class Tree:
             process.wait()
             output.seek(0)
             text = output.read()
-        failed = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", text, re.MULTILINE)
-        return Session(code, failed and failed[1], time.monotonic() - began, text)
+        return Session(code, next(iter(_FAILED.findall(text)), None), time.monotonic() - began, text)
 
 
 def _end(run: str) -> None:
@@ -147,50 +149,100 @@ class Trial:
     targets: Targets
     trees: SimpleQueue[Tree]
     is_wide: bool
+    _ran: Ran = field(default_factory=lambda: Ran({}, {}))
     _killers: dict[str, list[str]] = field(default_factory=dict)
     """By module, the tests that found a fault in it. They are asked first."""
+    _sound: dict[str, bool] = field(default_factory=dict)
+    """Whether a test that failed passes without a fault, asked alone."""
 
     def check(self, modules: Sequence[str]) -> None:
-        """Exit unless the tests of the modules pass without a fault."""
+        """See which tests come to which lines. Exit unless the tests of the modules pass without a fault."""
+        of = [self.targets.of(module) for module in modules]
+        matching = {test for tests, _ in of for test in tests}
+        wider = {test for _, tests in of for test in tests} if self.is_wide else set[str]()
         tree = self.trees.get()
-        session = tree.test(sorted({test for module in modules for test in self.targets.of(module)[0]}))
-        self.trees.put(tree)
+        sources = {module: (PROJECT / module).read_text() for module in modules}
+        with tempfile.NamedTemporaryFile("r", prefix="mutation-") as told:
+            Path(told.name).chmod(0o666)
+            for module, source in sources.items():
+                tree.put(module, telling(module, source))
+            session = tree.test(sorted(matching | wider), "--durations=0", "--durations-min=0", told=told.name)
+            for module, source in sources.items():
+                tree.put(module, source)
+            self._ran = Ran.read(told.read(), session.output)
         print(f"Without a fault the tests take {session.seconds:.0f} s.", flush=True)
-        if session.code:
-            sys.exit(f"They fail, so they cannot be asked:\n{session.output}")
+        failed = _FAILED.findall(session.output)
+        # One that only failed among all the others, as on a machine that was busy, may be asked.
+        self._sound |= {test: not tree.test([test]).code for test in dict.fromkeys(failed)}
+        self.trees.put(tree)
+        unsound = [test for test, is_sound in self._sound.items() if not is_sound and _is_of(test, matching)]
+        if unsound or (session.code and not failed):
+            sys.exit(f"They fail, so they cannot be asked: {', '.join(unsound)}\n{session.output}")
 
     def is_killed(self, mutant: Mutant) -> bool:
         """Whether a test finds the fault."""
-        matching, wider = self.targets.of(mutant.path)
-        tree = self.trees.get()
+        tree, began = self.trees.get(), time.monotonic()
         tree.put(mutant.path, mutant.source)
+        session = None
         try:
-            session = tree.test([*self._killers.get(mutant.path, [])[:_ASKED_FIRST], *matching])
-            if not session.code and wider and self.is_wide:
-                session = tree.test(wider)
-                tree.put(mutant.path, mutant.before)
-                if session.code and session.failed and tree.test([session.failed]).code:
-                    print(f"{session.failed} fails without a fault too, and does not count.")
-                    session = replace(session, code=0)
-            if session.code and not session.failed:
-                # A module that cannot be imported fails every test; so does an environment that is broken.
-                tree.put(mutant.path, mutant.before)
-                if tree.test([*matching, "--collect-only"]).code:
-                    sys.exit(f"The tests cannot be asked:\n{session.output}")
+            for tests in filter(None, self._sessions(mutant)):
+                session = tree.test(tests, "-x")
+                if session.code and self._counts(session, tests, mutant, tree):
+                    break
+                session = None
         finally:
             tree.put(mutant.path, mutant.before)
             self.trees.put(tree)
-        if session.failed and "::" in session.failed:
-            known = self._killers.get(mutant.path, [])
-            self._killers[mutant.path] = list(dict.fromkeys([session.failed, *known]))
-        place = f"{mutant.path}:{mutant.line} {mutant.kind}"
-        if session.code:
+        place, seconds = f"{mutant.path}:{mutant.line} {mutant.kind}", time.monotonic() - began
+        if session:
             how = session.failed or "pytest did not come to any test"
             hung = ", which hung" if "Timeout (>" in session.output else ""
-            print(f"killed    {place}, {session.seconds:.0f} s: {how}{hung}", flush=True)
+            print(f"killed    {place}, {seconds:.0f} s: {how}{hung}", flush=True)
         else:
-            print(f"SURVIVED  {place}\n{mutant.diff}", flush=True)
-        return bool(session.code)
+            print(f"SURVIVED  {place}, {seconds:.0f} s\n{mutant.diff}", flush=True)
+        return bool(session)
+
+    def _sessions(self, mutant: Mutant) -> Iterator[list[str]]:
+        """The tests to be asked, some after the others. One that does not come to the fault cannot find it."""
+        first = self._ran.first(mutant, self._killers.get(mutant.path, [])[:_ASKED_FIRST])
+        yield [test for test in first if self._sound.get(_name(test), True)]
+        came, asked = self._ran.of(mutant), {*first}
+        matching, wider = self.targets.of(mutant.path)
+        for tests in (matching, wider if self.is_wide else ()):
+            yield sorted({test for test in came if _is_of(test, tests)} - asked) if came else [*tests]
+            asked |= {test for test in came or () if _is_of(test, tests)}
+
+    def _counts(self, session: Session, tests: Sequence[str], mutant: Mutant, tree: Tree) -> bool:
+        """Whether a session that failed did so by the fault: without it, the test that failed passes."""
+        failed = session.failed or ""
+        tree.put(mutant.path, mutant.before)
+        try:
+            # A module that cannot be imported fails every test; so does an environment that is broken.
+            if not failed and tree.test(tests, "--collect-only").code:
+                print(f"The tests cannot be asked:\n{session.output}")
+                return False
+            if failed and failed not in self._sound:
+                self._sound[failed] = not tree.test([failed], "-x").code
+        finally:
+            tree.put(mutant.path, mutant.source)
+        if not self._sound.get(failed, True):
+            print(f"{failed} fails without a fault too, and does not count.")
+            return False
+        if "::" in failed:
+            known = self._killers.get(mutant.path, [])
+            self._killers[mutant.path] = list(dict.fromkeys([failed, *known]))
+        return True
+
+
+def _name(test: str) -> str:
+    """Without its parameters, as it is printed when it fails."""
+    return re.split(r"[\s\[]", test, maxsplit=1)[0]
+
+
+def _is_of(test: str, names: Iterable[str]) -> bool:
+    """Whether a test or file is one of the given files and folders, or in one."""
+    path = Path(test.partition("::")[0])
+    return any(path.is_relative_to(name) for name in names)
 
 
 def equivalents() -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], str]:

@@ -88,11 +88,12 @@ def _nodes(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             is_code = isinstance(child, ast.AST) and name not in _SKIPPED_FIELDS
-            if is_code and not isinstance(child, ast.JoinedStr) and not _is_docstring(child) and not _is_log(child):
+            if is_code and not isinstance(child, ast.JoinedStr) and not is_docstring(child) and not _is_log(child):
                 yield from _nodes(child)
 
 
-def _is_docstring(node: ast.AST) -> bool:
+def is_docstring(node: ast.AST) -> bool:
+    """Whether it is nothing but a constant."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 

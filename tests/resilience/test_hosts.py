@@ -152,6 +152,30 @@ def test_a_person_opens_and_closes_the_breaker_of_a_machine(history: History) ->
     assert {action.target for action in history.actions.list()} == {"host bad"}
 
 
+def test_a_quarantine_as_json_says_when_the_machine_is_tried_again_or_who_opened_its_breaker(history: History) -> None:
+    """Programs read it: `retryAt` is null only of one that a person has to close."""
+    succeeds(history, "good", 0)
+    for minute in (1, 2, 3):
+        fails(history, "bad", minute)
+    found = quarantined(history, 4)["bad"]
+    assert found.to_json() == {
+        "host": "bad",
+        "state": "open",
+        "since": at(1).isoformat(),
+        "errorCodes": ["FFMPEG_MISSING"],
+        "jobs": 3,
+        "retryAt": at(8).isoformat(),
+        "byHand": None,
+        "reason": found.reason,
+    }
+    switch = Switch(
+        scope=SwitchScope.HOST, name="bad", state=SwitchState.OPEN, since=at(5), reason="new disk", who="anna@pc"
+    )
+    history.switches.set(switch)
+    by_hand = quarantined(history, 6)["bad"].to_json()
+    assert (by_hand["since"], by_hand["retryAt"], by_hand["byHand"]) == (at(5).isoformat(), None, switch.to_json())
+
+
 def test_a_quarantined_machine_gets_nothing_and_a_half_open_one_a_single_job(history: History) -> None:
     """Another machine gets its batch meanwhile."""
     succeeds(history, "good", 0)
