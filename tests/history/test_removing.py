@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from mediajobs_dagster.models import (
     result_origin,
     utc_now,
 )
-from mediajobs_dagster.resilience.retention import AT_ONCE, CleanUp, Retention
+from mediajobs_dagster.resilience.retention import AT_ONCE, CleanUp, Removed, Retention
 from mediajobs_dagster.settings import Settings
 from tests.history.conftest import COUNTS
 from tests.history.factories import THUMB, a_new_job, an_attempt, an_upload
@@ -268,6 +269,30 @@ def test_webhooks_go_when_they_are_done_with(history: History) -> None:
     with history._database.read() as connection:  # pyright: ignore[reportPrivateUsage]
         assert set(connection.scalars(sa.select(deliveries.c.id))) == {"d2", "d3"}
         assert set(connection.scalars(sa.select(callbacks.c.id))) == {"s2", "s3", "s4"}
+
+
+def test_others_have_as_long_as_a_batch_took_within_limits(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short one is followed by a short pause, and none is longer than half a second."""
+    clock, pauses = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    class Slow:
+        kinds = ("runs",)
+
+        def sweep(self, kind: str, before: datetime, *, dry_run: bool) -> Iterator[Removed]:
+            for seconds in (0.0, 0.2, 3.0):
+                clock[0] += seconds
+                yield Removed(kind=kind, rows=1, bytes=10)
+
+    monkeypatch.setattr(
+        "mediajobs_dagster.resilience.retention.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+    )
+    done = Retention(Settings.load(_env_file=None), history, (Slow(),)).clean_up(now=NOW, dry_run=True)
+    assert pauses[-3:] == pytest.approx([0.005, 0.2, 0.5])
+    assert done.removed[-1] == Removed(kind="runs", rows=3, bytes=30)
 
 
 def test_a_clean_up_that_is_interrupted_goes_on(history: History) -> None:

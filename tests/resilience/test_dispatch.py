@@ -18,6 +18,7 @@ from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
+from mediajobs_dagster.resilience.hosts import Quarantine
 from mediajobs_dagster.resilience.states import BreakerState
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, claimed, ended, let_pass, some_new_jobs
 
@@ -58,6 +59,35 @@ def test_an_open_breaker_holds_everything_back_and_says_so_once(history: History
         assert isinstance(held, Held)
         assert held.retry_at == NOON + timedelta(seconds=300)
     assert history.jobs.active(THUMB) == 0
+
+
+def test_what_is_held_by_a_breaker_as_json(history: History) -> None:
+    """Programs read it: null is what does not hold it."""
+    fail_three_jobs(history)
+    history.jobs.enqueue(some_new_jobs(3), now=NOON)
+    held = Dispatcher(history, BREAKER, lease_s=60).held(THUMB, now=NOON)
+    assert held is not None
+    assert held.to_json() == {
+        "jobType": THUMB,
+        "by": "breaker",
+        "waiting": 3,
+        "since": NOON.isoformat(),
+        "errorCodes": ["DISK_FULL"],
+        "retryAt": (NOON + timedelta(seconds=300)).isoformat(),
+        "isTrying": False,
+        "lacking": [],
+        "byHand": None,
+        "quarantine": None,
+        "reason": held.reason,
+    }
+
+
+def test_what_is_held_on_a_machine_as_json_holds_its_quarantine() -> None:
+    """When it began and is over is said there."""
+    quarantine = Quarantine(host="bad", state=BreakerState.OPEN, at=NOON, since=NOON, jobs=3, retry_at=LATER)
+    held = Held(job_type=THUMB, by=HeldBy.HOST, waiting=1, at=NOON, quarantine=quarantine).to_json()
+    assert held["quarantine"] == quarantine.to_json()
+    assert (held["since"], held["retryAt"], held["byHand"]) == (None, None, None)
 
 
 @pytest.mark.parametrize("history_url", ["sqlite"], indirect=True)
