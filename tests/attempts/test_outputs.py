@@ -230,3 +230,13 @@ def test_the_metrics_tell_how_much_media_was_made_how_fast(platform: Platform, c
     assert metrics.media_seconds == pytest.approx(3.0, abs=0.1)
     assert metrics.rtf_basis is RtfBasis.INPUT
     assert metrics.rtf == round((metrics.media_seconds or 0) / (manifest.duration_ms / 1000), 3)
+
+
+def test_small_faults_of_a_source_are_noted(platform: Platform, clips: Clips) -> None:
+    """A player shrugs them off, and so does a proxy; who looks at it later learns what they are from."""
+    scratched = platform.add(clips.scratched(), EditProxy.name)
+    sound = platform.add(clips.landscape(), EditProxy.name)
+    platform.work()
+    (note,) = platform.manifest(scratched, EditProxy.name).notes
+    assert note.startswith("ffmpeg reported small faults in its input: ")
+    assert platform.manifest(sound, EditProxy.name).notes == ()
