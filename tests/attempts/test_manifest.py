@@ -15,7 +15,14 @@ import jsonschema
 import pytest
 
 from mediajobs_dagster.attempts.heartbeat import Heartbeat
-from mediajobs_dagster.attempts.manifest import MAX_COMMANDS, MAX_ERRORS, MAX_STORAGE_OPS, Manifest, manifest_schema
+from mediajobs_dagster.attempts.manifest import (
+    MAX_COMMANDS,
+    MAX_ERRORS,
+    MAX_STORAGE_OPS,
+    InputMetrics,
+    Manifest,
+    manifest_schema,
+)
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.attempts.verify import sha256_of
@@ -29,11 +36,14 @@ from mediajobs_dagster.media.stderr import TAIL_BYTES
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import (
     AttemptStatus,
+    AudioStream,
     FfmpegCommand,
     HostFacts,
     JsonObject,
+    MediaInfo,
     StorageOp,
     Upload,
+    VideoStream,
     utc_now,
 )
 from mediajobs_dagster.records import AttemptKey
@@ -162,6 +172,26 @@ def test_the_schema_can_fail(platform: Platform, clips: Clips) -> None:
     for spoilt in (stored | {"extra": 1}, without, stored | {"durationMs": "long"}, stored | {"status": "fine"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(spoilt, schema)
+
+
+def test_the_figures_of_a_source_are_those_of_its_first_tracks() -> None:
+    """Each is what the cost of later jobs is told from; of a track that is not there, there are none."""
+    video = VideoStream(index=0, codec="h264", width=640, height=360, fps=25.0)
+    audio = AudioStream(index=1, codec="aac", channels=2, sample_rate=48000)
+    info = MediaInfo(
+        container="mp4", duration_seconds=3.0, bytes=10, bitrate_kbps=800.0, video=(video,), audio=(audio,)
+    )
+    assert InputMetrics.of(info) == InputMetrics(
+        duration_seconds=3.0,
+        video_codec="h264",
+        audio_codec="aac",
+        width=640,
+        height=360,
+        fps=25.0,
+        bitrate_kbps=800.0,
+    )
+    empty = MediaInfo(container="mp4", duration_seconds=3.0, bytes=10)
+    assert InputMetrics.of(empty) == InputMetrics(duration_seconds=3.0)
 
 
 def test_a_stage_that_failed_says_so(platform: Platform, clips: Clips) -> None:

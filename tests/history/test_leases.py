@@ -443,6 +443,22 @@ def test_who_is_lost_longest_is_told_by_the_lease_and_not_by_the_age_of_the_job(
     assert [claim.job.id for claim in found] == [claims[place].job.id for place in (3, 1, 2)]
 
 
+def test_an_attempt_is_forsaken_once_its_job_goes_on_without_it(history: History) -> None:
+    """Its worker died after the job was cancelled and asked for again: while that waits, and while it is made anew."""
+    claim = claimed(history)
+    history.jobs.cancel(claim.job.id)
+    let_pass(history, 100)
+    assert history.leases.forsaken(lease_s=60) == []  # it may have to be told of the cancellation yet
+    history.jobs.retry(claim.job.id, dispatch_id="again", lease_s=600)
+    assert history.leases.forsaken(lease_s=60) == []  # its worker may not have noticed
+    let_pass(history, 100)
+    assert [found.attempt.id for found in history.leases.forsaken(lease_s=60)] == [claim.attempt.id]
+    again = history.leases.claim("again", run_id=None, host="host", lease_s=600)
+    assert again is not None
+    let_pass(history, 100)
+    assert [found.attempt.id for found in history.leases.forsaken(lease_s=60)] == [claim.attempt.id]
+
+
 def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:
     """No attempt stays `running` for ever."""
     claim = claimed(history)
