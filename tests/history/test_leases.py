@@ -174,6 +174,17 @@ def test_a_dispatch_never_mixes_days(history: History) -> None:
     assert sizes == {days[0]: 2, days[1]: 1}
 
 
+def test_the_end_of_an_attempt_is_when_its_job_changed(history: History) -> None:
+    """Whether it is done with, or waits for its next attempt."""
+    for status, pause_s in ((JobStatus.COMPLETED, 0.0), (JobStatus.FAILED, 0.0), (JobStatus.FAILED, 100.0)):
+        claim = claimed(history)
+        let_pass(history, 50)
+        before = history.now()
+        end = AttemptStatus.SUCCESS if status is JobStatus.COMPLETED else AttemptStatus.FAILURE
+        history.leases.finish(ended(claim, end), job_status=status, pause_s=pause_s)
+        assert before <= history.jobs.get(claim.job.id).updated_at <= history.now()
+
+
 def test_jobs_that_are_not_due_are_left_alone(history: History) -> None:
     claim = claimed(history)
     history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=100)

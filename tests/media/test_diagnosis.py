@@ -209,6 +209,18 @@ def test_an_input_is_judged_after_a_good_end(
     assert (refusal and refusal.code) == code
 
 
+@pytest.mark.parametrize(("sought", "few"), [(0, 4), (1, 12), (2, 20)])
+def test_each_seek_may_leave_some_frames_that_are_bad(sought: int, few: int) -> None:
+    """They are parts of what began before it."""
+
+    def refusal(bad: int) -> str | None:
+        faults = Faults(bad_pictures=bad)
+        found = diagnose_success(faults, out_seconds=3.0, expected_seconds=3.0, frames=30, sought=sought)
+        return found and found.code
+
+    assert (refusal(few), refusal(few + 1)) == (None, "INPUT_CORRUPT")
+
+
 # --- reading standard error ------------------------------------------------------------------------------------------
 
 
