@@ -17,6 +17,9 @@ from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import AttemptStatus, RtfBasis
+
+
+from mediajobs_dagster.models import AttemptStatus, MediaInfo
 from tests.clips import Clips, real_footage
 from tests.platform import Platform
 
@@ -240,3 +243,17 @@ def test_small_faults_of_a_source_are_noted(platform: Platform, clips: Clips) ->
     (note,) = platform.manifest(scratched, EditProxy.name).notes
     assert note.startswith("ffmpeg reported small faults in its input: ")
     assert platform.manifest(sound, EditProxy.name).notes == ()
+
+
+def test_lengths_that_were_not_measured_are_probed_anew(platform: Platform, clips: Clips) -> None:
+    """An earlier version noted what the container declares, which is wrong where it has no index."""
+    upload = platform.add(clips.matroska(), EditProxy.name)
+    noted = MediaInfo(container="matroska,webm", duration_seconds=99.0, bytes=upload.bytes or 0)
+    platform.history.uploads.set_media_info(upload.id, noted)
+    platform.work()
+    source = platform.manifest(upload, EditProxy.name).metrics.input
+    assert source is not None
+    assert source.duration_seconds == pytest.approx(3, abs=0.1)
+    known = platform.history.uploads.get(upload.id).media_info
+    assert known is not None
+    assert (known.is_measured, known.duration_seconds) == (True, source.duration_seconds)

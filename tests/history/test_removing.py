@@ -119,6 +119,12 @@ def left(history: History) -> tuple[set[str], set[str]]:
     )
 
 
+def rows(history: History, table: sa.Table) -> int:
+    """How many a table has."""
+    with history._database.read() as connection:  # pyright: ignore[reportPrivateUsage]
+        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
 def test_what_is_old_goes_and_the_totals_stay(history: History) -> None:
     """Attempts and jobs of before thirty days; the figures over all time are those of before."""
     old = [make(history, at=OLD, attempts=2) for _ in range(3)]
@@ -126,7 +132,9 @@ def test_what_is_old_goes_and_the_totals_stay(history: History) -> None:
     before = history.statistics.of(AttemptFilter())
     would = clean(history, dry_run=True)
     assert len(left(history)[1]) == 8
+    assert rows(history, tables.metric_entries) > 0  # what ended and is in no total yet
     done = clean(history, at_once=2)
+    assert rows(history, tables.metric_entries) == 0
     assert removed(done) == removed(would) == {"attempts": 6, "jobs": 3}
     assert next(each.bytes for each in done.removed if each.kind == "attempts") > 6 * 100
     assert left(history) == ({recent.job_id}, set(recent.attempts))
