@@ -16,7 +16,7 @@ from mediajobs_dagster.history import History, attempts, enqueueing, jobs, lease
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.schema import UtcDateTime
 from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
-from tests.history.factories import THUMB, a_new_job, claimed, ended, some_new_jobs
+from tests.history.factories import THUMB, a_new_job, claimed, ended, let_pass, some_new_jobs
 
 LEASE_S = 60.0
 
@@ -120,3 +120,29 @@ def test_the_databases_moments_compare_as_those_that_were_written(history: Histo
     assert (now - before, after - now) == (timedelta(seconds=0.25), timedelta(seconds=1.5))
     assert abs(now - utc_now()) < timedelta(seconds=30)
     assert (past, future) == (True, False)
+
+
+def test_leases_and_pauses_from_before_the_clock_was_set_back_are_shortened(history: History) -> None:
+    """A dead worker's job is not kept for an hour, nor does a failed one wait for it; what a run holds has no pause."""
+    again = paused(history, "again")
+    let_pass(history, 40)
+    dispatch = history.leases.assign("again", limit=1, lease_s=LEASE_S)
+    assert dispatch is not None
+    lost, waits = claimed(history), paused(history, "other")
+    assert history.leases.heed_clock(lease_s=LEASE_S) == 0
+    let_pass(history, -3600)
+    assert history.leases.heed_clock(lease_s=LEASE_S) == 3  # two leases and a pause
+    assert history.jobs.get(waits).not_before is None
+    now = history.now()
+    for job_id in (again, lost.job.id):
+        expires = history.jobs.get(job_id).lease_expires_at
+        assert expires is not None
+        assert timedelta(seconds=2 * LEASE_S) < expires - now <= timedelta(seconds=3 * LEASE_S)
+    assert history.leases.heed_clock(lease_s=LEASE_S) == 0
+
+
+def paused(history: History, job_type: str) -> str:
+    """The id of a job of that type that failed, and waits for half a minute."""
+    claim = claimed(history, job_type=job_type)
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=30)
+    return claim.job.id

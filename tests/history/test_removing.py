@@ -255,7 +255,14 @@ def test_other_records_grow_old_too(history: History) -> None:
         ),
     ]
     execute(history, *(sa.insert(table).values(each) for table, several in rows for each in several))
+    checks = iter(range(100))
+
+    def check() -> None:
+        assert next(checks, None) is not None, "it finds the same rows again and again"
+
+    would = removed(clean(history, dry_run=True, at_once=1, check=check))
     found = removed(clean(history))
+    assert found == would
     assert found == {"timelines": 1, "alerts": 2, "actions": 1, "quota": 1, "events": 1, "snapshots": 2}
     assert history.timelines.get(used.id)
 
