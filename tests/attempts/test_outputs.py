@@ -16,10 +16,7 @@ from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import AttemptStatus, RtfBasis
-
-
-from mediajobs_dagster.models import AttemptStatus, MediaInfo
+from mediajobs_dagster.models import AttemptStatus, MediaInfo, RtfBasis
 from tests.clips import Clips, real_footage
 from tests.platform import Platform
 
