@@ -360,7 +360,9 @@ def _sums_of(
     first_by: tuple[str, ...],
     counted: tuple[str, ...],
 ) -> sa.Select[Any]:
-    """Columns that the table counts, added up over spans for each group. Kept: making it takes as long as its answer.
+    """Columns that the table counts, added up over spans for each group.
+
+    Building the statement takes as long as running it, so it is kept.
 
     `shape` tells of the spans of each length whether they are bounded at their beginning and at their end, `same` the
     columns that are compared with values of their names.

@@ -44,18 +44,16 @@ _ASSIGNMENT = re.compile(
     rf"""({_QUOTED}|(?!{REDACTED})[^\s"']+)""",
     re.IGNORECASE,
 )
-_MARKS = tuple(
-    mark.encode()
-    for mark in (
-        *("?key=", "&key=", "://", "x-", "sig", "token", "credential", "secret", "passw"),
-        *("authorization", "cookie", "bearer", "akia", "asia", "aiza", "mjt_"),
-        *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
-    )
+_MARKS = (
+    *("?key=", "&key=", "://", "x-", "sig", "token", "credential", "secret", "passw"),
+    *("authorization", "cookie", "bearer", "akia", "asia", "aiza", "mjt_"),
+    *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key"),
 )
 """Whatever a pattern could match has one of them. Most texts have none, so nothing else is looked for in them."""
 _IN_LOWER_CASE = bytes(range(256)).lower()
-_IN_NO_MARK = bytes(set(range(256)) - {*b"".join(_MARKS), *b"".join(_MARKS).upper()})
-"""What no mark has is half of an answer: without it, there is less to look through."""
+_IN_NO_MARK = bytes(set(range(256)) - {*f" {''.join(_MARKS)}{''.join(_MARKS).upper()}".encode()})
+"""Bytes that no mark has, but for spaces. Without them, half of an answer is left to look through. A mark may be seen
+then where there is none; none is missed."""
 _NAMES_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}|mjt_[\w-]{30,}")
 
@@ -84,7 +82,7 @@ def may_hold_secrets(text: bytes) -> bool:
     # In other scripts there are letters that patterns take for one of these, and lower case does not.
     if not text.isascii():
         return True
-    marking = text.translate(_IN_LOWER_CASE, _IN_NO_MARK)
+    marking = text.translate(_IN_LOWER_CASE, _IN_NO_MARK).decode("ascii")  # Python looks through text more quickly
     for mark in _MARKS:  # noqa: SIM110  # a generator would take twice as long, and this is asked of every text
         if mark in marking:
             return True

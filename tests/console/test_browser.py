@@ -304,8 +304,11 @@ def test_new_jobs_show_up_without_a_reload(page: Page, showcase: Showcase) -> No
     page.goto("/jobs?type=upload_thumb_v1&text=backstage")
     page.evaluate("window.isSamePage = true")
     expect(page.get_by_text("No job matches")).to_be_visible()
+    page.get_by_role("textbox", name="Error code").fill("STALLE")  # a reader is in the middle of something
     jobs = [media.submit("Backstage, upright.mp4", ["upload_thumb_v1"]).jobs[0]]
     expect(page.locator("tbody [data-row]")).to_have_count(1)
+    expect(page.get_by_role("textbox", name="Error code")).to_have_value("STALLE")
+    expect(page.get_by_role("textbox", name="Error code")).to_be_focused()
     jobs += media.submit("Backstage, upright.mp4", ["upload_thumb_v1"], force=True).jobs
     offer = page.get_by_role("link", name="Show 1 new job")
     expect(offer).to_be_visible()
@@ -317,3 +320,15 @@ def test_new_jobs_show_up_without_a_reload(page: Page, showcase: Showcase) -> No
     expect(offer).to_have_count(0)
     for job in jobs:
         media.cancel(job.job.id)
+
+
+def test_a_list_at_rest_is_no_fault(page: Page) -> None:
+    """What is said of it has the colour of all that is well."""
+    page.goto("/jobs?status=dead")
+    state = page.locator("[data-live-state]")
+    colour = "e => getComputedStyle(e, '::before').backgroundColor"
+    expect(state).to_have_text("Nothing under way")
+    at_rest = state.evaluate(colour)
+    page.goto("/jobs?status=processing")
+    expect(state).to_have_text("Live")
+    assert state.evaluate(colour) == at_rest

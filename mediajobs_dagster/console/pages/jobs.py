@@ -18,6 +18,7 @@ from mediajobs_dagster.errors import MediaJobsError
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.history.jobs import ErrorGroup
 from mediajobs_dagster.models import JobStatus
+from mediajobs_dagster.printable import counted
 from mediajobs_dagster.storage.redaction import redact_values
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.use_cases.bulk import BulkDone
@@ -48,6 +49,13 @@ class _Newer:
     filters: QueryParams
     shown: tuple[str, ...]
     jobs: int = 0
+
+    @property
+    def words(self) -> str:
+        """How many, for people. Empty: none."""
+        if not self.jobs:
+            return ""
+        return f"{_PAGE} or more new jobs" if self.jobs == _PAGE else counted(self.jobs, "new job")
 
     @property
     def part(self) -> str:
@@ -95,8 +103,9 @@ def count_newer(request: Request, media: Media) -> Response:
     """How many jobs the first page of a list has now beside those shown: what a script puts above the list."""
     shown = request.query_params.getlist("id")[:_PAGE]
     found = [each.id for each in media.jobs(JobsQuery.of(request.query_params).chosen(media), limit=_PAGE)]
-    if len(shown) == _PAGE and shown[-1] in found:
-        found = found[: found.index(shown[-1])]  # what comes behind has moved up from the next page
+    still_there = [place for place, each in enumerate(found) if each in shown]
+    if len(shown) == _PAGE and still_there:
+        found = found[: still_there[-1]]  # what comes behind has moved up from the next page
     newer = _Newer(_filters_in(request.query_params), tuple(shown), len(set(found) - set(shown)))
     return render(request, "newer.html", newer=newer)
 

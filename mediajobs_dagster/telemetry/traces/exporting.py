@@ -44,7 +44,7 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 _FORGET_EVERY_S = 600.0
 _LEAVE_S = 5.0
-"""How long a process that ends waits for the collector, seconds."""
+"""How long a process that ends goes on sending, seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -185,16 +185,17 @@ def exporting_traces(
 ) -> Generator[None]:
     """While the block runs, and once more at its end, send what has ended. Without a collector, do nothing.
 
-    At the end, a collector that does not answer is waited for only briefly: what it was sent stays in the outbox.
+    At the end, sending goes on only briefly, for a collector may hang: what it does not have stays in the outbox.
     """
     if settings.traces_url is None:
         yield
         return
     cancellation = Cancellation()
     told = _Told(TraceExporter(settings, history, run_starts, cancellation))
-    patience = Timer(_LEAVE_S, cancellation.cancel, [CancelledError("The collector did not answer before we left.")])
+    patience = Timer(_LEAVE_S, cancellation.cancel, [CancelledError("This process ends; what is left is sent later.")])
     patience.daemon = True
     try:
+        # Twice as long, since connecting cannot be cancelled.
         with looking("mediajobs-traces", told.export, look_s=look_s, leave_s=2 * _LEAVE_S):
             try:
                 yield

@@ -14,10 +14,9 @@ keepPartsLive(renewed);
 followPlayers(document);
 offerCopies(document);
 
-function renewed(main) {
-  followPlayers(main);
-  offerCopies(main);
-  keepRowsLive();
+function renewed(part) {
+  followPlayers(part);
+  offerCopies(part);
   keepPartsLive(renewed);
 }
 

@@ -40,12 +40,10 @@ function replace(old, fresh) {
   if (focused >= 0) fresh.querySelectorAll("a, button")[focused]?.focus();
 }
 
+/* The rows of whatever list the page has at the time: it may be replaced. */
 export function keepRowsLive() {
-  const table = document.querySelector("[data-rows]");
-  if (!table) return;
-  const state = document.querySelector("[data-live-state]");
   repeat(async () => {
-    const live = [...table.querySelectorAll("[data-live]")];
+    const live = [...document.querySelectorAll("[data-rows] [data-live]")];
     if (!live.length) return false;
     const query = new URLSearchParams(live.slice(0, 100).map((row) => ["id", row.dataset.id]));
     const holder = await fragment(`/jobs/rows?${query}`);
@@ -54,12 +52,16 @@ export function keepRowsLive() {
       if (old) replace(old, fresh);
     }
     return true;
-  }, (text) => { if (state && state.textContent !== text) { state.textContent = text; state.dataset.state = text; } });
+  }, (text) => {
+    const state = document.querySelector("[data-live-state]");
+    if (state && state.textContent !== text) { state.textContent = text; state.dataset.state = text; }
+  });
 }
 
 const kept = new Set();
 
-/* `renewed` is called with the content of the page once all of it was replaced: when a part of it is live no more. */
+/* When a part is live no more, all of the page's content is replaced, or the part alone if it says so: what stands beside
+   it may be in use. `renewed` is called with what was replaced. */
 export function keepPartsLive(renewed) {
   for (const part of document.querySelectorAll("[data-part-live]")) {
     const id = part.id;
@@ -73,6 +75,11 @@ export function keepPartsLive(renewed) {
       if (fresh?.hasAttribute("data-part-live")) {
         replace(old, fresh);
         return true;
+      }
+      if (fresh?.hasAttribute("data-part-alone")) {
+        replace(old, fresh);
+        renewed(fresh);
+        return false;
       }
       const main = holder.querySelector("main");
       replace(document.querySelector("main"), main);
