@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
+from typing_extensions import override
 
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
+from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.material import Material
-from mediajobs_dagster.job_types.plan import Call, Plan
+from mediajobs_dagster.job_types.plan import Call, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, SubjectKind
 from mediajobs_dagster.records import AttemptKey
+from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.listeners import Watcher
 from tests.platform import Platform
@@ -96,3 +100,66 @@ def test_progress_is_that_of_all_steps_together(open_platform: Callable[..., Pla
     notes = platform.manifest(upload, Halves.name).notes
     assert len(notes) == 2
     assert all("0123abcd" not in note and note.startswith("Asked https://host/key") for note in notes)
+
+
+class Decodes(EditProxy):
+    """Decodes its source; some steps follow from that."""
+
+    name: ClassVar[str] = "decodes_v1"
+    asset: ClassVar[str] = "decoded"
+
+    def __init__(self, *further: Call) -> None:
+        self._further = further
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        decode = Command(inputs=(Input(material.primary.name),), outputs=(Output("nowhere", ("-an", "-f", "null")),))
+        return Plan(steps=(Run(decode, then=lambda left: self._further),))
+
+
+INSTEAD = Call("instead", lambda bench: bench.note("It was done."))
+
+
+@pytest.mark.parametrize(
+    ("further", "status", "code", "notes"),
+    [
+        ((INSTEAD,), AttemptStatus.SUCCESS, None, ("It was done.",)),
+        ((), AttemptStatus.FAILURE, "INPUT_CORRUPT", ()),
+    ],
+)
+def test_what_follows_a_command_is_done_in_its_place_if_the_input_is_corrupt(
+    open_platform: Callable[..., Platform],
+    clips: Clips,
+    further: tuple[Call, ...],
+    status: AttemptStatus,
+    code: str | None,
+    notes: tuple[str, ...],
+) -> None:
+    """ffmpeg does not fail of that: its complaints tell it. Where nothing follows, the attempt fails."""
+    platform = open_platform(registry=Registry([Decodes(*further)]))
+    upload = platform.add(clips.shredded(), Decodes.name)
+    (outcome,) = platform.work()
+    assert (outcome.status, outcome.error and outcome.error.code) == (status, code)
+    assert platform.manifest(upload, Decodes.name).notes == notes
+
+
+def test_progress_begins_with_the_bytes_that_arrive(
+    open_platform: Callable[..., Platform], s3_settings: Settings, clips: Clips
+) -> None:
+    """Fetching a large source takes long; when all of it is there, its share of the attempt is done."""
+    told: dict[str, list[float | None]] = {}
+
+    class Tells(Watcher):
+        now = ""
+
+        def stage(self, key: AttemptKey, name: str) -> None:
+            self.now = name
+
+        def progress(self, key: AttemptKey, progress: Progress) -> None:
+            told.setdefault(self.now, []).append(progress.fraction)
+
+    settings = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
+    platform = open_platform(**settings)
+    platform.add(clips.landscape(), EditProxy.name)
+    platform.work(Tells())
+    assert told["fetch"][-1] == pytest.approx(0.05)
