@@ -8,12 +8,15 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
+from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.recovery import recover
-from mediajobs_dagster.errors import Blame, DatabaseBusyError
+from mediajobs_dagster.errors import Blame, DatabaseBusyError, DatabaseUnavailableError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
@@ -348,3 +351,21 @@ def test_interrupted_worker_hands_its_job_back(platform: Platform, clips: Clips)
     assert platform.leftovers() == []
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS
+
+
+def test_an_end_is_tried_again_until_the_lease_runs_out_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then another worker may have the job."""
+    clock, asked = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    def ask() -> None:
+        asked.append(clock[0])
+        raise DatabaseUnavailableError("It restarts.")
+
+    monkeypatch.setattr(outcome, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    worker: Any = SimpleNamespace(settings=SimpleNamespace(lease_s=10.0))
+    with pytest.raises(DatabaseUnavailableError):
+        outcome._patiently(worker, ask)
+    assert asked == pytest.approx([0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 5.1, 7.1, 9.1])

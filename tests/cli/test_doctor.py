@@ -158,6 +158,19 @@ def test_a_home_that_cannot_be_is_one_finding(mediajobs: Call, tmp_path: Path) -
     assert failed == {"home"}
 
 
+def test_a_storage_that_is_gone_is_told_from_one_that_is_new(mediajobs: Call, clips: Clips, tmp_path: Path) -> None:
+    """With uploads in it, its disk is not mounted; the check must not make the folder in its place."""
+    mediajobs("add", clips.landscape())
+    assert findings(mediajobs("doctor", "--json"))["storage"][0]
+    objects = tmp_path / "home" / "objects"
+    objects.rename(tmp_path / "unmounted")
+    fine, detail = findings(mediajobs("doctor", "--json"))["storage"]
+    assert not fine
+    assert detail.startswith("STORAGE_UNAVAILABLE: ")
+    assert "is not there, although uploads are registered in it." in detail
+    assert not objects.exists()
+
+
 def test_a_wrong_secret_on_s3(mediajobs: Call, s3_server: S3Server) -> None:
     """The storage answers, and denies; the secret is not shown."""
     bucket = s3_server.make_bucket()
