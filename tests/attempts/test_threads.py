@@ -23,6 +23,7 @@ from mediajobs_dagster.attempts.batch import work_off
 from mediajobs_dagster.attempts.outcome import AttemptEnded, Interrupted
 from mediajobs_dagster.attempts.threads import AttemptThreads
 from mediajobs_dagster.attempts.totals import KEPT, RunTotals
+from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import JobFilter
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
@@ -348,6 +349,21 @@ def test_a_run_that_is_terminated_takes_its_jobs_along(light: Platform, clips: C
         with pytest.raises(KeyboardInterrupt):
             work_off(worker, LightProxy(), dispatch.id, run_id="run", listeners=Listeners([observer]))
     assert statuses(light, LightProxy.name) == {JobStatus.CANCELLED: 4}
+
+
+def test_an_interrupt_that_another_thread_tells_of_is_raised_in_the_end(light: Platform, clips: Clips) -> None:
+    """A thread that is not the main one gets no signal. Its attempts end, and all jobs are back in the queue."""
+    enqueue(light, copies(light, clips.detailed(), 4), LightProxy())
+    dispatch = light.history.leases.assign(LightProxy.name, limit=4, lease_s=60)
+    assert dispatch
+    stop = Cancellation()
+    observer = WhenAllAreAtWork(2, lambda _: stop.cancel(Interrupted()))
+    with light.media.worker() as opened:
+        worker = replace(opened, budget=replace(opened.budget, cores=1.0))
+        with pytest.raises(Interrupted):
+            work_off(worker, LightProxy(), dispatch.id, run_id="run", listeners=Listeners([observer]), stop=stop)
+    assert statuses(light, LightProxy.name) == {JobStatus.QUEUED: 4}
+    assert attempt_threads() == []
 
 
 def test_a_cancelled_job_ends_alone(light: Platform, clips: Clips) -> None:
