@@ -51,6 +51,7 @@ def test_a_real_attempt_has_its_cohort_in_its_row(platform: Platform, clips: Cli
     assert source is not None
     assert (row.width, row.height, row.fps, row.video_codec) == (640, 360, source.fps, "h264")
     assert row.media_seconds == source.duration_seconds
+    assert platform.manifest(upload, EditProxy.name).metrics.media_seconds == source.duration_seconds
     assert row.input_bytes == upload.bytes
     assert row.threads is not None
     assert row.threads >= 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -49,6 +50,7 @@ from mediajobs_dagster.models import (
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.history.factories import claimed
 from tests.listeners import Watcher
 from tests.platform import AllGone, Platform
 
@@ -192,6 +194,15 @@ def test_the_figures_of_a_source_are_those_of_its_first_tracks() -> None:
     )
     empty = MediaInfo(container="mp4", duration_seconds=3.0, bytes=10)
     assert InputMetrics.of(empty) == InputMetrics(duration_seconds=3.0)
+
+
+@pytest.mark.parametrize(("queue_ms", "told"), [(None, 0), (0, 0), (1500, 1500)])
+def test_the_wait_of_an_attempt_is_that_of_its_row(platform: Platform, queue_ms: int | None, told: int) -> None:
+    """None is noted where it did not wait."""
+    claim = claimed(platform.history)
+    claim = replace(claim, attempt=claim.attempt.model_copy(update={"queue_ms": queue_ms}))
+    manifest = Recorder.of(claim, HostFacts(hostname="here"), lambda _: None).manifest(AttemptStatus.SUCCESS)
+    assert (manifest.queue_ms, manifest.time_ledger.queue_ms) == (told, told)
 
 
 def test_a_stage_that_failed_says_so(platform: Platform, clips: Clips) -> None:

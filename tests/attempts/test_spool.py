@@ -159,6 +159,13 @@ def test_what_cannot_be_read_holds_up_nothing(history: History, spool: Spool) ->
     assert list(spool.folder.glob("*.json")) == []
 
 
+def test_room_is_made_in_a_home_that_is_not_there_yet(tmp_path: Path) -> None:
+    """As on a machine that works for the first time."""
+    spool = Spool(tmp_path / "home" / "spool")
+    spool.make_room()
+    assert (spool.folder / ".room").stat().st_size == 1024 * 1024
+
+
 def test_there_is_room_for_an_end_on_a_full_disk(
     history: History, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
