@@ -13,16 +13,19 @@ from typing import Any
 
 import psutil
 import pytest
+from typing_extensions import override
 
 from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.recovery import recover
-from mediajobs_dagster.errors import Blame, DatabaseBusyError, DatabaseUnavailableError
+from mediajobs_dagster.attempts.withdrawal import remove
+from mediajobs_dagster.errors import Blame, DatabaseBusyError, DatabaseUnavailableError, StorageUnavailableError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, Upload
 from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
+from mediajobs_dagster.storage.local import LocalStorage
 from tests.clips import Clips
 from tests.history.factories import let_pass
 from tests.listeners import Watcher
@@ -369,3 +372,22 @@ def test_an_end_is_tried_again_until_the_lease_runs_out_and_no_longer(monkeypatc
     with pytest.raises(DatabaseUnavailableError):
         outcome._patiently(worker, ask)
     assert asked == pytest.approx([0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 5.1, 7.1, 9.1])
+
+
+def test_one_object_that_cannot_be_removed_keeps_no_other(platform: Platform, tmp_path: Path) -> None:
+    """It is left to the sweep of the storage."""
+    (tmp_path / "file").write_text("content")
+    for key in ("a/one", "a/two"):
+        platform.storage.put(tmp_path / "file", key, content_type="text/plain")
+
+    class Refuses(LocalStorage):
+        @override
+        def abandon(self, key: str) -> None:
+            if key == "a/one":
+                raise StorageUnavailableError("It is busy.")
+            super().abandon(key)
+
+    storage = platform.storage
+    assert isinstance(storage, LocalStorage)
+    remove(["a/one", "a/two"], lambda: Refuses(storage.root))
+    assert [stat.key for stat in storage.list("a/")] == ["a/one"]

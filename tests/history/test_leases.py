@@ -140,6 +140,14 @@ def test_a_batch_that_is_given_back_is_next(history: History) -> None:
     assert rest(history, limit=3) == "aaa aa bbb b"
 
 
+def test_who_was_served_beyond_the_next_turn_is_passed_over(history: History) -> None:
+    """Its further jobs are due when those that wait have had their turns."""
+    history.jobs.enqueue(some_new_jobs(6, trace_id=A))
+    history.jobs.enqueue(some_new_jobs(4, trace_id=B))
+    assert [served(history, besides=(A,)) for _ in range(2)] == ["b", ""]
+    assert rest(history) == "a a a b a b a b a"
+
+
 def test_what_is_known_takes_no_turn(history: History) -> None:
     """A folder that is added again with one new file does not go behind all others for it."""
     known = some_new_jobs(5, trace_id=A)
