@@ -426,6 +426,19 @@ def test_a_call_is_the_span_that_the_service_was_told(
 # --- where they are off ----------------------------------------------------------------------------------------------
 
 
+def test_a_service_is_told_of_no_span_where_traces_are_off(
+    open_platform: Callable[..., Platform], clips: Clips
+) -> None:
+    """Nobody collects one."""
+    with serving(lambda exchange: exchange.answer({"headline": "A talk"})) as service:
+        platform = open_platform(registry=Registry([Headline(), Registry.standard()["upload_thumb_v1"]]))
+        upload = platform.add(clips.landscape(), "upload_thumb_v1")
+        wanted = Headline().request(upload, trace_id="order 7", params={"address": service.url})
+        platform.history.jobs.enqueue([wanted])
+        assert {each.status for each in platform.work()} == {AttemptStatus.SUCCESS}
+    assert "traceparent" not in service.exchanges[0].headers
+
+
 def test_nothing_is_noted_where_traces_are_off(history: History) -> None:
     """No row, for no way in which something ends."""
     claim = claimed(history)
