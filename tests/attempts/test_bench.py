@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import pytest
@@ -12,7 +13,7 @@ from typing_extensions import override
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.job_types.material import Material
+from mediajobs_dagster.job_types.material import Machine, Material
 from mediajobs_dagster.job_types.plan import Call, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.command import Command, Input, Output
@@ -163,3 +164,29 @@ def test_progress_begins_with_the_bytes_that_arrive(
     platform.add(clips.landscape(), EditProxy.name)
     platform.work(Tells())
     assert told["fetch"][-1] == pytest.approx(0.05)
+
+
+class Prepares(EditProxy):
+    """Looks at its source in many places, and makes nothing of it."""
+
+    name: ClassVar[str] = "prepares_v1"
+    asset: ClassVar[str] = "prepared"
+
+    @override
+    def prepare(self, material: Material, params: Params, machine: Machine) -> object:
+        return [machine.entry(material.primary, Fraction(place, 10)) for place in range(1, 29, 3)]
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        return Plan()
+
+
+def test_what_is_damaged_where_a_plan_only_looks_is_not_noted(
+    open_platform: Callable[..., Platform], clips: Clips
+) -> None:
+    """What is made of it may be from elsewhere; and if not, the command that makes it says so."""
+    platform = open_platform(registry=Registry([Prepares()]))
+    upload = platform.add(clips.scratched(), Prepares.name)
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    assert platform.manifest(upload, Prepares.name).notes == ()
