@@ -20,6 +20,7 @@ from tests.mutation.mutants import Mutant, is_docstring
 FILE = "MEDIAJOBS_MUTATION_RAN"
 """Names the file that all processes write to."""
 _FIRST = 20
+"""Quick tests that are asked before all others."""
 _PHASES = re.compile(r" \((setup|call|teardown)\)$")
 _DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*)$", re.MULTILINE)
 _told: set[tuple[str, str, int]] = set()
