@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -31,7 +32,7 @@ class Ran:
     """What a session of all tests told."""
 
     tests: dict[tuple[str, int], set[str]]
-    """By module and line of the statement, what ran it: tests, and files of which a fixture did."""
+    """By module and line of the statement, what ran it: tests, and files of which a fixture did; "" for an import."""
     seconds: dict[str, float]
     """How long each test took, with its fixtures."""
 
@@ -41,7 +42,7 @@ class Ran:
         tests: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         for record in told.splitlines():
             path, line, test = record.split("\t", 2)
-            name, phase, _ = _PHASES.split(test)
+            name, phase, _ = _PHASES.split(test) if test else ("", "", "")
             # What a fixture made may be there for all tests of the file.
             tests[path, int(line)] |= {name, name.partition("::")[0]} if phase == "setup" else {name}
         seconds: Counter[str] = Counter()
@@ -50,9 +51,10 @@ class Ran:
         return cls(dict(tests), dict(seconds))
 
     def of(self, mutant: Mutant) -> set[str] | None:
-        """What came to the fault; None of one that is outside all functions, which no test comes to by itself."""
+        """What came to the fault; None if an import did, so that no test has to come to it by itself."""
         line = _statement(mutant)
-        return None if line is None else self.tests.get((mutant.path, line), set())
+        found = {""} if line is None else self.tests.get((mutant.path, line), set())
+        return None if "" in found else found
 
     def first(self, mutant: Mutant, preferred: Collection[str]) -> list[str]:
         """The quickest tests that came to the fault, or at least to its module: of each function one, then another."""
@@ -69,16 +71,28 @@ class Ran:
 
 
 def ran(path: str, line: int) -> None:
-    """Note that the test which is running came to a statement."""
-    told = (os.environ.get("PYTEST_CURRENT_TEST", ""), path, line)
-    if told in _told or not all(told) or FILE not in os.environ:
+    """Note that the test which is running, or an import, came to a statement."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "")
+    if (test, path, line) in _told or not os.environ.get(FILE):
         return
-    _told.add(told)
+    _told.add((test, path, line))
+    record = f"{path}\t{line}\t{'' if _is_importing(path) else test}\n"
     # Opened each time: a process may have closed what it did not open itself. One that may not write tells nothing.
     with suppress(OSError):
         file = open(os.environ[FILE], os.O_WRONLY | os.O_APPEND)
-        write(file, "\t".join(map(str, (path, line, told[0]))).encode() + b"\n")
+        write(file, record.encode())
         close(file)
+
+
+def _is_importing(path: str) -> bool:
+    """Whether a module of the package is being imported: what it makes then is there for all tests."""
+    package = f"/{path.partition('/')[0]}/"
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        is_module = frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__"
+        if is_module and package in frame.f_code.co_filename:
+            return True
+    return False
 
 
 def telling(path: str, source: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +69,20 @@ def test_a_telling_module_does_the_same_and_says_what_it_ran(file: Path) -> None
     assert f.__doc__ == "A function."
     test = f"tests/mutation/test_lines.py::{test_a_telling_module_does_the_same_and_says_what_it_ran.__name__} (call)"
     assert file.read_text().splitlines() == [f"m.py\t{line}\t{test}" for line in (10, 13, 14, 15)]
+
+
+def test_what_an_import_runs_is_there_for_all_tests(file: Path, tmp_path: Path) -> None:
+    """Also if it is imported in the midst of a test; and no test has to come to it by itself."""
+    module = tmp_path / "package" / "m.py"
+    code = compile(telling("package/m.py", SOURCE + "\nX = f(4)\n"), str(module), "exec", dont_inherit=True)
+    names: dict[str, Any] = {"__name__": "package.m"}
+    exec(code, names)
+    names["f"](2)
+    known = Ran.read(file.read_text(), "")
+    assert known.of(replace(fault(13), path="package/m.py")) is None
+    assert known.of(replace(fault(15), path="package/m.py")) == {
+        f"tests/mutation/test_lines.py::{test_what_an_import_runs_is_there_for_all_tests.__name__}"
+    }
 
 
 def test_what_cannot_be_told_changes_nothing(file: Path) -> None:
