@@ -15,7 +15,7 @@ ReadAt = Callable[[int, int], bytes]
 """Takes an offset and a size; returns that many bytes, and fewer only at the end of the file."""
 
 _MAX_BOXES = 100_000  # a fragmented file has two a fragment; a hostile one could have one every eight bytes
-_MAX_INNER_BOXES = 200
+_MAX_READS = 5_000  # a track of an honest file takes some thirty; a hostile one could nest boxes by the million
 _ENCRYPTED = (b"encv", b"enca", b"drmi", b"drms")  # the last two are Apple's
 
 
@@ -35,8 +35,13 @@ def missing_bytes(read_at: ReadAt, size: int, *, most_boxes: int = _MAX_BOXES) -
 
 def is_encrypted(path: Path) -> bool:
     """Whether all picture and all sound of a file on this machine are encrypted; false for any other container."""
+    left = iter(range(_MAX_READS))
     with path.open("rb", buffering=0) as file:
-        kinds = list(_sample_entries(lambda start, size: pread(file.fileno(), size, start), path.stat().st_size))
+
+        def read_at(start: int, size: int) -> bytes:
+            return b"" if next(left, None) is None else pread(file.fileno(), size, start)
+
+        kinds = list(_sample_entries(read_at, path.stat().st_size))
     return bool(kinds) and all(kind in _ENCRYPTED for kind in kinds)
 
 
@@ -57,7 +62,7 @@ def _sample_entries(read_at: ReadAt, size: int) -> Iterator[bytes]:
 def _found(read_at: ReadAt, where: tuple[int, int], *names: bytes) -> Iterator[tuple[int, int]]:
     """Where the content begins and ends of each box on that path from the boxes that lie in `where`."""
     first, *rest = names
-    for name, start, end in _boxes(read_at, *where, _MAX_INNER_BOXES):
+    for name, start, end in _boxes(read_at, *where, _MAX_BOXES):
         if name == first:
             content = start, min(end, where[1])
             yield from _found(read_at, content, *rest) if rest else (content,)

@@ -6,6 +6,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from mediajobs_dagster.printable import counted
 from mediajobs_dagster.storage.redaction import redact
 
 TAIL_BYTES = 4096
@@ -37,6 +38,15 @@ class Faults:
     """Frames that could not be decoded, or only with errors concealed."""
     bad_sounds: int = 0
     """Packets of sound that could not be decoded."""
+
+    def __str__(self) -> str:
+        """Those that there are, for people."""
+        told = (
+            (self.bad_pictures, counted(self.bad_pictures, "damaged picture")),
+            (self.bad_sounds, counted(self.bad_sounds, "damaged packet", "damaged packets") + " of sound"),
+            (self.cut_off, counted(self.cut_off, "place") + " where bytes are missing"),
+        )
+        return ", ".join(words for number, words in told if number) or "none"
 
 
 class StderrReader:

@@ -238,7 +238,7 @@ def test_small_faults_of_a_source_are_noted(platform: Platform, clips: Clips) ->
     sound = platform.add(clips.landscape(), EditProxy.name)
     platform.work()
     (note,) = platform.manifest(scratched, EditProxy.name).notes
-    assert note.startswith("ffmpeg reported small faults in its input: ")
+    assert note == "ffmpeg reported small faults in its input: 1 damaged picture."
     assert platform.manifest(sound, EditProxy.name).notes == ()
 
 

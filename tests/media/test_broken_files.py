@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mediajobs_dagster import errors
+from mediajobs_dagster.media import mp4_boxes
 from mediajobs_dagster.media.command import STDOUT, Command, Input, Output
 from mediajobs_dagster.media.mp4_boxes import is_encrypted, missing_bytes_of_file
 from mediajobs_dagster.media.probe import probe
@@ -160,3 +161,20 @@ def test_boxes_that_lie_are_looked_at_once(clips: Clips, tmp_path: Path) -> None
         for length in (0, 1, 7, 8, 9, 2**31, 2**32 - 1):
             path.write_bytes(content[:place] + length.to_bytes(4) + content[place + 4 :])
             assert is_encrypted(path) in (True, False)
+
+
+def test_boxes_without_end_are_not_all_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of some megabytes can nest boxes by the million."""
+    reads: list[int] = []
+    read = mp4_boxes.pread
+    monkeypatch.setattr(mp4_boxes, "pread", lambda *where: reads.append(0) or read(*where))
+
+    def box(name: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4) + name + content
+
+    tables = box(b"minf", box(b"stbl", box(b"free", b"") * 500) * 100)
+    media = box(b"mdia", box(b"hdlr", bytes(8) + b"vide") + tables * 10)
+    path = tmp_path / "nested.mp4"
+    path.write_bytes(box(b"ftyp", b"isom") + box(b"moov", box(b"trak", media)))
+    assert not is_encrypted(path)
+    assert len(reads) <= 5_000

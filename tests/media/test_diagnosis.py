@@ -264,3 +264,12 @@ def test_bytes_read_are_summed_and_chatter_is_dropped() -> None:
     reader.feed(b"[AVIOContext @ 0x2] [verbose] Statistics: 50 bytes read, 0 seeks\n")
     assert reader.bytes_read == 150
     assert reader.text == "[info] kept"
+
+
+def test_faults_are_told_in_words() -> None:
+    """Only those that there are: they stand in the notes of an attempt."""
+    assert str(Faults(cut_off=1, bad_pictures=2, bad_sounds=1)) == (
+        "2 damaged pictures, 1 damaged packet of sound, 1 place where bytes are missing"
+    )
+    assert str(Faults(bad_sounds=3)) == "3 damaged packets of sound"
+    assert str(Faults()) == "none"
