@@ -88,8 +88,8 @@ class BucketStanding:
             return self.used.exhausted_at or self.at
         if not self.an_hour:
             return None
-        moment = self.at + timedelta(hours=min(self.left / self.an_hour, 1000.0))
-        return moment if moment < self.resets_at else None
+        hours = self.left / self.an_hour
+        return self.at + timedelta(hours=hours) if hours < (self.resets_at - self.at) / timedelta(hours=1) else None
 
     def to_json(self) -> JsonObject:
         """The camelCase JSON form."""

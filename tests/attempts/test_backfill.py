@@ -212,13 +212,14 @@ def test_sound_gets_no_thumbnail_by_a_backfill(platform: Platform, clips: Clips)
 
 def test_what_is_known_not_to_work_is_not_tried_again(platform: Platform, clips: Clips) -> None:
     """No fresh dead job; with `force`, or once its content has changed, it is tried."""
-    upload = platform.add(clips.text_named_mp4(), THUMB.name)
+    forced, changed = (platform.add(clips.text_named_mp4(), THUMB.name) for _ in range(2))
     platform.work()
-    assert platform.job(upload, THUMB.name).status is JobStatus.DEAD
-    day = upload.created_at.date()
+    assert {platform.job(each, THUMB.name).status for each in (forced, changed)} == {JobStatus.DEAD}
+    day = forced.created_at.date()
     with platform.media.worker() as worker:
         assert enqueue_stale(worker, THUMB, day, dispatch_id="1", trace_id="1" * 32, force=False) == 0
-        assert enqueue_stale(worker, THUMB, day, dispatch_id="2", trace_id="2" * 32, force=True) == 1
-        platform.work()
-        platform.storage.put(clips.landscape(), upload.storage_key, content_type="video/mp4")
-        assert enqueue_stale(worker, THUMB, day, dispatch_id="3", trace_id="3" * 32, force=False) == 1
+        platform.storage.put(clips.landscape(), changed.storage_key, content_type="video/mp4")
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="2", trace_id="2" * 32, force=False) == 1
+        assert platform.job(changed, THUMB.name).dispatch_id == "2"
+        assert enqueue_stale(worker, THUMB, day, dispatch_id="3", trace_id="3" * 32, force=True) == 1
+        assert platform.job(forced, THUMB.name).dispatch_id == "3"

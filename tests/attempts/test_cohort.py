@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from mediajobs_dagster.attempts.cohort import cohort_of
 from mediajobs_dagster.attempts.manifest import InputMetrics, Manifest, Metrics, TimeLedger, Versions
 from mediajobs_dagster.job_types.base import RtfBasis
@@ -57,6 +59,30 @@ def test_a_real_attempt_has_its_cohort_in_its_row(platform: Platform, clips: Cli
     assert row.threads >= 1
     assert row.side_by_side == 1, "an encode has the machine to itself"
     assert row.wasted_ms == 0
+
+
+def test_the_row_of_an_attempt_says_what_its_manifest_says(platform: Platform, clips: Clips) -> None:
+    """What lists and statistics read, they read without the manifest."""
+    upload = platform.add(clips.landscape(), EditProxy.name)
+    platform.work()
+    [row] = platform.history.attempts.of_job(platform.job(upload, EditProxy.name).id)
+    manifest = platform.manifest(upload, EditProxy.name)
+    metrics, commands = manifest.metrics, manifest.ffmpeg_commands
+    assert (row.status, row.completed_at, row.duration_ms) == (
+        AttemptStatus.SUCCESS,
+        manifest.finished_at,
+        manifest.duration_ms,
+    )
+    assert row.rtf == metrics.rtf
+    assert row.rtf
+    assert row.ffmpeg_ms == metrics.ffmpeg_ms
+    assert row.ffmpeg_ms
+    assert row.bytes_in == metrics.s3_bytes_in == upload.bytes
+    assert row.bytes_out == sum(output.bytes for output in manifest.outputs) > 0
+    assert row.cpu_seconds == pytest.approx(sum(command.cpu_seconds or 0 for command in commands))
+    assert row.cpu_seconds
+    assert row.max_rss_mb == max(command.max_rss_mb or 0 for command in commands)
+    assert row.max_rss_mb
 
 
 def test_a_failed_attempt_has_wasted_its_time(platform: Platform, clips: Clips) -> None:

@@ -346,6 +346,17 @@ def test_the_worker_of_a_lost_attempt_cannot_finish_the_next_one(history: Histor
     assert [a.status for a in history.attempts.of_job(slow.job.id)] == [AttemptStatus.LOST, AttemptStatus.RUNNING]
 
 
+def test_a_late_end_takes_no_lease_from_the_run_that_has_the_job_now(history: History) -> None:
+    """The next run has not claimed it yet. Only a cancelled job waits for the end of its worker."""
+    slow = claimed(history)
+    history.leases.finish(ended(slow, AttemptStatus.LOST), job_status=JobStatus.FAILED)
+    assert history.leases.assign(THUMB, limit=1, lease_s=60) is not None
+    before = history.jobs.get(slow.job.id)
+    history.leases.give_up(ended(slow, AttemptStatus.CANCELLED))
+    assert before.lease_expires_at is not None
+    assert history.jobs.get(slow.job.id) == before
+
+
 def test_finishing_twice_counts_once(history: History) -> None:
     claim = claimed(history)
     assert history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)

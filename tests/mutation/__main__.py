@@ -103,7 +103,9 @@ class Tree:
     def test(self, tests: Sequence[str], *options: str, told: str = "") -> Session:
         """Run tests, with options of pytest; what `telling` modules tell is written to a file."""
         run, began = uuid4().hex, time.monotonic()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        # What Python compiles is kept, or each session would compile the whole tree anew.
+        dropped = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         command = [sys.executable, "-m", "pytest", *tests, *options, "-n", "0", "--timeout", str(_TEST_S), "--tb=line"]
         with tempfile.TemporaryDirectory(prefix="mutant-") as scratch, tempfile.TemporaryFile("w+") as output:
             Path(scratch).chmod(0o755)  # PostgreSQL runs as another user

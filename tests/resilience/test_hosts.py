@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -215,3 +216,19 @@ def test_a_run_on_a_quarantined_machine_claims_nothing_more(history: History) ->
     assert not Admission(history, RULE, "good").is_refused()
     fails(history, "bad", begun - 1)
     assert Admission(history, RULE, "bad").is_refused()
+
+
+def test_an_answer_counts_for_a_while(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is free is looked at every two seconds, not before each claim."""
+    begun = (history.now() - NOON) / timedelta(minutes=1)
+    seconds = 0.0
+    monkeypatch.setattr("mediajobs_dagster.attempts.admission.time", SimpleNamespace(monotonic=lambda: seconds))
+    succeeds(history, "good", begun - 10)
+    admission = Admission(history, RULE, "bad")
+    assert not admission.is_refused()
+    for minute in (4, 3, 2):
+        fails(history, "bad", begun - minute)
+    seconds = 1.9
+    assert not admission.is_refused()
+    seconds = 2.0
+    assert admission.is_refused()
