@@ -218,8 +218,10 @@ def test_a_run_on_a_quarantined_machine_claims_nothing_more(history: History) ->
     assert Admission(history, RULE, "bad").is_refused()
 
 
-def test_an_answer_counts_for_a_while(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is free is looked at every two seconds, not before each claim."""
+def test_an_answer_counts_for_a_while(
+    history: History, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine that is free is looked at every two seconds, not before each claim. Once it is refused, it stays so."""
     begun = (history.now() - NOON) / timedelta(minutes=1)
     seconds = 0.0
     monkeypatch.setattr("mediajobs_dagster.attempts.admission.time", SimpleNamespace(monotonic=lambda: seconds))
@@ -231,4 +233,9 @@ def test_an_answer_counts_for_a_while(history: History, monkeypatch: pytest.Monk
     seconds = 1.9
     assert not admission.is_refused()
     seconds = 2.0
-    assert admission.is_refused()
+    assert [admission.is_refused(), admission.is_refused()] == [True, True]
+    assert len(caplog.records) == 1, "all threads of the run ask; it is said once"
+    succeeds(history, "bad", begun)
+    seconds = 60.0
+    assert not Admission(history, RULE, "bad").is_refused()
+    assert admission.is_refused(), "a run that gave its jobs back takes no others"
