@@ -239,3 +239,20 @@ def test_an_answer_counts_for_a_while(
     seconds = 60.0
     assert not Admission(history, RULE, "bad").is_refused()
     assert admission.is_refused(), "a run that gave its jobs back takes no others"
+
+
+def test_a_machine_that_was_good_again_may_be_tried_again(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One job is its trial. Once that went well, a later quarantine has a trial of its own."""
+    begun = (history.now() - NOON) / timedelta(minutes=1)
+    seconds = 0.0
+    monkeypatch.setattr("mediajobs_dagster.attempts.admission.time", SimpleNamespace(monotonic=lambda: seconds))
+    succeeds(history, "good", begun - 40)
+    admission = Admission(history, RULE, "bad")
+    for failures, success in ((30, 20), (15, 7)):
+        for minute in (failures, failures - 1, failures - 2):
+            fails(history, "bad", begun - minute)
+        seconds += 2
+        assert RULE.all(history, now=history.now())["bad"].state is BreakerState.HALF_OPEN
+        assert not admission.is_refused()
+        succeeds(history, "bad", begun - success)
+        assert not admission.is_refused()
