@@ -41,7 +41,7 @@ _SESSION_S = 1800
 """And a session that takes longer is ended."""
 _ASKED_FIRST = 5
 """Tests that found the last faults in a module."""
-_RUN = "MEDIAJOBS_MUTATION_RUN"
+_RUN = "MUTATION_RUN"
 """Marks the processes of a session, so that none outlives it."""
 _FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
 

@@ -18,8 +18,8 @@ from os import close, open, write  # tests put others into the module
 
 from tests.mutation.mutants import Mutant, is_docstring
 
-FILE = "MEDIAJOBS_MUTATION_RAN"
-"""Names the file that all processes write to."""
+FILE = "MUTATION_RAN"
+"""Names the file that all processes write to. Not a name of ours: tests of the command line remove those."""
 _FIRST = 20
 """Quick tests that are asked before all others."""
 _PHASES = re.compile(r" \((setup|call|teardown)\)$")
