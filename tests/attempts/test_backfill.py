@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Barrier, Lock
@@ -16,10 +16,11 @@ from mediajobs_dagster.attempts.batch import enqueue_stale
 from mediajobs_dagster.attempts.worker import Worker
 from mediajobs_dagster.errors import StorageUnavailableError
 from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.history.jobs import EnqueuedList, Jobs
 from mediajobs_dagster.job_types.base import JobType
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
-from mediajobs_dagster.models import Job, JobStatus, Upload, new_id, utc_now
+from mediajobs_dagster.models import Job, JobStatus, NewJob, Upload, new_id, utc_now
 from mediajobs_dagster.storage import ObjectStat, Storage, upload_source_key
 from mediajobs_dagster.storage.local import LocalStorage
 from tests.clips import Clips
@@ -80,8 +81,9 @@ def enqueued(platform: Platform) -> list[Job]:
     return platform.history.jobs.list(JobFilter(trace_id="b" * 32), limit=10_000)[::-1]
 
 
-def test_what_is_missing_or_stale_is_found(platform: Platform, clips: Clips) -> None:
+def test_what_is_missing_or_stale_is_found(open_platform: Callable[..., Platform], clips: Clips) -> None:
     """Never made, made of another content, its output gone: a job. Fresh: none. With `force` a job for each."""
+    platform = open_platform(max_attempts=5)
     never, changed, gone, fresh = (
         platform.register(path, created_at=an_upload().created_at)
         for path in (clips.landscape(), clips.no_audio(), clips.rotated_portrait(), clips.short())
@@ -94,7 +96,10 @@ def test_what_is_missing_or_stale_is_found(platform: Platform, clips: Clips) -> 
         assert enqueue(worker) == 3
         assert {job.subject_id for job in enqueued(platform)} == {never.id, changed.id, gone.id}
         assert {job.dispatch_id for job in enqueued(platform)} == {MINE}
+        assert {job.force for job in enqueued(platform)} == {False}
         assert enqueue(worker, trace_id="c" * 32, force=True) == 4
+        forced = platform.history.jobs.list(JobFilter(trace_id="c" * 32))
+        assert {(job.force, job.max_attempts) for job in forced} == {(True, platform.settings.max_attempts)}
 
 
 def test_the_storage_is_asked_about_many_subjects_at_once(platform: Platform) -> None:
@@ -144,6 +149,22 @@ def test_jobs_are_enqueued_as_they_are_found_and_their_lease_is_kept(platform: P
     jobs = enqueued(platform)
     assert len(jobs) == 540
     assert {job.dispatch_id for job in jobs} == {MINE}
+
+
+def test_jobs_are_enqueued_by_the_five_hundred(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one by one, which would take long, and not all at the end."""
+    made(platform, 540)
+    lists: list[int] = []
+    enqueueing = Jobs.enqueue
+
+    def enqueue_counted(jobs: Jobs, wanted: Sequence[NewJob], **options: Any) -> EnqueuedList:
+        lists.append(len(wanted))
+        return enqueueing(jobs, wanted, **options)
+
+    monkeypatch.setattr(Jobs, "enqueue", enqueue_counted)
+    with platform.media.worker() as worker:
+        assert enqueue(worker) == 540
+    assert lists == [500, 40]
 
 
 @contextmanager
@@ -200,6 +221,15 @@ def test_what_was_left_out_by_name_is_not_made(platform: Platform, clips: Clips)
         platform.history.jobs.enqueue([EditProxy().request(upload, trace_id=TRACE)])
         assert enqueue_stale(worker, EditProxy(), day, dispatch_id="3", trace_id="3" * 32, force=True) == 1
     assert platform.history.uploads.get(upload.id).asked_types == (THUMB.name,)
+
+
+def test_what_was_asked_for_by_name_is_made_though_its_job_was_removed(platform: Platform) -> None:
+    """As the cleanup of the history does."""
+    upload = platform.history.uploads.add(an_upload(asked_types=(THUMB.name,)))
+    with platform.media.worker() as worker:
+        assert enqueue(worker, EditProxy()) == 0
+        assert enqueue(worker) == 1
+    assert [job.subject_id for job in enqueued(platform)] == [upload.id]
 
 
 def test_sound_gets_no_thumbnail_by_a_backfill(platform: Platform, clips: Clips) -> None:

@@ -39,12 +39,14 @@ def ask_in_vain(platform: Platform, count: int, *job_types: JobType) -> list[Upl
     return [ask(platform, path, *(job_types or (THUMB,))) for path in paths]
 
 
-def run(platform: Platform, *, run_id: str = "a", limit: int = 100, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Assign the thumbnails that wait to a run, and let it work; returns how many attempts it made."""
-    dispatch = platform.history.leases.assign(THUMB.name, limit=limit, lease_s=600)
+def run(
+    platform: Platform, job_type: JobType = THUMB, *, run_id: str = "a", is_over: Callable[[], bool] = lambda: False
+) -> int:
+    """Assign the jobs of a type that wait to a run, and let it work; returns how many attempts it made."""
+    dispatch = platform.history.leases.assign(job_type.name, limit=100, lease_s=600)
     assert dispatch is not None
     with platform.media.worker() as worker:
-        return work_off(worker, THUMB, dispatch.id, run_id=run_id, listeners=Listeners([]), is_over=is_over).attempts
+        return work_off(worker, job_type, dispatch.id, run_id=run_id, listeners=Listeners([]), is_over=is_over).attempts
 
 
 def statuses(platform: Platform, uploads: list[Upload]) -> list[JobStatus]:
@@ -72,6 +74,15 @@ def test_a_run_that_is_over_gives_back_the_rest(open_platform: Callable[..., Pla
     assert {platform.job(each, THUMB.name).dispatch_id for each in uploads[1:]} == {None}
 
 
+def test_a_worker_that_lacks_something_gives_all_back(open_platform: Callable[..., Platform]) -> None:
+    """Another one may offer what the type needs."""
+    platform = open_platform(offers=("none",))
+    (upload,) = ask_in_vain(platform, 1)
+    assert run(platform) == 0
+    job = platform.job(upload, THUMB.name)
+    assert (job.status, job.dispatch_id, job.attempts) == (JobStatus.QUEUED, None, 0)
+
+
 def test_a_run_on_a_quarantined_machine_gives_all_back(platform: Platform) -> None:
     """Three jobs failed here by a fault of the machine, and another machine makes them."""
     now = platform.history.now()
@@ -94,7 +105,7 @@ def test_what_a_run_attempted_is_asked_for_again(platform: Platform, clips: Clip
     assert run(platform, run_id="first") == 3
     others = ask_in_vain(platform, 1)
     assert run(platform, run_id="second") == 1
-    platform.work()  # the proxies
+    assert run(platform, PROXY, run_id="first") == 2
     waits = platform.job(mine[2], THUMB.name)
     platform.history.jobs.retry(waits.id)
     before = platform.history.now()

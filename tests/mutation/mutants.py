@@ -119,7 +119,7 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.stmt, ast.AST
         case ast.Constant():
             for value in _constants(node.value):
                 yield "constant", node, ast.Constant(value)
-        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+        case ast.Return(value=ast.expr() as value) if not _is_nothing(value):
             yield "nothing returned", node, ast.Return(None)
         case ast.Dict():
             for number in range(len(node.keys)):
@@ -136,6 +136,11 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.stmt, ast.AST
         yield "statement removed", node, ast.Pass()
     if isinstance(node, ast.Assign) and not isinstance(node.targets[0], (ast.Name, ast.Tuple)):
         yield "statement removed", node, ast.Pass()
+
+
+def _is_nothing(node: ast.expr) -> bool:
+    # None for False is no other answer to who asks whether something is so.
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
 
 
 def _joins(node: ast.BinOp | ast.AugAssign) -> bool:
