@@ -86,9 +86,10 @@ def test_a_cancelled_job_is_neither_dead_nor_tried_again() -> None:
     assert judge(CancelledError()) == judge(CancelledError(), attempts=3) == Verdict(JobStatus.CANCELLED)
 
 
-def test_a_job_with_one_attempt_gets_one() -> None:
-    """No retry where none was granted."""
-    assert judge(FfmpegKilledError(), max_attempts=1).status is JobStatus.DEAD
+@pytest.mark.parametrize("error", [FfmpegKilledError(), DiskFullError()])
+def test_a_job_with_one_attempt_gets_one(error: MediaJobsError) -> None:
+    """No retry where none was granted, also in an outage."""
+    assert judge(error, max_attempts=1) == Verdict(JobStatus.DEAD)
 
 
 def test_delays_double_up_to_the_cap() -> None:
@@ -228,6 +229,16 @@ def test_a_retry_by_hand_grants_as_many_attempts_by_code_as_at_first() -> None:
     assert judged[0].pause_s <= policy.base_s
 
 
+def test_a_retry_by_hand_grants_as_many_attempts_as_at_first() -> None:
+    """Three more, of which those that were interrupted do not count."""
+    policy, past = RetryPolicy(), Past(interruptions=1, attempts=1, before=3)
+    judged = [
+        policy.judge(a_job(number, max_attempts=3 + 3), FfmpegKilledError(), chance=CHANCE, past=past).status
+        for number in (5, 6, 7)
+    ]
+    assert judged == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DEAD]
+
+
 def fail(history: History, status: AttemptStatus, **how: Any) -> None:
     """One attempt at the job that waits fails."""
     dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
@@ -240,7 +251,7 @@ def fail(history: History, status: AttemptStatus, **how: Any) -> None:
 def test_an_interruption_uses_up_no_attempt() -> None:
     """Nor does a worker that dies once or twice: a fault of the job's own has all its attempts beside them."""
     past = Past().after("CANCELLED", NOON).after("WORKER_LOST", NOON).after("CANCELLED", NOON)
-    assert (past.interruptions, past.deaths_in_a_row) == (3, 1)
+    assert past == Past(interruptions=3, deaths_in_a_row=1, attempts=3)
     policy = RetryPolicy()
     assert [
         policy.judge(a_job(number), FfmpegKilledError(), chance=CHANCE, past=past).status for number in (4, 5, 6)
@@ -254,12 +265,24 @@ def test_an_interruption_uses_up_no_attempt() -> None:
 
 def test_a_job_under_which_three_workers_die_in_a_row_is_dead_and_says_so() -> None:
     """Workers that were stopped between them do not matter; an attempt that failed by itself does."""
-    twice = Past().after("WORKER_LOST", NOON).after("CANCELLED", NOON).after("WORKER_LOST", NOON)
+    once = Past().after("WORKER_LOST", NOON).after("CANCELLED", NOON)
+    assert RetryPolicy().judge(a_job(3), WorkerLostError(), chance=CHANCE, past=once).status is JobStatus.FAILED
+    twice = once.after("WORKER_LOST", NOON)
     verdict = RetryPolicy().judge(a_job(4, max_attempts=100), WorkerLostError(), chance=CHANCE, past=twice)
     assert verdict.status is JobStatus.DEAD
     assert "died three times in a row" in verdict.note
-    not_in_a_row = twice.after("STALLED", NOON)
-    assert RetryPolicy().judge(a_job(5), WorkerLostError(), chance=CHANCE, past=not_in_a_row).status is JobStatus.FAILED
+    for code in ("STALLED", "DISK_FULL"):
+        apart = twice.after(code, NOON).after("WORKER_LOST", NOON)
+        assert apart.deaths_in_a_row == 1
+        assert RetryPolicy().judge(a_job(6), WorkerLostError(), chance=CHANCE, past=apart).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("code", [None, "OF_A_PACKAGE_THAT_IS_GONE"])
+def test_an_end_that_nothing_is_known_of_is_an_attempt_as_any_other(code: str | None) -> None:
+    """It was no interruption, no outage and no lack of memory, and it ends those that came in a row."""
+    assert Past().after(code, NOON) == Past(attempts=1)
+    before = Past().after("DISK_FULL", NOON).after("WORKER_LOST", NOON)
+    assert before.after(code, NOON) == Past(outages=1, interruptions=1, attempts=3)
 
 
 def test_interruptions_do_not_set_an_outage_back() -> None:
@@ -273,6 +296,7 @@ def test_what_ran_out_of_memory_is_tried_once_more() -> None:
     policy = RetryPolicy()
     assert policy.judge(a_job(1, 10), OutOfMemoryError(), chance=CHANCE).status is JobStatus.FAILED
     past = Past().after("OUT_OF_MEMORY", NOON).after("STALLED", NOON)
+    assert past == Past(tried_alone=1, attempts=2)
     verdict = policy.judge(a_job(3, 10), OutOfMemoryError(), chance=CHANCE, past=past)
     assert verdict.status is JobStatus.DEAD
     assert "half of the threads" in verdict.note
