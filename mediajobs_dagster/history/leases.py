@@ -138,8 +138,8 @@ class Leases:
             # On PostgreSQL a transaction does not see what another is about to assign, so callers take turns.
             turn = sa.func.pg_advisory_xact_lock(_PROBE_LOCK, sa.func.hashtext(job_type))
             connection.execute(sa.select(turn))
-        active = sa.select(jobs.c.id).where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
-        return connection.scalar(active.limit(1)) is None
+        is_active = sa.exists().where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
+        return not connection.scalar(sa.select(is_active))
 
     def claim(self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float) -> Claim | None:
         """Start the next waiting job of a dispatch; None when there is none. Two workers never get the same job.
@@ -172,7 +172,7 @@ class Leases:
         statement = (
             sa.update(jobs)
             .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
-            .values(lease_expires_at=db_time_in(lease_s), **_progress_of(progress or {}))
+            .values(lease_expires_at=db_time_in(lease_s), **_progress_of(progress))
             .returning(jobs.c.id, jobs.c.status)
         )
         with self._database.write() as connection:
@@ -229,16 +229,16 @@ class Leases:
                 connection.execute(_PAUSING, {**of, "pause_s": pause_s})
             for upload in uploads:
                 put_upload(connection, upload)
-            insert_jobs(connection, children, now=utc_now(), caused_by=self._span_of(attempt))
+            insert_jobs(connection, children, now=utc_now(), caused_by=self._span_of(job, attempt))
             if self._database.is_traced:
                 write_attempt_end(connection, attempt, job_status if job_status.is_final else None)
             add_measures(connection, measures)
             is_made = attempt.status is AttemptStatus.SUCCESS
             return Finished(point_at(connection, attempt, **of_subject) if is_made else None)
 
-    def _span_of(self, attempt: Attempt) -> TraceParent | None:
+    def _span_of(self, job: Job, attempt: Attempt) -> TraceParent | None:
         """The span that causes the children of an attempt; None where traces are off."""
-        return TraceParent(attempt.trace_id or "", attempt_span_id(attempt.id)) if self._database.is_traced else None
+        return TraceParent(job.trace_id, attempt_span_id(attempt.id)) if self._database.is_traced else None
 
     def give_up(self, attempt: Attempt, *, measures: Sequence[Measure] = ()) -> None:
         """End an attempt whose job does not belong to it any more. Its row is completed, unless it is final already.
@@ -289,16 +289,16 @@ class Leases:
 
     def any_of(self, dispatch_ids: Sequence[str]) -> bool:
         """Whether one of these dispatches has a job that waits for its run or is being worked on."""
-        statement = sa.select(jobs.c.id).where(jobs.c.dispatch_id.in_(dispatch_ids)).limit(1)
+        statement = sa.select(sa.exists().where(jobs.c.dispatch_id.in_(dispatch_ids)))
         with self._database.read() as connection:
-            return connection.scalar(statement) is not None
+            return bool(connection.scalar(statement))
 
     def expired_dispatches(self) -> DispatchIds:
         """Dispatches whose lease ran out before their run started all of their jobs.
 
         The lease of a dispatch is the latest of its jobs, so that a run need not renew a hundred thousand jobs.
         """
-        waiting = sa.func.sum(sa.case((IS_WAITING, 1), else_=0))
+        waiting = sa.func.count().filter(IS_WAITING)
         expired = (sa.func.max(jobs.c.lease_expires_at) < db_now(), waiting > 0)
         of_dispatch = sa.select(jobs.c.dispatch_id).where(jobs.c.dispatch_id.is_not(None)).group_by(jobs.c.dispatch_id)
         with self._database.read() as connection:
@@ -461,7 +461,7 @@ def _ending(*, not_before: DatabaseTime | None) -> sa.Update:
     )
 
 
-def _progress_of(progress: Mapping[str, JobProgress]) -> dict[str, Any]:
+def _progress_of(progress: Mapping[str, JobProgress] | None) -> dict[str, Any]:
     """The column `progress` of each of these jobs; nothing where none is given."""
     if not progress:
         return {}

@@ -106,13 +106,14 @@ class Breaker:
         for moment, change in sorted(changes):
             if moment <= now:
                 counting += change
-                opened_at = moment if change > 0 and counting == self.failures else opened_at
+                opened_at = moment if change == 1 and counting == self.failures else opened_at
         return opened_at
 
 
 def skip_row(reading: BreakerReading, reason: str, *, now: datetime) -> Attempt:
     """The history row for a skipped dispatch. One opening of the breaker always gives the same id."""
-    opened_at = max((failed.first_at for failed in reading.failures), default=reading.opened_at or now)
+    opened_at = max((failed.first_at for failed in reading.failures), default=reading.opened_at)
+    assert opened_at  # it is open
     return Attempt(
         id=derived_id(opened_at, reading.job_type),
         job_id=None,

@@ -116,9 +116,9 @@ class Dispatcher:
 
     def _why_closed(self, job_type: str, now: datetime) -> str:
         switch = self.history.switches.get(SwitchScope.JOB_TYPE, job_type)
-        closed_at, succeeded_at = switch and switch.closed_at, self.history.attempts.last_success_at(job_type)
+        succeeded_at = self.history.attempts.last_success_at(job_type)
         began = now - timedelta(seconds=self.breaker.window_s)
-        if switch and closed_at and closed_at >= max(began, succeeded_at or began):
+        if switch and (closed_at := switch.closed_at) and closed_at >= max(began, succeeded_at or began):
             why = f": {switch.reason.rstrip('.')}" if switch.reason else ""
             return f"{switch.who} closed it{why}."
         return "A job succeeded." if succeeded_at and succeeded_at >= began else "Its failures are old."
@@ -129,7 +129,8 @@ class Dispatcher:
         if self.history.jobs.active(job_type):
             return self._held(reading, now)
         probe = self._assign_probe(job_type, only_fresh=True)
-        if probe is None and reading.again_at and now >= reading.again_at:
+        assert reading.again_at  # it is half open
+        if probe is None and now >= reading.again_at:
             probe = self._assign_probe(job_type, only_fresh=False)
         if probe is not None:
             return probe
@@ -186,7 +187,8 @@ class Dispatcher:
         """When one of the jobs that failed may be the next to try: its pause is over, and so is the cool-down."""
         due = self.history.jobs.next_due([reading.job_type])
         paused_until = now + timedelta(seconds=due.in_s) if due else now
-        return max(reading.again_at or now, paused_until)
+        assert reading.again_at  # failures keep it open
+        return max(reading.again_at, paused_until)
 
     def _is_due(self, job_type: str) -> bool:
         waiting = self.history.jobs.next_due([job_type])

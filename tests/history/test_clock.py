@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from mediajobs_dagster.history import History, attempts, enqueueing, jobs, leases
+from mediajobs_dagster.history import schema as tables
 from mediajobs_dagster.history.clock import db_now, db_time_in
 from mediajobs_dagster.history.schema import UtcDateTime
 from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
@@ -131,9 +132,14 @@ def test_leases_and_pauses_from_before_the_clock_was_set_back_are_shortened(hist
     lost, waits = claimed(history), paused(history, "other")
     assert history.leases.heed_clock(lease_s=LEASE_S) == 0
     let_pass(history, -3600)
+    sound, free = claimed(history), history.jobs.enqueue([a_new_job()])[0].job
+    before = [history.jobs.get(job_id) for job_id in (sound.job.id, free.id)]
     assert history.leases.heed_clock(lease_s=LEASE_S) == 3  # two leases and a pause
-    assert history.jobs.get(waits).not_before is None
+    assert [history.jobs.get(job.id) for job in before] == before
     now = history.now()
+    resumed = history.jobs.get(waits)
+    assert resumed.not_before is None
+    assert resumed.updated_at <= now
     for job_id in (again, lost.job.id):
         expires = history.jobs.get(job_id).lease_expires_at
         assert expires is not None
@@ -146,3 +152,14 @@ def paused(history: History, job_type: str) -> str:
     claim = claimed(history, job_type=job_type)
     history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED, pause_s=30)
     return claim.job.id
+
+
+def test_leases_and_pauses_of_very_many_are_shortened_in_parts(history: History) -> None:
+    """Each statement has as many parameters as it can, and the next recovery finds the rest."""
+    history.jobs.enqueue(some_new_jobs(501), dispatch_id="d", lease_s=3600)
+    assert [history.leases.heed_clock(lease_s=LEASE_S) for _ in range(3)] == [500, 1, 0]
+    history.leases.release("d")
+    future = history.now() + timedelta(hours=1)
+    with history._database.write() as connection:
+        connection.execute(sa.update(tables.jobs).values(not_before=future, updated_at=future))
+    assert [history.leases.heed_clock(lease_s=LEASE_S) for _ in range(3)] == [500, 1, 0]

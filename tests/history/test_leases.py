@@ -7,9 +7,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from mediajobs_dagster.errors import IllegalTransitionError, NotFoundError
 from mediajobs_dagster.history import AttemptFilter, Claim, History, JobFilter
+from mediajobs_dagster.history.schema import jobs
 from mediajobs_dagster.models import AttemptStatus, JobProgress, JobStatus, new_id
 from tests.history.factories import (
     DAY,
@@ -50,6 +52,57 @@ def test_a_dispatch_holds_the_foremost_jobs_of_one_trace_and_day(history: Histor
         assert before <= job.lease_expires_at - timedelta(seconds=60) <= after
         assert job.status is JobStatus.QUEUED
         assert job == history.jobs.get(job.id)
+    claims = [history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60) for _ in range(3)]
+    assert [claim and claim.job.subject_id for claim in claims] == ["first", "second", "third"]
+
+
+def test_a_run_claims_its_most_urgent_job_first(history: History) -> None:
+    """Then the oldest, whatever the order in which they were asked for."""
+    for priority in (1, 1, 5):
+        history.jobs.enqueue(some_new_jobs(1, priority=priority), dispatch_id="d", lease_s=60)
+    claims = [history.leases.claim("d", run_id=None, host="h", lease_s=60) for _ in range(3)]
+    ids = [claim.job.id for claim in claims if claim]
+    assert [claim.job.priority for claim in claims if claim] == [5, 1, 1]
+    assert ids[1] < ids[2]
+
+
+def test_only_a_job_type_that_is_idle_gets_a_job_if_that_is_asked_for(history: History) -> None:
+    """Jobs of other types, and those that only wait, do not matter."""
+    claimed(history, job_type="other")
+    history.jobs.enqueue(some_new_jobs(3))
+    first = history.leases.assign(THUMB, limit=1, lease_s=60, only_if_idle=True)
+    assert first is not None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60, only_if_idle=True) is None
+    claim = history.leases.claim(first.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert history.leases.assign(THUMB, limit=1, lease_s=60, only_if_idle=True) is None
+    history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    assert history.leases.assign(THUMB, limit=1, lease_s=60, only_if_idle=True) is not None
+
+
+def test_only_fresh_jobs_of_the_type_are_taken_if_that_is_asked_for(history: History) -> None:
+    """One that failed stays, though it is due; and so do those that a run has, and those of other types."""
+    failed = claimed(history)
+    history.leases.finish(ended(failed, AttemptStatus.FAILURE), job_status=JobStatus.FAILED)
+    history.jobs.enqueue(some_new_jobs(1, priority=9), dispatch_id="d", lease_s=60)
+    history.jobs.enqueue(some_new_jobs(1, priority=9, job_type="other"))
+    assert history.leases.assign(THUMB, limit=5, lease_s=60, only_fresh=True) is None
+    [fresh] = history.jobs.enqueue(some_new_jobs(1))
+    dispatch = history.leases.assign(THUMB, limit=5, lease_s=60, only_fresh=True)
+    assert dispatch is not None
+    assert [job.id for job in dispatch.jobs] == [fresh.job.id]
+
+
+@pytest.mark.parametrize("history_url", ["postgres"], indirect=True)
+def test_nobody_waits_for_a_job_that_somebody_else_is_about_to_change(history: History, history_url: str) -> None:
+    """It is passed over: as one of a batch, and as the first one."""
+    [_, second, _] = history.jobs.enqueue(some_new_jobs(3, trace_id=A))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B))
+    with History.open(history_url, timeout_s=5) as impatient, history._database.write() as connection:
+        connection.execute(sa.select(jobs.c.id).where(jobs.c.id == second.job.id).with_for_update())
+        assert served(impatient, limit=3) == "aa"
+        assert served(impatient, limit=3) == "b"
+    assert served(history, limit=3) == "a"
 
 
 A, B, C = ("a" * 32, "b" * 32, "c" * 32)
@@ -171,6 +224,31 @@ def test_a_trace_that_has_had_enough_is_passed_over(history: History) -> None:
     assert rest(history, limit=2) == "aa aa c"
 
 
+def test_jobs_of_other_types_do_not_hide_the_trace_that_is_next(history: History) -> None:
+    """When one has had enough, though theirs are older and more urgent; nor do jobs that a run has."""
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B, job_type="other"))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B, job_type="other", priority=9))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B), dispatch_id="d", lease_s=60)
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B, priority=9), dispatch_id="d", lease_s=60)
+    history.jobs.enqueue(some_new_jobs(2, trace_id=A))
+    history.jobs.enqueue(some_new_jobs(1, trace_id=C))
+    assert served(history, besides=(A,)) == "c"
+
+
+def test_what_has_failed_is_next_however_far_behind_it_is_if_none_is_new(history: History) -> None:
+    """There are few of those, so its turn does not matter when another trace has had enough."""
+    history.jobs.enqueue(some_new_jobs(130, trace_id=A))
+    before = history.leases.assign(THUMB, limit=129, lease_s=60)
+    last = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert before is not None
+    assert last is not None
+    history.leases.cancel_assigned(before.id)
+    claim = history.leases.claim(last.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    history.leases.finish(ended(claim, AttemptStatus.FAILURE), job_status=JobStatus.FAILED)
+    assert served(history, besides=(B,)) == "a"
+
+
 def test_a_dispatch_never_mixes_days(history: History) -> None:
     """There is room for all of them, but the run has one partition, and that is one day."""
     days = [DAY, DAY + timedelta(days=1), DAY]
@@ -223,6 +301,7 @@ def test_a_claim_starts_the_job_and_opens_its_record(history: History) -> None:
     assert (claim.attempt.run_id, claim.attempt.host) == ("run-7", "worker-3")
     assert claim.attempt.queue_ms is not None
     assert 1_000_000 <= claim.attempt.queue_ms < 1_060_000
+    assert claim.attempt.queue_ms == round((claim.job.updated_at - claim.job.created_at).total_seconds() * 1000)
     assert history.leases.claim(dispatch.id, run_id="run-7", host="worker-3", lease_s=30) is None
 
 
@@ -239,6 +318,32 @@ def test_a_retried_jobs_time_in_the_queue_starts_when_it_was_due(history: Histor
     assert again.job.attempts == again.attempt.attempt == 2
     assert again.attempt.queue_ms is not None
     assert 300_000 <= again.attempt.queue_ms < 360_000
+
+
+def test_a_job_that_a_run_gave_back_has_waited_since_it_was_asked_for(history: History) -> None:
+    """Nobody has tried it yet."""
+    history.jobs.enqueue(some_new_jobs(1))
+    let_pass(history, 100)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    assert history.leases.release(dispatch.id) == 1
+    let_pass(history, 100)
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert claim.attempt.queue_ms is not None
+    assert 200_000 <= claim.attempt.queue_ms < 260_000
+
+
+def test_no_job_has_waited_for_less_than_nothing(history: History) -> None:
+    """Also if the clock of the process that asked for it is ahead."""
+    history.jobs.enqueue(some_new_jobs(1), now=history.now() + timedelta(hours=1))
+    dispatch = history.leases.assign(THUMB, limit=1, lease_s=60)
+    assert dispatch is not None
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert claim.attempt.queue_ms == 0
 
 
 def test_a_job_retried_by_hand_has_waited_since_then(history: History) -> None:
@@ -386,14 +491,45 @@ def test_illegal_ends_are_refused(history: History) -> None:
 
 
 def test_release_gives_back_what_was_not_started(history: History) -> None:
-    history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=60)
-    claim = history.leases.claim("d", run_id=None, host="h", lease_s=60)
-    assert claim is not None
-    assert history.leases.release("d") == 2
-    assert history.leases.renew("d", lease_s=60) == {claim.job.id: JobStatus.PROCESSING}
+    """They wait as they did before, since now; what the run has begun, and what another has, stays there."""
+    history.jobs.enqueue(some_new_jobs(1), dispatch_id="other", lease_s=60)
+    queued = history.jobs.enqueue(some_new_jobs(3))
     dispatch = history.leases.assign(THUMB, limit=5, lease_s=60)
     assert dispatch is not None
-    assert len(dispatch.jobs) == 2
+    claim = history.leases.claim(dispatch.id, run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    let_pass(history, 10)
+    before = history.now()
+    assert history.leases.release(dispatch.id) == 2
+    for entry in queued[1:]:
+        job = history.jobs.get(entry.job.id)
+        assert (job.status, job.dispatch_id, job.lease_expires_at, job.not_before) == (
+            JobStatus.QUEUED,
+            None,
+            None,
+            None,
+        )
+        assert before <= job.updated_at <= history.now()
+    assert len(history.leases.renew("other", lease_s=60)) == 1
+    assert history.leases.renew(dispatch.id, lease_s=60) == {claim.job.id: JobStatus.PROCESSING}
+    again = history.leases.assign(THUMB, limit=5, lease_s=60)
+    assert again is not None
+    assert len(again.jobs) == 2
+
+
+def test_whose_run_has_not_started_all_of_its_jobs(history: History) -> None:
+    """A dispatch is over when its last job is; it waits until that is claimed."""
+    for dispatch_id in ("one", "two"):
+        history.jobs.enqueue(some_new_jobs(1), dispatch_id=dispatch_id, lease_s=60)
+    history.jobs.enqueue(some_new_jobs(1))
+    assert sorted(history.leases.waiting_dispatches()) == ["one", "two"]
+    claim = history.leases.claim("one", run_id=None, host="h", lease_s=60)
+    assert claim is not None
+    assert history.leases.waiting_dispatches() == ["two"]
+    assert history.leases.any_of(["one", "three"])
+    assert not history.leases.any_of(["three"])
+    history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+    assert not history.leases.any_of(["one"])
 
 
 def test_a_terminated_run_cancels_what_it_had_not_started(history: History) -> None:
@@ -401,6 +537,7 @@ def test_a_terminated_run_cancels_what_it_had_not_started(history: History) -> N
     history.jobs.enqueue(some_new_jobs(2), dispatch_id="d", lease_s=60, now=NOON)
     claim = history.leases.claim("d", run_id=None, host="h", lease_s=60)
     assert claim is not None
+    history.jobs.enqueue(some_new_jobs(1), dispatch_id="other", lease_s=60)
     assert history.leases.cancel_assigned("d") == 1
     (cancelled,) = history.jobs.list(JobFilter(statuses=(JobStatus.CANCELLED,)))
     assert (cancelled.dispatch_id, cancelled.lease_expires_at) == (None, None)
@@ -419,12 +556,16 @@ def test_jobs_of_a_run_that_never_started_come_back(history: History) -> None:
     assert history.leases.release("d") == 2
     assert history.leases.expired_dispatches() == []
     assert history.leases.claim("d", run_id=None, host="h", lease_s=60) is None
+    let_pass(history, 6000)
+    assert history.leases.expired_dispatches() == ["later"]
 
 
 def test_the_lease_of_very_many_waiting_jobs_is_kept_by_a_thousand(history: History) -> None:
     """The heartbeat of a run with a hundred thousand jobs must not write a hundred thousand rows each time."""
-    for _ in range(3):
-        history.jobs.enqueue(some_new_jobs(500), dispatch_id="d", lease_s=600)
+    for dispatch_id in ("another", "another", "d", "d", "d"):
+        history.jobs.enqueue(
+            some_new_jobs(500), dispatch_id=dispatch_id, lease_s=6000 if dispatch_id == "another" else 600
+        )
     claim = history.leases.claim("d", run_id="run", host="here", lease_s=600)
     assert claim is not None
     let_pass(history, 500)
@@ -450,6 +591,8 @@ def test_silent_workers_are_lost_and_living_ones_are_not(history: History) -> No
     assert history.leases.expired_dispatches() == []  # its job is processing, not waiting
     assert history.leases.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED)
     assert history.leases.lost() == []
+    # Another recovery at the same time found it too; it is lost once.
+    assert history.leases.finish(ended(silent, AttemptStatus.LOST), job_status=JobStatus.FAILED) is None
 
 
 def test_lost_has_a_limit_and_the_longest_lost_first(history: History) -> None:
@@ -487,6 +630,10 @@ def test_an_attempt_is_forsaken_once_its_job_goes_on_without_it(history: History
     assert again is not None
     let_pass(history, 100)
     assert [found.attempt.id for found in history.leases.forsaken(lease_s=60)] == [claim.attempt.id]
+    let_pass(history, 1000)  # now the worker of the second attempt is lost too, and each of them is found once
+    assert [found.attempt.id for found in history.leases.lost()] == [again.attempt.id]
+    assert [found.attempt.id for found in history.leases.forsaken(lease_s=60)] == [claim.attempt.id]
+    assert history.leases.forsaken(lease_s=60, limit=0) == []
 
 
 def test_the_attempt_of_a_dead_worker_is_found_though_its_job_was_cancelled(history: History) -> None:
@@ -573,3 +720,9 @@ def test_how_far_a_job_is_is_kept_with_its_lease(history: History) -> None:
     claim = next(each for each in claims if each and each.job.id == first.id)
     history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
     assert history.jobs.get(first.id).progress is None
+
+    history.jobs.cancel(second.id)
+    history.jobs.retry(second.id, dispatch_id="again", lease_s=60)
+    again = history.leases.claim("again", run_id="run", host="here", lease_s=60)
+    assert again is not None
+    assert again.job.progress is None

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 
 from mediajobs_dagster.errors import Blame
 from mediajobs_dagster.history import AttemptFilter, Dispatch, History
+from mediajobs_dagster.history.switches import Switch, SwitchScope, SwitchState
+from mediajobs_dagster.listeners import Listeners
 from mediajobs_dagster.models import Attempt, AttemptStatus, JobStatus
-from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker
+from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld, Record
+from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerReading
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
 from mediajobs_dagster.resilience.hosts import Quarantine
@@ -59,6 +63,139 @@ def test_an_open_breaker_holds_everything_back_and_says_so_once(history: History
         assert isinstance(held, Held)
         assert held.retry_at == NOON + timedelta(seconds=300)
     assert history.jobs.active(THUMB) == 0
+
+
+def test_what_is_on_record_of_a_dispatch_that_was_skipped(history: History) -> None:
+    """An attempt at no job: when that was, why, which jobs failed, and when the next one may try."""
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    failed = open_by_own_jobs(history, dispatcher)
+    now = NOON + timedelta(seconds=10)
+    held = dispatcher.next(THUMB, batch_size=5, now=now)
+    assert isinstance(held, Held)
+    (listed,) = history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN))
+    row = history.attempts.get(listed.id)
+    assert row.result is not None
+    assert set(row.result.pop("jobs")) == failed
+    assert row == Attempt(
+        id=row.id,
+        job_id=None,
+        job_name=THUMB,
+        attempt=0,
+        run_id=None,
+        trace_id=None,
+        status=AttemptStatus.SKIPPED,
+        started_at=now,
+        completed_at=now,
+        duration_ms=0,
+        error_code=BREAKER_OPEN,
+        error=held.reason,
+        result={"skipped": "breaker_open", "retryAt": (NOON + timedelta(seconds=300)).isoformat()},
+        created_at=now,
+    )
+
+
+def a_switch(state: SwitchState, since: datetime, reason: str = "new disk.") -> Switch:
+    """Somebody sets the breaker of thumbnails."""
+    return Switch(scope=SwitchScope.JOB_TYPE, name=THUMB, state=state, since=since, reason=reason, who="anna@pc")
+
+
+def test_one_that_a_person_opened_holds_everything_back_until_a_person_closes_it(history: History) -> None:
+    """Nobody knows when; one row says so, and after that earlier failures do not count."""
+    claim = claimed(history)
+    history.leases.finish(ended(claim, AttemptStatus.CANCELLED), job_status=JobStatus.FAILED)
+    history.switches.set(a_switch(SwitchState.OPEN, NOON))
+    dispatcher = Dispatcher(history, BREAKER, lease_s=60)
+    for minute in (1, 61, 601):
+        held = dispatcher.next(THUMB, batch_size=5, now=NOON + timedelta(minutes=minute))
+        assert isinstance(held, Held)
+        assert (held.since, held.retry_at, held.is_trying) == (NOON, None, False)
+    assert held.reason == (
+        f"1 {THUMB} job waits: breaker opened by anna@pc since 12:00:00 UTC: new disk; "
+        f"`mediajobs breaker close {THUMB}` lets them start."
+    )
+    assert held.by_hand is not None
+    assert held.to_json()["byHand"] == held.by_hand.to_json()
+    (row,) = history.attempts.list(AttemptFilter(error_code=BREAKER_OPEN))
+    assert (row.result or {})["retryAt"] is None
+    fail_three_jobs(history)
+    history.switches.set(a_switch(SwitchState.CLOSED, LATER))
+    assert BREAKER.read(history, THUMB, now=LATER) == BreakerReading(THUMB, BreakerState.CLOSED)
+    assert isinstance(dispatcher.next(THUMB, batch_size=5, now=LATER), Dispatch)
+
+
+def noting(told: list[Record]) -> Listeners:
+    """A listener that notes what it is told, as if it were noon."""
+    return Listeners((lambda record: told.append(replace(record, at=NOON)),))
+
+
+def test_listeners_are_told_what_a_breaker_does(history: History) -> None:
+    """That it opens and what it holds, once; that it lets one job try; and that it is closed."""
+    told: list[Record] = []
+    dispatcher = Dispatcher(history, BREAKER, 60, noting(told))
+    failed = open_by_own_jobs(history, dispatcher)
+    assert [type(each) for each in told] == [JobsDispatched] * 3
+    told.clear()
+    for _ in range(2):
+        held = dispatcher.next(THUMB, batch_size=5, now=NOON)
+    assert isinstance(held, Held)
+    opened, holds = told
+    assert isinstance(opened, BreakerChanged)
+    assert set(opened.job_ids) == failed
+    reason = (
+        f"{THUMB}: breaker open since 12:00:00 UTC (DISK_FULL), next try 12:05:00 UTC, "
+        f"or at once by `mediajobs breaker close {THUMB}`."
+    )
+    of_type: dict[str, Any] = {"at": NOON, "job_type": THUMB, "since": NOON, "error_codes": ("DISK_FULL",)}
+    assert replace(opened, job_ids=()) == BreakerChanged(**of_type, before="closed", after="open", reason=reason)
+    retry_at = NOON + timedelta(seconds=300)
+    assert holds == JobsHeld(**of_type, reason=held.reason, waiting=3, retry_at=retry_at)
+    told.clear()
+    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    assert isinstance(probe, Dispatch)
+    half_open, dispatched = told
+    assert isinstance(half_open, BreakerChanged)
+    assert (half_open.before, half_open.after, half_open.by_hand) == ("open", "half_open", False)
+    assert dispatched == JobsDispatched(at=NOON, dispatch_id=probe.id, jobs=probe.jobs)
+    told.clear()
+    history.attempts.record(an_attempt(job_name=THUMB, completed_at=LATER))
+    dispatcher.look(THUMB, now=LATER)
+    history.switches.set(a_switch(SwitchState.OPEN, LATER))
+    dispatcher.look(THUMB, now=LATER)
+    closed = BreakerChanged(at=NOON, job_type=THUMB, before="half_open", after="closed", reason="A job succeeded.")
+    reason = (
+        f"{THUMB}: breaker opened by anna@pc since 12:05:01 UTC: new disk; "
+        f"`mediajobs breaker close {THUMB}` lets them start."
+    )
+    by_hand = BreakerChanged(
+        at=NOON, job_type=THUMB, before="closed", after="open", reason=reason, since=LATER, by_hand=True
+    )
+    assert told == [closed, by_hand]
+
+
+@pytest.mark.parametrize(
+    ("closed", "succeeded", "why"),
+    [
+        (None, None, "Its failures are old."),
+        (None, 61, "Its failures are old."),
+        (None, 60, "A job succeeded."),
+        (61, None, "Its failures are old."),
+        (60, None, "anna@pc closed it: new disk."),
+        (61, 62, "Its failures are old."),
+        (20, 10, "A job succeeded."),
+        (10, 10, "anna@pc closed it: new disk."),
+        (10, 20, "anna@pc closed it: new disk."),
+    ],
+)
+def test_why_a_breaker_is_closed_again(history: History, closed: int | None, succeeded: int | None, why: str) -> None:
+    """What came last within the hour that it looks back for, so many minutes ago."""
+    told: list[Record] = []
+    if closed is not None:
+        history.switches.set(a_switch(SwitchState.CLOSED, NOON - timedelta(minutes=closed)))
+    if succeeded is not None:
+        history.attempts.record(an_attempt(job_name=THUMB, completed_at=NOON - timedelta(minutes=succeeded)))
+    seen = {THUMB: BreakerState.OPEN}
+    Dispatcher(history, BREAKER, 60, noting(told), seen).look(THUMB, now=NOON)
+    assert told == [BreakerChanged(at=NOON, job_type=THUMB, before="open", after="closed", reason=why)]
 
 
 def test_what_is_held_by_a_breaker_as_json(history: History) -> None:
@@ -228,7 +365,7 @@ def test_a_job_that_fails_again_keeps_no_other_job_waiting(history: History) -> 
     """It counts once an opening. Failed jobs wait for another cool-down; a job that has not failed yet does not."""
     dispatcher = Dispatcher(history, BREAKER, lease_s=60)
     failed = open_by_own_jobs(history, dispatcher)
-    probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
+    probe = dispatcher.next(THUMB, batch_size=5, now=NOON + timedelta(seconds=300))
     assert isinstance(probe, Dispatch)
     assert probe.jobs[0].id in failed  # there was no other
     fail_probe(history, probe, LATER)
@@ -236,6 +373,9 @@ def test_a_job_that_fails_again_keeps_no_other_job_waiting(history: History) -> 
     assert isinstance(held, Held)
     assert held.retry_at == LATER + timedelta(seconds=300)
     [fresh] = history.jobs.enqueue([a_new_job()], now=LATER)
+    held = dispatcher.held(THUMB, now=LATER)
+    assert held is not None
+    assert held.retry_at == NOON + timedelta(seconds=300)
     probe = dispatcher.next(THUMB, batch_size=5, now=LATER)
     assert isinstance(probe, Dispatch)
     assert [job.id for job in probe.jobs] == [fresh.job.id]
@@ -277,6 +417,7 @@ def test_what_is_held_is_told_without_dispatching(history: History) -> None:
     assert held is not None
     assert (held.by, held.waiting, held.since) == (HeldBy.BREAKER, 3, NOON)
     assert (held.error_codes, held.retry_at) == (("STORAGE_DENIED", "DISK_FULL"), NOON + timedelta(seconds=300))
+    assert dispatcher.held(THUMB) is None  # by the clock of the database it is long over
     assert held.reason == (
         f"3 {THUMB} jobs wait: breaker open since 12:00:00 UTC (STORAGE_DENIED, DISK_FULL), next try 12:05:00 UTC, "
         f"or at once by `mediajobs breaker close {THUMB}`."

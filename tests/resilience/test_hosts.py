@@ -186,7 +186,16 @@ def test_a_quarantined_machine_gets_nothing_and_a_half_open_one_a_single_job(his
     dispatcher = Dispatcher(history, Breaker(3, 3600, 300), lease_s=60)
     held = dispatcher.next(THUMB, batch_size=5, now=at(4), host="bad")
     assert isinstance(held, Held)
-    assert (held.by, held.waiting) == (HeldBy.HOST, 6)
+    assert held == Held(
+        job_type=THUMB,
+        by=HeldBy.HOST,
+        waiting=6,
+        at=at(4),
+        since=at(1),
+        error_codes=("FFMPEG_MISSING",),
+        retry_at=at(8),
+        quarantine=quarantined(history, 4)["bad"],
+    )
     assert held.reason.startswith(f"6 {THUMB} jobs wait: bad is quarantined: 3 jobs have failed there")
     batch = dispatcher.next(THUMB, batch_size=3, now=at(4), host="good")
     assert isinstance(batch, Dispatch)
