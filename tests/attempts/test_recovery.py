@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,7 @@ class All:
     """Every run is in the same state."""
 
     state: RunState
+    is_known_to_be_over: bool = False
 
     def of_dispatch(self, dispatch_id: str) -> RunState:
         return self.state
@@ -34,7 +36,7 @@ class All:
         return self.state
 
     def is_over(self, dispatch_id: str) -> bool:
-        return False
+        return self.is_known_to_be_over
 
 
 def recovered(history: History, settings: Settings, state: RunState) -> Recovered:
@@ -78,6 +80,37 @@ def test_jobs_that_were_not_started(
         if state is RunState.ALIVE:
             assert job.lease_expires_at
             assert job.lease_expires_at >= began + timedelta(seconds=60)
+
+
+def test_what_a_run_left_unstarted_need_not_wait_for_its_lease(history: History, settings: Settings) -> None:
+    """If the run is known to be over; one that is not may still begin."""
+    history.jobs.enqueue(some_new_jobs(3), dispatch_id="d", lease_s=600)
+    assert recover(history, settings, All(RunState.GONE), settling_s=0).released == 0
+    assert recover(history, settings, All(RunState.GONE, is_known_to_be_over=True), settling_s=0).released == 3
+
+
+def test_the_worker_of_a_run_that_is_over_has_time_to_write_its_records(history: History, settings: Settings) -> None:
+    """Only if there is such a run: nobody else is waited for."""
+    began = time.monotonic()
+    recover(history, settings, All(RunState.GONE), settling_s=3600)
+    claimed(history)
+    recover(history, settings, All(RunState.ALIVE), settling_s=3600)
+    recover(history, settings, All(RunState.GONE), settling_s=0.3)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_job_that_has_lost_three_workers_in_a_row_is_dead_and_says_why(history: History, tmp_path: Path) -> None:
+    """It may be what kills them."""
+    settings = Settings.load(_env_file=None, home=tmp_path, lease_s=60, retry_base_s=0)
+    errors: list[str] = []
+    claim = claimed(history)
+    for _ in range(3):
+        (lost,) = recovered(history, settings, RunState.GONE).lost
+        errors.append(history.attempts.get(lost.attempt.id).error or "")
+        if dispatch := history.leases.assign(THUMB, limit=1, lease_s=60):
+            assert history.leases.claim(dispatch.id, run_id="run-1", host="worker-1", lease_s=60)
+    assert ["died three times in a row" in error for error in errors] == [False, False, True]
+    assert history.jobs.get(claim.job.id).status is JobStatus.DEAD
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from mediajobs_dagster.errors import QuotaExhaustedError
 from mediajobs_dagster.history import History
-from mediajobs_dagster.resilience.quota import YOUTUBE_SEARCH, YOUTUBE_UNITS, Bucket, BucketStanding, Quota, buckets_of
+from mediajobs_dagster.resilience.quota import (
+    YOUTUBE_SEARCH,
+    YOUTUBE_UNITS,
+    Bucket,
+    BucketStanding,
+    Quota,
+    buckets_of,
+    skipped_result,
+)
 from mediajobs_dagster.settings import Settings
 
 BUCKET = Bucket("calls", 10, "calls", "MEDIAJOBS_CALLS")
@@ -104,6 +112,34 @@ def test_what_does_not_fit_is_told_with_all_its_figures(counted: Counted) -> Non
     assert (error.bucket, error.left, error.needed) == ("calls", 3, 4)
     assert error.resets_at == datetime(2026, 11, 28, 8, tzinfo=UTC)
     assert "MEDIAJOBS_CALLS" in error.message
+    assert skipped_result(error) == {
+        "skipped": "quota_exhausted",
+        "bucket": "calls",
+        "unitsLeft": 3,
+        "unitsNeeded": 4,
+        "resetsAt": "2026-11-28T08:00:00+00:00",
+    }
+    assert counted.quota.left("calls") == 3
+
+
+def test_only_buckets_that_are_needed_are_looked_at(counted: Counted) -> None:
+    """One that is empty keeps nobody from the other."""
+    quota = replace(counted.quota, buckets=(BUCKET, replace(BUCKET, name="other")))
+    quota.charge("calls", 10)
+    quota.require({"other": 10})
+    with pytest.raises(QuotaExhaustedError):
+        quota.require({"other": 1, "calls": 1})
+
+
+def test_a_call_counts_as_many_requests_as_it_took(counted: Counted) -> None:
+    """Also if it took no more units than were charged; a failed one may have taken none."""
+    first, second, third = (counted.quota.charge("calls", 2) for _ in range(3))
+    counted.quota.correct(first, 2)
+    assert (counted.standing.used.units, counted.standing.used.calls) == (6, 3)
+    counted.quota.correct(second, 2, calls=2)
+    assert (counted.standing.used.units, counted.standing.used.calls) == (6, 4)
+    counted.quota.correct(third, 0, calls=0)
+    assert (counted.standing.used.units, counted.standing.used.calls) == (4, 3)
 
 
 def test_the_services_word_empties_the_bucket(counted: Counted) -> None:
@@ -112,13 +148,27 @@ def test_the_services_word_empties_the_bucket(counted: Counted) -> None:
     assert "the service says so" in error.message
     assert "have the quota raised" not in error.message  # it would not help before the reset
     assert (counted.standing.left, counted.standing.runs_out_at) == (0, NOON)
-    counted.clock.at += timedelta(hours=12)
+    counted.clock.at += timedelta(hours=1)
+    assert counted.standing.to_json() == {
+        "bucket": "calls",
+        "unit": "calls",
+        "limit": 10,
+        "used": 1,
+        "left": 0,
+        "calls": 1,
+        "anHour": 1.0,
+        "resetsAt": "2026-11-28T08:00:00+00:00",
+        "runsOutAt": "2026-11-27T20:00:00+00:00",
+        "exhaustedAt": "2026-11-27T20:00:00+00:00",
+    }
+    counted.clock.at += timedelta(hours=11)
     assert counted.standing.left == 10
 
 
 def test_the_forecast(counted: Counted) -> None:
     """By the rate since the first call of the day, of which an hour is counted at least; not beyond the reset."""
     assert counted.standing.runs_out_at is None
+    assert counted.standing.to_json()["anHour"] == 0
     counted.quota.charge("calls", 4)
     assert counted.standing.an_hour == 4
     assert counted.standing.runs_out_at == NOON + timedelta(hours=1.5)
@@ -129,6 +179,26 @@ def test_the_forecast(counted: Counted) -> None:
     assert counted.standing.runs_out_at is None  # twelve hours more, after the reset
     counted.quota.charge("calls", 6)
     assert counted.standing.runs_out_at == counted.clock.at
+
+
+def test_what_lasts_to_the_reset_does_not_run_out(counted: Counted) -> None:
+    """Half in the first half of the day, and half in the other; a little more would be too much."""
+    counted.quota.charge("calls", 5)
+    counted.clock.at += timedelta(hours=6)
+    assert counted.standing.to_json() == {
+        "bucket": "calls",
+        "unit": "calls",
+        "limit": 10,
+        "used": 5,
+        "left": 5,
+        "calls": 1,
+        "anHour": 0.83,
+        "resetsAt": "2026-11-28T08:00:00+00:00",
+        "runsOutAt": None,
+        "exhaustedAt": None,
+    }
+    counted.clock.at -= timedelta(minutes=1)
+    assert counted.standing.runs_out_at == NOON + 2 * timedelta(hours=5, minutes=59)
 
 
 def test_limits_come_from_the_settings(tmp_path: Path) -> None:
