@@ -31,7 +31,7 @@ from mediajobs_dagster.resilience.states import BreakerState
 from mediajobs_dagster.settings import Settings
 
 BREAKER_OPEN = "BREAKER_OPEN"
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

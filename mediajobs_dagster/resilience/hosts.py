@@ -59,9 +59,10 @@ class Quarantine:
                 f"`mediajobs breaker close {self.host} --host` lets it claim again."
             )
         codes = f" ({', '.join(self.error_codes)})" if self.error_codes else ""
+        assert self.retry_at  # no person opened it
         next_try = (
             "one job at a time is tried on it now"
-            if self.state is BreakerState.HALF_OPEN or self.retry_at is None
+            if self.state is BreakerState.HALF_OPEN
             else f"next try {moment_words(self.retry_at, self.at)}"
         )
         return (
@@ -160,4 +161,4 @@ def _stands_well(success: HostSuccess, failed: HostFailures) -> bool:
     )
 
 
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EVER = datetime.min.replace(tzinfo=UTC)

@@ -96,7 +96,7 @@ def test_only_fresh_jobs_of_the_type_are_taken_if_that_is_asked_for(history: His
 @pytest.mark.parametrize("history_url", ["postgres"], indirect=True)
 def test_nobody_waits_for_a_job_that_somebody_else_is_about_to_change(history: History, history_url: str) -> None:
     """It is passed over: as one of a batch, and as the first one."""
-    [_, second, _] = history.jobs.enqueue(some_new_jobs(3, trace_id=A))
+    [_, second, _] = history.jobs.enqueue(some_new_jobs(3, trace_id=A, priority=1))
     history.jobs.enqueue(some_new_jobs(1, trace_id=B))
     with History.open(history_url, timeout_s=5) as impatient, history._database.write() as connection:
         connection.execute(sa.select(jobs.c.id).where(jobs.c.id == second.job.id).with_for_update())

@@ -136,6 +136,7 @@ def test_what_is_old_goes_and_the_totals_stay(history: History) -> None:
     done = clean(history, at_once=2)
     assert rows(history, tables.metric_entries) == 0
     assert removed(done) == removed(would) == {"attempts": 6, "jobs": 3}
+    assert done.rows == 9
     assert next(each.bytes for each in done.removed if each.kind == "attempts") > 6 * 100
     assert left(history) == ({recent.job_id}, set(recent.attempts))
     after = history.statistics.of(AttemptFilter())
@@ -286,9 +287,21 @@ def test_webhooks_go_when_they_are_done_with(history: History) -> None:
         assert set(connection.scalars(sa.select(callbacks.c.id))) == {"s2", "s3", "s4"}
 
 
+def test_what_was_not_told_of_traces_for_a_week_goes(history: History) -> None:
+    """By the clock of the database, and not if a clean-up only looks."""
+    for days in (8, 6):
+        ended_at = history.now() - days * DAY
+        row = {"id": f"{days}", "job_id": "j", "attempts_before": 0, "ended_at": ended_at, "due_at": ended_at}
+        execute(history, sa.insert(tables.trace_outbox).values(row))
+    clean(history, dry_run=True)
+    assert rows(history, tables.trace_outbox) == 2
+    clean(history)
+    assert rows(history, tables.trace_outbox) == 1
+
+
 def test_others_have_as_long_as_a_batch_took_within_limits(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """A short one is followed by a short pause, and none is longer than half a second."""
-    clock, pauses = [0.0], list[float]()
+    clock, pauses = [100.0], list[float]()
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -298,16 +311,20 @@ def test_others_have_as_long_as_a_batch_took_within_limits(history: History, mon
         kinds = ("runs",)
 
         def sweep(self, kind: str, before: datetime, *, dry_run: bool) -> Iterator[Removed]:
-            for seconds in (0.0, 0.2, 3.0):
+            for seconds in (0.0, 0.2004, 3.0):
                 clock[0] += seconds
                 yield Removed(kind=kind, rows=1, bytes=10)
 
     monkeypatch.setattr(
         "mediajobs_dagster.resilience.retention.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
     )
-    done = Retention(Settings.load(_env_file=None), history, (Slow(),)).clean_up(now=NOW, dry_run=True)
-    assert pauses[-3:] == pytest.approx([0.005, 0.2, 0.5])
+    told: list[Removed] = []
+    cleaner = Retention(Settings.load(_env_file=None), history, (Slow(),))
+    done = cleaner.clean_up(now=NOW, dry_run=True, on_progress=told.append)
+    assert pauses[-3:] == pytest.approx([0.005, 0.2004, 0.5])
     assert done.removed[-1] == Removed(kind="runs", rows=3, bytes=30)
+    assert told[-3:] == [Removed(kind="runs", rows=number, bytes=10 * number) for number in (1, 2, 3)]
+    assert done.took_s == round(clock[0] - 100, 3) != round(clock[0] - 100, 4)
 
 
 def test_a_clean_up_that_is_interrupted_goes_on(history: History) -> None:

@@ -7,9 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mediajobs_dagster.history import History, space
-from tests.history.test_removing import OLD, clean, make, removed
+from mediajobs_dagster.history import schema as tables
+from tests.history.test_removing import OLD, clean, execute, make, removed
 
 
 def filled(history: History, number: int = 60) -> None:
@@ -38,6 +40,19 @@ def test_the_database_tells_its_size_and_gives_room_back(history: History) -> No
     assert clean(history).space == "Nothing to give back."
 
 
+def test_a_clean_up_that_removes_nothing_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    """Free pages that others left are used up by new rows."""
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        filled(history)
+        clean(history)
+        filled(history)
+        execute(history, sa.delete(tables.job_history))
+        for done in (clean(history, dry_run=True), clean(history, retention_days=0)):
+            assert done.bytes_after == done.bytes_before
+            assert done.space == "Nothing to give back."
+        assert history.space._pragma("freelist_count") > 10  # pyright: ignore[reportPrivateUsage]
+
+
 def test_a_file_is_shrunk_while_rows_go(tmp_path: Path) -> None:
     """SQLite takes milliseconds for each page where a million of them are free, so they never become many."""
     with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
@@ -46,6 +61,7 @@ def test_a_file_is_shrunk_while_rows_go(tmp_path: Path) -> None:
         done = clean(history, at_once=20, check=lambda: free.append(history.space._pragma("freelist_count")))  # pyright: ignore[reportPrivateUsage]
         pages = (done.bytes_before - done.bytes_after) // history.space._pragma("page_size")  # pyright: ignore[reportPrivateUsage]
     assert pages > 80
+    assert done.space.startswith(f"{pages:,} free pages of the file were given back.")
     assert max(free) < pages / 4
 
 

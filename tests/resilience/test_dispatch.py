@@ -22,8 +22,9 @@ from mediajobs_dagster.records import BreakerChanged, JobsDispatched, JobsHeld, 
 from mediajobs_dagster.resilience.breaker import BREAKER_OPEN, Breaker, BreakerReading
 from mediajobs_dagster.resilience.dispatch import Dispatcher
 from mediajobs_dagster.resilience.held import Held, HeldBy
-from mediajobs_dagster.resilience.hosts import Quarantine
+from mediajobs_dagster.resilience.hosts import HostBreaker, Quarantine
 from mediajobs_dagster.resilience.states import BreakerState
+from mediajobs_dagster.settings import Settings
 from tests.history.factories import NOON, THUMB, a_new_job, an_attempt, claimed, ended, let_pass, some_new_jobs
 
 BREAKER = Breaker(failures=3, window_s=3600, cooldown_s=300)
@@ -217,6 +218,49 @@ def test_what_is_held_by_a_breaker_as_json(history: History) -> None:
         "quarantine": None,
         "reason": held.reason,
     }
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({"by": HeldBy.BREAKER}, "breaker open, next try unknown"),
+        ({"by": HeldBy.BREAKER, "since": NOON, "retry_at": NOON}, "breaker open since 12:00:00 UTC, next try now"),
+        (
+            {"by": HeldBy.NEEDS, "lacking": ("gpu", "model")},
+            "no worker here offers gpu, model. Install it, and name it in MEDIAJOBS_OFFERS",
+        ),
+        ({"by": HeldBy.QUOTA, "shortage": "Too little is left."}, "Too little is left"),
+        (
+            {"by": HeldBy.NOT_INSTALLED},
+            "no job type of that name is installed here. Install the package that brings it",
+        ),
+    ],
+)
+def test_why_jobs_wait_in_a_sentence(held: dict[str, Any], why: str) -> None:
+    """As people read it, and with all of its values for programs."""
+    one = Held(job_type=THUMB, waiting=1, at=NOON, **held)
+    assert one.reason == f"1 {THUMB} job waits: {why}."
+    assert one.to_json() == {
+        "jobType": THUMB,
+        "by": held["by"],
+        "waiting": 1,
+        "since": NOON.isoformat() if "since" in held else None,
+        "errorCodes": [],
+        "retryAt": NOON.isoformat() if "retry_at" in held else None,
+        "isTrying": False,
+        "lacking": list(held.get("lacking", ())),
+        "byHand": None,
+        "quarantine": None,
+        "reason": one.reason,
+    }
+
+
+def test_the_settings_say_when_a_breaker_opens() -> None:
+    """That of a job type, and that of a machine."""
+    for rule in (Breaker, HostBreaker):
+        assert rule.of(Settings.load(_env_file=None)) == rule() == rule(3, 3600.0, 300.0)
+        chosen = Settings.load(_env_file=None, breaker_failures=2, breaker_window_s=70, breaker_cooldown_s=5)
+        assert rule.of(chosen) == rule(2, 70.0, 5.0)
 
 
 def test_what_is_held_on_a_machine_as_json_holds_its_quarantine() -> None:

@@ -80,7 +80,22 @@ def test_a_machine_that_fails_where_another_succeeds_is_quarantined(history: His
         "machines do well; next try 12:08:00 UTC."
     )
     assert state_of_type(history, 4) is BreakerState.CLOSED
-    assert quarantined(history, 8)["bad"].state is BreakerState.HALF_OPEN
+    half_open = quarantined(history, 8)["bad"]
+    assert half_open.state is BreakerState.HALF_OPEN
+    assert half_open.reason.endswith(", of types that other machines do well; one job at a time is tried on it now.")
+
+
+def test_what_another_machine_failed_at_before_or_at_other_jobs_does_not_matter(history: History) -> None:
+    """It does this job type well now."""
+    fails(history, "good", -1)
+    fails(history, "good", 0)
+    succeeds(history, "good", 0)
+    fails(history, "good", 2, PROXY)
+    for minute in (1, 2, 3):
+        fails(history, "bad", minute)
+    assert list(quarantined(history, 4)) == ["bad"]
+    fails(history, "good", 3)
+    assert quarantined(history, 4) == {}
 
 
 def test_what_fails_everywhere_is_the_job_types(history: History) -> None:
@@ -175,6 +190,7 @@ def test_a_quarantine_as_json_says_when_the_machine_is_tried_again_or_who_opened
     history.switches.set(switch)
     by_hand = quarantined(history, 6)["bad"].to_json()
     assert (by_hand["since"], by_hand["retryAt"], by_hand["byHand"]) == (at(5).isoformat(), None, switch.to_json())
+    assert (by_hand["jobs"], by_hand["errorCodes"]) == (0, [])
 
 
 def test_a_quarantined_machine_gets_nothing_and_a_half_open_one_a_single_job(history: History) -> None:
@@ -265,3 +281,8 @@ def test_a_machine_that_was_good_again_may_be_tried_again(history: History, monk
         assert not admission.is_refused()
         succeeds(history, "bad", begun - success)
         assert not admission.is_refused()
+    refused = Admission(history, RULE, "bad")
+    assert refused.is_refused()
+    succeeds(history, "bad", begun)
+    assert not Admission(history, RULE, "bad").is_refused()
+    assert refused.is_refused()  # this run has given its jobs back
