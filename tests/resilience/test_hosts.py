@@ -281,8 +281,3 @@ def test_a_machine_that_was_good_again_may_be_tried_again(history: History, monk
         assert not admission.is_refused()
         succeeds(history, "bad", begun - success)
         assert not admission.is_refused()
-    refused = Admission(history, RULE, "bad")
-    assert refused.is_refused()
-    succeeds(history, "bad", begun)
-    assert not Admission(history, RULE, "bad").is_refused()
-    assert refused.is_refused()  # this run has given its jobs back
