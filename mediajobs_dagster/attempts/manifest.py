@@ -190,11 +190,7 @@ def manifest_schema() -> JsonObject:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"mediajobs attempt manifest, version {SCHEMA_VERSION}",
-        **{
-            name: value
-            for name, value in Manifest.model_json_schema(by_alias=True, mode="serialization").items()
-            if name != "title"
-        },
+        **{name: value for name, value in Manifest.model_json_schema(mode="serialization").items() if name != "title"},
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from mediajobs_dagster.attempts.manifest import StageRecord
@@ -56,7 +56,6 @@ class KnownNames:
 
     registry: Registry
     settings: Settings
-    _others: set[str] = field(default_factory=set[str])
 
     @cached_property
     def of_job_types(self) -> frozenset[str]:

@@ -116,3 +116,24 @@ def test_threads_are_the_most_that_a_command_was_told_unless_handed_over() -> No
     assert cohort_of(a_manifest(metrics, "ffprobe c"))["threads"] is None
     assert cohort_of(manifest, side_by_side=3)["side_by_side"] == 3
     assert cohort_of(manifest)["instance_type"] == "c7i.large"
+
+
+def test_of_each_attempt_is_told_what_is_known() -> None:
+    """Of one that found no media, hardly anything."""
+    host = HostFacts(hostname="h", instance_type="c7i.large")
+    manifest = a_manifest(
+        Metrics(media_seconds=60.4, input=SOURCE, host=host), "ffmpeg -threads 4 b", summary={"bytes": 1000}
+    )
+    assert cohort_of(manifest, side_by_side=3) == {
+        "width": 1280,
+        "height": 720,
+        "fps": 29.97,
+        "video_codec": "h264",
+        "media_seconds": 60.4,
+        "input_bytes": 1000,
+        "instance_type": "c7i.large",
+        "threads": 4,
+        "side_by_side": 3,
+    }
+    empty = cohort_of(a_manifest(Metrics(host=HostFacts(hostname="h"))))
+    assert empty == dict.fromkeys(cohort_of(manifest))
