@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
-from mediajobs_dagster.attempts.measures import KnownNames, log_once, quietly
+from mediajobs_dagster.attempts.manifest import StageRecord
+from mediajobs_dagster.attempts.measures import KnownNames, counted, counted_once, log_once, measures_of, quietly
+from mediajobs_dagster.attempts.recorder import Recorder
+from mediajobs_dagster.errors import InputCorruptError
 from mediajobs_dagster.history.series import Measure, labels_of
 from mediajobs_dagster.job_types.registry import Registry
+from mediajobs_dagster.job_types.thumbnail import Thumbnail
+from mediajobs_dagster.models import FfmpegCommand, HostFacts, ServiceCall, StorageOp
+from mediajobs_dagster.records import AttemptKey
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
+from tests.history.factories import NOON
 from tests.platform import Platform
 
 THUMB = "upload_thumb_v1"
+
+
+class Naming(Thumbnail):
+    """A job type that calls a service."""
+
+    @override
+    def measured_names(self, settings: Settings) -> Iterable[str]:
+        return ("asr", "write")
 
 
 def test_stages_and_calls_are_those_of_the_manifests(platform: Platform, clips: Clips) -> None:
@@ -82,3 +99,55 @@ def _numbers(measures: list[Measure], name: str, label: str) -> Counter[str]:
         if each.name == name:
             found[labels_of(each.labels)[label]] += each.number
     return found
+
+
+def test_each_entry_is_counted_under_its_own_labels(tmp_path: Path) -> None:
+    """What ran, what was asked of it, how it ended, and how long it took; what nobody declared is `other`."""
+    recorder = Recorder(AttemptKey("attempt", THUMB, "upload"), HostFacts(hostname="here"))
+    names = KnownNames(Registry((Naming(),)), Settings.load(_env_file=None, home=tmp_path))
+    began = {"started_at": NOON, "duration_ms": 7}
+    for error in (KeyboardInterrupt(), InputCorruptError("It is."), RuntimeError("a fault")):
+        with pytest.raises(type(error)), recorder.timed("fetch"):
+            raise error
+    recorder._stages.append(StageRecord(name="fetch", started_at=NOON, duration_ms=0, status="NO_ERROR_OF_OURS"))
+    for op, status in (("get", "ok"), ("put", "STORAGE_MISSING"), ("put", "STALLED"), ("made-up-2", "INTERRUPTED")):
+        recorder.add_storage_op(StorageOp(op=op, bucket="bucket", key="key", duration_ms=7, status=status))
+    for argv, status in ((("ffmpeg", "-i"), "ok"), (("ffprobe", "a"), "TIMEOUT"), ((), "ok")):
+        recorder.add_command(FfmpegCommand(argv=argv, exit_code=0, status=status, **began))
+    recorder.add_call(ServiceCall(service="asr", op="write", target="", status="SERVICE_TIMEOUT", **began))
+    found = measures_of(recorder, names)
+    assert {(each.name, each.labels): each.number for each in found if each.name != "worker.stage_latency_ms"} == {
+        ("external.calls_total", "service=storage,op=get,outcome=success"): 1,
+        ("external.calls_total", "service=storage,op=put,outcome=error"): 1,
+        ("external.calls_total", "service=storage,op=put,outcome=timeout"): 1,
+        ("external.calls_total", "service=storage,op=other,outcome=cancelled"): 1,
+        ("external.calls_total", "service=ffmpeg,op=run,outcome=success"): 1,
+        ("external.calls_total", "service=ffprobe,op=probe,outcome=timeout"): 1,
+        ("external.calls_total", "service=other,op=other,outcome=success"): 1,
+        ("external.calls_total", "service=asr,op=write,outcome=timeout"): 1,
+        ("external.call_latency_ms", "service=storage,op=get"): 1,
+        ("external.call_latency_ms", "service=storage,op=put"): 2,
+        ("external.call_latency_ms", "service=storage,op=other"): 1,
+        ("external.call_latency_ms", "service=ffmpeg,op=run"): 1,
+        ("external.call_latency_ms", "service=ffprobe,op=probe"): 1,
+        ("external.call_latency_ms", "service=other,op=other"): 1,
+        ("external.call_latency_ms", "service=asr,op=write"): 1,
+        ("worker.stage_failures_total", "stage=fetch,code=INTERRUPTED"): 1,
+        ("worker.stage_failures_total", "stage=fetch,code=INPUT_CORRUPT"): 1,
+        ("worker.stage_failures_total", "stage=fetch,code=INTERNAL_ERROR"): 1,
+        ("worker.stage_failures_total", "stage=fetch,code=other"): 1,
+    }
+    assert {(each.labels, each.number) for each in found if each.name == "worker.stage_latency_ms"} == {
+        ("stage=fetch", 4)
+    }
+    assert sum(each.sum_ms for each in found if each.name == "external.call_latency_ms") == 8 * 7
+    assert measures_of(recorder, KnownNames(names.registry, names.settings.model_copy(update={"metrics": False}))) == ()
+
+
+def test_one_is_counted_as_one_and_none_not_at_all() -> None:
+    """Of what has no duration."""
+    assert counted_once("events.persist_failures_total", kind="a") == (
+        Measure("events.persist_failures_total", "kind=a", -1, 1, 0),
+    )
+    assert counted("worker.recovered_jobs_total", 3) == (Measure("worker.recovered_jobs_total", "", -1, 3, 0),)
+    assert counted("worker.recovered_jobs_total", 0) == ()
