@@ -38,9 +38,8 @@ class Ticks:
         except ValueError as error:
             raise NotFoundError(f"There is no such tick: {error}.") from error
 
-    def of_day(self, day: date, /) -> Iterator[Tick]:
+    def of_day(self, _day: date, /) -> Iterator[Tick]:
         """None."""
-        del day
         return iter(())
 
 

@@ -14,6 +14,7 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.evidence import CONTENT, judged
 from mediajobs_dagster.errors import Blame, DiskFullError, FfmpegFailedError, InputUnprocessableError
 from mediajobs_dagster.history import AttemptFilter, History
+from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.registry import Registry
@@ -254,3 +255,28 @@ def test_the_same_failure_is_one_of_the_same_kind_on_the_same_content(
     verdict = judged(error, claim, history, content="a", rehearse=lambda: None)
     assert isinstance(verdict, InputUnprocessableError) is is_same
     assert judged(error, claim, history, content="a", rehearse=lambda: False) is error
+
+
+def test_a_later_attempt_of_another_worker_decides_nothing(history: History) -> None:
+    """The job was taken away meanwhile; that is no earlier failure. A row without words is none of the same kind."""
+    claim = claimed(history)
+    known = {
+        "job_id": claim.job.id,
+        "job_name": THUMB,
+        "status": AttemptStatus.FAILURE,
+        "error_code": "FFMPEG_FAILED",
+        "manifest": {"inputSummary": {CONTENT: "a"}},
+    }
+    history.attempts.record(an_attempt(**known, attempt=2, error="It broke."))
+    history.attempts.record(an_attempt(**known, attempt=0, error=None))
+    error = FfmpegFailedError("It broke.")
+    assert judged(error, claim, history, content="a", rehearse=lambda: None) is error
+
+
+def test_a_history_that_cannot_be_asked_hides_no_failure(history: History, tmp_path: Path) -> None:
+    """Then nothing that is on record speaks for the machine, and a trial still decides."""
+    claim = claimed(history)
+    away = History(Database(f"sqlite:///{tmp_path / 'nosuch' / 'history.db'}", timeout_s=1))
+    error = FfmpegFailedError("It broke.")
+    assert judged(error, claim, away, content="a", rehearse=lambda: None) is error
+    assert isinstance(judged(error, claim, away, content="a", rehearse=lambda: True), InputUnprocessableError)
