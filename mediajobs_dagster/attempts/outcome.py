@@ -83,7 +83,7 @@ class Work:
     subject: Subject
     published: list[ObjectStat]
     """The object of each output."""
-    also_wanted: bool = False
+    also_wanted: bool
     """Whether the uploads that outputs become get the jobs they are good for."""
 
 

@@ -87,6 +87,23 @@ def test_one_follows_the_other_on_the_result(open_platform: OpenPlatform, clips:
     assert greeted.subject_id == thumb.subject_id != upload.id
     assert platform.history.uploads.get(greeted.subject_id).title == "A copy.mp4"
     assert (greeted.params, greeted.priority, thumb.priority) == ({"greeting": "Ahoy"}, 3, 3)
+    assert (greeted.max_attempts, thumb.max_attempts) == (1, 1)
+    assert (greeted.force, thumb.force) == (False, False)
+    assert (greeted.follow_up, thumb.follow_up) == ((FollowUp(job_type=THUMB),), ())
+
+
+def test_each_chain_has_jobs_of_its_own(open_platform: OpenPlatform, clips: Clips) -> None:
+    """To the last; what is to be made in any case is made again."""
+    platform, upload = opened(open_platform, clips)
+    chains = [ask(platform, upload, COPY, GREET) for _ in range(2)]
+    chains.append(ask(platform, upload, COPY, FollowUp(job_type="greeting_v1", force=True)))
+    work_all(platform)
+    _, greeted = zip(*(chain_of(platform, chain) for chain in chains), strict=True)
+    assert [(job.status, job.force) for job in greeted] == [
+        (JobStatus.COMPLETED, False),
+        (JobStatus.SKIPPED, False),
+        (JobStatus.COMPLETED, True),
+    ]
 
 
 def test_what_is_up_to_date_is_not_made_again(open_platform: OpenPlatform, clips: Clips) -> None:
