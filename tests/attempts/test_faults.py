@@ -356,7 +356,12 @@ def test_interrupted_worker_hands_its_job_back(platform: Platform, clips: Clips)
     assert outcome.status is AttemptStatus.SUCCESS
 
 
-def test_an_end_is_tried_again_until_the_lease_runs_out_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lease_s", "moments"), [(10.0, [0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 5.1, 7.1, 9.1]), (0.1, [0.0, 0.1]), (0.05, [0.0])]
+)
+def test_an_end_is_tried_again_until_the_lease_runs_out_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, lease_s: float, moments: list[float]
+) -> None:
     """Then another worker may have the job."""
     clock, asked = [0.0], list[float]()
 
@@ -368,10 +373,10 @@ def test_an_end_is_tried_again_until_the_lease_runs_out_and_no_longer(monkeypatc
         raise DatabaseUnavailableError("It restarts.")
 
     monkeypatch.setattr(outcome, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
-    worker: Any = SimpleNamespace(settings=SimpleNamespace(lease_s=10.0))
+    worker: Any = SimpleNamespace(settings=SimpleNamespace(lease_s=lease_s))
     with pytest.raises(DatabaseUnavailableError):
         outcome._patiently(worker, ask)
-    assert asked == pytest.approx([0.0, 0.1, 0.3, 0.7, 1.5, 3.1, 5.1, 7.1, 9.1])
+    assert asked == pytest.approx(moments)
 
 
 def test_one_object_that_cannot_be_removed_keeps_no_other(platform: Platform, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster.attempts.measures import STAGE_LATENCY
 from mediajobs_dagster.attempts.recovery import recover
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
@@ -138,6 +139,9 @@ def test_a_stale_attempt_knows_that_it_is_and_removes_what_it_made(
     assert ended.error
     assert ended.error.code == ("CANCELLED" if is_cancelled else "WORKER_LOST")
     assert rows[0].result is None
+    measured = [each.number for each in platform.history.series.all() if each.name == STAGE_LATENCY]
+    counted = world.outcomes[rows[0 if is_cancelled else -1].id]
+    assert sum(measured) == len(counted.manifest.stages), "as of a lost attempt nothing is on record, nothing counts"
     world.check_end()
 
 

@@ -22,6 +22,7 @@ from mediajobs_dagster.attempts.manifest import (
     MAX_STORAGE_OPS,
     InputMetrics,
     Manifest,
+    OutputRecord,
     manifest_schema,
 )
 from mediajobs_dagster.attempts.recorder import Recorder, Stage
@@ -42,6 +43,7 @@ from mediajobs_dagster.models import (
     HostFacts,
     JsonObject,
     MediaInfo,
+    RtfBasis,
     StorageOp,
     Upload,
     VideoStream,
@@ -194,6 +196,20 @@ def test_the_figures_of_a_source_are_those_of_its_first_tracks() -> None:
     )
     empty = MediaInfo(container="mp4", duration_seconds=3.0, bytes=10)
     assert InputMetrics.of(empty) == InputMetrics(duration_seconds=3.0)
+
+
+def test_the_media_of_an_attempt_are_its_source_or_what_it_made() -> None:
+    """By what its real-time factor counts; what is no media is passed over."""
+    made = MediaInfo(container="mp4", duration_seconds=2.0, bytes=10)
+    recorder = Recorder(AttemptKey("attempt", THUMB, "upload"), HostFacts(hostname="here"))
+    recorder.info = made.model_copy(update={"duration_seconds": 3.0})
+    assert recorder.manifest(AttemptStatus.SUCCESS).media == InputMetrics(duration_seconds=3.0)
+    recorder.rtf_basis = RtfBasis.OUTPUT
+    assert recorder.manifest(AttemptStatus.SUCCESS).media is None
+    recorder.outputs += [
+        OutputRecord(key=key, bytes=1, sha256="f" * 64, media_info=info) for key, info in (("a", None), ("b", made))
+    ]
+    assert recorder.manifest(AttemptStatus.SUCCESS).media == InputMetrics(duration_seconds=2.0)
 
 
 @pytest.mark.parametrize(("queue_ms", "told"), [(None, 0), (0, 0), (1500, 1500)])

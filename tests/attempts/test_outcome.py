@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster.attempts import outcome
 from mediajobs_dagster.attempts.outcome import AttemptEnded
 from mediajobs_dagster.attempts.recorder import Recorder
-from mediajobs_dagster.errors import CancelledError, DiskFullError, InputCorruptError, MediaJobsError
-from mediajobs_dagster.history import JobFilter
+from mediajobs_dagster.errors import (
+    CancelledError,
+    DiskFullError,
+    InputCorruptError,
+    MediaJobsError,
+    StorageUnavailableError,
+)
+from mediajobs_dagster.history import Claim, History, JobFilter
+from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.job_types.base import JobType, Lane, Params
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Child, Output, Plan
@@ -30,8 +39,8 @@ from mediajobs_dagster.models import (
     result_origin,
 )
 from mediajobs_dagster.records import AttemptKey
-from mediajobs_dagster.resilience.retry import Verdict
-from tests.history.factories import an_upload, claimed
+from mediajobs_dagster.resilience.retry import Past, RetryPolicy, Verdict
+from tests.history.factories import an_upload, claimed, let_pass
 from tests.platform import Platform
 from tests.seam.greeting import Greeting
 
@@ -227,3 +236,47 @@ def test_the_result_of_an_attempt_tells_what_it_made(family: Platform) -> None:
     assert (after.id, after.created_at) == (before.id, before.created_at)
     assert after.storage_key != before.storage_key
     assert before.storage_key not in {stat.key for stat in family.storage.list("")}
+
+
+class Troubled(Greeting):
+    """Fails by one error after the other."""
+
+    name: ClassVar[str] = "troubled_v1"
+    errors: ClassVar[tuple[MediaJobsError, ...]] = (
+        StorageUnavailableError("It is away."),
+        MediaJobsError("It broke."),
+        MediaJobsError("It broke again."),
+    )
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        raise self.errors[material.job.attempts - 1]
+
+
+def test_an_attempt_that_an_outage_ended_does_not_count_for_the_next(open_platform: Callable[..., Platform]) -> None:
+    """A job with two attempts has two that fail by themselves."""
+    registry = Registry([Troubled()])
+    platform = open_platform(registry=registry, offers=("none",), outage_base_s=0.001, outage_limit_s=3600.0)
+    upload = platform.history.uploads.add(an_upload(origin=None))
+    platform.history.jobs.enqueue([Troubled().request(upload, trace_id=new_trace_id(), max_attempts=2)])
+    ends: list[tuple[str, JobStatus]] = []
+    for _ in Troubled.errors:
+        (ended,) = platform.work()
+        assert ended.error
+        ends.append((ended.error.message, ended.verdict.status))
+        let_pass(platform.history, 1)
+    assert ends == [
+        ("It is away.", JobStatus.FAILED),
+        ("It broke.", JobStatus.FAILED),
+        ("It broke again.", JobStatus.DEAD),
+    ]
+
+
+def test_of_a_past_that_cannot_be_looked_up_nothing_is_held_against_a_job(platform: Platform, tmp_path: Path) -> None:
+    """Its end has to be recorded all the same, as soon as that can be done."""
+    claim = claimed(platform.history)
+    third = Claim(claim.job.model_copy(update={"attempts": 3}), claim.attempt.model_copy(update={"attempt": 3}))
+    away = History(Database(f"sqlite:///{tmp_path / 'nosuch' / 'history.db'}", timeout_s=1))
+    with platform.media.worker() as worker:
+        error = MediaJobsError("It broke.")
+        assert outcome._past(third, replace(worker, history=away), error, RetryPolicy()) == Past(outages=2)

@@ -92,6 +92,8 @@ def test_a_worker_waits_for_a_database_whose_disk_is_full(platform: Platform) ->
     assert answers == [Finished(replaced=None)]
     assert not kept.exists()
     assert_recorded(history, end)
+    counted = {each.name: each.number for each in history.series.all()}
+    assert counted["events.persist_failures_total"] == 1
 
 
 def test_what_a_dead_worker_kept_is_recorded_before_anything_is_taken_for_lost(platform: Platform) -> None:
