@@ -86,7 +86,7 @@ def _verify_picture(output: Output, verification: Verification) -> MediaInfo:
     try:
         with Image.open(path) as image:
             image.load()
-            codec = "mjpeg" if image.format == "JPEG" else (image.format or "unknown").lower()
+            codec = "mjpeg" if image.format == "JPEG" else str(image.format).lower()
             stream = VideoStream(index=0, codec=codec, width=image.width, height=image.height, frames=1)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise OutputInvalidError(f"{path.name} cannot be decoded: {error}.") from error

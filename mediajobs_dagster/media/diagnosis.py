@@ -137,10 +137,11 @@ def diagnose(
             return _memory_fault(match.group(), limit)
         if match:
             return rule.error(f"{rule.error().message} (ffmpeg: {match.group()})")
-    if limit and killed_by is not None and killed_by in OWN_CRASHES:
-        return _memory_fault(f"ended by {killed_by.name}", limit)
-    if killed_by and killed_by in OWN_CRASHES:
-        return errors.FfmpegCrashedError(f"ffmpeg crashed ({killed_by.name}). It said: {last_words(stderr)}")
+    crash = killed_by if killed_by in OWN_CRASHES else None
+    if crash and limit:
+        return _memory_fault(f"ended by {crash.name}", limit)
+    if crash:
+        return errors.FfmpegCrashedError(f"ffmpeg crashed ({crash.name}). It said: {last_words(stderr)}")
     if killed_by is not None:
         return errors.FfmpegKilledError(
             f"ffmpeg was ended by {killed_by.name}, which mediajobs did not send. Look for who did: an operator, or "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from mediajobs_dagster.errors import CancelledError, OutputInvalidError
 from mediajobs_dagster.job_types.plan import Expected, Output
 from mediajobs_dagster.media.run import Made
 from mediajobs_dagster.media.stderr import Faults
-from mediajobs_dagster.models import AudioStream, MediaInfo, VideoStream
+from mediajobs_dagster.models import IMAGE, AudioStream, MediaInfo, VideoStream
 
 
 def test_a_digest_of_a_large_file_can_be_cancelled(tmp_path: Path) -> None:
@@ -37,17 +40,26 @@ def test_a_digest_of_a_large_file_can_be_cancelled(tmp_path: Path) -> None:
     assert checks == 3
 
 
+def test_a_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    """Asked before each MiB whether to go on."""
+    path, checks = tmp_path / "file", list[None]()
+    path.write_bytes(b"x" * ((1 << 20) + 1))
+    assert sha256_of(path, lambda: checks.append(None)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(checks) == 2
+
+
 # --- by content type -------------------------------------------------------------------------------------------------
+
+
+def ask_nobody(*_: object) -> MediaInfo:
+    """In place of ffmpeg, where it has nothing to do."""
+    raise AssertionError("nothing has to be probed")
 
 
 def verified(folder: Path, content: bytes, content_type: str) -> None:
     """Verify an output of that content; no ffmpeg is asked."""
     (folder / "output").write_bytes(content)
-
-    def ask(*_: object) -> MediaInfo:
-        raise AssertionError("nothing has to be probed")
-
-    verify(Output("output", "key", content_type), Verification(folder, ask, ask, {}))
+    verify(Output("output", "key", content_type), Verification(folder, ask_nobody, ask_nobody, {}))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +73,10 @@ def verified(folder: Path, content: bytes, content_type: str) -> None:
         ("application/jsonl", b"{}\n{}\n"),
         ("image/svg+xml", b"<svg/>"),
         ("application/octet-stream", b"\xff\x00"),
+        ("application/octet-stream", b"x"),
+        # JSON of more than 4 MiB is not parsed: only its ends are looked at, whatever white space is around them.
+        ("application/json", b"{" + b"\n" * (4 << 20) + b"}"),
+        ("application/json", b" " * 63 + b"[" + b"x" * (4 << 20) + b"]" + b"\n" * 63),
     ],
 )
 def test_what_is_as_its_type_says_is_published(tmp_path: Path, content_type: str, content: bytes) -> None:
@@ -75,6 +91,8 @@ def test_what_is_as_its_type_says_is_published(tmp_path: Path, content_type: str
         ("application/json", b'{"points": ['),
         ("application/json; charset=utf-8", b'{"points": ['),
         ("application/json", b"[" * 200_000),
+        ("application/json", b"{" + b"x" * ((4 << 20) - 2) + b"}"),
+        ("application/json", b"[" + b"1" * (4 << 20) + b"}"),
         ("application/json", b'{"points": [' + b"1.25, " * (1 << 20)),
         ("text/plain", "Grüße".encode("latin-1")),
         ("text/plain", "Grüße".encode()[:3]),
@@ -88,6 +106,15 @@ def test_what_is_cut_off_or_of_another_kind_is_not(tmp_path: Path, content_type:
         verified(tmp_path, content, content_type)
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_was_not_made_is_not_published(tmp_path: Path, is_folder: bool) -> None:
+    """Nor what is no file."""
+    if is_folder:
+        (tmp_path / "output").mkdir()
+    with pytest.raises(OutputInvalidError, match=r"^output was not made, although every step reported success\.$"):
+        verify(Output("output", "key", "text/plain"), Verification(tmp_path, ask_nobody, ask_nobody, {}))
+
+
 # --- against the plan ------------------------------------------------------------------------------------------------
 
 VIDEO = VideoStream(index=0, codec="h264", width=640, height=360, fps=25.0, frames=75)
@@ -97,12 +124,28 @@ SOUND = {"sound_start": 0.0, "sound_tolerance": 0.1}
 LENGTH = {"duration_tolerance": 0.1}
 
 
-def verified_media(folder: Path, expected: dict[str, Any], info: MediaInfo) -> MediaInfo | None:
+MADE = Made(out_seconds=3.0, frames=75, samples=3 * 48000, faults=Faults())
+
+
+def verified_media(
+    folder: Path, expected: dict[str, Any], info: MediaInfo, made: Made | None = MADE
+) -> MediaInfo | None:
     """Verify media that a probe says this of, and ffmpeg that it made three seconds."""
     (folder / "output").write_bytes(b"media")
     output = Output("output", "key", "video/mp4", Expected(**expected))
-    made = Made(out_seconds=3.0, frames=75, samples=3 * 48000, faults=Faults())
-    return verify(output, Verification(folder, lambda _: info, lambda *_: None, {"output": made}))
+    return verify(output, Verification(folder, lambda _: info, lambda *_: None, {"output": made} if made else {}))
+
+
+@pytest.mark.parametrize(
+    ("start", "damaged", "is_late"), [(0.25, 1, False), (0.26, 1, True), (0.26, 0, True), (-0.03, 1, True)]
+)
+def test_sound_may_begin_late_where_its_source_is_damaged(
+    tmp_path: Path, start: float, damaged: int, is_late: bool
+) -> None:
+    """With the first packet that is good: a quarter of a second at most, and never early."""
+    made, info = replace(MADE, faults=Faults(bad_sounds=damaged)), changed(audio={"start_seconds": start})
+    with pytest.raises(OutputInvalidError, match="its sound begins at") if is_late else nullcontext():
+        verified_media(tmp_path, {"sound_start": 0.0}, info, made)
 
 
 def changed(*, video: dict[str, Any] | None = None, audio: dict[str, Any] | None = None, **info: Any) -> MediaInfo:
@@ -127,6 +170,8 @@ def changed(*, video: dict[str, Any] | None = None, audio: dict[str, Any] | None
         (SOUND, changed(audio={"start_seconds": 0.2}), "its sound begins at 0.200 s, expected 0.000 s"),
         (SOUND, changed(audio={"start_seconds": -0.2}), "its sound begins at -0.200 s, expected 0.000 s"),
         (SOUND, changed(audio={"duration_seconds": 2.8}), "its sound lasts 2.800 s, but ffmpeg encoded 3.000 s"),
+        (SOUND, changed(audio={"start_seconds": 0.026}), "its sound begins at 0.026 s, expected 0.000 s"),
+        (SOUND, changed(audio={"duration_seconds": None}), "its sound lasts 0.000 s, but ffmpeg encoded 3.000 s"),
         (LENGTH, changed(duration_seconds=2.8), "it lasts 2.800 s, but ffmpeg wrote 3.000 s"),
         (
             LENGTH | {"frames": 75, "duration_seconds": 3.0},
@@ -153,11 +198,35 @@ def test_media_that_is_not_as_planned_is_not_published(
         (LENGTH, changed(duration_seconds=2.95)),
         (LENGTH, changed(duration_seconds=4.0)),
         (LENGTH | {"frames": 75, "duration_seconds": 3.0}, changed(duration_seconds=3.05)),
+        (LENGTH | {"duration_seconds": 3.0}, changed(duration_seconds=4.0)),  # a note says so
+        (LENGTH | {"frames": 75}, INFO),
+        ({}, changed(video={"frames": None})),
+        (SOUND | {"sound_start": 1.0}, changed(audio={"start_seconds": 1.0})),
+        (SOUND, changed(audio={"sample_rate": 0, "duration_seconds": 1.0})),
+        # Off by as much as they may be.
+        (SOUND, changed(audio={"start_seconds": 0.025})),
+        (SOUND, changed(audio={"start_seconds": -0.025})),
+        ({"sound_tolerance": 0.5}, changed(audio={"duration_seconds": 2.5})),
+        ({"duration_tolerance": 0.5}, changed(duration_seconds=2.5)),
+        ({"duration_tolerance": 0.5, "frames": 75, "duration_seconds": 3.0}, changed(duration_seconds=3.5)),
     ],
 )
 def test_media_that_is_as_planned_is_published(tmp_path: Path, expected: dict[str, Any], info: MediaInfo) -> None:
     """Within the tolerances; what the plan leaves open is not asked for."""
     assert verified_media(tmp_path, expected, info) == info
+
+
+@pytest.mark.parametrize("made", [None, replace(MADE, frames=0, samples=None, out_seconds=None)])
+def test_what_ffmpeg_did_not_say_is_not_asked_for(tmp_path: Path, made: Made | None) -> None:
+    """Of a file that no ffmpeg made, and of one that it told nothing about."""
+    info = changed(audio={"duration_seconds": 1.0})
+    assert verified_media(tmp_path, SOUND | LENGTH, info, made) == info
+
+
+def test_each_frame_that_ffmpeg_made_is_there(tmp_path: Path) -> None:
+    """Where the plan does not say how many there are."""
+    with pytest.raises(OutputInvalidError, match="number of frames is 75, expected 76"):
+        verified_media(tmp_path, {}, INFO, replace(MADE, frames=76))
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("PNG", "png"), ("JPEG", "mjpeg"), ("WEBP", "webp")])
@@ -170,8 +239,29 @@ def test_a_picture_that_is_as_planned_is_published(tmp_path: Path, kind: str, co
         output = Output("output", "key", f"image/{kind.lower()}", planned)
         return verify(output, Verification(tmp_path, lambda _: INFO, lambda *_: None, {}))
 
-    info = verified_picture(width=64, height=36)
-    assert info is not None
-    assert (info.is_image, info.bytes) == (True, (tmp_path / "output").stat().st_size)
+    stream = VideoStream(index=0, codec=codec, width=64, height=36, frames=1)
+    size = (tmp_path / "output").stat().st_size
+    assert verified_picture(width=64, height=36) == MediaInfo(
+        container=IMAGE, duration_seconds=0.0, bytes=size, video=(stream,)
+    )
     with pytest.raises(OutputInvalidError, match=re.escape("picture is (64, 36), expected (64, 64)")):
         verified_picture(width=64, height=64)
+
+
+def test_a_picture_that_is_cut_off_is_not_published(tmp_path: Path) -> None:
+    """Its head is whole: that it ends too early shows when it is decoded."""
+    Image.effect_noise((64, 36), 100).save(tmp_path / "output", "PNG")
+    content = (tmp_path / "output").read_bytes()
+    with pytest.raises(OutputInvalidError, match=r"^output cannot be decoded"):
+        verified(tmp_path, content[: len(content) // 2], "image/png")
+
+
+@pytest.mark.parametrize("is_decodable", [True, False])
+def test_the_end_of_media_is_decoded(tmp_path: Path, is_decodable: bool) -> None:
+    """Where this ffmpeg can: that is where a file which was cut off fails."""
+    (tmp_path / "output").write_bytes(b"media")
+    decoded: list[tuple[str, float]] = []
+    verification = Verification(tmp_path, lambda _: INFO, lambda name, lasts: decoded.append((name, lasts)), {})
+    for content_type in ("video/mp4", "audio/mp4"):
+        verify(Output("output", "key", content_type, Expected(is_decodable=is_decodable)), verification)
+    assert decoded == [("output", 3.0)] * 2 * is_decodable

@@ -6,7 +6,14 @@ import signal
 
 import pytest
 
-from mediajobs_dagster.media.diagnosis import MemoryLimit, diagnose, diagnose_success, last_words
+from mediajobs_dagster.media.diagnosis import (
+    MemoryLimit,
+    cut_off_text,
+    diagnose,
+    diagnose_success,
+    failed_allocation_mb,
+    last_words,
+)
 from mediajobs_dagster.media.stderr import TAIL_BYTES, Faults, StderrReader
 
 SAVED = [
@@ -22,6 +29,7 @@ SAVED = [
     ("[libx264 @ 0x1] [error] malloc of size 12345 failed", 1, "INPUT_TOO_LARGE"),
     ("[out#0/mp4 @ 0x1] [error] Error writing trailer: Disk quota exceeded", 1, "DISK_FULL"),
     ("[error] NO SPACE LEFT ON DEVICE", 1, "DISK_FULL"),
+    *((f"[out#0 @ 0x1] [{level}] No space left on device", 1, "DISK_FULL") for level in ("warning", "fatal", "panic")),
     ("[libx265 @ 0x1] [error] Out of memory", 1, "INPUT_TOO_LARGE"),
     ("[concat @ 0x1] [error] Format not on whitelist 'mov,mp4'", 1, "INPUT_REFUSED"),
     ("[hls @ 0x1] [error] Not detecting m3u8/hls with non standard extension", 1, "INPUT_REFUSED"),
@@ -71,7 +79,10 @@ SAVED = [
         (f"[info] Exiting normally, received signal {number}.", 255, "FFMPEG_KILLED")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
     ),
-    ("[info] received signal 3.", 255, "FFMPEG_FAILED"),  # ffmpeg catches no such one
+    ("[info] received signal 3.", 255, "FFMPEG_FAILED"),
+    *(  # ffmpeg catches no such ones
+        (f"[info] Exiting normally, received signal {number}.", 255, "FFMPEG_FAILED") for number in (3, 999)
+    ),
     ("", -signal.SIGKILL, "FFMPEG_KILLED"),
     *(("", -number, "FFMPEG_CRASHED") for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)),
     ("", -signal.SIGXFSZ, "INPUT_TOO_LONG"),
@@ -190,6 +201,7 @@ def test_last_words_skip_the_lines_that_say_nothing() -> None:
         (Faults(cut_off=1), 2.5, 3.0, 75, None),
         (Faults(cut_off=1), 2.0, 2.75, 75, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), None, 3.0, 0, "INPUT_TRUNCATED"),  # nothing was made at all
+        (Faults(cut_off=1), None, 1.0, 0, "INPUT_TRUNCATED"),
         (Faults(cut_off=1), 1.5, None, 45, None),
         (Faults(bad_pictures=4), 3.0, 3.0, 4, None),  # too few to judge by
         (Faults(bad_pictures=5), 3.0, 3.0, 5, "INPUT_CORRUPT"),
@@ -207,6 +219,29 @@ def test_an_input_is_judged_after_a_good_end(
     """What ffmpeg shrugged off refuses a file only if it is much."""
     refusal = diagnose_success(faults, out_seconds=out, expected_seconds=expected, frames=frames)
     assert (refusal and refusal.code) == code
+
+
+def test_a_cut_off_input_is_told_in_seconds() -> None:
+    """What it declares, where it ends, and what to do about it."""
+    refusal = diagnose_success(Faults(cut_off=1), out_seconds=1.5, expected_seconds=3.0, frames=45)
+    assert refusal
+    assert refusal.message == cut_off_text(3.0, 1.5)
+    assert refusal.message == (
+        "The input declares 3.0 s of media but ends after 1.5 s: its upload was cut off. Upload it again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "mb"),
+    [
+        ("[libx264 @ 0x1] [error] malloc of size 3145728 failed", 3.0),
+        ("[error] malloc of size 524288 failed\n[error] Cannot allocate memory", 0.5),
+        ("[error] Cannot allocate memory", None),
+    ],
+)
+def test_an_allocation_that_failed_has_a_size(said: str, mb: float | None) -> None:
+    """In MiB, where ffmpeg tells it."""
+    assert failed_allocation_mb(said) == mb
 
 
 @pytest.mark.parametrize(("sought", "few"), [(0, 4), (1, 12), (2, 20)])
