@@ -196,7 +196,7 @@ class ScratchSweeper:
             with _of_dead_worker(folder) as is_dead:
                 if is_dead:
                     count += 1
-                    size += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                    size += sum(_size(path) for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
         if not dry_run:
             sweep(self.root)
         yield Removed(kind=kind, rows=count, bytes=size)

@@ -69,8 +69,7 @@ class Spool:
             try:
                 _write_all(descriptor, bytes(_ROOM_BYTES))
             except OSError:
-                room.unlink(missing_ok=True)
-                raise
+                room.unlink()
             finally:
                 os.close(descriptor)
 

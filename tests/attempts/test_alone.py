@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import pytest
 from typing_extensions import override
 
@@ -84,6 +85,17 @@ def test_who_waits_can_be_cancelled_and_leaves_the_gate_open(tmp_path: Path) -> 
     assert other.is_in.wait(30)
     for each in (busy, other):
         each.leave()
+
+
+def test_the_first_attempt_of_a_machine_makes_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is locked is for this user alone, and does not stay open."""
+    before, home = psutil.Process().num_fds(), tmp_path / "home" / "data"
+    for _ in range(2):
+        with machine_turn(home, Cancellation(), alone=False):
+            pass
+    assert caplog.records == []
+    assert [path.stat().st_mode & 0o777 for path in home.iterdir()] == [0o600] * 2
+    assert psutil.Process().num_fds() == before
 
 
 def test_where_nothing_can_be_locked_nobody_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

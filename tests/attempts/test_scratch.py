@@ -15,14 +15,15 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from mediajobs_dagster.attempts.scratch import Scratch, sweep
+from mediajobs_dagster.attempts.scratch import Scratch, ScratchSweeper, sweep
 from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.media.command import GENERAL_GUARDS
 from mediajobs_dagster.media.tools import Tools
-from mediajobs_dagster.models import AttemptStatus
+from mediajobs_dagster.models import AttemptStatus, utc_now
 from mediajobs_dagster.records import AttemptKey
+from mediajobs_dagster.resilience.retention import Removed
 from mediajobs_dagster.settings import Settings
 from mediajobs_dagster.storage.whole_file import whole_file
 from tests.clips import Clips
@@ -150,11 +151,33 @@ def test_a_removal_that_was_cut_short_is_finished(tmp_path: Path) -> None:
         assert not orphan.exists()
 
 
+def test_the_clean_up_removes_what_dead_workers_left(tmp_path: Path) -> None:
+    """And tells how much that was: a source that was fetched counts once, and one that is only linked not at all."""
+    sweeper = ScratchSweeper(tmp_path / "scratch")
+    (tmp_path / "upload.mp4").write_bytes(b"z" * 5000)
+
+    def swept(*, dry_run: bool) -> list[Removed]:
+        return list(sweeper.sweep("scratch", utc_now(), dry_run=dry_run))
+
+    with another_worker(sweeper.root) as (process, folder), another_worker(sweeper.root) as (_, busy):
+        assert swept(dry_run=False) == [Removed(kind="scratch", rows=0, bytes=0)]
+        (folder / "linked").symlink_to(tmp_path / "upload.mp4")
+        process.kill()
+        process.wait()
+        assert swept(dry_run=True) == [Removed(kind="scratch", rows=1, bytes=2000)]
+        assert folder.exists()
+        assert swept(dry_run=False) == [Removed(kind="scratch", rows=1, bytes=2000)]
+        assert not folder.parent.exists()
+        assert busy.exists()
+    assert (tmp_path / "upload.mp4").exists()
+
+
 def test_strange_files_are_left_alone(tmp_path: Path) -> None:
     """A scratch folder that was pointed at the wrong place loses nothing."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "notes.txt").touch()
     (tmp_path / "worker-notes.txt").touch()
+    assert sweep(tmp_path) == 0
     with open_scratch(tmp_path):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {"thesis", "notes.txt", "worker-notes.txt"}
@@ -225,6 +248,11 @@ def test_what_fits_to_the_byte_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(DiskFullError, match="has 10 MiB free, and making it needs 6 MiB with 4 MiB"):
             scratch.require((6 << 20) + 1, "making it")
         assert not idle.exists()
+    with (
+        open_scratch(tmp_path, reserve_mb=10) as scratch,
+        pytest.raises(DiskFullError, match="making it needs 1 MiB with 10 MiB"),
+    ):
+        scratch.require(1 << 20, "making it")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -272,6 +300,29 @@ def test_idle_sources_take_their_share_of_the_disk_and_no_more(tmp_path: Path) -
         with scratch.attempt_folder("a") as folder:
             use(scratch, folder, "four")
             assert fetched(tmp_path) == {"one", "three", "four"}
+
+
+def test_a_source_that_was_not_fetched_takes_no_room(tmp_path: Path) -> None:
+    """Neither the one that is not there, nor an empty file."""
+    with open_scratch(tmp_path, idle_mb=1) as scratch:
+        with scratch.attempt_folder("a") as folder:
+            use(scratch, folder, "one")
+        with scratch.attempt_folder("b") as folder:
+            scratch.link_source(folder, "absent", "source_absent")
+            scratch.link_source(folder, "empty", "source_empty").touch()
+        assert fetched(tmp_path) == {"one"}
+
+
+def test_an_idle_source_that_somebody_else_removed_is_no_fault(tmp_path: Path) -> None:
+    """There is room for others then."""
+    with open_scratch(tmp_path, idle_mb=1) as scratch:
+        for name in ("one", "two"):
+            with scratch.attempt_folder(name) as folder:
+                use(scratch, folder, name)
+            next(tmp_path.glob(f"worker-*/sources/{name}")).unlink()
+        with scratch.attempt_folder("three") as folder:
+            use(scratch, folder, "three")
+        assert fetched(tmp_path) == {"three"}
 
 
 def test_idle_sources_make_room_for_what_is_asked_for(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -20,7 +22,7 @@ from mediajobs_dagster.attempts.withdrawal import deliver
 from mediajobs_dagster.errors import Blame, DiskFullError
 from mediajobs_dagster.history import Claim, Finished, History, JobFilter
 from mediajobs_dagster.history.series import Tally
-from mediajobs_dagster.models import AttemptStatus, JobStatus
+from mediajobs_dagster.models import AttemptStatus, JobStatus, utc_now
 from tests.clips import Clips
 from tests.history.factories import a_new_job, an_upload, claimed, ended
 from tests.platform import Platform
@@ -139,13 +141,46 @@ def test_what_came_after_a_cancellation_is_cancelled(history: History, spool: Sp
     claim = claimed(history)
     tally = Tally()
     tally.time("worker.stage_latency_ms", 120, stage="fetch")
-    with spool.kept(an_end(claim).model_copy(update={"measures": tally.measures})):
+    end = an_end(claim).model_copy(update={"measures": tally.measures})
+    manifest = end.attempt.manifest or {}
+    with spool.kept(end):
         pass
     history.jobs.cancel(claim.job.id)
     assert spool.deliver(history, nothing) == 1
     assert [each for each in history.series.all() if each.name == "worker.stage_latency_ms"] == list(tally.measures)
     row = history.attempts.get(claim.attempt.id)
-    assert (row.status, row.blame, row.result) == (AttemptStatus.CANCELLED, Blame.CANCELLED, None)
+    assert (row.status, row.error_code, row.blame) == (AttemptStatus.CANCELLED, "CANCELLED", Blame.CANCELLED)
+    assert row.error == "The job was cancelled before this end was recorded."
+    assert row.result is None
+    assert row.manifest == {**manifest, "status": "cancelled", "outputs": []}
+
+
+@pytest.mark.parametrize("status", [AttemptStatus.SUCCESS, AttemptStatus.FAILURE])
+def test_an_end_without_a_manifest_may_come_too_late(history: History, spool: Spool, status: AttemptStatus) -> None:
+    """A success does not count; any other end stays what it was."""
+    claim = claimed(history)
+    attempt = ended(claim, status, manifest=None)
+    with spool.kept(End(attempt=attempt, job_status=JobStatus.FAILED)):
+        pass
+    history.jobs.cancel(claim.job.id)
+    assert spool.deliver(history, nothing) == 1
+    row = history.attempts.get(claim.attempt.id)
+    assert row.status is (AttemptStatus.CANCELLED if status is AttemptStatus.SUCCESS else status)
+    assert row.manifest is None
+
+
+def test_what_came_in_time_is_recorded_whole_and_not_withdrawn(history: History, spool: Spool) -> None:
+    """With its measures, and the pause before the next attempt."""
+    claim, tally = claimed(history), Tally()
+    tally.time("worker.stage_latency_ms", 120, stage="fetch")
+    attempt = ended(claim, AttemptStatus.FAILURE)
+    with spool.kept(End(attempt=attempt, job_status=JobStatus.FAILED, pause_s=3600, measures=tally.measures)):
+        pass
+    withdrawn: list[Claim] = []
+    assert spool.deliver(history, withdrawn.append) == 1
+    assert withdrawn == []
+    assert history.jobs.get(claim.job.id).not_before > utc_now() + timedelta(seconds=3000)
+    assert [each for each in history.series.all() if each.name == "worker.stage_latency_ms"] == list(tally.measures)
 
 
 def test_what_cannot_be_read_holds_up_nothing(history: History, spool: Spool) -> None:
@@ -191,3 +226,71 @@ def test_there_is_room_for_an_end_on_a_full_disk(
     assert_recorded(history, end)
     spool.make_room()
     assert room.exists()
+
+
+def fail_to_write(monkeypatch: pytest.MonkeyPatch, code: int, times: int) -> None:
+    """The next writes fail."""
+    write, left = os.write, [times]
+
+    def refuse(descriptor: int, content: bytes) -> int:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(code, "refused")
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", refuse)
+
+
+def test_a_disk_that_cannot_be_written_to_loses_an_end_and_no_more(
+    history: History, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a file is not left, nothing stays open, and room is given up only for lack of room."""
+    spool.make_room()
+    end, before = an_end(claimed(history)), psutil.Process().num_fds()
+    fail_to_write(monkeypatch, errno.EIO, 1)
+    with spool.kept(end) as kept:
+        assert kept.path is None
+        kept.forget()
+    assert [path.name for path in spool.folder.iterdir()] == [".room"]
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_disk_that_was_full_for_a_moment_keeps_an_end(
+    history: History, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no room was made: it is tried once more."""
+    fail_to_write(monkeypatch, errno.ENOSPC, 1)
+    with spool.kept(an_end(claimed(history))) as kept:
+        assert kept.path is not None
+        assert kept.path.exists()
+
+
+def test_half_a_room_is_not_left(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run tries again; no run fails of that."""
+    before = psutil.Process().num_fds()
+    fail_to_write(monkeypatch, errno.ENOSPC, 1)
+    spool.make_room()
+    assert list(spool.folder.iterdir()) == []
+    spool.make_room()
+    assert psutil.Process().num_fds() == before
+    assert (spool.folder / ".room").stat().st_size == 1024 * 1024
+
+
+def test_what_is_kept_is_for_this_user_alone(history: History, spool: Spool) -> None:
+    """It tells what somebody works on."""
+    spool.make_room()
+    with spool.kept(an_end(claimed(history))):
+        assert [path.stat().st_mode & 0o777 for path in spool.folder.iterdir()] == [0o600] * 2
+
+
+def test_a_file_that_somebody_else_removed_is_no_fault(history: History, spool: Spool) -> None:
+    """Neither for the worker nor for who delivers."""
+    claim = claimed(history)
+    with spool.kept(an_end(claim)) as kept:
+        assert kept.path is not None
+        kept.path.unlink()
+        kept.forget()
+    with spool.kept(an_end(claim)) as kept:
+        pass
+    history.jobs.cancel(claim.job.id)
+    assert spool.deliver(history, lambda _: kept.forget()) == 1

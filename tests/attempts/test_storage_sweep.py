@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -115,6 +116,51 @@ def test_a_large_storage_is_swept_step_by_step(open_platform: OpenPlatform) -> N
     assert never.media.sweep_storage() == 0
     assert list(folder.iterdir())
     assert platform.media.sweep_storage() == 1
+
+
+def test_a_sweep_goes_on_until_nothing_is_left_to_look_at(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it rests. A step takes its time, and no more: what is left over then is found by the next sweep."""
+    lost = claimed(platform.history)
+    lose(platform.history, lost)
+    folder = platform.settings.home / "objects" / "outputs" / lost.attempt.id
+    folder.mkdir(parents=True)
+    for number in range(1001):
+        (folder / f"{number}.txt").touch()
+    sweep = StorageSweep(platform.history, lambda: platform.storage, every_s=3600)
+    with monkeypatch.context() as patch:
+        patch.setattr("mediajobs_dagster.attempts.storage_sweep._REMOVING_S", -1.0)
+        assert sweep.step() == 0
+    assert len(list(folder.iterdir())) == 1001
+    assert [sweep.step() for _ in range(2)] == [1, 0]
+    assert len(list(folder.iterdir())) == 1000
+
+
+def test_one_step_at_a_time(platform: Platform) -> None:
+    """Who comes while another thread is at it does not wait for it."""
+    answers: list[int] = []
+
+    def storage() -> Storage:
+        other = threading.Thread(target=lambda: answers.append(sweep.step()), daemon=True)
+        other.start()
+        other.join(10)
+        return platform.storage
+
+    sweep = StorageSweep(platform.history, storage, every_s=3600)
+    assert sweep.step() == 0
+    assert answers == [0, 0]
+
+
+def test_a_sweep_that_was_broken_off_rests(platform: Platform) -> None:
+    """As after any other: a storage that is out of reach is not asked at each step."""
+    asked: list[None] = []
+
+    def storage() -> Storage:
+        asked.append(None)
+        raise StorageDeniedError
+
+    sweep = StorageSweep(platform.history, storage, every_s=3600)
+    assert [sweep.step() for _ in range(2)] == [0, 0]
+    assert len(asked) == 1
 
 
 def test_a_storage_out_of_reach_ends_the_sweep_and_no_more(open_platform: OpenPlatform, tmp_path: Path) -> None:
