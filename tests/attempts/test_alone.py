@@ -15,14 +15,18 @@ from typing_extensions import override
 from mediajobs_dagster.attempts.alone import machine_turn
 from mediajobs_dagster.cancellation import Cancellation
 from mediajobs_dagster.errors import CancelledError, OutOfMemoryError
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.material import Material
 from mediajobs_dagster.job_types.plan import Call, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.command import Command, Generated, Output
-from mediajobs_dagster.models import JobStatus, SubjectKind, new_trace_id
+from mediajobs_dagster.models import AttemptStatus, JobStatus, SubjectKind, new_trace_id
+from mediajobs_dagster.records import AttemptKey
+from tests.clips import Clips
 from tests.history.factories import an_upload
+from tests.listeners import Watcher
 from tests.platform import Platform
 
 
@@ -130,11 +134,12 @@ class Greedy(JobType):
         raise OutOfMemoryError("The process was killed by the kernel: out of memory.")
 
 
+@pytest.mark.parametrize(("threads", "half"), [(4, 2), (1, 1)])
 def test_what_ran_out_of_memory_is_tried_once_more_alone_and_with_fewer_threads(
-    open_platform: Callable[..., Platform],
+    open_platform: Callable[..., Platform], threads: int, half: int
 ) -> None:
     """It runs out again, and is dead although an attempt is left; the record says what was tried."""
-    platform = open_platform(registry=Registry([Greedy()]), ffmpeg_threads=4, max_attempts=5)
+    platform = open_platform(registry=Registry([Greedy()]), ffmpeg_threads=threads, max_attempts=5)
     upload = platform.history.uploads.add(an_upload(origin=None))
     platform.history.jobs.enqueue([Greedy().request(upload, trace_id=new_trace_id(), max_attempts=5)])
     Greedy.others.clear()
@@ -144,5 +149,23 @@ def test_what_ran_out_of_memory_is_tried_once_more_alone_and_with_fewer_threads(
     assert platform.job(upload, Greedy.name).status is JobStatus.DEAD
     first, second = platform.attempts(upload, Greedy.name)
     assert Greedy.others == [False, True]
-    assert (first.threads, second.threads) == (4, 2)
+    assert (first.threads, second.threads) == (threads, half)
     assert "half of the threads" in (second.error or "")
+
+
+def test_who_waits_for_the_machine_is_in_a_stage_of_its_own(platform: Platform, clips: Clips) -> None:
+    """So that nobody takes the time for that of the work."""
+    busy, stages = Someone(platform.settings.home, alone=True), list[str]()
+
+    class Leaves(Watcher):
+        @override
+        def stage(self, key: AttemptKey, name: str) -> None:
+            stages.append(name)
+            busy.may_leave.set()
+
+    assert busy.is_in.wait(30)
+    platform.add(clips.landscape(), AudioEnvelope.name)
+    (outcome,) = platform.work(Leaves())
+    busy.leave()
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    assert stages[:2] == ["wait", "check"]

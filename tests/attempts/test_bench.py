@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -10,15 +11,17 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster.errors import DiskFullError
+from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.material import Machine, Material
-from mediajobs_dagster.job_types.plan import Call, Plan, Run
+from mediajobs_dagster.job_types.plan import Call, Left, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media.command import Command, Input, Output
 from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, SubjectKind
-from mediajobs_dagster.records import AttemptKey
+from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, CommandStarted, Record
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
 from tests.listeners import Watcher
@@ -150,7 +153,7 @@ def test_progress_begins_with_the_bytes_that_arrive(
     """Fetching a large source takes long; when all of it is there, its share of the attempt is done."""
     told: dict[str, list[float | None]] = {}
 
-    class Tells(Watcher):
+    class Listens(Watcher):
         now = ""
 
         def stage(self, key: AttemptKey, name: str) -> None:
@@ -161,9 +164,12 @@ def test_progress_begins_with_the_bytes_that_arrive(
 
     settings = s3_settings.model_dump(exclude={"home", "scratch_dir", "database_url"})
     platform = open_platform(**settings)
-    platform.add(clips.landscape(), EditProxy.name)
-    platform.work(Tells())
+    platform.add(clips.detailed(), AudioEnvelope.name)
+    platform.work(Listens())
+    assert 0 < (told["fetch"][0] or 0) < 0.049
     assert told["fetch"][-1] == pytest.approx(0.05)
+    assert told["fetch"] == sorted(told["fetch"], key=lambda fraction: fraction or 0)
+    assert told["publish"][-1] == 1.0
 
 
 class Prepares(EditProxy):
@@ -190,3 +196,131 @@ def test_what_is_damaged_where_a_plan_only_looks_is_not_noted(
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
     assert platform.manifest(upload, Prepares.name).notes == ()
+
+
+class Raises(JobType):
+    """Has a step that fails with an error which is none of mediajobs."""
+
+    name: ClassVar[str] = "raises_v1"
+    asset: ClassVar[str] = "raised"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        def fail(bench: Bench) -> None:
+            raise self._error
+
+        return Plan(steps=(Call("fail", fail),))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "DISK_FULL", DiskFullError().message),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "DISK_FULL", DiskFullError().message),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "INTERNAL_ERROR",
+            "The operating system refused something that should work: [Errno 5] Input/output error.",
+        ),
+        (
+            KeyError("figure"),
+            "INTERNAL_ERROR",
+            "KeyError: 'figure'. This is a fault of mediajobs; please report it.",
+        ),
+    ],
+)
+def test_whatever_a_step_raises_has_a_code(
+    open_platform: Callable[..., Platform], clips: Clips, error: Exception, code: str, said: str
+) -> None:
+    """And says what it was."""
+    platform = open_platform(registry=Registry([Raises(error)]))
+    upload = platform.add(clips.landscape(), Raises.name)
+    platform.work()
+    (attempt,) = platform.attempts(upload, Raises.name)
+    assert (attempt.status, attempt.error_code, attempt.error) == (AttemptStatus.FAILURE, code, said)
+
+
+class Tells(EditProxy):
+    """Runs a command on its source, and notes what the steps after it find."""
+
+    name: ClassVar[str] = "tells_v1"
+    asset: ClassVar[str] = "told"
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        options = ("-an", "-c:v", "mpeg4", "-f", "matroska")
+        command = Command(inputs=(Input(material.primary.name),), outputs=(Output("half.mkv", options),))
+
+        def further(left: Left) -> tuple[Call, ...]:
+            found = f"damaged: {left.is_damaged}, made: {(left.folder / 'half.mkv').exists()}"
+
+            def tell(bench: Bench) -> None:
+                bench.note(found)
+                bench.progress(0.5)
+
+            return (Call("tell", tell),)
+
+        return Plan(steps=(Run(command, then=further),))
+
+
+@pytest.mark.parametrize(
+    ("clip", "found"),
+    [
+        ("landscape", "damaged: False, made: True"),
+        ("scratched", "damaged: True, made: True"),
+        ("shredded", "damaged: False, made: False"),
+    ],
+)
+def test_what_a_command_left_is_known_to_what_follows(
+    open_platform: Callable[..., Platform], clips: Clips, clip: str, found: str
+) -> None:
+    """Of one that failed nothing is left; its progress is that of all steps, those that came later too."""
+    records: list[Record] = []
+    platform = open_platform(registry=Registry([Tells()]))
+    upload = platform.add(getattr(clips, clip)(), Tells.name)
+    (outcome,) = platform.work(records.append)
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    manifest = platform.manifest(upload, Tells.name)
+    assert found in manifest.notes
+    told = [record.progress for record in records if isinstance(record, AttemptProgressed)]
+    assert told[-1].fraction == pytest.approx(0.05 + 0.83 * 0.75)
+    # Of each command it is told that it begins, and how far it is.
+    assert isinstance(records[0], AttemptStarted)
+    begun = [record.argv for record in records if isinstance(record, CommandStarted)]
+    assert begun == [command.argv for command in manifest.ffmpeg_commands if command.argv[0] == "ffmpeg"]
+    if clip == "landscape":
+        assert max(progress.out_seconds for progress in told) == pytest.approx(3.0, abs=0.1)
+
+
+def test_an_output_is_decoded_from_a_second_before_its_end(platform: Platform, clips: Clips) -> None:
+    """Where a file that was cut off fails; the command is on record."""
+    upload = platform.add(clips.landscape(), EditProxy.name)
+    platform.work()
+    manifest = platform.manifest(upload, EditProxy.name)
+    (output,) = manifest.outputs
+    assert output.media_info
+    begins = f"{output.media_info.duration_seconds - 1.0:.3f}"
+    said = [" ".join(command.argv) for command in manifest.ffmpeg_commands]
+    assert sum(f" -skip_loop_filter all -ss {begins} " in each and "-f null" in each for each in said) == 1
+
+
+class Weightless(JobType):
+    """Its only step has no share of the progress."""
+
+    name: ClassVar[str] = "weightless_v1"
+    asset: ClassVar[str] = "weightless"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        return Plan(steps=(Call("one", lambda bench: bench.progress(0.5), weight=0.0),))
+
+
+def test_steps_may_be_without_weight(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """All of them: there is just no progress to tell."""
+    platform = open_platform(registry=Registry([Weightless()]))
+    platform.add(clips.landscape(), Weightless.name)
+    (outcome,) = platform.work()
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
