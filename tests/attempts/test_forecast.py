@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -61,15 +62,17 @@ def test_time_and_size_grow_with_the_pixels_and_memory_does_not(history: History
 
 
 def test_what_was_not_measured_counts_as_nothing(history: History) -> None:
-    """And a rate that is not known as thirty frames a second."""
+    """However long the export is."""
     an_export(history, duration_ms=None, bytes_out=None, max_rss_mb=None)
-    assert forecast(history, LAYOUT, DRAFT) == Forecast(attempts=1, seconds=0.0, bytes=0, memory_mb=0.0)
+    long = replace(LAYOUT, segments=(Segment("$.track[0]", None, 0, 10_000),))
+    assert forecast(history, long, DRAFT) == Forecast(attempts=1, seconds=0.0, bytes=0, memory_mb=0.0)
 
 
 @pytest.mark.parametrize(("fps", "seconds"), [(None, 8.3), (30.0, 8.3), (50.0, 5.0)])
 def test_the_pixels_of_an_export_are_those_of_all_its_frames(
     history: History, fps: float | None, seconds: float
 ) -> None:
+    """Thirty a second where nobody knows."""
     an_export(history, video=VIDEO.model_copy(update={"fps": fps}))
     expected = forecast(history, LAYOUT, DRAFT)
     assert expected is not None
