@@ -105,11 +105,11 @@ def test_each_outcome_counts_for_what_it_was(platform: Platform) -> None:
     taken = outcome(JobStatus.COMPLETED, WorkerLostError("Gone."), is_stale=True)
     cancelled = outcome(JobStatus.CANCELLED, CancelledError("Asked for."), is_stale=True)
     totals = RunTotals()
-    for each in (made, at_once, unknown, skipped, by_input, by_system, again, taken, cancelled):
+    for each in (made, at_once, unknown, skipped, by_input, by_system, again, taken, taken, cancelled):
         totals.add(each)
-    assert _figures(totals) == (9, 4, 5, 3, 1, 18, 9, 18_000, 500, 2000, 6.0, 10, 20)
+    assert _figures(totals) == (10, 4, 6, 4, 2, 20, 10, 20_000, 500, 2000, 6.0, 10, 20)
     assert totals.rtf == 3.0
-    assert totals.failures == [by_input, by_system, again, taken, cancelled]
+    assert totals.failures == [by_input, by_system, again, taken, taken, cancelled]
     assert totals.first_fault is by_system
 
 
