@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -11,16 +12,18 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
+from mediajobs_dagster.attempts.manifest import OutputRecord
 from mediajobs_dagster.errors import DiskFullError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.material import Machine, Material
-from mediajobs_dagster.job_types.plan import Call, Left, Plan, Run
+from mediajobs_dagster.job_types.plan import Call, Check, Left, Output, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
-from mediajobs_dagster.media.command import Command, Input, Output
-from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, SubjectKind
+from mediajobs_dagster.media import command as ffmpeg
+from mediajobs_dagster.media.command import Command, Generated, Input
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Progress, RtfBasis, SubjectKind
 from mediajobs_dagster.records import AttemptKey, AttemptProgressed, AttemptStarted, CommandStarted, Record
 from mediajobs_dagster.settings import Settings
 from tests.clips import Clips
@@ -117,7 +120,8 @@ class Decodes(EditProxy):
 
     @override
     def plan(self, material: Material, params: Params) -> Plan:
-        decode = Command(inputs=(Input(material.primary.name),), outputs=(Output("nowhere", ("-an", "-f", "null")),))
+        nowhere = ffmpeg.Output("nowhere", ("-an", "-f", "null"))
+        decode = Command(inputs=(Input(material.primary.name),), outputs=(nowhere,))
         return Plan(steps=(Run(decode, then=lambda left: self._further),))
 
 
@@ -252,7 +256,7 @@ class Tells(EditProxy):
     @override
     def plan(self, material: Material, params: Params) -> Plan:
         options = ("-an", "-c:v", "mpeg4", "-f", "matroska")
-        command = Command(inputs=(Input(material.primary.name),), outputs=(Output("half.mkv", options),))
+        command = Command(inputs=(Input(material.primary.name),), outputs=(ffmpeg.Output("half.mkv", options),))
 
         def further(left: Left) -> tuple[Call, ...]:
             found = f"damaged: {left.is_damaged}, made: {(left.folder / 'half.mkv').exists()}"
@@ -324,3 +328,59 @@ def test_steps_may_be_without_weight(open_platform: Callable[..., Platform], cli
     platform.add(clips.landscape(), Weightless.name)
     (outcome,) = platform.work()
     assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+
+
+NOWHERE = ffmpeg.Output("nowhere", ("-f", "null"))
+
+
+class Checked(JobType):
+    """Makes a file of two bytes, and looks at it twice."""
+
+    name: ClassVar[str] = "checked_v1"
+    asset: ClassVar[str] = "checked"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+    rtf_basis: ClassVar[RtfBasis] = RtfBasis.OUTPUT
+
+    def __init__(self, *faults: str) -> None:
+        self._faults = faults
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        picture = Command(inputs=(Generated("color=size=16x16:duration=0.1"),), outputs=(NOWHERE,))
+        second = Check(picture, lambda folder: self._faults)
+        first = Check(picture, lambda folder: [] if (folder / "a.json").read_bytes() != b"{}" else [second])
+        made = Output("a.json", f"outputs/{material.subject.id}/a.json", "application/json", literal=b"{}")
+        return Plan(outputs=(made,), checks=(first,), notes=("So.",))
+
+
+def test_an_output_is_checked_and_then_on_record(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """The progress of the checks is that of those which are known; what was published is told to the byte."""
+    told: list[float | None] = []
+
+    class Tells(Watcher):
+        def progress(self, key: AttemptKey, progress: Progress) -> None:
+            told.append(progress.fraction)
+
+    platform = open_platform(registry=Registry([Checked()]))
+    upload = platform.add(clips.landscape(), Checked.name)
+    (outcome,) = platform.work(Tells())
+    assert outcome.status is AttemptStatus.SUCCESS, outcome.error
+    manifest = platform.manifest(upload, Checked.name)
+    (key,) = platform.current_keys(upload, Checked.name)
+    assert manifest.outputs == (
+        OutputRecord(key=key, bytes=2, sha256=hashlib.sha256(b"{}").hexdigest(), media_info=None),
+    )
+    assert platform.output(key).read_bytes() == b"{}"
+    assert manifest.notes == ("So.",)
+    assert manifest.metrics.rtf_basis is RtfBasis.OUTPUT
+    assert told == pytest.approx([0.92, 0.96, 1.0])
+
+
+def test_all_that_checks_find_is_said(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """And nothing is published."""
+    platform = open_platform(registry=Registry([Checked("it is small", "it is empty")]))
+    upload = platform.add(clips.landscape(), Checked.name)
+    platform.work()
+    (attempt,) = platform.attempts(upload, Checked.name)
+    assert attempt.error_code == "OUTPUT_INVALID"
+    assert (attempt.error or "").startswith("The output is not what was asked for: it is small; it is empty.")
+    assert list(platform.storage.list("outputs/")) == []
