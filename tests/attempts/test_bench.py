@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -19,7 +21,7 @@ from mediajobs_dagster.job_types.base import JobType, Params
 from mediajobs_dagster.job_types.bench import Bench
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.material import Machine, Material
-from mediajobs_dagster.job_types.plan import Call, Check, Left, Output, Plan, Run
+from mediajobs_dagster.job_types.plan import Call, Check, Child, Left, Output, Plan, Run
 from mediajobs_dagster.job_types.registry import Registry
 from mediajobs_dagster.media import command as ffmpeg
 from mediajobs_dagster.media.command import Command, Generated, Input
@@ -297,6 +299,61 @@ def test_what_a_command_left_is_known_to_what_follows(
     assert begun == [command.argv for command in manifest.ffmpeg_commands if command.argv[0] == "ffmpeg"]
     if clip == "landscape":
         assert max(progress.out_seconds for progress in told) == pytest.approx(3.0, abs=0.1)
+
+
+class TellsToAFullDisk(Tells):
+    """The same, but what its command writes finds no space."""
+
+    name: ClassVar[str] = "tells_to_a_full_disk_v1"
+    asset: ClassVar[str] = "told_to_a_full_disk"
+
+    @override
+    def plan(self, material: Material, params: Params) -> Plan:
+        made = super().plan(material, params)
+        (step,) = made.steps
+        assert isinstance(step, Run)
+        command = step.command
+        assert isinstance(command, Command)
+
+        def into(folder: Path) -> Command:
+            (folder / "half.mkv").symlink_to("/dev/full")
+            return command
+
+        return replace(made, steps=(replace(step, command=into),))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_nothing_follows_a_command_that_failed_by_another_fault_than_the_inputs(
+    open_platform: Callable[..., Platform], clips: Clips
+) -> None:
+    """The job is tried again; what its command left is nothing to go on with."""
+    platform = open_platform(registry=Registry([TellsToAFullDisk()]))
+    upload = platform.add(clips.landscape(), TellsToAFullDisk.name)
+    (outcome,) = platform.work()
+    assert outcome.error is not None
+    assert outcome.error.code == "DISK_FULL"
+    assert platform.manifest(upload, TellsToAFullDisk.name).notes == ()
+
+
+class Orphaning(JobType):
+    """Has a child of a type that nobody knows."""
+
+    name: ClassVar[str] = "orphaning_v1"
+    asset: ClassVar[str] = "orphan"
+    subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
+
+    def plan(self, material: Material, params: Params) -> Plan:
+        return Plan(steps=(), children=(Child("nosuch_v1"),))
+
+
+def test_a_child_of_an_unknown_type_fails_the_attempt(open_platform: Callable[..., Platform], clips: Clips) -> None:
+    """And not the recording of its end."""
+    platform = open_platform(registry=Registry([Orphaning()]))
+    upload = platform.add(clips.landscape(), Orphaning.name)
+    platform.work()
+    (attempt,) = platform.attempts(upload, Orphaning.name)
+    assert attempt.status is AttemptStatus.FAILURE
+    assert "nosuch_v1" in (attempt.error or "")
 
 
 def test_an_output_is_decoded_from_a_second_before_its_end(platform: Platform, clips: Clips) -> None:

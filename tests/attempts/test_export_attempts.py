@@ -475,6 +475,17 @@ def test_an_export_that_is_made_again_leaves_nothing_behind(platform: Platform, 
     assert renders(platform) == [again.storage_key] != [export.storage_key]
 
 
+def test_an_export_that_is_made_again_after_another_one_leaves_nothing_behind(platform: Platform, clips: Clips) -> None:
+    """Other options of the same edit were made meanwhile: that export stays, and the old object of this one goes."""
+    document = cuts(taken(platform, clips.landscape()), (0, 0.5))
+    drafted, high = ask(platform, document), ask(platform, document, params={"profile": "high"})
+    platform.work()
+    platform.history.jobs.retry(drafted.job.id, force=True)
+    platform.work()
+    assert sorted(renders(platform)) == sorted(key_of(platform, each.job) for each in (drafted, high))
+    assert {export.storage_key for export in exported(platform)} == set(renders(platform))
+
+
 def a_dead_workers_export(platform: Platform, clips: Clips) -> Claim:
     """A claim whose worker died between publishing and recording."""
     requested = ask(platform, cuts(taken(platform, clips.landscape()), (0, 1)))

@@ -264,8 +264,13 @@ class FillsDisk(Thumbnail):
             return made
         (first, *_) = made.steps
         assert isinstance(first.command, ffmpeg.Command)
-        full = replace(first.command, outputs=(ffmpeg.Output("/dev/full", ("-c", "copy", "-f", "mpegts")),))
-        return replace(made, steps=(replace(first, command=full),))
+        full = replace(first.command, outputs=(ffmpeg.Output("full", ("-c", "copy", "-f", "mpegts")),))
+
+        def into(folder: Path) -> ffmpeg.Command:
+            (folder / "full").symlink_to("/dev/full")
+            return full
+
+        return replace(made, steps=(replace(first, command=into),))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

@@ -221,6 +221,8 @@ def test_a_trace_that_has_had_enough_is_passed_over(history: History) -> None:
     assert served(history, limit=5, besides=(A, B)) == ""
     history.jobs.enqueue(some_new_jobs(1, trace_id=C, priority=-1))
     assert served(history, besides=(A,)) == ""  # priority goes before turns
+    history.jobs.enqueue(some_new_jobs(1, trace_id=B, priority=1))
+    assert served(history, besides=(A,)) == "b"  # the highest, however many others have waited for longer
     assert rest(history, limit=2) == "aa aa c"
 
 
