@@ -36,8 +36,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="mediajobs-heartbeat", daemon=True)
         self._lock = threading.Lock()
         self._watched: dict[str, Cancellation] = {}
-        self._progress: dict[str, JobProgress] = {}
-        """Of the jobs that are watched, as far as they have reported any."""
+        self._progress: dict[str, dict[str, Any]] = {}
+        """What is known of each job that is watched and has reported something: the fields of a `JobProgress`."""
         self._ended_with: MediaJobsError | None = None
 
     def __enter__(self) -> Heartbeat:
@@ -82,8 +82,7 @@ class Heartbeat:
     def _report(self, job_id: str | None, change: dict[str, Any]) -> None:
         with self._lock:
             if job_id in self._watched:
-                before = self._progress.get(job_id)
-                self._progress[job_id] = before.model_copy(update=change) if before else JobProgress(**change)
+                self._progress.setdefault(job_id, {}).update(change)
 
     def end_all(self, error: MediaJobsError) -> None:
         """Cancel every job that is watched, now or later, with `error`. The leases are still renewed."""
@@ -108,7 +107,7 @@ class Heartbeat:
     def _renew(self) -> None:
         watched = self._tokens()  # first, because a job that is claimed after the renewal is not in its answer
         with self._lock:
-            progress = {job_id: _stored(each) for job_id, each in self._progress.items()}
+            progress = {job_id: _stored(JobProgress(**known)) for job_id, known in self._progress.items()}
         statuses = self._history.leases.renew(self._dispatch_id, lease_s=self._lease_s, progress=progress)
         for job_id, token in watched:
             if statuses.get(job_id) is not JobStatus.PROCESSING:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mediajobs_dagster.history.attempts import LIGHT_COLUMNS, attempt_of
 from mediajobs_dagster.history.database import Database
@@ -66,7 +64,7 @@ class Current:
 def point_at(connection: sa.Connection, attempt: Attempt, *, subject_id: str, job_type: str) -> str | None:
     """Make the outputs of an attempt the current ones, within a transaction; returns the attempt that it replaces."""
     pointer = {"subject_id": subject_id, "job_type": job_type, "attempt_id": attempt.id}
-    return connection.scalar(_POINTING[connection.dialect.name], pointer)
+    return connection.scalar(_POINTING, pointer)
 
 
 def replaced_by(connection: sa.Connection, attempt: Attempt, *, subject_id: str, job_type: str) -> str | None:
@@ -75,20 +73,18 @@ def replaced_by(connection: sa.Connection, attempt: Attempt, *, subject_id: str,
     return connection.scalar(_REPLACED, of)
 
 
-def _pointing(dialect: Any) -> sa.Executable:
-    statement = dialect.insert(current_outputs)
-    # The row that is updated is the latest one, whoever else pointed meanwhile: no replaced attempt is missed.
-    change = {"replaced_id": current_outputs.c.attempt_id, "attempt_id": statement.excluded.attempt_id}
-    upsert = statement.on_conflict_do_update(index_elements=list(current_outputs.primary_key), set_=change)
-    return upsert.returning(current_outputs.c.replaced_id)
-
-
 _IS_OF = sa.and_(
     current_outputs.c.subject_id == sa.bindparam("of_subject"), current_outputs.c.job_type == sa.bindparam("of_type")
 )
 
-# Built once, see `leases.py`.
-_POINTING = {"sqlite": _pointing(sqlite), "postgresql": _pointing(postgresql)}
+# Built once, see `leases.py`. This one as text, because an upsert that SQLAlchemy composes is composed each time.
+# The row that is updated is the latest one, whoever else pointed meanwhile: no replaced attempt is missed.
+_POINTING = sa.text(
+    "INSERT INTO current_outputs (subject_id, job_type, attempt_id) VALUES (:subject_id, :job_type, :attempt_id) "
+    "ON CONFLICT (subject_id, job_type) DO UPDATE "
+    "SET replaced_id = current_outputs.attempt_id, attempt_id = excluded.attempt_id "
+    "RETURNING replaced_id"
+)
 _REPLACED = sa.select(current_outputs.c.replaced_id).where(
     _IS_OF, current_outputs.c.attempt_id == sa.bindparam("of_attempt")
 )

@@ -92,14 +92,19 @@ def _lease_of(assignment: Assignment) -> dict[str, Any]:
 def _known_keys(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
-        found.update(connection.scalars(sa.select(jobs.c.idempotency_key).where(jobs.c.idempotency_key.in_(chunk))))
+        found.update(connection.scalars(_KNOWN, {"keys": keys[start : start + _CHUNK]}))
     return found
 
 
 def _by_idempotency_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Job]:
     found: dict[str, Job] = {}
     for start in range(0, len(keys), _CHUNK):
-        statement = sa.select(*JOB_COLUMNS).where(jobs.c.idempotency_key.in_(keys[start : start + _CHUNK]))
-        found.update((row["idempotency_key"], job_of(row)) for row in connection.execute(statement).mappings())
+        rows = connection.execute(_WITH_KEYS, {"keys": keys[start : start + _CHUNK]}).mappings()
+        found.update((row["idempotency_key"], job_of(row)) for row in rows)
     return found
+
+
+# Built once, see `leases.py`.
+_HAS_KEY = jobs.c.idempotency_key.in_(sa.bindparam("keys", expanding=True))
+_KNOWN = sa.select(jobs.c.idempotency_key).where(_HAS_KEY)
+_WITH_KEYS = sa.select(*JOB_COLUMNS).where(_HAS_KEY)

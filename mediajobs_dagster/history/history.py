@@ -47,6 +47,8 @@ from mediajobs_dagster.history.webhook_events import WebhookEvents
 from mediajobs_dagster.history.webhooks import Webhooks
 from mediajobs_dagster.history.witnesses import Witnesses
 
+_NOW = sa.select(db_now())
+
 
 class History:
     """What was asked for and what happened. Threads may share it; a forked process opens its own."""
@@ -122,7 +124,7 @@ class History:
     def now(self) -> datetime:
         """The present moment by the database's clock, which leases and pauses go by."""
         with self._database.read() as connection:
-            found = connection.scalar(sa.select(db_now()))
+            found = connection.scalar(_NOW)
         assert found is not None  # it is one row
         return found
 

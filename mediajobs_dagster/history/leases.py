@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,6 +88,8 @@ _TOLERANCE_S = 1.0
 """How far a clock may be corrected back without notice, seconds."""
 
 _LAST_TURN = 2**63 - 1
+_OF_TYPE = sa.bindparam("of_type", type_=sa.String())
+_LEASE_S = sa.bindparam("lease_s", type_=sa.Float())
 _PROBE_LOCK = 0x6D6A7031  # "mjp1" in ASCII; only has to differ from other programs' locks
 
 
@@ -116,17 +119,13 @@ class Leases:
         priority that is due and of this turn and the next are looked at.
         """
         dispatch_id = new_id()
-        statement = _assignment(job_type, limit, only_fresh=only_fresh, besides=besides).values(
-            dispatch_id=dispatch_id,
-            lease_expires_at=db_time_in(lease_s),
-            # Since when it has been due, for the record: from here on nobody asks any more whether it is.
-            not_before=sa.case((jobs.c.not_before < jobs.c.updated_at, jobs.c.updated_at), else_=jobs.c.not_before),
-            updated_at=db_now(),
-        )
+        statement = _assigning(only_fresh=only_fresh, only_of_others=bool(besides))
+        of = {"of_type": job_type, "most": limit, "for_dispatch": dispatch_id, "lease_s": lease_s}
         with self._database.write() as connection:
             if only_if_idle and not self._is_idle(connection, job_type):
                 return None
-            taken = [job_of(row) for row in connection.execute(statement.returning(*JOB_COLUMNS)).mappings()]
+            rows = connection.execute(statement, {**of, "besides": list(besides)} if besides else of).mappings()
+            taken = [job_of(row) for row in rows]
         if not taken:
             return None
         taken.sort(key=lambda job: (-job.priority, job.id))
@@ -167,16 +166,10 @@ class Leases:
         most RENEWED_AT_ONCE waiting jobs are renewed and returned, which keeps the others too: see
         `expired_dispatches`.
         """
-        of_dispatch = jobs.c.dispatch_id == dispatch_id
-        waiting = sa.select(jobs.c.id).where(of_dispatch, IS_WAITING).limit(RENEWED_AT_ONCE)
-        statement = (
-            sa.update(jobs)
-            .where(of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
-            .values(lease_expires_at=db_time_in(lease_s), **_progress_of(progress))
-            .returning(jobs.c.id, jobs.c.status)
-        )
+        statement = _RENEWING.values(_progress_of(progress)) if progress else _RENEWING
         with self._database.write() as connection:
-            return {row.id: JobStatus(row.status) for row in connection.execute(statement)}
+            rows = connection.execute(statement, {"of_dispatch": dispatch_id, "lease_s": lease_s})
+            return {row.id: JobStatus(row.status) for row in rows}
 
     def finish(
         self,
@@ -265,14 +258,8 @@ class Leases:
 
         They are next: their turns were those of their trace before others came, who must not all go first.
         """
-        now_served = first_turn(jobs.c.job_type, jobs.c.priority).correlate(jobs)
-        turn = sa.case((now_served < jobs.c.turn, now_served), else_=jobs.c.turn)
-        given_back = {"not_before": None, "updated_at": db_now(), "turn": turn}
-        statement = (
-            sa.update(jobs).where(jobs.c.dispatch_id == dispatch_id, IS_WAITING).values(**given_back, **NO_LEASE)
-        )
         with self._database.write() as connection:
-            released = connection.execute(statement).rowcount
+            released = connection.execute(_RELEASING, {"of_dispatch": dispatch_id}).rowcount
             add_measures(connection, measures(released))
             return released
 
@@ -374,14 +361,15 @@ class Leases:
 _GONE_ON = tuple(status for status in JobStatus if status not in (JobStatus.PROCESSING, JobStatus.CANCELLED))
 
 
-def _assignment(job_type: str, limit: int, *, only_fresh: bool, besides: Collection[str]) -> sa.Update:
+@cache
+def _assigning(*, only_fresh: bool, only_of_others: bool) -> ReturningUpdate[Any]:
     # Common table expressions, because PostgreSQL runs one that locks rows exactly once. It may run an
     # IN (SELECT … LIMIT) again for every row of the outer query, and so take more rows than the limit.
-    is_due = sa.and_(jobs.c.job_type == job_type, jobs.c.not_before <= db_now(), IS_FREE)
+    is_due = sa.and_(jobs.c.job_type == _OF_TYPE, jobs.c.not_before <= db_now(), IS_FREE)
     if only_fresh:
         is_due = sa.and_(is_due, jobs.c.status == JobStatus.QUEUED)
     order = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.id)
-    is_first = sa.and_(is_due, _is_of_others(job_type, is_due, besides)) if besides else is_due
+    is_first = sa.and_(is_due, _is_of_others(is_due)) if only_of_others else is_due
     head = (
         sa.select(jobs.c.trace_id, jobs.c.subject_day)
         .where(is_first)
@@ -399,14 +387,25 @@ def _assignment(job_type: str, limit: int, *, only_fresh: bool, besides: Collect
             jobs.c.subject_day == sa.select(head.c.subject_day).scalar_subquery(),
         )
         .order_by(*order)
-        .limit(limit)
+        .limit(sa.bindparam("most", type_=sa.Integer()))
         .with_for_update(skip_locked=True)
         .cte("batch")
     )
-    return sa.update(jobs).where(jobs.c.id.in_(sa.select(batch.c.id)))
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(sa.select(batch.c.id)))
+        .values(
+            dispatch_id=sa.bindparam("for_dispatch"),
+            lease_expires_at=db_time_in(_LEASE_S),
+            # Since when it has been due, for the record: from here on nobody asks any more whether it is.
+            not_before=sa.case((jobs.c.not_before < jobs.c.updated_at, jobs.c.updated_at), else_=jobs.c.not_before),
+            updated_at=db_now(),
+        )
+        .returning(*JOB_COLUMNS)
+    )
 
 
-def _is_of_others(job_type: str, is_due: sa.ColumnElement[bool], besides: Collection[str]) -> sa.ColumnElement[bool]:
+def _is_of_others(is_due: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """Whether a job is one of the foremost of another trace.
 
     Each trace that waits has a job in this turn or the next, unless it has just been served. Without that bound, each
@@ -414,10 +413,11 @@ def _is_of_others(job_type: str, is_due: sa.ColumnElement[bool], besides: Collec
     """
     due = sa.select(jobs.c.priority).where(is_due).order_by(jobs.c.priority.desc()).limit(1)
     foremost = due.correlate(None).scalar_subquery()
-    this_turn = first_turn(sa.literal(job_type), foremost)
+    this_turn = first_turn(_OF_TYPE, foremost)
     # Where none is new there are few: those that failed.
     is_soon = jobs.c.turn <= sa.func.coalesce(this_turn + 1, _LAST_TURN)
-    return sa.and_(jobs.c.trace_id.not_in(besides), jobs.c.priority == foremost, is_soon)
+    is_other = jobs.c.trace_id.not_in(sa.bindparam("besides", expanding=True))
+    return sa.and_(is_other, jobs.c.priority == foremost, is_soon)
 
 
 def _claiming() -> ReturningUpdate[Any]:
@@ -438,7 +438,7 @@ def _claiming() -> ReturningUpdate[Any]:
             status=JobStatus.PROCESSING,
             attempts=jobs.c.attempts + 1,
             progress=sa.null(),
-            lease_expires_at=db_time_in(sa.bindparam("lease_s", type_=sa.Float())),
+            lease_expires_at=db_time_in(_LEASE_S),
             assigned_at=jobs.c.updated_at,  # nothing but the assignment changed it since
             updated_at=db_now(),
         )
@@ -461,10 +461,29 @@ def _ending(*, not_before: DatabaseTime | None) -> sa.Update:
     )
 
 
-def _progress_of(progress: Mapping[str, JobProgress] | None) -> dict[str, Any]:
-    """The column `progress` of each of these jobs; nothing where none is given."""
-    if not progress:
-        return {}
+def _renewing() -> ReturningUpdate[Any]:
+    is_of_dispatch = jobs.c.dispatch_id == sa.bindparam("of_dispatch")
+    waiting = sa.select(jobs.c.id).where(is_of_dispatch, IS_WAITING).limit(RENEWED_AT_ONCE)
+    return (
+        sa.update(jobs)
+        .where(is_of_dispatch, sa.or_(jobs.c.status == JobStatus.PROCESSING, jobs.c.id.in_(waiting)))
+        .values(lease_expires_at=db_time_in(_LEASE_S))
+        .returning(jobs.c.id, jobs.c.status)
+    )
+
+
+def _releasing() -> sa.Update:
+    now_served = first_turn(jobs.c.job_type, jobs.c.priority).correlate(jobs)
+    turn = sa.case((now_served < jobs.c.turn, now_served), else_=jobs.c.turn)
+    return (
+        sa.update(jobs)
+        .where(jobs.c.dispatch_id == sa.bindparam("of_dispatch"), IS_WAITING)
+        .values(not_before=None, updated_at=db_now(), turn=turn, **NO_LEASE)
+    )
+
+
+def _progress_of(progress: Mapping[str, JobProgress]) -> dict[str, Any]:
+    """The column `progress` of each of these jobs."""
     kind = jobs.c.progress.type
     values = [(jobs.c.id == job_id, sa.literal(each.to_json(), kind)) for job_id, each in progress.items()]
     return {"progress": sa.case(*values, else_=jobs.c.progress)}
@@ -472,6 +491,8 @@ def _progress_of(progress: Mapping[str, JobProgress] | None) -> dict[str, Any]:
 
 # The statements of every attempt are built once: building one takes longer than executing it.
 _CLAIMING = _claiming()
+_RENEWING = _renewing()
+_RELEASING = _releasing()
 _ENDING = _ending(not_before=None)
 _PAUSING = _ending(not_before=db_time_in(sa.bindparam("pause_s", type_=sa.Float())))
 

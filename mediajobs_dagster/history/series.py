@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -78,7 +79,12 @@ def labelled(labels: dict[str, str]) -> str:
 
     So neither an address nor a sentence can become a label.
     """
-    return ",".join(f"{name}={value if _NAME.fullmatch(value) else OTHER}" for name, value in labels.items())
+    return _joined(tuple(labels.items()))
+
+
+@lru_cache(maxsize=1000)  # few differ, and each attempt has some twenty
+def _joined(labels: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{name}={value if _NAME.fullmatch(value) else OTHER}" for name, value in labels)
 
 
 def labels_of(stored: str) -> dict[str, str]:

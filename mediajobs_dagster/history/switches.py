@@ -84,9 +84,8 @@ class Switches:
 
     def all(self, scope: SwitchScope) -> SwitchDict:
         """Every breaker of that scope that a person has set, by name."""
-        statement = sa.select(breaker_switches).where(breaker_switches.c.scope == scope)
         with self._database.read() as connection:
-            found = [_switch_of(row) for row in connection.execute(statement).mappings()]
+            found = [_switch_of(row) for row in connection.execute(_ALL, {"of_scope": scope}).mappings()]
         return {switch.name: switch for switch in found}
 
     def set(self, switch: Switch) -> None:
@@ -119,7 +118,6 @@ def _switch_of(row: sa.RowMapping) -> Switch:
     )
 
 
-# Built once: it is asked whenever a job may be dispatched.
-_ONE = sa.select(breaker_switches).where(
-    breaker_switches.c.scope == sa.bindparam("of_scope"), breaker_switches.c.name == sa.bindparam("of_name")
-)
+# Built once: they are asked whenever a job may be dispatched or claimed.
+_ALL = sa.select(breaker_switches).where(breaker_switches.c.scope == sa.bindparam("of_scope"))
+_ONE = _ALL.where(breaker_switches.c.name == sa.bindparam("of_name"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -50,28 +51,9 @@ class Witnesses:
         All that one run lost when its process died is one job. A job does not count whose later attempt proved its
         input to be at fault.
         """
-        history, later = job_history.c, job_history.alias("later").c
-        lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
-        job = sa.func.coalesce(lost_with, history.job_id, history.id).label("job")
-        is_of_input = sa.exists().where(
-            later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
-        )
-        statement = (
-            sa.select(history.host, history.job_name, job, history.error_code, history.completed_at)
-            .where(
-                history.job_name.in_(_TYPES),
-                history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
-                history.completed_at >= since,
-                history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
-                sa.func.coalesce(history.error_code, "").not_in(codes_without_breaker()),
-                history.host.is_not(None),
-                ~is_of_input,
-            )
-            .order_by(history.completed_at.desc())
-            .limit(_MOST_FAILURES)
-        )
+        of = {"begin": since, "codes": codes_without_breaker()}
         with self._database.read() as connection:
-            return tuple(HostFailure(*row) for row in connection.execute(statement))
+            return tuple(HostFailure(*row) for row in connection.execute(_FAILURES, of))
 
     def successes(self, *, since: datetime) -> tuple[HostSuccess, ...]:
         """When each job type last succeeded on each machine, if it did since a moment."""
@@ -98,3 +80,30 @@ class Witnesses:
 
 
 _TYPES = sa.select(job_counts.c.job_type).distinct()
+
+
+def _failures() -> sa.Select[Any]:
+    history, later = job_history.c, job_history.alias("later").c
+    lost_with = sa.case((history.status == AttemptStatus.LOST, history.run_id))
+    job = sa.func.coalesce(lost_with, history.job_id, history.id).label("job")
+    is_of_input = sa.exists().where(
+        later.job_id == history.job_id, later.attempt > history.attempt, later.blame == Blame.INPUT
+    )
+    return (
+        sa.select(history.host, history.job_name, job, history.error_code, history.completed_at)
+        .where(
+            history.job_name.in_(_TYPES),
+            history.status.in_((AttemptStatus.FAILURE, AttemptStatus.LOST)),
+            history.completed_at >= sa.bindparam("begin"),
+            history.blame.in_([blame for blame in Blame if blame.concerns_operators]),
+            sa.func.coalesce(history.error_code, "").not_in(sa.bindparam("codes", expanding=True)),
+            history.host.is_not(None),
+            ~is_of_input,
+        )
+        .order_by(history.completed_at.desc())
+        .limit(_MOST_FAILURES)
+    )
+
+
+# Built once, see `leases.py`: every run asks before it claims.
+_FAILURES = _failures()

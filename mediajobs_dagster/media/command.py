@@ -144,6 +144,11 @@ class Output:
         target = self.target if self.target == STDOUT else address(self.target)
         return ("-threads", str(guards.threads), *self.options, target)
 
+    @property
+    def is_media(self) -> bool:
+        """Whether it is a file that may hold sound: how much of it was encoded is compared with what is in the file."""
+        return self.target != STDOUT and _WITHOUT_SOUND.isdisjoint(self.options)
+
 
 @dataclass(frozen=True)
 class Command:
@@ -179,7 +184,7 @@ class Command:
     def arguments(self, guards: Guards) -> tuple[str, ...]:
         """Everything after the program's name, ready to run in the scratch folder."""
         return (
-            *GENERAL_GUARDS,
+            *general_guards(verbose=self.has_remote_input or any(output.is_media for output in self.outputs)),
             "-nostdin",
             "-nostats",
             "-y",  # overwrite: only this attempt uses its scratch folder, and ffmpeg must not ask
@@ -200,6 +205,8 @@ class Command:
 
 
 _MANY_INPUTS = 10
+_WITHOUT_SOUND = frozenset({"image2", "null"})
+"""Formats of outputs that hold no sound."""
 
 _GUARDED = frozenset(
     {"protocol_whitelist", "format_whitelist", "threads", "max_pixels", "enable_drefs", "use_absolute_path"}
@@ -242,12 +249,17 @@ def address(source: str) -> str:
     return source if is_remote(source) else f"file:{source}"
 
 
-GENERAL_GUARDS = ("-hide_banner", "-loglevel", "level+verbose")
-"""Options at the head of every ffmpeg and ffprobe command.
+IN_EVERY_COMMAND = "-hide_banner"
+"""An argument of every command that mediajobs starts."""
 
-Every log line carries its level, which tells errors from the rest. Only at this level does ffmpeg say how many bytes it
-read from a remote input, and how much it encoded of each track.
-"""
+
+def general_guards(*, verbose: bool) -> tuple[str, ...]:
+    """Options at the head of every ffmpeg and ffprobe command.
+
+    Every log line carries its level, which tells errors from the rest. Only if it is `verbose` does ffmpeg say how many
+    bytes it read from a remote input, and how much it encoded of each track. It takes longer: each line wakes us up.
+    """
+    return (IN_EVERY_COMMAND, "-loglevel", "level+verbose" if verbose else "level+info")
 
 
 def source_guards(source: str, guards: Guards) -> tuple[str, ...]:

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from mediajobs_dagster.media.command import GENERAL_GUARDS
-
-_IN_EVERY_COMMAND = GENERAL_GUARDS[0]
-"""An argument of every command that mediajobs starts."""
+from mediajobs_dagster.media.command import IN_EVERY_COMMAND
 
 
 def kill_orphans(folder: Path) -> int:
@@ -24,7 +21,7 @@ def kill_orphans(folder: Path) -> int:
     home, killed = folder.resolve(), 0
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # it has just ended, or is another user's
-            if Path(process.cwd()).is_relative_to(home) and _IN_EVERY_COMMAND in process.cmdline():
+            if Path(process.cwd()).is_relative_to(home) and IN_EVERY_COMMAND in process.cmdline():
                 os.killpg(os.getpgid(process.pid), signal.SIGKILL)
                 killed += 1
     return killed

@@ -23,7 +23,7 @@ from mediajobs_dagster.errors import (
 )
 from mediajobs_dagster.media.allowance import Allowance, memory_of_probe
 from mediajobs_dagster.media.budget import MemoryRoom, OomWatch, granted_budget
-from mediajobs_dagster.media.command import GENERAL_GUARDS, Command, Guards, address, is_remote, source_guards
+from mediajobs_dagster.media.command import Command, Guards, address, general_guards, is_remote, source_guards
 from mediajobs_dagster.media.diagnosis import diagnose, diagnose_success, failed_allocation_mb
 from mediajobs_dagster.media.pipe import Pipe
 from mediajobs_dagster.media.process import Child, Limits
@@ -196,7 +196,7 @@ class Runner:
         """
         stderr, answer = StderrReader(), bytearray()
         arguments = (
-            *GENERAL_GUARDS,
+            *general_guards(verbose=is_remote(source)),
             *source_guards(source, self._guards(remote=is_remote(source))),
             # What a picture tells of itself stands with its key frames; decoding the others takes half of the time.
             *("-threads", "1", "-skip_loop_filter", "all", "-skip_frame", "nokey", "-read_intervals", _LOOKED_AT),

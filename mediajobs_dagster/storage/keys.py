@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from mediajobs_dagster.errors import KeyRefusedError
 
@@ -12,6 +11,9 @@ CHECKPOINTS = "checkpoints/"
 _MAX_KEY_BYTES = 1024
 """Amazon S3's own limit."""
 _SHOWN_CHARS = 80
+_REFUSED = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
+"""A backslash, or a character of the category `Cc`."""
+_NO_NAMES = frozenset({"", ".", ".."})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -83,8 +85,8 @@ def _fault_of(key: str) -> str | None:
         return "is empty"
     if size > _MAX_KEY_BYTES:
         return f"has {size} bytes, more than {_MAX_KEY_BYTES}"
-    if "\\" in key or any(unicodedata.category(char) == "Cc" for char in key):
+    if _REFUSED.search(key):
         return "has a backslash or a control character"
-    if any(segment in ("", ".", "..") for segment in key.split("/")):
+    if not _NO_NAMES.isdisjoint(key.split("/")):
         return "is absolute, or has an empty segment, `.` or `..`"
     return None

@@ -19,7 +19,7 @@ from mediajobs_dagster.attempts.scratch import Scratch, ScratchSweeper, sweep
 from mediajobs_dagster.errors import DiskFullError, SettingsError
 from mediajobs_dagster.job_types.audio_envelope import AudioEnvelope
 from mediajobs_dagster.job_types.edit_proxy import EditProxy
-from mediajobs_dagster.media.command import GENERAL_GUARDS
+from mediajobs_dagster.media.command import general_guards
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import AttemptStatus, utc_now
 from mediajobs_dagster.records import AttemptKey
@@ -113,7 +113,7 @@ def test_a_killed_workers_folder_is_swept_at_the_next_start(tmp_path: Path) -> N
 def test_what_works_on_in_a_killed_workers_folder_is_ended(tmp_path: Path, tools: Tools) -> None:
     """Its ffmpeg would fill the disk under a folder that is gone. Nobody else's, and nothing that is not ours, is."""
     encode = ("-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=duration=3600", "-f", "null", "-")
-    ours = [str(tools.ffmpeg), *GENERAL_GUARDS, *encode]
+    ours = [str(tools.ffmpeg), *general_guards(verbose=False), *encode]
     with another_worker(tmp_path) as (dead, folder), another_worker(tmp_path) as (_, busy), ExitStack() as stack:
 
         def start(command: list[str], cwd: Path) -> subprocess.Popen[bytes]:
