@@ -54,6 +54,23 @@ def test_a_remote_input_may_use_the_network_and_nothing_else() -> None:
     assert arguments[arguments.index("-rw_timeout") + 1] == "20000000"
 
 
+@pytest.mark.parametrize(
+    ("source", "output", "level"),
+    [
+        ("source", Output("thumb.jpg", ("-f", "image2")), "level+info"),
+        ("source", Output("nowhere", ("-f", "null")), "level+info"),
+        ("source", Output(STDOUT, ("-f", "s16le")), "level+info"),
+        ("source", Output("proxy.mp4"), "level+verbose"),
+        ("https://host/key", Output("thumb.jpg", ("-f", "image2")), "level+verbose"),
+    ],
+    ids=("picture", "nothing", "stream", "media", "remote"),
+)
+def test_ffmpeg_says_much_only_where_it_is_used(source: str, output: Output, level: str) -> None:
+    """How much sound it encoded into a file, and how much it read from the network."""
+    arguments = Command((Input(source),), (output,)).arguments(GUARDS)
+    assert arguments[arguments.index("-loglevel") + 1] == level
+
+
 def test_a_path_cannot_be_read_as_a_protocol_or_an_option() -> None:
     """A file name that looks like a protocol, or like an option, is still a file name."""
     arguments = Command((Input("concat:a|b"),), (Output("-y"),)).arguments(GUARDS)
