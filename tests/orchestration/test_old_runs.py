@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import ClassVar
@@ -107,8 +108,13 @@ def _foreign_job() -> dg.JobDefinition:
 
 def test_the_job_cleans_up_dagster_too(open_dagster: Callable[..., DagsterPlatform]) -> None:
     """As a run like any other, with the figures of each kind in its row."""
-    platform = open_dagster(types=(Speaking(),), retention=("speaking_v1=0.000001", "runs=0.000001"))
+    kept_days = 0.000001
+    platform = open_dagster(types=(Speaking(),), retention=(f"speaking_v1={kept_days:f}", f"runs={kept_days:f}"))
     runs = run_three(platform)
+    last = platform.history.attempts.list(AttemptFilter(job_name=Speaking.name))[0]
+    assert last.completed_at is not None
+    while utc_now() - last.completed_at < timedelta(days=2 * kept_days):  # until all of them are old enough
+        time.sleep(0.01)
     platform.history.jobs.enqueue(
         [HistoryCleanup().request(Tick(schedule="history_cleanup", created_at=utc_now()), trace_id=new_trace_id())]
     )
