@@ -145,8 +145,8 @@ class Output:
         return ("-threads", str(guards.threads), *self.options, target)
 
     @property
-    def is_media(self) -> bool:
-        """Whether it is a file that may hold sound: how much of it was encoded is compared with what is in the file."""
+    def may_hold_sound(self) -> bool:
+        """Whether it is a file with sound, as far as its options tell. Pictures, raw streams and nothing are not."""
         return self.target != STDOUT and _WITHOUT_SOUND.isdisjoint(self.options)
 
 
@@ -184,7 +184,7 @@ class Command:
     def arguments(self, guards: Guards) -> tuple[str, ...]:
         """Everything after the program's name, ready to run in the scratch folder."""
         return (
-            *general_guards(verbose=self.has_remote_input or any(output.is_media for output in self.outputs)),
+            *general_guards(verbose=self.has_remote_input or any(output.may_hold_sound for output in self.outputs)),
             "-nostdin",
             "-nostats",
             "-y",  # overwrite: only this attempt uses its scratch folder, and ffmpeg must not ask
@@ -257,7 +257,7 @@ def general_guards(*, verbose: bool) -> tuple[str, ...]:
     """Options at the head of every ffmpeg and ffprobe command.
 
     Every log line carries its level, which tells errors from the rest. Only if it is `verbose` does ffmpeg say how many
-    bytes it read from a remote input, and how much it encoded of each track. It takes longer: each line wakes us up.
+    bytes it read from a remote input, and how much it encoded of each track. Each line costs us time.
     """
     return (IN_EVERY_COMMAND, "-loglevel", "level+verbose" if verbose else "level+info")
 
