@@ -5,7 +5,8 @@
                  └── a pause ◄──┴──► failed: its tries are used up
 
 Of one job and callback, one delivery is sent after the other: an event never overtakes the one before. How far a job is
-(`job.progress`) keeps nothing waiting. That a trace is finished is told after all that the callback was told before.
+(`job.progress`) keeps nothing waiting before it is sent: it is dropped when something later is told of the job. That a
+trace is finished is told after all that the callback was told before.
 """
 
 from __future__ import annotations
@@ -106,14 +107,27 @@ class Webhooks:
         Those for the origins `besides` (scheme, host and port) are left. A sender that dies loses it after `hold_s`.
         How far a job was is removed on the way, where something later is told of it.
         """
+        while (delivery := self._claim_any(hold_s, besides, now)) and self._drop_overtaken(delivery):
+            pass
+        return delivery
+
+    def _claim_any(self, hold_s: float, besides: Collection[str], now: datetime | None) -> WebhookDelivery | None:
         with self._database.write() as connection:
             until = in_seconds(now or now_of(connection), hold_s)
-            while row := claim_first(connection, webhook_deliveries, _due(besides, now), _COLUMNS, until=until):
-                delivery = _delivery_of(row)
-                if not (delivery.event is WebhookEvent.JOB_PROGRESS and _is_overtaken(connection, delivery)):
-                    return delivery
+            row = claim_first(connection, webhook_deliveries, _due(besides, now), _COLUMNS, until=until)
+            return _delivery_of(row) if row else None
+
+    def _drop_overtaken(self, delivery: WebhookDelivery) -> bool:
+        """Whether it was progress of which something later is told; then it is removed.
+
+        Asked when everybody can see the claim: who does not see it yet may take what is later, and that is seen here.
+        """
+        if delivery.event is not WebhookEvent.JOB_PROGRESS:
+            return False
+        with self._database.write() as connection:
+            if is_overtaken := _is_overtaken(connection, delivery):
                 connection.execute(sa.delete(webhook_deliveries).where(_ROW.id == delivery.id))
-            return None
+            return is_overtaken
 
     def delivered(self, delivery: WebhookDelivery, tried: DeliveryTry) -> None:
         """It has arrived."""
@@ -182,7 +196,7 @@ def _is_overtaken(connection: sa.Connection, delivery: WebhookDelivery) -> bool:
 def _due(besides: Collection[str], now: datetime | None) -> list[sa.ColumnElement[bool]]:
     moment = sa.literal(now, _ROW.due_at.type) if now else db_now()
     is_for_others = [_ROW.origin.not_in(besides)] if besides else []
-    return [_PENDING, _ROW.due_at <= moment, *is_for_others, ~_has_earlier]
+    return [_PENDING, _ROW.due_at <= moment, *is_for_others, ~_has_earlier(moment)]
 
 
 # As Booleans, SQLite would be asked whether they are 1, and find no index for that.
@@ -194,13 +208,18 @@ _is_before = sa.and_(
     _earlier.c.subscription_id == _ROW.subscription_id,
     _earlier.c.number < _ROW.number,
 )
-_has_earlier = sa.or_(
-    sa.exists().where(
-        _is_before, _earlier.c.job_id == _ROW.job_id, _earlier.c.event != WebhookEvent.JOB_PROGRESS.value
-    ),
-    # That a trace is finished, which is about no job, waits for everything.
-    sa.and_(_ROW.job_id == "", sa.exists().where(_is_before)),
-)
+
+
+def _has_earlier(moment: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    is_being_sent = sa.and_(_earlier.c.tries > 0, _earlier.c.due_at > moment)
+    keeps_waiting = sa.or_(_earlier.c.event != WebhookEvent.JOB_PROGRESS.value, is_being_sent)
+    return sa.or_(
+        sa.exists().where(_is_before, _earlier.c.job_id == _ROW.job_id, keeps_waiting),
+        # That a trace is finished, which is about no job, waits for everything.
+        sa.and_(_ROW.job_id == "", sa.exists().where(_is_before)),
+    )
+
+
 _FOLLOWING = sa.update(webhook_deliveries).where(
     _PENDING,
     _ROW.subscription_id == sa.bindparam("of_subscription"),

@@ -285,6 +285,55 @@ def test_progress_that_is_overtaken_or_not_taken_goes(history: History) -> None:
         assert deliver_all(history) == ["job.completed"]
 
 
+def test_progress_that_is_being_sent_arrives_before_what_is_later(history: History) -> None:
+    """Until its sender says what came of it, or gives it back, or has died."""
+    subscribe(history, WebhookEvent.JOB_PROGRESS, WebhookEvent.JOB_COMPLETED, WebhookEvent.TRACE_FINISHED)
+
+    def completed_while_progress_is_sent() -> WebhookDelivery:
+        at_work = claimed(history)
+        report(history, at_work.job.id, at_work.job.dispatch_id or "", 0.5)
+        history.webhook_events.write_progress()
+        progress = claim(history)
+        assert progress is not None
+        assert progress.event == "job.progress"
+        history.leases.finish(ended(at_work), job_status=JobStatus.COMPLETED)
+        assert claim(history) is None
+        assert not history.webhooks.is_due()
+        return progress
+
+    history.webhooks.delivered(completed_while_progress_is_sent(), a_try())
+    assert deliver_all(history) == ["job.completed"]
+    history.webhooks.not_delivered(completed_while_progress_is_sent(), a_try(500, "down"), again_in_s=5)
+    assert deliver_all(history) == ["job.completed"]
+    history.webhooks.let_go(completed_while_progress_is_sent())
+    assert deliver_all(history) == ["job.completed"]
+    completed_while_progress_is_sent()
+    age(history, timedelta(seconds=31))
+    assert deliver_all(history) == ["job.completed"]
+
+
+def test_progress_that_two_senders_see_differently_is_not_brought_after_what_is_later(cleared_postgres: str) -> None:
+    """One is about to commit its claim when another, which does not see that yet, takes what is later."""
+    with History.open(cleared_postgres) as history, History.open(cleared_postgres) as another:
+        subscribe(history, WebhookEvent.JOB_PROGRESS, WebhookEvent.JOB_COMPLETED)
+        at_work = claimed(history)
+        report(history, at_work.job.id, at_work.job.dispatch_id or "", 0.5)
+        history.webhook_events.write_progress()
+        taken_meanwhile: list[WebhookDelivery | None] = []
+
+        @sa.event.listens_for(history._database.engine, "commit")
+        def before_the_first_commit(_: sa.Connection) -> None:
+            if not taken_meanwhile:
+                another.leases.finish(ended(at_work), job_status=JobStatus.COMPLETED)
+                taken_meanwhile.append(claim(another))
+
+        assert claim(history) is None
+        (completed,) = taken_meanwhile
+        assert completed is not None
+        assert completed.event == WebhookEvent.JOB_COMPLETED
+        assert events(history) == ["job.completed"]
+
+
 def age(history: History, by: timedelta) -> None:
     """Let time pass for the outbox."""
     with history._database.write() as connection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -334,6 +336,31 @@ def test_progress_goes_out_once_a_second_at_most(history: History, settings: Set
     assert fractions == sorted(fractions)
     assert receiver.types[:2] == ["job.queued", "job.started"]
     assert receiver.types[-2:] == ["job.completed", "trace.finished"]
+
+
+def test_a_receiver_that_is_slow_to_take_progress_is_told_the_end_afterwards(
+    history: History, settings: Settings
+) -> None:
+    has_ended = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if b'"job.progress"' in exchange.body:
+            assert has_ended.wait(30)
+            time.sleep(0.3)  # looks enough to take whatever waits for nothing
+        answered.append(json.loads(exchange.body)["type"])
+        exchange.answer(b"", 204)
+
+    answered: list[str] = []
+    with receiving(answer) as receiver, delivering(settings, lambda: history, look_s=0.02):
+        subscribe(history, receiver.url)
+        claim = claimed(history)
+        progress = JobProgress(fraction=0.5, stage="ffmpeg", at=datetime.now(UTC))
+        history.leases.renew(claim.job.dispatch_id or "", lease_s=60, progress={claim.job.id: progress})
+        wait_until(lambda: "job.progress" in receiver.types)
+        history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
+        has_ended.set()
+        wait_until(lambda: "trace.finished" in answered)
+    assert answered == ["job.queued", "job.started", "job.progress", "job.completed", "trace.finished"]
 
 
 def test_without_a_secret_nothing_is_sent_and_nothing_is_lost(
