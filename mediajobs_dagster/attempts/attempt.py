@@ -272,7 +272,8 @@ class _Attempt:
                 prepared = self.job_type.prepare(material, params, machine)
         with self.recorder.timed(Stage.PLAN):
             plan = self.job_type.plan(replace(material, prepared=prepared), params)
-            self.recorder.notes.extend(plan.notes)
+            for each in plan.notes:
+                self.recorder.note(each)
             needed = inputs.bytes if plan.scratch_bytes is None else plan.scratch_bytes
             self.worker.scratch.require(needed, f"a job of type {self.job_type.name}")
         return plan
@@ -328,7 +329,7 @@ class _Attempt:
         except CancelledError:
             raise
         except (MediaJobsError, OSError) as error:
-            self.recorder.notes.append(f"The same work fails on a test clip too: {redact(str(error))}")
+            self.recorder.note(f"The same work fails on a test clip too: {redact(str(error))}")
             return False
         except Exception:  # noqa: BLE001  # whatever the trial raises, the attempt keeps the error that it failed with
             _log.error("The trial of %s failed unexpectedly:\n%s", self.job_type.name, redact(traceback.format_exc()))
@@ -376,7 +377,7 @@ class _Attempt:
             info = verify(output, verification)
             declared, tolerance = output.expected.duration_seconds, output.expected.duration_tolerance
             if info and declared and tolerance and abs(info.duration_seconds - declared) > tolerance:
-                self.recorder.notes.append(
+                self.recorder.note(
                     f"{output.filename} lasts {info.duration_seconds:.3f} s, its source declares {declared:.3f} s."
                 )
             verified.append(info)

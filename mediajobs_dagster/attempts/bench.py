@@ -67,7 +67,7 @@ class AttemptBench:
         self.on_progress(share)
 
     def note(self, text: str) -> None:
-        self.recorder.notes.append(redact(text))
+        self.recorder.note(redact(text))
 
     def report(self, **figures: JsonObject | str | float | int | bool | None) -> None:
         self.recorder.figures.update(_storable(figures))

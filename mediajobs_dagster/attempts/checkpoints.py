@@ -56,7 +56,7 @@ class StoredCheckpoints:
             self.open_storage().put(path, key, content_type="application/json")
             self._note_use(key)
         except MediaJobsError as error:
-            self.recorder.notes.append(f"A result was not kept for further attempts: {error.code}")
+            self.recorder.note(f"A result was not kept for further attempts: {error.code}")
         finally:
             path.unlink()
 

@@ -143,7 +143,7 @@ def settle(claim: Claim, worker: Worker, recorder: Recorder, ending: Ending) -> 
             ending = ending.with_message(f"{ending.message} {verdict.note}")
         recorder.add_error(ending)
     elif isinstance(ending, NotStarted):
-        recorder.notes.append(ending.shortage.message)
+        recorder.note(ending.shortage.message)
     manifest = recorder.manifest(_attempt_status(ending))
     known = _known_results(claim, worker, ending) if isinstance(ending, Work) else {}
     uploads = _result_uploads(claim, manifest, ending, known) if isinstance(ending, Work) else {}

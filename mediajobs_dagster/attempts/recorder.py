@@ -185,6 +185,11 @@ class Recorder:
         self._calls.append(call)
         self.tell(CallEnded(key=self.key, stage=self.stage, call=call))
 
+    def note(self, text: str) -> None:
+        """Keep what a person should know; said again, as by the next command on the same source, it is kept once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def add_error(self, error: MediaJobsError) -> None:
         """Something went wrong in the present stage."""
         self._errors.append(_error_record(error, self.stage))

@@ -87,7 +87,7 @@ class StepMaker:
                 allowance=self.allowance,
             )
         if is_noted and made.faults != Faults():
-            self.recorder.notes.append(f"ffmpeg reported small faults in its input: {made.faults}.")
+            self.recorder.note(f"ffmpeg reported small faults in its input: {made.faults}.")
         return made
 
     def decode_end(self, name: str, duration: float) -> None:

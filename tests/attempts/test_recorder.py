@@ -133,7 +133,7 @@ def test_a_manifest_has_all_that_a_recorder_was_told(recorder: Recorder, clock: 
         recorder.add_call(call)
     recorder.stands_for("http://127.0.0.1/source?X-Amz-Signature=0123abcd", "uploads/one")
     recorder.outputs.append(output)
-    recorder.notes.append("A note.")
+    recorder.note("A note.")
     recorder.figures["entries"] = 2
     recorder.stage = "publish"
     recorder.add_error(DiskFullError("It was full."))
@@ -283,6 +283,13 @@ def test_media_is_from_the_upload_if_that_of_every_source_is(
     for each in known:
         recorder.describe_media(known=each)
     assert recorder.manifest(AttemptStatus.SUCCESS).input_summary["mediaInfoFrom"] == told_from
+
+
+def test_what_is_noted_again_is_kept_once(recorder: Recorder) -> None:
+    """As when several commands of an attempt stumble over the same place of a source."""
+    for text in ("1 damaged picture.", "Something else.", "1 damaged picture."):
+        recorder.note(text)
+    assert recorder.manifest(AttemptStatus.SUCCESS).notes == ("1 damaged picture.", "Something else.")
 
 
 def test_calls_beyond_the_cap_are_counted(recorder: Recorder) -> None:
