@@ -1,4 +1,4 @@
-"""What a schedule does at its moments, and what becomes of moments that nobody asked for.
+"""How a schedule asks for its job at its moments, and what becomes of moments that nobody asked for.
 
 Dagster decides when a schedule is evaluated. Whatever it does, one rule holds here. Of all moments since the one that
 was asked for last, the latest gets its job, once; the others are passed over. A moment that was asked for late counts
