@@ -3,6 +3,7 @@
 import sys
 
 from mediajobs_dagster.orchestration.build import build_definitions
+from mediajobs_dagster.orchestration.sensors import SAFETY_NET_S, SOON_S
 from mediajobs_dagster.redacted_logs import redact_output
 from mediajobs_dagster.system import MediaJobs
 from mediajobs_dagster.telemetry.logs import is_set_up, log_to_stderr
@@ -13,4 +14,7 @@ media = MediaJobs()
 if media.settings.logs_operations and not is_set_up():
     log_to_stderr(media.settings)
 # The fork server, which imports `preload` first, serves nobody: its forks execute runs, of whatever day.
-defs = build_definitions(media, for_runs="mediajobs_dagster.preload" in sys.modules)
+is_preloaded = "mediajobs_dagster.preload" in sys.modules
+# Our own code server stands beside our own daemon, which starts runs without being asked by a sensor.
+is_ours = "mediajobs_dagster.orchestration.serving.code_server" in sys.modules
+defs = build_definitions(media, for_runs=is_preloaded, dispatch_every_s=SAFETY_NET_S if is_ours else SOON_S)

@@ -20,18 +20,23 @@ from mediajobs_dagster.orchestration.recovery import recover_runs
 from mediajobs_dagster.orchestration.redacted_errors import redacted_errors
 from mediajobs_dagster.system import MediaJobs
 
+SOON_S = 5
+"""How often a dispatch sensor is evaluated where nothing else starts runs, seconds."""
+SAFETY_NET_S = 30
+"""The same beside our daemon: each evaluation takes 40 ms of CPU, and there is one for each job type."""
 
-def dispatch_sensor_of(job_type: JobType, media: MediaJobs) -> dg.SensorDefinition:
+
+def dispatch_sensor_of(job_type: JobType, media: MediaJobs, every_s: int = SOON_S) -> dg.SensorDefinition:
     """Starts runs for the queued jobs of a type, unless its breaker is open.
 
-    The daemon of `mediajobs up` does the same at once, and this sensor is its safety net. Under Dagster's own daemon,
-    only this sensor starts runs.
+    Our own daemon does the same at once, and this sensor is its safety net. Under Dagster's own daemon, only this
+    sensor starts runs.
     """
 
     @dg.sensor(
         name=tags.sensor_of(job_type),
         job_name=job_type.name,
-        minimum_interval_seconds=5,
+        minimum_interval_seconds=every_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts runs for queued {job_type.name} jobs; skips while the breaker is open.",
     )

@@ -26,6 +26,7 @@ from mediajobs_dagster.job_types.edit_proxy import EditProxy
 from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.media.tools import Tools
 from mediajobs_dagster.models import Attempt, AttemptStatus, Job, JobStatus, Upload
+from mediajobs_dagster.orchestration.sensors import SAFETY_NET_S
 from mediajobs_dagster.system import MediaJobs
 from tests.clips import Clips
 from tests.platform import Platform
@@ -41,7 +42,9 @@ pytestmark = pytest.mark.timeout(600)  # the start of a server, and many waits
 RUN = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"""
 TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 SENSOR = """query($sensor: SensorSelector!) {
-  sensorOrError(sensorSelector: $sensor) { ... on Sensor { sensorState { id ticks(statuses: [STARTED]) { id } } } }
+  sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+    minIntervalSeconds sensorState { id ticks(statuses: [STARTED]) { id } }
+  } }
 }"""
 STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
 START_SENSOR = "mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"
@@ -135,6 +138,11 @@ def test_the_demo_leaves_the_work_to_it(up: MediajobsUp, home: Path) -> None:
     with platform_on(home) as platform:
         attempts = list(platform.history.attempts.iterate(AttemptFilter(trace_id=trace)))
     assert len(attempts) == 9
+
+
+def test_the_sensors_that_dispatch_are_only_a_safety_net(up: MediajobsUp) -> None:
+    """The daemon looks itself, so they are evaluated seldom; `dagster dev` has nothing else."""
+    assert up.ask(SENSOR, sensor=selector(f"dispatch_{THUMB}"))["sensorOrError"]["minIntervalSeconds"] == SAFETY_NET_S
 
 
 def test_what_is_added_runs_at_once_as_a_run_of_its_trace(up: MediajobsUp, shared: Platform, clips: Clips) -> None:
@@ -271,10 +279,14 @@ def held(platform: Platform, upload: Upload, job_type: str) -> Attempt | None:
     return attempt if ffmpegs_of(upload) else None
 
 
+def selector(sensor: str) -> dict[str, str]:
+    return {"sensorName": sensor, "repositoryName": "__repository__", "repositoryLocationName": "mediajobs"}
+
+
 @contextmanager
 def without_sensor(up: MediajobsUp, name: str) -> Iterator[None]:
     """Have that sensor off, and no tick of it under way."""
-    sensor = {"sensorName": name, "repositoryName": "__repository__", "repositoryLocationName": "mediajobs"}
+    sensor = selector(name)
 
     def state() -> dict[str, Any]:
         return up.ask(SENSOR, sensor=sensor)["sensorOrError"]["sensorState"]

@@ -1,7 +1,7 @@
 """Dagster's daemon, with a coordinator that also dispatches our queue, so that a submitted job starts at once.
 
-Sensors are evaluated every five seconds. The loop that takes runs out of Dagster's queue polls ours first, ten times a
-second (one look-up in an index). The dispatch sensors stay, for Dagster's own daemon and as a safety net.
+Sensors are evaluated every five seconds at the most. The loop that takes runs out of Dagster's queue polls ours first,
+ten times a second (one look-up in an index). The dispatch sensors stay, for Dagster's own daemon and as a safety net.
 """
 
 # Dagster's daemon has no public interface in Python, and is typed in part:
