@@ -461,6 +461,11 @@ class Settings(BaseSettings):
     imds_enabled: bool = Field(
         False, description="Ask the EC2 instance metadata service (IMDSv2) for the machine type."
     )
+    machine_prices: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Prices of a machine an hour, by its type, separated by commas, such as c7i.large=0.0892; "
+        "`unknown` is for machines whose type is not on record. Default: capacity reports tell no cost.",
+    )
     listeners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Functions that return further listeners, as module:function, separated by commas."
     )
@@ -511,7 +516,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("listeners", "offers", "private_addresses", "retention", "retry_attempts", "trusted_proxy", "web_names"),
+        *("listeners", "machine_prices", "offers", "private_addresses", "retention", "retry_attempts"),
+        *("trusted_proxy", "web_names"),
         *("youtube_channels", "youtube_playlists", "youtube_queries", "match_weights", "ingest_languages"),
         mode="before",
     )
@@ -526,6 +532,13 @@ class Settings(BaseSettings):
             code, _, number = each.partition("=")
             if not (code.strip() and number.strip().isdecimal() and int(number)):
                 raise ValueError(f"{each!r} is not a code with a number from 1, such as TIMEOUT=1")
+        return value
+
+    @field_validator("machine_prices", mode="after")
+    @classmethod
+    def _are_prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            machine_price_of(each)
         return value
 
     @field_validator("schedules", mode="before")
@@ -700,6 +713,11 @@ class Settings(BaseSettings):
         return {code.strip(): int(number) for code, _, number in pairs}
 
     @property
+    def prices_of_machines(self) -> dict[str, float]:
+        """`machine_prices`: of an hour, by the type of the machine."""
+        return dict(map(machine_price_of, self.machine_prices))
+
+    @property
     def host(self) -> str:
         """The name of this machine in records."""
         return self.hostname or socket.gethostname()
@@ -751,6 +769,14 @@ def _days_of(entry: str) -> tuple[str, float]:
     if not (name and equals and _NUMBER.fullmatch(days)):
         raise ValueError(f"{entry!r} is no entry such as upload_thumb_v1=7: a name and a number of days")
     return name, float(days)
+
+
+def machine_price_of(entry: str) -> tuple[str, float]:
+    """The type of a machine and its price an hour, of an entry such as c7i.large=0.0892. Raises ValueError."""
+    name, equals, price = (part.strip() for part in entry.partition("="))
+    if not (name and equals and _NUMBER.fullmatch(price)):
+        raise ValueError(f"{entry!r} is no price such as c7i.large=0.0892: the type of a machine and a number")
+    return name, float(price)
 
 
 def unknown_variables(file: Path = Path(".env")) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from mediajobs_dagster.attempts.checkup import Checks, Finding
     from mediajobs_dagster.attempts.storage_sweep import StorageSweep
     from mediajobs_dagster.attempts.worker import Worker
+    from mediajobs_dagster.capacity.planning import CapacityReport
     from mediajobs_dagster.history.job_log_entry import JobLogEntry
     from mediajobs_dagster.intake.adding import Added, Adding, AddingListener, Inspection
     from mediajobs_dagster.intake.export_requests import Prepared, Requested
@@ -956,6 +957,29 @@ class MediaJobs:
         from mediajobs_dagster.use_cases.throughput import throughput_of
 
         return throughput_of(self.history, length)
+
+    def capacity(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        prices: Mapping[str, float] | None = None,
+        days_ahead: float = 30.0,
+        growth: float = 1.0,
+        load: float = 0.8,
+    ) -> CapacityReport:
+        """What media took of the machines in a period, by default the last 30 days, and what the days ahead ask for.
+
+        `prices` are of a machine an hour, by its type; they take precedence over those of the settings. `growth` says
+        how much more will come in, `load` for which share of the time a machine is planned to be busy. Raises
+        RequestError.
+        """
+        from mediajobs_dagster.capacity.planning import Assumptions
+        from mediajobs_dagster.use_cases.capacity import capacity_of
+
+        all_prices = {**self.settings.prices_of_machines, **(prices or {})}
+        assumptions = Assumptions(all_prices, growth=growth, load=load, days_ahead=days_ahead)
+        return capacity_of(self.history, self.registry, (since, until), assumptions)
 
     def export_history(
         self,

@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 FLOORS: tuple[str, ...] = (
     *("errors", "printable", "small_files", "fault_lists", "cancellation", "models", "cron", "settings", "records"),
     *("trace_context", "plugins", "listeners", "side_by_side", "temporary"),
-    *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory"),
+    *("history", "storage", "redacted_logs", "access", "services", "media", "resilience", "inventory", "capacity"),
     *("transcripts", "speech", "timelines", "study", "job_types", "attempts", "intake", "telemetry", "webhooks"),
     *("use_cases", "system"),
     *("gate", "orchestration", "supervisor", "console"),

@@ -16,6 +16,7 @@ from mediajobs_dagster.cli.add import add
 from mediajobs_dagster.cli.alerts import alerts
 from mediajobs_dagster.cli.attempt import attempt
 from mediajobs_dagster.cli.breaker import breaker
+from mediajobs_dagster.cli.capacity import capacity
 from mediajobs_dagster.cli.cleanup import cleanup
 from mediajobs_dagster.cli.demo import demo
 from mediajobs_dagster.cli.display import Terminal, print_json
@@ -85,7 +86,7 @@ def commands(context: click.Context) -> None:
 for command in (watch_jobs, retry_jobs, cancel_jobs):
     jobs.add_command(command)
 commands.add_section("Make", demo, add, ingest, export, study, work, up)
-commands.add_section("See and decide", status, jobs, attempt, why, uploads, history)
+commands.add_section("See and decide", status, jobs, attempt, why, uploads, history, capacity)
 commands.add_section("Look out for videos", events, videos, quota)
 commands.add_section("Run unattended", schedules, run_job, breaker, alerts, webhooks, metrics, actions)
 commands.add_section("Let people and programs in", user, token)

@@ -14,6 +14,7 @@ from mediajobs_dagster.history.alerts import Alerts
 from mediajobs_dagster.history.attempts import Attempts
 from mediajobs_dagster.history.by_type import ByType
 from mediajobs_dagster.history.clock import db_now
+from mediajobs_dagster.history.cohorts import Cohorts
 from mediajobs_dagster.history.current import Current
 from mediajobs_dagster.history.database import Database
 from mediajobs_dagster.history.days import Days
@@ -62,6 +63,7 @@ class History:
         self.leases = Leases(database)
         self.attempts = Attempts(database)
         self.current = Current(database)
+        self.cohorts = Cohorts(database)
         self.days = Days(database)
         self.events = Events(database)
         self.statistics = Statistics(database)

@@ -32,7 +32,7 @@ def test_the_commands() -> None:
         *SERVING,
         *("status", "uploads", "uploads list", "uploads show", "uploads delete"),
         *("jobs", "jobs list", "jobs show", "jobs watch", "jobs retry", "jobs cancel"),
-        *("history", "history export", "history stats"),
+        *("history", "history export", "history stats", "capacity"),
         *("quota", "videos", "videos list", "videos show", "videos link", "videos unlink"),
         *("alerts", "alerts list", "alerts send", "alerts test"),
         *("webhooks", "webhooks list", "webhooks show", "webhooks send", "webhooks test"),

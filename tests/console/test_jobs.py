@@ -246,3 +246,15 @@ def test_search_throughput_and_envelope(client: Client, platform: Platform, clip
     (key,) = keys_of(attempts["upload_audio_envelope_v1"])
     platform.storage.delete(key)
     assert client.get(f"/api/attempts/{attempts[THUMB].id}/envelope").status == 404
+
+
+def test_capacity(client: Client, platform: Platform, clips: Clips) -> None:
+    """As the use case reckons it; what makes no sense is refused."""
+    platform.add(clips.short(), THUMB)
+    platform.work()
+    report = client.get("/api/capacity?growth=2&daysAhead=10&load=0.5").json
+    assert [each["jobType"] for each in report["cohorts"]] == [THUMB]
+    assert (report["growth"], report["daysAhead"], report["load"]) == (2, 10, 0.5)
+    assert client.get("/api/capacity?until=2000-01-01T00:00:00Z").json["cohorts"] == []
+    for asked in ("load=0", "load=1.5", "growth=0", "daysAhead=0", "since=2999-01-01T00:00:00Z", "price=1"):
+        assert client.get(f"/api/capacity?{asked}").status == 422

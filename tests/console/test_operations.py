@@ -68,6 +68,7 @@ BY_HTTP: dict[str, str] = {
     "plan_export": "POST /api/exports",
     "export": "POST /api/exports",
     "statistics": "GET /api/statistics",
+    "capacity": "GET /api/capacity",
     "overview": "GET /api/overview",
     "held": "GET /api/overview",
     "breakers.quarantines": "GET /api/overview",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from mediajobs_dagster.capacity.planning import CapacityReport
 from mediajobs_dagster.cli.main import commands as mediajobs
 from mediajobs_dagster.history import StatisticsReport
 from mediajobs_dagster.history.job_log_entry import JobLogEntry, TranscriptMetadata
@@ -51,6 +52,7 @@ PRINTED: dict[str, Printed] = {
         "`failures`, `errorCodes`, `since`, `retryAt`, `switch` (who set it, and why) and `reason`."
     ),
     "breaker open": Printed("The breaker as it stands now, as in `breaker list`."),
+    "capacity": Printed("A [CapacityReport](#capacityreport) (`MediaJobs.capacity`)."),
     "cleanup": Printed("What was removed, by kind, and with `--dry-run` what would be (`MediaJobs.retention`)."),
     "demo": Printed("What became of every job of the trace (`MediaJobs.trace`).", (samples.TRACE,)),
     "doctor": Printed("A list of findings (`MediaJobs.doctor`).", (samples.FINDINGS,)),
@@ -179,7 +181,8 @@ def commands(elsewhere: Places) -> Iterator[str]:
         "writes an array of [JobLogEntry](#joblogentry), as the [job log](../how-to/job-log.md) has them.",
     )
     yield fields_of(
-        *(Job, Attempt, Upload, StatisticsReport, WebhookDelivery, JobLogEntry, TranscriptMetadata), elsewhere=elsewhere
+        *(Job, Attempt, Upload, StatisticsReport, CapacityReport, WebhookDelivery, JobLogEntry, TranscriptMetadata),
+        elsewhere=elsewhere,
     )
 
 

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import Field
 
+from mediajobs_dagster.capacity.planning import CapacityReport
 from mediajobs_dagster.console.api.answers import Media, answer
-from mediajobs_dagster.console.api.parameters import AttemptConditions, Parameters, Text
+from mediajobs_dagster.console.api.parameters import AttemptConditions, Moment, Parameters, Text
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.history import StatisticsReport
 from mediajobs_dagster.models import JsonObject
@@ -22,6 +23,16 @@ class Range(Parameters):
     """How far back is looked."""
 
     hours: int = Field(default=24, ge=1, le=24 * 366, description="Up to 48 by the hour, else by the day.")
+
+
+class Plan(Parameters):
+    """A period that was measured, and what is assumed of the time ahead."""
+
+    since: Moment | None = Field(default=None, description="Where it begins; default: 30 days before its end.")
+    until: Moment | None = Field(default=None, description="Where it ends; default: now.")
+    days_ahead: float = Field(30, alias="daysAhead", gt=0, le=3660, description="How far ahead is planned.")
+    growth: float = Field(default=1, gt=0, le=1000, description="How much more comes in; 1.5 is half as much again.")
+    load: float = Field(default=0.8, gt=0, le=1, description="Share of the time that a machine is planned to be busy.")
 
 
 class Search(Parameters):
@@ -40,6 +51,14 @@ def statistics(media: Media, asked: Annotated[AttemptConditions, Query()]) -> Re
 def throughput(media: Media, asked: Annotated[Range, Query()]) -> Response:
     """What has ended of what was begun in the last hours: by span, by job type and by error. Costs the same always."""
     return answer(media.throughput(timedelta(hours=asked.hours)))
+
+
+@router.get("/capacity", response_model=CapacityReport, responses=problems())
+def capacity(media: Media, asked: Annotated[Plan, Query()]) -> Response:
+    """What media took of the machines in a period, and how many machines the days ahead ask for."""
+    return answer(
+        media.capacity(asked.since, asked.until, days_ahead=asked.days_ahead, growth=asked.growth, load=asked.load)
+    )
 
 
 @router.get("/search", response_model=JsonObject, responses=problems())
