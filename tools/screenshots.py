@@ -107,6 +107,7 @@ def _pages(showcase: Showcase) -> dict[str, str]:
         "webhooks": "/webhooks",
         "webhook": f"/webhooks/{showcase.platform.media.webhooks.deliveries()[0].id}",
         "storage": "/storage",
+        "capacity": "/capacity",
     }
 
 

@@ -44,6 +44,18 @@ class EnoughFor(StrEnum):
     BUSIEST = "busiest"
     """The busiest hour that there was."""
 
+    @property
+    def words(self) -> str:
+        """What it keeps up with, for people."""
+        return _HOURS[self]
+
+
+_HOURS = {
+    EnoughFor.AVERAGE: "the average hour",
+    EnoughFor.MOST_HOURS: "95 of 100 hours",
+    EnoughFor.BUSIEST: "the busiest hour",
+}
+
 
 class JobTypeCost(Value):
     """What attempts of one job type took on one type of machine."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mediajobs_dagster.capacity.planning import UNKNOWN, CapacityReport, CohortCost, EnoughFor, Fleet, JobTypeCost
+from mediajobs_dagster.capacity.planning import UNKNOWN, CapacityReport, CohortCost, Fleet, JobTypeCost
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.settings import machine_price_of
@@ -16,11 +16,6 @@ from mediajobs_dagster.system import MediaJobs
 
 _LITTLE_H = 24.0
 """A period shorter than so many hours says little about a month."""
-_ENOUGH_FOR = {
-    EnoughFor.AVERAGE: "the average hour",
-    EnoughFor.MOST_HOURS: "95 of 100 hours",
-    EnoughFor.BUSIEST: "the busiest hour",
-}
 
 
 class _Price(click.ParamType[tuple[str, float]]):
@@ -134,7 +129,7 @@ def _row(each: JobTypeCost) -> tuple[object, ...]:
 
 def _sizes(fleets: Iterable[Fleet]) -> list[tuple[object, ...]]:
     return [
-        (fleet.instance_type or UNKNOWN, _ENOUGH_FOR[size.enough_for], f"{size.machines:,}", _money(size.cost))
+        (fleet.instance_type or UNKNOWN, size.enough_for.words, f"{size.machines:,}", _money(size.cost))
         for fleet in fleets
         for size in fleet.sizes
     ]

@@ -242,6 +242,7 @@ PAGES = [
         "/uploads",
         "/uploads/UPLOAD",
         "/storage?candidates=1",
+        "/capacity",
         "/search?q=edit",
         "/schedules",
         "/webhooks",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
@@ -12,7 +13,7 @@ import pytest
 
 from mediajobs_dagster.console.pages.rendering import HEADERS
 from mediajobs_dagster.errors import Blame, DatabaseUnavailableError
-from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload
+from mediajobs_dagster.models import AttemptStatus, JobStatus, Upload, utc_now
 from mediajobs_dagster.system import MediaJobs
 from tests.console.client import Client
 from tests.console.showcase import HOSTILE
@@ -27,6 +28,7 @@ PATHS = [
     "/uploads",
     "/storage",
     "/storage?candidates=1",
+    "/capacity",
     "/search",
     "/search?q=nothing",
     "/schedules",
@@ -395,3 +397,26 @@ def test_rows_cost_the_same_number_of_queries(
         return seen
 
     assert queries(1) == queries(40)
+
+
+def test_capacity_is_reckoned_from_what_was_done(client: Client, media: MediaJobs) -> None:
+    """Machines, their cost where a price is set, and what is missing; the plan is in the address."""
+    assert "No attempt has ended" in client.get("/capacity", PAGE).text
+    for number, machine in enumerate(("c7i.large", "m7g.large\x1b[31m")):
+        media.history.attempts.record(
+            an_attempt(
+                job_name="upload_edit_proxy_v1",
+                instance_type=machine,
+                width=1280,
+                height=720,
+                media_seconds=1800.0,
+                duration_ms=3_600_000,
+                created_at=utc_now() - timedelta(hours=30 + number),
+            )
+        )
+    shown = client.get("/capacity?growth=20&days=7&load=1", PAGE).text
+    for words in ("the next 7 days", "720p", "2 h 00 min", "No price is set for c7i.large", "busiest hour"):
+        assert words in shown
+    assert "\x1b" not in shown
+    for asked in ("growth=much", "load=0", "days=nan", "growth=1e999"):
+        assert client.get(f"/capacity?{asked}", PAGE).status == 422

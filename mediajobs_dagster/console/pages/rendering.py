@@ -37,6 +37,7 @@ NAVIGATION = (
     ("Uploads", "/uploads"),
     ("Schedules", "/schedules"),
     ("Storage", "/storage"),
+    ("Capacity", "/capacity"),
     ("Webhooks", "/webhooks"),
     ("Dagster", f"{DAGSTER}/"),
 )

@@ -13,6 +13,7 @@ from mediajobs_dagster.console.pages import (
     access,
     attempts,
     audit,
+    capacity,
     jobs,
     login,
     overview,
@@ -27,7 +28,16 @@ from mediajobs_dagster.console.pages.asking import refuse_zero_characters
 
 ROUTERS = (
     *(overview.router, jobs.router, attempts.router, traces.router, uploads.router),
-    *(schedules.router, storage.router, webhooks.router, search.router, login.router, access.router, audit.router),
+    *(
+        schedules.router,
+        storage.router,
+        capacity.router,
+        webhooks.router,
+        search.router,
+        login.router,
+        access.router,
+        audit.router,
+    ),
 )
 
 
