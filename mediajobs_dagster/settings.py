@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
 import socket
@@ -773,10 +774,14 @@ def _days_of(entry: str) -> tuple[str, float]:
 
 def machine_price_of(entry: str) -> tuple[str, float]:
     """The type of a machine and its price an hour, of an entry such as c7i.large=0.0892. Raises ValueError."""
-    name, equals, price = (part.strip() for part in entry.partition("="))
-    if not (name and equals and _NUMBER.fullmatch(price)):
+    name, _, text = (part.strip() for part in entry.rpartition("="))
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not (name and 0 <= price < math.inf):
         raise ValueError(f"{entry!r} is no price such as c7i.large=0.0892: the type of a machine and a number")
-    return name, float(price)
+    return name, price
 
 
 def unknown_variables(file: Path = Path(".env")) -> list[str]:

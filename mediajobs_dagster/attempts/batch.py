@@ -66,19 +66,26 @@ def work_off(
             # Of very many jobs it returns only some. Then the work ends when no job is left to claim.
             left = iter(assigned) if len(assigned) < RENEWED_AT_ONCE else repeat(dispatch_id)
             also = listeners.also(heartbeat.take)
+            side_by_side = worker.side_by_side(job_type)
 
             def attempt_next() -> bool:
                 if is_over() or admission.is_refused() or next(left, None) is None:
                     return False
-                claim = leases.claim(dispatch_id, run_id=run_id, host=worker.host.hostname, lease_s=settings.lease_s)
+                claim = leases.claim(
+                    dispatch_id,
+                    run_id=run_id,
+                    host=worker.host.hostname,
+                    lease_s=settings.lease_s,
+                    instance_type=worker.host.instance_type,
+                    side_by_side=side_by_side,
+                )
                 if claim is None:
                     return False
                 with heartbeat.watching(claim.job.id) as cancellation:
                     totals.add(make_attempt(claim, worker, also, cancellation))
                 return True
 
-            size = min(worker.side_by_side(job_type), len(assigned))
-            threads = AttemptThreads(size, attempt_next, heartbeat.end_all)
+            threads = AttemptThreads(min(side_by_side, len(assigned)), attempt_next, heartbeat.end_all)
             with stop.waking(threads.interrupt):
                 threads.run()
             stop.check()

@@ -304,6 +304,7 @@ def manifest_of_lost(claim: Claim, error: MediaJobsError, now: datetime) -> Mani
     started_at = claim.attempt.started_at
     duration_ms = round((now - started_at).total_seconds() * 1000)
     queue_ms = claim.attempt.queue_ms or 0
+    host = HostFacts(hostname=claim.attempt.host or "unknown", instance_type=claim.attempt.instance_type)
     return Manifest(
         job_id=claim.job.id,
         job_type=claim.job.job_type,
@@ -317,7 +318,7 @@ def manifest_of_lost(claim: Claim, error: MediaJobsError, now: datetime) -> Mani
         queue_ms=queue_ms,
         input_summary={"subjectId": claim.job.subject_id, "params": claim.job.params},
         errors=(_error_record(error, stage=None),),
-        metrics=Metrics(host=HostFacts(hostname=claim.attempt.host or "unknown")),
+        metrics=Metrics(host=host),
         time_ledger=TimeLedger(queue_ms=queue_ms, other_ms=duration_ms),
         versions=Versions(),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
-from mediajobs_dagster.capacity.planning import UNKNOWN, CapacityReport, CohortCost, Fleet, JobTypeCost
+from mediajobs_dagster.capacity.planning import UNKNOWN, CapacityReport, CohortCost, JobTypeCost
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import Column
 from mediajobs_dagster.settings import machine_price_of
@@ -16,6 +17,10 @@ from mediajobs_dagster.system import MediaJobs
 
 _LITTLE_H = 24.0
 """A period shorter than so many hours says little about a month."""
+_MANY_HOURS = 48.0
+_LEAST_MONEY, _WHOLE_MONEY = 0.0001, 0.995
+_NAMED = 5
+"""Machines without a price that are named."""
 
 
 class _Price(click.ParamType[tuple[str, float]]):
@@ -59,7 +64,7 @@ def capacity(
     media: MediaJobs,
     since: datetime | None,
     until: datetime | None,
-    prices: Iterable[tuple[str, float]],
+    prices: Sequence[tuple[str, float]],
     days_ahead: float,
     growth: float,
     load: float,
@@ -78,30 +83,32 @@ def capacity(
         display.print_json(report)
         return
     console = display.console()
-    console.print(display.line(f"Measured from {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC."))
+    console.print(display.line(f"Measured from {_moment(report.since)} to {_moment(report.until)} UTC."))
     if not report.cohorts:
-        console.print(display.line("No attempt has ended in this period. `mediajobs work` makes some."))
+        console.print(display.line("No attempt that began in this period has ended."))
         return
     if report.hours < _LITTLE_H:
         console.print(display.line("That is less than a day: what is ahead is a rough guess.", "yellow"))
     console.print(display.line(_an_hour(report)))
+    console.print()
     rows = map(_row, report.cohorts if by_picture else report.job_types)
     columns = [column for column in _COLUMNS if by_picture or column is not _PICTURE]
     console.print(display.table(columns, rows, title="What was done", whole=verbose))
     ahead = f"The next {report.days_ahead:g} days"
-    console.print(display.table(_FLEET_COLUMNS, _sizes(report.fleets), title=ahead, whole=verbose))
+    console.print(display.table(_FLEET_COLUMNS, _sizes(report), title=ahead, whole=verbose))
     console.print(display.line(_ahead(report)))
     if report.without_price:
-        missing = ", ".join(report.without_price)
-        console.print(
-            display.line(f"No price is set for: {missing}. `--price {report.without_price[0]}=0.10` sets one.")
-        )
+        console.print(display.line(_no_price(report.without_price)))
+    machines = {each.instance_type or UNKNOWN for each in report.fleets}
+    if unused := [name for name, _ in prices if name not in machines]:
+        told = f"No machine of that type is on record in this period: {', '.join(unused)}."
+        console.print(display.line(told, "yellow"))
 
 
 _PICTURE = Column("Picture", rank=1)
 _COLUMNS = (
     Column("Job type", "name", least_width=18),
-    Column("Machine", rank=2),
+    Column("Machine", "name", rank=2),
     _PICTURE,
     Column("Attempts", rank=5),
     Column("Wasted", rank=6),
@@ -111,7 +118,7 @@ _COLUMNS = (
     Column("and costs"),
     Column("Memory", rank=7),
 )
-_FLEET_COLUMNS = (Column("Machine"), "Enough for", "Machines", "Cost")
+_FLEET_COLUMNS = (Column("Machine", "name"), "Enough for", "Machines", "Cost")
 
 
 def _row(each: JobTypeCost) -> tuple[object, ...]:
@@ -121,39 +128,55 @@ def _row(each: JobTypeCost) -> tuple[object, ...]:
         *(each.job_type, each.instance_type or UNKNOWN),
         *([each.picture] if isinstance(each, CohortCost) else []),
         f"{each.attempts:,}",
-        *(wasted, display.span(each.media_hours * 3600), display.span(each.machine_hours * 3600)),
-        *(None if per_hour is None else display.span(per_hour * 3600), _money(each.cost_per_media_hour)),
+        *(wasted, _time(each.media_hours), _time(each.machine_hours)),
+        *(None if per_hour is None else _time(per_hour), _money(each.cost_per_media_hour)),
         f"{each.peak_memory_mb:,.0f} MiB" if each.peak_memory_mb else None,
     )
 
 
-def _sizes(fleets: Iterable[Fleet]) -> list[tuple[object, ...]]:
+def _sizes(report: CapacityReport) -> list[tuple[object, ...]]:
+    fleets = [(fleet.instance_type or UNKNOWN, fleet.sizes) for fleet in report.fleets]
+    if len(fleets) > 1:
+        fleets.append(("all together", report.sizes))
     return [
-        (fleet.instance_type or UNKNOWN, size.enough_for.words, f"{size.machines:,}", _money(size.cost))
-        for fleet in fleets
-        for size in fleet.sizes
+        (name, size.enough_for.words, f"{size.machines:,}", _money(size.cost))
+        for name, sizes in fleets
+        for size in sizes
     ]
 
 
 def _an_hour(report: CapacityReport) -> str:
-    came_in = display.span(report.uploaded_hours * 3600)
     if report.machine_hours_per_uploaded_hour is None:
         return "No media came in, so there is nothing to reckon an hour of it from."
-    takes = display.span(report.machine_hours_per_uploaded_hour * 3600)
-    costs = _money(report.cost_per_uploaded_hour)
-    and_costs = f", and costs {costs}" if costs else ""
-    return f"Media that came in: {came_in}. An hour of it takes {takes} of a machine{and_costs}."
+    takes, costs = _time(report.machine_hours_per_uploaded_hour), _money(report.cost_per_uploaded_hour)
+    and_costs = f", and costs {costs} where machines are on only while they work" if costs else ""
+    return f"Media that came in: {_time(report.uploaded_hours)}. An hour of it takes {takes} of a machine{and_costs}."
 
 
 def _ahead(report: CapacityReport) -> str:
     grown = "as much comes in as before" if report.growth == 1 else f"{report.growth:g} times as much comes in"
-    machine = display.span(report.machine_hours_ahead * 3600)
-    media = f"{display.span(report.uploaded_hours_ahead * 3600)} of media, and " if report.uploaded_hours_ahead else ""
+    machine = _time(report.machine_hours_ahead)
+    media = f"{_time(report.uploaded_hours_ahead)} of media, and " if report.uploaded_hours_ahead else ""
     busy = f"Each machine is planned to be busy {report.load:.0%} of the time."
     return f"If {grown}, that is {media}{machine} of machine time. {busy}"
+
+
+def _no_price(machines: Sequence[str]) -> str:
+    named = ", ".join(machines[:_NAMED]) + (f" and {len(machines) - _NAMED} more" if len(machines) > _NAMED else "")
+    return f"No price is set for: {named}. `--price {shlex.quote(f'{machines[0]}=0.10')}` sets one."
+
+
+def _moment(at: datetime) -> str:
+    return at.replace(tzinfo=None).isoformat(" ", "minutes")
+
+
+def _time(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= _MANY_HOURS else display.span(hours * 3600)
 
 
 def _money(amount: float | None) -> str | None:
     if amount is None:
         return None
-    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.2g}"
+    if 0 < amount < _LEAST_MONEY:
+        return f"< {_LEAST_MONEY:g}"
+    return f"{amount:,.2f}" if amount >= _WHOLE_MONEY or not amount else f"{amount:.2g}"

@@ -6,8 +6,9 @@ side: each of them has a part of the machine. A running attempt does not count y
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,7 +21,8 @@ PICTURES = (480, 720, 1080, 1440, 2160)
 """The classes of pictures: the short edge is at most so many pixels, and larger than that of the class before."""
 LARGER = 0
 """The class of pictures beyond the largest of `PICTURES`."""
-_HOUR_S = 3600
+_HOUR_MS = 3_600_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW = job_history.c
 _WASTE = tuple(status for status in AttemptStatus if status.is_waste)
 
@@ -45,28 +47,38 @@ class CohortSums(NamedTuple):
     max_rss_mb: float | None
     """The most memory that a command took, MiB."""
 
-
-def added(one: CohortSums, other: CohortSums) -> CohortSums:
-    """Both together; they are of one job type and machine, and the picture is that of the first."""
-    peaks = [each for each in (one.max_rss_mb, other.max_rss_mb) if each is not None]
-    return CohortSums(
-        *(one.job_name, one.instance_type, one.picture),
-        *(one.attempts + other.attempts, one.wasted + other.wasted, one.media_seconds + other.media_seconds),
-        *(one.machine_ms + other.machine_ms, one.wasted_ms + other.wasted_ms, one.cpu_seconds + other.cpu_seconds),
-        max(peaks, default=None),
-    )
+    def plus(self, other: CohortSums) -> CohortSums:
+        """Both together; they are of one job type and machine, and the picture is that of the first."""
+        peaks = [each for each in (self.max_rss_mb, other.max_rss_mb) if each is not None]
+        return CohortSums(
+            *(self.job_name, self.instance_type, self.picture),
+            *(self.attempts + other.attempts, self.wasted + other.wasted, self.media_seconds + other.media_seconds),
+            *(self.machine_ms + other.machine_ms, self.wasted_ms + other.wasted_ms),
+            *(self.cpu_seconds + other.cpu_seconds, max(peaks, default=None)),
+        )
 
 
 class MachineTime(NamedTuple):
-    """What attempts of one job type took on one type of machine, beginning in one hour."""
+    """What attempts of one job type took of one type of machine within one hour."""
 
     job_name: str
     instance_type: str | None
     hour: datetime
     """When the hour began."""
-    duration_ms: int
-    """Of a single attempt that took longer than an hour, how long; else 0."""
     machine_ms: float
+
+
+class Measurements(NamedTuple):
+    """What was done in a period, all as of one moment."""
+
+    first_at: datetime | None
+    """When the first upload came in or the first attempt began; None: there was neither."""
+    sums: Sequence[CohortSums]
+    """Of the attempts that began in the period."""
+    by_hour: Sequence[MachineTime]
+    """Of the same attempts, until the end of the period."""
+    uploaded_seconds: float
+    """Media seconds of the sources that came in, and are still there."""
 
 
 class Cohorts:
@@ -76,80 +88,113 @@ class Cohorts:
         """Work on an open database."""
         self._database = database
 
-    def first_at(self, since: datetime, until: datetime) -> datetime | None:
-        """When the first attempt of the period began; None: there was none."""
-        with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.min(_ROW.created_at)).where(*_of_period(since, until)))
-
-    def sums(self, since: datetime, until: datetime) -> Sequence[CohortSums]:
-        """The sums of the attempts that began in the period, by job type, machine and picture."""
-        is_wasted = _ROW.status.in_(_WASTE)
-        each = sa.select(
-            _ROW.job_name,
-            _ROW.instance_type,
-            _picture().label("picture"),
-            sa.case((is_wasted, 1), else_=0).label("wasted"),
-            sa.case((_ROW.status == AttemptStatus.SUCCESS, _ROW.media_seconds), else_=0.0).label("media_seconds"),
-            _machine_ms().label("machine_ms"),
-            sa.case((is_wasted, _machine_ms()), else_=0.0).label("wasted_ms"),
-            _ROW.cpu_seconds,
-            _ROW.max_rss_mb,
-        ).where(*_of_period(since, until))
-        found = each.subquery().c
-        keys = (found.job_name, found.instance_type, found.picture)
-        added = (found.wasted, found.media_seconds, found.machine_ms, found.wasted_ms, found.cpu_seconds)
-        sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in added]
-        statement = sa.select(*keys, sa.func.count(), *sums, sa.func.max(found.max_rss_mb)).group_by(*keys)
-        with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        return [
-            CohortSums(
-                *(name, machine, picture, int(attempts), int(wasted)),
-                *(float(media), float(machine_ms), float(wasted_ms), float(cpu), memory),
+    def measure(self, since: datetime, until: datetime) -> Measurements:
+        """What was done from `since` until before `until`; both lie after 1970."""
+        # One snapshot: an attempt that ends meanwhile is in all figures or in none.
+        with self._database.read(snapshot=True) as connection:
+            came_in = uploads.c.role == UploadRole.SOURCE, uploads.c.created_at >= since, uploads.c.created_at < until
+            uploaded = sa.select(sa.func.min(uploads.c.created_at), sa.func.sum(uploads.c.media_ms)).where(*came_in)
+            first_upload, media_ms = connection.execute(uploaded).one()
+            began = sa.select(sa.func.min(_ROW.created_at)).where(*_of_period(since, until))
+            firsts = [each for each in (first_upload, connection.scalar(began)) if each is not None]
+            return Measurements(
+                min(firsts, default=None),
+                _sums(connection, since, until),
+                _by_hour(connection, since, until),
+                float(media_ms or 0) / 1000,
             )
-            for name, machine, picture, attempts, wasted, media, machine_ms, wasted_ms, cpu, memory in rows
-        ]
 
-    def by_hour(self, since: datetime, until: datetime) -> Sequence[MachineTime]:
-        """The same attempts by the hour in which each began. One that took longer than an hour comes by itself."""
-        is_long = _ROW.duration_ms > _HOUR_S * 1000
-        each = sa.select(
-            _ROW.job_name,
-            _ROW.instance_type,
-            (sa.cast(sa.extract("epoch", _ROW.created_at), sa.BigInteger) // _HOUR_S).label("hour"),
-            sa.case((is_long, _ROW.duration_ms), else_=0).label("long_ms"),
-            sa.case((is_long, _ROW.id), else_="").label("long_id"),
-            _machine_ms().label("machine_ms"),
-        ).where(*_of_period(since, until))
-        found = each.subquery().c
-        keys = (found.job_name, found.instance_type, found.hour, found.long_ms, found.long_id)
-        statement = sa.select(*keys[:4], sa.func.sum(found.machine_ms)).group_by(*keys)
-        with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        return [
-            MachineTime(name, machine, datetime.fromtimestamp(int(hour) * _HOUR_S, UTC), int(long_ms), float(total))
-            for name, machine, hour, long_ms, total in rows
-        ]
 
-    def uploaded_seconds(self, since: datetime, until: datetime) -> float:
-        """Media seconds of the sources that came in, in the period, and are still there."""
-        columns = uploads.c
-        came_in = (columns.role == UploadRole.SOURCE, columns.created_at >= since, columns.created_at < until)
-        statement = sa.select(sa.func.coalesce(sa.func.sum(columns.media_ms), 0)).where(*came_in)
-        with self._database.read() as connection:
-            return float(connection.scalar(statement) or 0) / 1000
+def _sums(connection: sa.Connection, since: datetime, until: datetime) -> list[CohortSums]:
+    is_wasted = _ROW.status.in_(_WASTE)
+    machine_ms = _ROW.duration_ms * 1.0 / _side_by_side()
+    each = sa.select(
+        _ROW.job_name,
+        _instance_type().label("instance_type"),
+        _picture().label("picture"),
+        sa.case((is_wasted, 1), else_=0).label("wasted"),
+        sa.case((_ROW.status == AttemptStatus.SUCCESS, _ROW.media_seconds), else_=0.0).label("media_seconds"),
+        machine_ms.label("machine_ms"),
+        sa.case((is_wasted, machine_ms), else_=0.0).label("wasted_ms"),
+        _ROW.cpu_seconds,
+        _ROW.max_rss_mb,
+    ).where(*_of_period(since, until))
+    found = each.subquery().c
+    keys = (found.job_name, found.instance_type, found.picture)
+    added = (found.wasted, found.media_seconds, found.machine_ms, found.wasted_ms, found.cpu_seconds)
+    sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in added]
+    statement = sa.select(*keys, sa.func.count(), *sums, sa.func.max(found.max_rss_mb)).group_by(*keys)
+    return [
+        CohortSums(
+            *(name, machine, picture, int(attempts), int(wasted)),
+            *(float(media), float(machine_ms), float(wasted_ms), float(cpu), memory),
+        )
+        for name, machine, picture, attempts, wasted, media, machine_ms, wasted_ms, cpu, memory in connection.execute(
+            statement
+        )
+    ]
+
+
+def _by_hour(connection: sa.Connection, since: datetime, until: datetime) -> list[MachineTime]:
+    """The machine time in each hour: an attempt counts in all the hours in which it was under way."""
+    until_ms = (until - _EPOCH) // timedelta(milliseconds=1)
+    # Milliseconds, because PostgreSQL rounds what it casts, and seconds would be rounded into the next hour.
+    start_ms = sa.cast(sa.extract("epoch", _ROW.created_at) * 1000, sa.BigInteger)
+    begun = sa.select(
+        _ROW.job_name,
+        _instance_type().label("instance_type"),
+        start_ms.label("start_ms"),
+        (start_ms // _HOUR_MS).label("hour"),
+        sa.case((_ROW.duration_ms > until_ms - start_ms, until_ms - start_ms), else_=_ROW.duration_ms).label("took_ms"),
+        _side_by_side().label("side_by_side"),
+    ).where(*_of_period(since, until))
+    each = begun.subquery().c
+    keys = each.job_name, each.instance_type
+    found: defaultdict[tuple[str, str | None, int], float] = defaultdict(float)
+
+    # Those of an hour at most, which lie in two hours at most, are added up by the database.
+    left_ms = (each.hour + 1) * _HOUR_MS - each.start_ms
+    first_ms = sa.case((each.took_ms > left_ms, left_ms), else_=each.took_ms)
+    parts = (sa.func.sum(part * 1.0 / each.side_by_side) for part in (first_ms, each.took_ms - first_ms))
+    short = sa.select(*keys, each.hour, *parts).where(each.took_ms <= _HOUR_MS).group_by(*keys, each.hour)
+    for name, machine, hour, first, rest in connection.execute(short):
+        found[name, machine, int(hour)] += float(first)
+        found[name, machine, int(hour) + 1] += float(rest)
+    long = sa.select(*keys, each.start_ms, each.took_ms, each.side_by_side).where(each.took_ms > _HOUR_MS)
+    for name, machine, start, took, side_by_side in connection.execute(long):
+        for hour, part in _hours_of(int(start), int(took)):
+            found[name, machine, hour] += part / int(side_by_side)
+    return [
+        MachineTime(name, machine, _EPOCH + hour * timedelta(hours=1), machine_ms)
+        for (name, machine, hour), machine_ms in found.items()
+        if machine_ms
+    ]
+
+
+def _hours_of(start_ms: int, took_ms: int) -> Iterator[tuple[int, int]]:
+    """The hours in which something was under way, counted from 1970, and for how many milliseconds of each."""
+    end_ms = start_ms + took_ms
+    while start_ms < end_ms:
+        hour = start_ms // _HOUR_MS
+        next_ms = min(end_ms, (hour + 1) * _HOUR_MS)
+        yield hour, next_ms - start_ms
+        start_ms = next_ms
 
 
 def _of_period(since: datetime, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     has_ended = _ROW.status != AttemptStatus.RUNNING
-    return _ROW.created_at >= since, _ROW.created_at < until, has_ended, _ROW.duration_ms.is_not(None)
+    return _ROW.created_at >= since, _ROW.created_at < until, has_ended, _ROW.duration_ms >= 0
 
 
-def _machine_ms() -> sa.ColumnElement[Any]:
-    return _ROW.duration_ms * 1.0 / sa.func.coalesce(sa.func.nullif(_ROW.side_by_side, 0), 1)
+def _instance_type() -> sa.ColumnElement[Any]:
+    return sa.func.nullif(_ROW.instance_type, "")
+
+
+def _side_by_side() -> sa.ColumnElement[Any]:
+    return sa.case((_ROW.side_by_side > 0, _ROW.side_by_side), else_=1)
 
 
 def _picture() -> sa.ColumnElement[Any]:
     short_edge = sa.case((_ROW.width < _ROW.height, _ROW.width), else_=_ROW.height)
     classes = [(short_edge <= limit, limit) for limit in PICTURES]
-    return sa.case((short_edge.is_(None), None), *classes, else_=LARGER)
+    return sa.case((_ROW.width.is_(None) | _ROW.height.is_(None), None), *classes, else_=LARGER)

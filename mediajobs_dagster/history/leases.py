@@ -140,10 +140,20 @@ class Leases:
         is_active = sa.exists().where(jobs.c.job_type == job_type, jobs.c.dispatch_id.is_not(None))
         return not connection.scalar(sa.select(is_active))
 
-    def claim(self, dispatch_id: str, *, run_id: str | None, host: str, lease_s: float) -> Claim | None:
+    def claim(
+        self,
+        dispatch_id: str,
+        *,
+        run_id: str | None,
+        host: str,
+        lease_s: float,
+        instance_type: str | None = None,
+        side_by_side: int | None = None,
+    ) -> Claim | None:
         """Start the next waiting job of a dispatch; None when there is none. Two workers never get the same job.
 
-        The attempt's `running` row is written in the same transaction, so every start is on record.
+        The attempt's `running` row is written in the same transaction, so every start is on record, with what is known
+        of the machine: of an attempt that is lost there will be nothing else.
         """
         with self._database.write() as connection:
             of = {"of_dispatch": dispatch_id, "lease_s": lease_s}
@@ -151,7 +161,8 @@ class Leases:
             if row is None:
                 return None
             job = job_of(row)
-            attempt = _first_entry(job, run_id=run_id, host=host)
+            on_machine = {"host": host, "instance_type": instance_type, "side_by_side": side_by_side}
+            attempt = _first_entry(job, run_id).model_copy(update=on_machine)
             insert_first_entry(connection, attempt)
         return Claim(job, attempt)
 
@@ -512,7 +523,7 @@ def _overtaken() -> sa.Select[Any]:
 _OVERTAKEN = _overtaken()
 
 
-def _first_entry(job: Job, *, run_id: str | None, host: str) -> Attempt:
+def _first_entry(job: Job, run_id: str | None) -> Attempt:
     # A job that is tried for the first time has waited since it was asked for, even if a run gave it back meanwhile.
     since = job.not_before if job.attempts > 1 and job.not_before else job.created_at
     waited = job.updated_at - since
@@ -527,7 +538,6 @@ def _first_entry(job: Job, *, run_id: str | None, host: str) -> Attempt:
         status=AttemptStatus.RUNNING,
         started_at=now,
         queue_ms=max(0, round(waited.total_seconds() * 1000)),
-        host=host,
         created_at=now,
     )
 

@@ -12,7 +12,7 @@ from mediajobs_dagster.job_types.thumbnail import Thumbnail
 from mediajobs_dagster.models import utc_now
 from tests.cli.conftest import Call
 from tests.clips import Clips
-from tests.history.factories import an_attempt
+from tests.history.factories import a_media_info, an_attempt, an_upload
 from tests.platform import Platform
 
 THUMB = Thumbnail.name
@@ -48,8 +48,9 @@ def test_real_attempts_are_reckoned_up(mediajobs: Call, worked: Platform) -> Non
 
 def test_prices_are_settings_or_options(mediajobs: Call, platform: Platform) -> None:
     """The option counts more."""
+    moment = utc_now() - timedelta(hours=2)
     platform.history.attempts.record(
-        an_attempt(instance_type="c7i.large", duration_ms=3_600_000, created_at=utc_now() - timedelta(hours=2))
+        an_attempt(job_name=THUMB, instance_type="c7i.large", duration_ms=3_600_000, created_at=moment)
     )
 
     def cost(*options: str, **settings: object) -> float | None:
@@ -60,40 +61,68 @@ def test_prices_are_settings_or_options(mediajobs: Call, platform: Platform) -> 
     assert cost("--price", "c7i.large=2", machine_prices="c7i.large=0.25") == pytest.approx(2)
 
 
-def test_people_read_an_hour_the_fleets_and_what_is_missing(mediajobs: Call, platform: Platform) -> None:
-    for number in range(3):
+def proxies(platform: Platform, *machines: str | None) -> None:
+    """Of each, one that took half an hour for an hour of media, more than a day ago; the media is on record too."""
+    for number, machine in enumerate(machines):
+        moment = utc_now() - timedelta(hours=30 + number)
         platform.history.attempts.record(
             an_attempt(
                 job_name="upload_edit_proxy_v1",
-                instance_type="c7i.large",
+                instance_type=machine,
                 width=1920,
                 height=1080,
                 media_seconds=3600.0,
                 duration_ms=1_800_000,
                 side_by_side=1,
-                created_at=utc_now() - timedelta(hours=30 + number),
+                created_at=moment,
             )
         )
+        upload = platform.history.uploads.add(an_upload(created_at=moment, origin=f"file:///{number}"))
+        platform.history.uploads.set_media_info(upload.id, a_media_info(3600))
+
+
+def test_people_read_an_hour_the_fleets_and_what_is_missing(mediajobs: Call, platform: Platform) -> None:
+    proxies(platform, *["c7i.large"] * 3)
     shown = mediajobs("capacity").out
     assert "less than a day" not in shown
-    assert "30 min 00 s" in shown
+    assert "Media that came in: 3 h 00 min. An hour of it takes 30 min 00 s of a machine." in shown
     assert "No price is set for: c7i.large. `--price c7i.large=0.10` sets one." in shown
-    told = mediajobs("capacity", "--price", "c7i.large=0.1", "--growth", "100").out
+    told = mediajobs("capacity", "--price", "c7i.large=0.1", "--price", "c7i.lrage=0.1", "--growth", "100").out
     head = next(line for line in told.splitlines() if line.startswith("Job type"))
     assert re.split(" {2,}", head)[-3:] == ["An hour takes", "and costs", "Memory"]
-    assert "0.05" in told
+    assert "takes 30 min 00 s of a machine, and costs 0.05 where machines are on only while they work." in told
     assert "No price" not in told
-    assert "100 times as much" in told
+    assert "No machine of that type is on record in this period: c7i.lrage." in told
+    assert "100 times as much comes in" in told
     assert "1080p" not in told
     assert "1080p" in mediajobs("capacity", "--pictures").out
     for aim in ("the average hour", "95 of 100 hours", "the busiest hour"):
-        assert aim in told
+        assert told.count(aim) == 1
+    assert "all together" not in told
+
+
+def test_fleets_of_several_machines_are_added_up(mediajobs: Call, platform: Platform) -> None:
+    """Of very many without a price, some are named."""
+    proxies(platform, *(f"type {number}" for number in range(7)))
+    shown = mediajobs("capacity").out
+    assert re.search(r"all together +the busiest hour +7 ", shown)
+    assert "No price is set for: type 0, type 1, type 2, type 3, type 4 and 2 more." in shown
+    assert "`--price 'type 0=0.10'` sets one." in shown
+
+
+def test_little_time_is_marked(mediajobs: Call, worked: Platform) -> None:
+    """And small amounts are no zeros."""
+    (missing,) = mediajobs("capacity", "--json").json["withoutPrice"]
+    told = mediajobs("capacity", "--price", f"{missing}=0.00001").out
+    assert "That is less than a day: what is ahead is a rough guess." in told
+    assert "< 0.0001" in told
+    assert "Wasted" in told
 
 
 def test_where_nothing_was_done_that_is_said(mediajobs: Call) -> None:
     answer = mediajobs("capacity")
     assert answer.code == 0
-    assert "No attempt has ended in this period." in answer.out
+    assert "No attempt that began in this period has ended." in answer.out
     assert mediajobs("capacity", "--json").json["cohorts"] == []
 
 
@@ -111,6 +140,8 @@ def test_where_nothing_was_done_that_is_said(mediajobs: Call) -> None:
         (("--since", "2026-01-02", "--until", "2026-01-01"), "The period is empty"),
         (("--price", "c7i.large"), "is no price such as c7i.large=0.0892"),
         (("--price", "c7i.large=-1"), "is no price such as c7i.large=0.0892"),
+        (("--price", "c7i.large=nan"), "is no price such as c7i.large=0.0892"),
+        (("--price", "c7i.large=inf"), "is no price such as c7i.large=0.0892"),
         (("--price", "=1"), "is no price such as c7i.large=0.0892"),
     ],
 )

@@ -30,9 +30,11 @@ class Plan(Parameters):
 
     since: Moment | None = Field(default=None, description="Where it begins; default: 30 days before its end.")
     until: Moment | None = Field(default=None, description="Where it ends; default: now.")
-    days_ahead: float = Field(30, alias="daysAhead", gt=0, le=3660, description="How far ahead is planned.")
+    days_ahead: float = Field(30, alias="daysAhead", ge=1, le=3660, description="How far ahead is planned.")
     growth: float = Field(default=1, gt=0, le=1000, description="How much more comes in; 1.5 is half as much again.")
-    load: float = Field(default=0.8, gt=0, le=1, description="Share of the time that a machine is planned to be busy.")
+    load: float = Field(
+        default=0.8, ge=0.01, le=1, description="Share of the time that a machine is planned to be busy."
+    )
 
 
 class Search(Parameters):
@@ -55,7 +57,7 @@ def throughput(media: Media, asked: Annotated[Range, Query()]) -> Response:
 
 @router.get("/capacity", response_model=CapacityReport, responses=problems())
 def capacity(media: Media, asked: Annotated[Plan, Query()]) -> Response:
-    """What media took of the machines in a period, and how many machines the days ahead ask for."""
+    """What media took of the machines in a period, and how many machines the days ahead ask for, at the prices set."""
     return answer(
         media.capacity(asked.since, asked.until, days_ahead=asked.days_ahead, growth=asked.growth, load=asked.load)
     )
