@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,11 +84,11 @@ class Halves(JobType):
     subject: ClassVar[SubjectKind] = SubjectKind.UPLOAD
 
     def plan(self, material: Material, params: Params) -> Plan:
-        def half(bench: Bench) -> None:
+        def half(bench: Bench, name: str) -> None:
             bench.progress(0.5)
-            bench.note("Asked https://host/key?X-Amz-Signature=0123abcd for it.")
+            bench.note(f"Asked https://host/key?X-Amz-Signature=0123abcd for {name}.")
 
-        return Plan(steps=(Call("one", half), Call("two", half)))
+        return Plan(steps=tuple(Call(name, partial(half, name=name)) for name in ("one", "two")))
 
 
 def test_progress_is_that_of_all_steps_together(open_platform: Callable[..., Platform], clips: Clips) -> None:
