@@ -15,6 +15,7 @@ _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 _BUT_LINES = re.compile(f"[{_CONTROLS}]")
 _ALL = re.compile(rf"[{_CONTROLS}\t\n]")
 _LOOSE_LINE = re.compile(r"\n(?!  )")
+_LEAST_MONEY, _TOLD_IN_CENTS = 0.0001, 0.995
 
 
 def printable(text: str) -> str:
@@ -38,6 +39,15 @@ def in_a_list(text: str) -> str:
 def printable_json(encoded: str) -> str:
     """JSON with the control characters escaped that JSON itself lets through; its values stay the same."""
     return _BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded)
+
+
+def money(amount: float | None) -> str | None:
+    """An amount for people, without its currency: `1,234.50`, `0.046`, `< 0.0001`; None for None."""
+    if amount is None:
+        return None
+    if 0 < amount < _LEAST_MONEY:
+        return f"< {_LEAST_MONEY:g}"
+    return f"{amount:,.2f}" if amount >= _TOLD_IN_CENTS or not amount else f"{amount:.2g}"
 
 
 def counted(number: int, noun: str, many: str | None = None) -> str:

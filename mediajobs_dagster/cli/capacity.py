@@ -12,13 +12,13 @@ import click
 from mediajobs_dagster.capacity.planning import UNKNOWN, CapacityReport, CohortCost, JobTypeCost
 from mediajobs_dagster.cli import display
 from mediajobs_dagster.cli.table import Column
+from mediajobs_dagster.printable import money
 from mediajobs_dagster.settings import machine_price_of
 from mediajobs_dagster.system import MediaJobs
 
 _LITTLE_H = 24.0
 """A period shorter than so many hours says little about a month."""
 _MANY_HOURS = 48.0
-_LEAST_MONEY, _WHOLE_MONEY = 0.0001, 0.995
 _NAMED = 5
 """Machines without a price that are named."""
 
@@ -129,7 +129,7 @@ def _row(each: JobTypeCost) -> tuple[object, ...]:
         *([each.picture] if isinstance(each, CohortCost) else []),
         f"{each.attempts:,}",
         *(wasted, _time(each.media_hours), _time(each.machine_hours)),
-        *(None if per_hour is None else _time(per_hour), _money(each.cost_per_media_hour)),
+        *(None if per_hour is None else _time(per_hour), money(each.cost_per_media_hour)),
         f"{each.peak_memory_mb:,.0f} MiB" if each.peak_memory_mb else None,
     )
 
@@ -139,7 +139,7 @@ def _sizes(report: CapacityReport) -> list[tuple[object, ...]]:
     if len(fleets) > 1:
         fleets.append(("all together", report.sizes))
     return [
-        (name, size.enough_for.words, f"{size.machines:,}", _money(size.cost))
+        (name, size.enough_for.words, f"{size.machines:,}", money(size.cost))
         for name, sizes in fleets
         for size in sizes
     ]
@@ -148,7 +148,7 @@ def _sizes(report: CapacityReport) -> list[tuple[object, ...]]:
 def _an_hour(report: CapacityReport) -> str:
     if report.machine_hours_per_uploaded_hour is None:
         return "No media came in, so there is nothing to reckon an hour of it from."
-    takes, costs = _time(report.machine_hours_per_uploaded_hour), _money(report.cost_per_uploaded_hour)
+    takes, costs = _time(report.machine_hours_per_uploaded_hour), money(report.cost_per_uploaded_hour)
     and_costs = f", and costs {costs} where machines are on only while they work" if costs else ""
     return f"Media that came in: {_time(report.uploaded_hours)}. An hour of it takes {takes} of a machine{and_costs}."
 
@@ -172,11 +172,3 @@ def _moment(at: datetime) -> str:
 
 def _time(hours: float) -> str:
     return f"{hours:,.0f} h" if hours >= _MANY_HOURS else display.span(hours * 3600)
-
-
-def _money(amount: float | None) -> str | None:
-    if amount is None:
-        return None
-    if 0 < amount < _LEAST_MONEY:
-        return f"< {_LEAST_MONEY:g}"
-    return f"{amount:,.2f}" if amount >= _WHOLE_MONEY or not amount else f"{amount:.2g}"

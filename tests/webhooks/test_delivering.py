@@ -341,25 +341,36 @@ def test_progress_goes_out_once_a_second_at_most(history: History, settings: Set
 def test_a_receiver_that_is_slow_to_take_progress_is_told_the_end_afterwards(
     history: History, settings: Settings
 ) -> None:
-    has_ended = threading.Event()
+    was_looked = threading.Event()
 
     def answer(exchange: Exchange) -> None:
         if b'"job.progress"' in exchange.body:
-            assert has_ended.wait(30)
-            time.sleep(0.3)  # looks enough to take whatever waits for nothing
+            assert was_looked.wait(30)
         answered.append(json.loads(exchange.body)["type"])
         exchange.answer(b"", 204)
 
     answered: list[str] = []
-    with receiving(answer) as receiver, delivering(settings, lambda: history, look_s=0.02):
+    sender = Delivering(settings, lambda: history)
+
+    def look_until(is_so: Callable[[], bool]) -> None:
+        def looked() -> bool:
+            sender.look()
+            return is_so()
+
+        wait_until(looked)
+
+    with receiving(answer) as receiver:
         subscribe(history, receiver.url)
         claim = claimed(history)
         progress = JobProgress(fraction=0.5, stage="ffmpeg", at=datetime.now(UTC))
         history.leases.renew(claim.job.dispatch_id or "", lease_s=60, progress={claim.job.id: progress})
-        wait_until(lambda: "job.progress" in receiver.types)
+        look_until(lambda: "job.progress" in receiver.types)
         history.leases.finish(ended(claim), job_status=JobStatus.COMPLETED)
-        has_ended.set()
-        wait_until(lambda: "trace.finished" in answered)
+        sender.look()  # it takes whatever may go before it returns
+        assert [each.tries for each in deliveries(history) if each.event == "job.completed"] == [0]
+        was_looked.set()
+        look_until(lambda: "trace.finished" in answered)
+        sender.close()
     assert answered == ["job.queued", "job.started", "job.progress", "job.completed", "trace.finished"]
 
 

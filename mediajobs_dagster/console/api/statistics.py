@@ -15,6 +15,7 @@ from mediajobs_dagster.console.api.parameters import AttemptConditions, Moment, 
 from mediajobs_dagster.console.api.shapes import problems
 from mediajobs_dagster.history import StatisticsReport
 from mediajobs_dagster.models import JsonObject
+from mediajobs_dagster.use_cases.capacity import LEAST_LOAD, MOST_DAYS, MOST_GROWTH
 
 router = APIRouter(prefix="/api", tags=["statistics"])
 
@@ -30,10 +31,12 @@ class Plan(Parameters):
 
     since: Moment | None = Field(default=None, description="Where it begins; default: 30 days before its end.")
     until: Moment | None = Field(default=None, description="Where it ends; default: now.")
-    days_ahead: float = Field(30, alias="daysAhead", ge=1, le=3660, description="How far ahead is planned.")
-    growth: float = Field(default=1, gt=0, le=1000, description="How much more comes in; 1.5 is half as much again.")
+    days_ahead: float = Field(30, alias="daysAhead", ge=1, le=MOST_DAYS, description="How far ahead is planned.")
+    growth: float = Field(
+        default=1, gt=0, le=MOST_GROWTH, description="How much more comes in; 1.5 is half as much again."
+    )
     load: float = Field(
-        default=0.8, ge=0.01, le=1, description="Share of the time that a machine is planned to be busy."
+        default=0.8, ge=LEAST_LOAD, le=1, description="Share of the time that a machine is planned to be busy."
     )
 
 

@@ -16,7 +16,7 @@ from mediajobs_dagster.access.visitor import visitor_in
 from mediajobs_dagster.console.pages import words
 from mediajobs_dagster.models import utc_now
 from mediajobs_dagster.orchestration.serving.paths import DAGSTER
-from mediajobs_dagster.printable import in_one_line
+from mediajobs_dagster.printable import in_one_line, money
 from mediajobs_dagster.storage.redaction import redact
 
 HEADERS = {
@@ -85,7 +85,7 @@ def _templates() -> Environment:
     )
     # They are typed by what is in them at first.
     filters, names = cast("dict[str, Any]", found.filters), cast("dict[str, Any]", found.globals)
-    filters |= {each.__name__: each for each in shown} | {"in_one_line": in_one_line}
+    filters |= {each.__name__: each for each in shown} | {"in_one_line": in_one_line, "money": money}
     names |= {"address": address, "version": __version__, "dagster": DAGSTER}
     return found
 
