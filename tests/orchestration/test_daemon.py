@@ -26,6 +26,8 @@ def context(dagster_platform: DagsterPlatform) -> Iterator[WorkspaceProcessConte
     workspace = WorkspaceFileTarget(paths=[str(PROJECT / "workspace.yaml")])
     with WorkspaceProcessContext(dagster_platform.instance, workspace) as opened:
         yield opened
+    # It tells its server to end and does not wait for it, so Python may find it still running when it is thrown away.
+    opened._grpc_server_registry.wait_for_processes()
 
 
 def test_a_run_that_cannot_be_queued_leaves_nothing_behind(
